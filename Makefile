@@ -1,0 +1,120 @@
+# `make help` lists the targets. Recipes need bash, cargo (Rust 1.95), go and root only where said so.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The steps of `test` are in order: the cheap ones first.
+.NOTPARALLEL:
+
+# One target folder, one profile, one set of flags for everything: dependencies are built once, and what
+# is tested is what is shipped. The binaries are static, because the image has nothing but the binary.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export RUSTFLAGS ?= -C target-feature=+crt-static
+ifndef CARGO_BUILD_TARGET
+CARGO_BUILD_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+endif
+export CARGO_BUILD_TARGET
+BIN := $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release
+
+# All steps count from the same second.
+ifndef HALDANE_STARTED
+HALDANE_STARTED := $(shell date +%s)
+endif
+export HALDANE_STARTED
+STEP := tests/step
+
+VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
+
+.PHONY: help
+help: ## list all targets
+	@printf 'usage: make TARGET\n\n'
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.PHONY: demo
+demo: setup ## the whole story, live: a real cluster, a good release, a bad one, no lost request (root)
+	@examples/demo/run
+
+.PHONY: demo-down
+demo-down: ## remove the demo and its cluster (root)
+	@examples/demo/down
+
+.PHONY: test
+test: setup fmt-check clippy unit docs-check deny shellcheck e2e ## everything that CI runs (root)
+	@$(STEP) --done "all tests passed"
+
+.PHONY: setup
+setup: ## check the tools, install what Debian has (root)
+	@$(STEP) "prerequisites" tests/setup
+
+.PHONY: build
+build: ## build the binary and the tools of the tests
+	@$(STEP) "build" cargo build --release --bins --examples
+
+.PHONY: fmt
+fmt: ## format the code
+	@$(STEP) "format" cargo fmt
+
+.PHONY: fmt-check
+fmt-check: ## check the format
+	@$(STEP) "format" cargo fmt --check
+
+.PHONY: clippy
+clippy: ## lint; every warning is an error
+	@$(STEP) "clippy" cargo clippy --release --all-targets -- -D warnings
+
+.PHONY: unit
+unit: ## all tests without a cluster: unit, integration, conformance, model
+	@$(STEP) "tests without a cluster" cargo test --release --quiet
+
+.PHONY: conformance
+conformance: ## only: recorded answers of Argo Rollouts against ours, with figures
+	@$(STEP) "conformance" cargo test --release --test conformance -- --nocapture
+
+.PHONY: model
+model: ## only: the decisions under random schedules and crashes [N=2000]
+	@$(if $(N),MODEL_SCHEDULES=$(N)) $(STEP) "model" cargo test --release --test model -- --nocapture
+
+.PHONY: docs
+docs: ## write docs/reference.md from the code's tables
+	@UPDATE_DOCS=1 $(STEP) "docs/reference.md" cargo test --release --quiet --test docs the_reference
+
+.PHONY: docs-check
+docs-check: ## check that docs/reference.md is fresh and links lead somewhere
+	@$(STEP) "docs" cargo test --release --quiet --test docs
+
+.PHONY: deny
+deny: ## check licences and sources of dependencies, if cargo-deny is installed
+	@if command -v cargo-deny >/dev/null; then \
+	  $(STEP) "dependencies" cargo deny --offline --log-level error check bans licenses sources; \
+	else $(STEP) --skip "dependencies: cargo-deny is not installed"; fi
+
+.PHONY: shellcheck
+shellcheck: ## check shell scripts, if shellcheck is installed
+	@if command -v shellcheck >/dev/null; then \
+	  $(STEP) "shell scripts" tests/shellcheck; \
+	else $(STEP) --skip "shell scripts: shellcheck is not installed"; fi
+
+.PHONY: e2e
+e2e: ## tests on a real cluster [CLUSTER=haldane-e2e] [FILTER=words] (root)
+	@$(STEP) "end to end" tests/e2e/run $(or $(CLUSTER),haldane-e2e) $(FILTER)
+
+.PHONY: bench-abort
+bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2e] (root)
+	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench
+
+.PHONY: cluster
+cluster: ## bring up a real Kubernetes on this machine [CLUSTER=haldane] (root)
+	@$(STEP) "cluster" tests/cluster/cluster up $(or $(CLUSTER),haldane)
+
+.PHONY: cluster-down
+cluster-down: ## take it down [CLUSTER=haldane] (root)
+	@$(STEP) "cluster down" tests/cluster/cluster down $(or $(CLUSTER),haldane)
+
+.PHONY: image
+image: build ## pack the image as an archive, without Docker; see also the Dockerfile
+	@$(STEP) "image" tests/cluster/mkimage haldane:$(VERSION) $(CARGO_TARGET_DIR)/haldane-$(VERSION).tar \
+	  --user 65532:65532 $(BIN)/haldane=/haldane
+	@printf 'docker load -i %s\n' $(CARGO_TARGET_DIR)/haldane-$(VERSION).tar
+
+.PHONY: clean
+clean: ## remove what was built; clusters and their cache stay
+	cargo clean

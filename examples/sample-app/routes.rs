@@ -1,0 +1,238 @@
+//! Answers requests.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Bytes};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::{App, Readiness};
+use crate::settings::{Changes, Refusal, Settings};
+use crate::{log, metrics};
+
+const X_VERSION: HeaderName = HeaderName::from_static("x-version");
+const TEXT: &str = "text/plain; charset=utf-8";
+const MAX_BODY: usize = 16 << 10;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers one request.
+pub async fn handle<B>(app: Arc<App>, request: Request<B>) -> Result<Answer, Infallible>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let settings = app.settings.load_full();
+    let http1 = request.version() < http::Version::HTTP_2;
+    let mut answer = match request.uri().path() {
+        "/healthz" => health(&app),
+        "/metrics" => exposition(&app),
+        "/settings" => change_settings(&app, request).await,
+        path => {
+            let start = Instant::now();
+            if !settings.latency.is_zero() {
+                tokio::time::sleep(settings.latency).await;
+            }
+            let answer = application(&app, &settings, path);
+            app.metrics.record(answer.status().as_u16(), start.elapsed());
+            answer
+        }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(X_VERSION, settings.version.header());
+    if http1 && app.readiness() == Readiness::Draining {
+        // A client that reuses connections moves to another pod before this one ends.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
+}
+
+/// The routes that count as traffic.
+fn application(app: &App, settings: &Settings, path: &str) -> Answer {
+    let version = settings.version.as_str();
+    let pod = &app.pod;
+    match path {
+        "/" | "/version" if app.spread.fails(settings.error_rate) => failure("as set"),
+        "/" => text(StatusCode::OK, format!("sample-app {version} on {pod}\n")),
+        "/version" => json(StatusCode::OK, &json!({"version": version, "pod": pod})),
+        "/success" => text(StatusCode::OK, "success\n".to_owned()),
+        "/error" => failure("as asked"),
+        _ => text(StatusCode::NOT_FOUND, format!("no such route: {path}\n")),
+    }
+}
+
+fn failure(why: &str) -> Answer {
+    text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed {why}\n"))
+}
+
+fn health(app: &App) -> Answer {
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    match app.readiness() {
+        Readiness::Ready => text(StatusCode::OK, "ready\n".to_owned()),
+        Readiness::Starting(left) => {
+            let left = left.as_secs_f64();
+            text(unavailable, format!("starting: ready in {left:.1}s\n"))
+        }
+        Readiness::Draining => text(unavailable, "draining\n".to_owned()),
+    }
+}
+
+fn exposition(app: &App) -> Answer {
+    match app.metrics.encode() {
+        Ok(out) => answer(StatusCode::OK, metrics::CONTENT_TYPE, out),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+async fn change_settings<B>(app: &App, request: Request<B>) -> Answer
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::POST | Method::PUT => match read_changes(request).await {
+            Ok(changes) => {
+                app.change(&changes);
+                log(&format!("settings {}", shown(&**app.settings.load())));
+            }
+            Err(refusal) => {
+                let body = json!({"error": refusal.to_string(), "refused": refusal});
+                return json(StatusCode::BAD_REQUEST, &body);
+            }
+        },
+        _ => {
+            let message = "use GET, POST or PUT\n".to_owned();
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, message);
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT");
+            answer.headers_mut().insert(ALLOW, allowed);
+            return answer;
+        }
+    }
+    json(StatusCode::OK, &**app.settings.load())
+}
+
+/// Reads the query, then the body; there has to be at least one of them.
+async fn read_changes<B>(request: Request<B>) -> Result<Changes, Refusal>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let mut changes = Changes::default();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let body = Limited::new(request.into_body(), MAX_BODY)
+        .collect()
+        .await
+        .map_err(|error| Refusal::new("body", &error.to_string(), "send at most 16 KiB"))?
+        .to_bytes();
+    if query.is_empty() && body.is_empty() {
+        let allowed = "send a query such as ?error_rate=0.5 or a JSON object";
+        return Err(Refusal::new("body", "", allowed));
+    }
+    // Only the query matters; the rest is there to make it a URL.
+    if let Ok(url) = reqwest::Url::parse(&format!("http://localhost/?{query}")) {
+        for (field, value) in url.query_pairs() {
+            changes.set(&field, &value)?;
+        }
+    }
+    if !body.is_empty() {
+        changes.set_from_json(&body)?;
+    }
+    Ok(changes)
+}
+
+fn shown(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    answer(status, "application/json", shown(value) + "\n")
+}
+
+fn text(status: StatusCode, body: String) -> Answer {
+    answer(status, TEXT, body)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> Arc<App> {
+        Arc::new(App::new(Settings::default()))
+    }
+
+    async fn send(app: &Arc<App>, method: &str, uri: &str, body: &str) -> (u16, String) {
+        let request =
+            Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let Ok(answer) = handle(Arc::clone(app), request).await;
+        assert!(answer.headers().contains_key("x-version"), "{uri}");
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_error_share_applies_to_root_and_version_only() {
+        let app = app();
+        let (status, body) = send(&app, "PUT", "/settings?error_rate=100%&version=v2", "").await;
+        assert_eq!(status, 200, "{body}");
+        assert!(body.contains(r#""version":"v2","error_rate":1.0"#), "{body}");
+        for (path, expected) in [
+            ("/", 500),
+            ("/version", 500),
+            ("/success", 200),
+            ("/error", 500),
+            ("/nowhere", 404),
+            ("/healthz", 200),
+            ("/metrics", 200),
+        ] {
+            assert_eq!(send(&app, "GET", path, "").await.0, expected, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn probes_metrics_and_settings_are_not_counted() {
+        let app = app();
+        for path in ["/healthz", "/metrics", "/settings"] {
+            send(&app, "GET", path, "").await;
+        }
+        let (_, out) = send(&app, "GET", "/metrics", "").await;
+        assert!(!out.contains("success="), "{out}");
+        send(&app, "GET", "/success", "").await;
+        send(&app, "GET", "/error", "").await;
+        let (_, out) = send(&app, "GET", "/metrics", "").await;
+        assert!(out.contains("sample_app_requests_count{success=\"true\"} 1"));
+        assert!(out.contains("sample_app_requests_count{success=\"false\"} 1"));
+    }
+
+    #[tokio::test]
+    async fn a_bad_setting_is_refused_and_nothing_changes() {
+        let app = app();
+        let bad = r#"{"version": "v9", "error_rate": 2}"#;
+        let (status, body) = send(&app, "POST", "/settings", bad).await;
+        assert_eq!(status, 400);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["refused"]["field"], "error_rate");
+        assert_eq!(body["refused"]["value"], "2");
+        assert_eq!(app.settings.load().version.as_str(), "v1");
+
+        for (method, uri, body, expected) in [
+            ("PUT", "/settings", "", 400),
+            ("PUT", "/settings?colour=red", "", 400),
+            ("POST", "/settings?latency=0s", "", 200),
+            ("DELETE", "/settings", "", 405),
+        ] {
+            let (status, answer) = send(&app, method, uri, body).await;
+            assert_eq!(status, expected, "{method} {uri}: {answer}");
+        }
+    }
+}

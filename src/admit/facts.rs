@@ -1,0 +1,76 @@
+//! What admission must know of the cluster. The shell looks it up; the decision only reads it.
+
+use crate::{
+    config::annotations::Lookup,
+    domain::{request::Verb, state::RolloutState, strategy::TemplateRef},
+};
+use k8s_openapi::api::{
+    core::v1::Service,
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something looked up, or why it could not be in time.
+pub type Fact<T> = Result<T, String>;
+
+/// What [`super::admit`] will ask for, given one review.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// The recorded state.
+    pub state: bool,
+    /// Services, Ingresses, policies and objects with the canary's names.
+    pub pair: bool,
+    /// Analysis templates.
+    pub templates: BTreeSet<TemplateRef>,
+    /// Whether the user may give this order.
+    pub verb: Option<Verb>,
+}
+
+/// An object with a name that Haldane will need, as far as it matters whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Kind, for the message.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// It carries Haldane's mark.
+    pub is_ours: bool,
+}
+
+/// Services, Ingresses and policies of the namespace, of users and of ours.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Neighbours {
+    /// Services.
+    pub services: Vec<Service>,
+    /// Ingresses.
+    pub ingresses: Vec<Ingress>,
+    /// Network policies.
+    pub policies: Vec<NetworkPolicy>,
+    /// Who has the names of the canary Deployment and of the state.
+    pub holders: Vec<Holder>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The recorded state; `None` when nothing is recorded.
+    pub state: Fact<Option<RolloutState>>,
+    /// Everything beside the Deployment.
+    pub neighbours: Fact<Neighbours>,
+    /// Templates that were found.
+    pub templates: Fact<BTreeMap<TemplateRef, Lookup>>,
+    /// Whether the user may give the order.
+    pub may: Fact<bool>,
+}
+
+impl Default for Facts {
+    /// Nothing exists and nothing is allowed.
+    fn default() -> Self {
+        Self {
+            state: Ok(None),
+            neighbours: Ok(Neighbours::default()),
+            templates: Ok(BTreeMap::new()),
+            may: Ok(false),
+        }
+    }
+}

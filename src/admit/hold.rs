@@ -1,0 +1,93 @@
+//! Whether a change of the pod template must be held.
+
+use super::object::Object;
+use crate::domain::keys;
+use serde_json::Value;
+
+/// What becomes of the template in this request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The template is the same: nothing to hold.
+    Unchanged,
+    /// It changed and starts natively, because there is nothing to protect.
+    Native,
+    /// It changed and waits for its canary.
+    Hold,
+}
+
+/// Compares the templates.
+///
+/// Native are: a Deployment without available pods (a first rollout that never became healthy, or one
+/// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
+#[must_use]
+pub fn hold(old: Object<'_>, new: Object<'_>) -> Hold {
+    if old.template_hash() == new.template_hash() {
+        return Hold::Unchanged;
+    }
+    if old.annotation(keys::HELD).is_some() {
+        return Hold::Hold;
+    }
+    let nothing_serves = new.replicas() == 0 || old.available() == 0;
+    let restart = is_restart(old, new) && new.annotation(keys::RESTART) != Some("canary");
+    if nothing_serves || restart { Hold::Native } else { Hold::Hold }
+}
+
+/// Only `kubectl rollout restart`'s time stamp differs.
+fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
+    let without_stamp = |object: Object<'_>| {
+        let mut template = object.template().clone();
+        if let Some(annotations) =
+            template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(keys::RESTARTED_AT);
+        }
+        crate::domain::names::TemplateHash::of(&template)
+    };
+    without_stamp(old) == without_stamp(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn deployment(image: &str, available: i64) -> Value {
+        json!({
+            "metadata": {"annotations": {}},
+            "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"image": image}}},
+            "status": {"availableReplicas": available},
+        })
+    }
+
+    #[test]
+    fn a_changed_template_of_a_serving_deployment_is_held() {
+        let (old, new) = (deployment("a", 2), deployment("b", 2));
+        assert_eq!(hold(Object(&old), Object(&new)), Hold::Hold);
+        assert_eq!(hold(Object(&old), Object(&old)), Hold::Unchanged);
+    }
+
+    #[test]
+    fn nothing_is_held_where_nothing_serves() {
+        let (old, mut new) = (deployment("a", 0), deployment("b", 0));
+        assert_eq!(hold(Object(&old), Object(&new)), Hold::Native);
+        new["spec"]["replicas"] = json!(0);
+        assert_eq!(hold(Object(&deployment("a", 2)), Object(&new)), Hold::Native);
+    }
+
+    #[test]
+    fn a_held_deployment_stays_held_whatever_happens_to_it() {
+        let mut old = deployment("a", 0);
+        old["metadata"]["annotations"][keys::HELD] = json!("x");
+        assert_eq!(hold(Object(&old), Object(&deployment("b", 0))), Hold::Hold);
+    }
+
+    #[test]
+    fn a_restart_is_native_unless_the_user_wants_a_canary() {
+        let old = deployment("a", 2);
+        let mut new = deployment("a", 2);
+        new["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
+        assert_eq!(hold(Object(&old), Object(&new)), Hold::Native);
+        new["metadata"]["annotations"][keys::RESTART] = json!("canary");
+        assert_eq!(hold(Object(&old), Object(&new)), Hold::Hold);
+    }
+}

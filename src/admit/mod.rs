@@ -1,0 +1,267 @@
+//! L2: the admission decision. A review, facts and time in; a verdict out.
+
+pub mod checks;
+pub mod facts;
+pub mod hold;
+pub mod object;
+pub mod orders;
+mod preview;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    config::{
+        annotations::{Wish, is_opted_in, read_annotations},
+        strategy::Defaults,
+    },
+    domain::{
+        finding::Findings,
+        keys,
+        request::Verb,
+        review::{Operation, Outcome, Review, Stage, Verdict},
+        strategy::RolloutSpec,
+    },
+};
+use facts::{Facts, Needs};
+use hold::{Hold, hold};
+use jiff::Timestamp;
+use object::{Edits, Object};
+
+/// Settings of the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmitConfig {
+    /// What applies where the user says nothing.
+    pub defaults: Defaults,
+    /// Haldane's own user name: its writes are the decision's results and pass.
+    pub own_user: String,
+}
+
+/// What every part of the decision looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The request.
+    pub review: &'a Review,
+    /// Settings of the installation.
+    pub config: &'a AdmitConfig,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What must be looked up before [`admit`] can decide.
+#[must_use]
+pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
+    let Some((old, new)) = objects(context) else { return Needs::default() };
+    if stage == Stage::Validate {
+        return Needs::default();
+    }
+    let was_in = old.is_some_and(|old| is_opted_in(&old.annotations()));
+    if !is_opted_in(&new.annotations()) {
+        return Needs { state: was_in, ..Needs::default() };
+    }
+    let verb = orders::ordered(context, old, new).ok().flatten();
+    let wish = read_annotations(&new.annotations(), &context.config.defaults).ok();
+    let templates = wish.map(|wish| wish.references()).unwrap_or_default();
+    Needs { state: verb.is_some(), pair: true, templates, verb }
+}
+
+/// Decides one review.
+#[must_use]
+pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
+    let Some((old, new)) = objects(context) else { return Verdict::allow() };
+    let verdict = match stage {
+        Stage::Mutate => mutate(context, old, new, facts),
+        Stage::Validate => validate(context, old, new),
+    };
+    verdict.unwrap_or_else(|refusal| refusal)
+}
+
+/// The objects, unless the request is none of our business.
+fn objects<'a>(context: &Context<'a>) -> Option<(Option<Object<'a>>, Object<'a>)> {
+    let review = context.review;
+    let is_deployment =
+        review.group == "apps" && review.kind == "Deployment" && review.sub_resource.is_none();
+    let writes = matches!(review.operation, Operation::Create | Operation::Update);
+    if !is_deployment || !writes || review.user.username == context.config.own_user {
+        return None;
+    }
+    Some((review.old_object.as_ref().map(Object), Object(review.object.as_ref()?)))
+}
+
+fn mutate(
+    context: &Context<'_>,
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    facts: &Facts,
+) -> Result<Verdict, Verdict> {
+    if !is_opted_in(&new.annotations()) {
+        return opt_out(context, old, new, facts);
+    }
+    let name = context.review.name.as_str();
+    let verb = orders::ordered(context, old, new)?;
+    let mut findings = checks::alone(new);
+    let mut warnings = Vec::new();
+    let spec =
+        read_annotations(&new.annotations(), &context.config.defaults).and_then(|wish| complete(wish, facts));
+    match (&spec, &facts.neighbours) {
+        (Ok(spec), Ok(neighbours)) => {
+            let report = checks::among(new, name, &spec.strategy, neighbours);
+            findings.extend(report.findings);
+            warnings.extend(report.warnings);
+        }
+        (Ok(_), Err(why)) => warnings.push(format!("names, selectors and routes were not checked: {why}")),
+        (Err(found), _) => findings.extend(found.iter().cloned()),
+    }
+    if !findings.is_empty() {
+        return Err(invalid(name, findings));
+    }
+    let (edits, hold) = hold_and_orders(context, old, new, verb, facts, &mut warnings)?;
+    if let (Hold::Hold, Ok(spec)) = (hold, &spec) {
+        warnings.push(preview::plan(&spec.strategy, new.replicas()));
+    }
+    let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
+    verdict.warnings = warnings.into_iter().map(|warning| format!("haldane: {warning}")).collect();
+    Ok(verdict)
+}
+
+/// The refusal, naming the object as Kubernetes' own validation does.
+fn invalid(name: &str, findings: Findings) -> Verdict {
+    let mut verdict = Verdict::invalid(findings);
+    if let Outcome::Deny { message, .. } = &mut verdict.outcome {
+        *message = format!("Deployment.apps {name:?} is invalid: {message}");
+    }
+    verdict
+}
+
+/// The plan with its templates; templates that could not be looked up in time are a refusal, because
+/// a plan that was never read whole must not start.
+fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
+    match &facts.templates {
+        Ok(templates) => wish.complete(templates),
+        Err(why) => Err(vec![crate::domain::finding::Finding::new(
+            crate::config::annotations::path(keys::CANARY),
+            "",
+            format!("analysis templates could not be read: {why}; try again"),
+        )]),
+    }
+}
+
+/// Whether the Deployment is held after this request, and which order is recorded.
+fn hold_and_orders(
+    context: &Context<'_>,
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    verb: Option<Verb>,
+    facts: &Facts,
+    warnings: &mut Vec<String>,
+) -> Result<(Edits, Hold), Verdict> {
+    let Some(old) = old else {
+        return match verb {
+            Some(_) => Err(Verdict::forbid(format!(
+                "Deployment {:?}: an order ({}) cannot be given to a Deployment that is being created",
+                context.review.name,
+                keys::DO
+            ))),
+            None => Ok((Edits { managed: true, ..Edits::default() }, Hold::Unchanged)),
+        };
+    };
+    let change = hold(old, new);
+    let held_before = old.annotation(keys::HELD);
+    let held = match change {
+        Hold::Hold => Some(new.template_hash().to_string()),
+        Hold::Unchanged => held_before.map(str::to_owned),
+        Hold::Native => None,
+    };
+    let mut edits = Edits {
+        managed: true,
+        paused: held.is_some().then_some(true),
+        request: old.annotation(keys::REQUEST).map(str::to_owned),
+        held,
+    };
+    let mut request = None;
+    if let Some(verb) = verb {
+        if change != Hold::Unchanged {
+            return Err(Verdict::forbid(format!(
+                "Deployment {:?}: the order {verb} came together with a changed pod template; give it in a request of its own",
+                context.review.name
+            )));
+        }
+        request = Some(orders::authorise(context, verb, new, facts)?);
+    } else if held_before.is_some() && !new.is_paused() {
+        warnings.push(format!(
+            "spec.paused stays true: the canary of this template decides when it starts; orders are given with {}=promote|abort|…", keys::DO
+        ));
+    } else if change == Hold::Hold && held_before.is_none() && is_paused_by_user(old, new, &edits) {
+        warnings.push(format!(
+            "the Deployment is paused, so its canary waits for `kubectl rollout resume` or {}=resume",
+            keys::DO
+        ));
+        request = Some(orders::record(context, Verb::Pause, new));
+    }
+    if let Some(request) = request {
+        // A typed record always serialises.
+        edits.request = serde_json::to_string(&request).ok();
+    }
+    Ok((edits, change))
+}
+
+/// Paused by the user before or with the change, and not by us a moment ago in this same request.
+fn is_paused_by_user(old: Object<'_>, new: Object<'_>, edits: &Edits) -> bool {
+    let ours = new.annotation(keys::HELD) == edits.held.as_deref();
+    old.is_paused() || (new.is_paused() && !ours)
+}
+
+/// Opting out leaves a plain Deployment; in the middle of a rollout it would leave half a one.
+fn opt_out(
+    context: &Context<'_>,
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    facts: &Facts,
+) -> Result<Verdict, Verdict> {
+    if old.is_some_and(|old| is_opted_in(&old.annotations())) {
+        let name = &context.review.name;
+        let state = facts.state.as_ref().map_err(|why| {
+            Verdict::forbid(format!(
+                "Deployment {name:?}: cannot opt out now: its state could not be read: {why}; try again"
+            ))
+        })?;
+        let busy = state.as_ref().and_then(|state| state.rollout.as_ref());
+        if busy.is_some() || old.is_some_and(|old| old.annotation(keys::HELD).is_some()) {
+            let phase = state.as_ref().map_or_else(|| "Held".to_owned(), |state| state.phase().to_string());
+            // An aborted revision cannot be promoted, so that advice would lead to the next refusal.
+            let aborted = busy.is_some_and(|rollout| rollout.abort_message().is_some());
+            let finish = if aborted {
+                String::new()
+            } else {
+                format!("finish it with {}=promote-full, or ", keys::DO)
+            };
+            return Err(Verdict::forbid(format!(
+                "Deployment {name:?}: cannot opt out (annotation {} removed) while a rollout is {phase}: {finish}apply the stable pod template again, then opt out",
+                keys::CANARY
+            )));
+        }
+    }
+    Ok(Verdict::allow_with(Edits::default().patch(new)))
+}
+
+/// The last look at the final object: what must be held is held, whatever other webhooks did after us.
+fn validate(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Result<Verdict, Verdict> {
+    let Some(old) = old.filter(|_| is_opted_in(&new.annotations())) else { return Ok(Verdict::allow()) };
+    let must_be_held = match hold(old, new) {
+        Hold::Hold => true,
+        Hold::Unchanged => old.annotation(keys::HELD).is_some(),
+        Hold::Native => false,
+    };
+    let is_held = new.is_paused() && new.annotation(keys::HELD) == Some(new.template_hash().as_str());
+    if must_be_held && !is_held {
+        return Err(Verdict::forbid(format!(
+            "Deployment {:?}: the changed pod template is not held (spec.paused {}, {} {:?}): another admission webhook changed the object after Haldane's; exclude Deployments annotated {} from it",
+            context.review.name,
+            new.is_paused(),
+            keys::HELD,
+            new.annotation(keys::HELD).unwrap_or_default(),
+            keys::CANARY
+        )));
+    }
+    Ok(Verdict::allow())
+}

@@ -1,0 +1,162 @@
+//! The Deployment of a review as it was sent, and edits of it.
+
+use crate::domain::{keys, names::TemplateHash, selector::Labels};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
+use serde_json::{Value, json};
+
+/// A raw Deployment. Raw, because a typed form would lose fields newer than this program.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a>(pub &'a Value);
+
+impl<'a> Object<'a> {
+    /// Annotations; empty when there are none.
+    #[must_use]
+    pub fn annotations(self) -> Labels {
+        self.map("/metadata/annotations")
+    }
+
+    /// Labels; empty when there are none.
+    #[must_use]
+    pub fn labels(self) -> Labels {
+        self.map("/metadata/labels")
+    }
+
+    /// One annotation.
+    #[must_use]
+    pub fn annotation(self, key: &str) -> Option<&'a str> {
+        self.0.pointer("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// Labels of its pods.
+    #[must_use]
+    pub fn pod_labels(self) -> Labels {
+        self.map("/spec/template/metadata/labels")
+    }
+
+    /// The pod template.
+    #[must_use]
+    pub fn template(self) -> &'a Value {
+        self.0.pointer("/spec/template").unwrap_or(&Value::Null)
+    }
+
+    /// Identity of the pod template.
+    #[must_use]
+    pub fn template_hash(self) -> TemplateHash {
+        TemplateHash::of(self.template())
+    }
+
+    /// `spec.paused`.
+    #[must_use]
+    pub fn is_paused(self) -> bool {
+        self.0.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// `spec.replicas`; 1 when absent, as the API server reads it.
+    #[must_use]
+    pub fn replicas(self) -> i64 {
+        self.0.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
+    }
+
+    /// `status.availableReplicas`.
+    #[must_use]
+    pub fn available(self) -> i64 {
+        self.0.pointer("/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    fn map(self, pointer: &str) -> Labels {
+        let map = self.0.pointer(pointer).and_then(Value::as_object);
+        let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        map.into_iter().flatten().filter_map(text).collect()
+    }
+}
+
+/// The values that keys of ours and `spec.paused` shall have after admission.
+///
+/// Computed from what is allowed, never from what was sent: a forged value is simply not the result.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Edits {
+    /// `haldane.dev/managed`.
+    pub managed: bool,
+    /// `haldane.dev/held`.
+    pub held: Option<String>,
+    /// `haldane.dev/request`.
+    pub request: Option<String>,
+    /// `spec.paused`; `None` leaves it as it was sent.
+    pub paused: Option<bool>,
+}
+
+impl Edits {
+    /// The operations that bring `object` there; none if it is there.
+    #[must_use]
+    pub fn patch(&self, object: Object<'_>) -> Vec<PatchOperation> {
+        let mut patch = Vec::new();
+        set(&mut patch, object, "labels", keys::MANAGED, self.managed.then_some("true"));
+        set(&mut patch, object, "annotations", keys::HELD, self.held.as_deref());
+        set(&mut patch, object, "annotations", keys::REQUEST, self.request.as_deref());
+        set(&mut patch, object, "annotations", keys::DO, None);
+        if let Some(paused) = self.paused.filter(|paused| *paused != object.is_paused()) {
+            patch.push(add(PointerBuf::from_tokens(["spec", "paused"]), json!(paused)));
+        }
+        patch
+    }
+}
+
+fn set(ops: &mut Vec<PatchOperation>, object: Object<'_>, map: &str, key: &str, value: Option<&str>) {
+    let entries = object.0.pointer(&format!("/metadata/{map}"));
+    let present = entries.and_then(|entries| entries.get(key)).and_then(Value::as_str);
+    let path = PointerBuf::from_tokens(["metadata", map, key]);
+    match value {
+        Some(value) if present != Some(value) => {
+            let parent = PointerBuf::from_tokens(["metadata", map]);
+            let made = ops.iter().any(|op| matches!(op, PatchOperation::Add(add) if add.path == parent));
+            if entries.is_none_or(Value::is_null) && !made {
+                ops.push(add(parent, json!({})));
+            }
+            ops.push(add(path, json!(value)));
+        }
+        None if present.is_some() => ops.push(PatchOperation::Remove(RemoveOperation { path })),
+        _ => {}
+    }
+}
+
+fn add(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patched(edits: &Edits, mut object: Value) -> Value {
+        let patch = edits.patch(Object(&object));
+        json_patch::patch(&mut object, &patch).unwrap();
+        assert!(edits.patch(Object(&object)).is_empty(), "a second pass has nothing to do");
+        object
+    }
+
+    #[test]
+    fn absent_maps_are_made_first() {
+        let edits =
+            Edits { managed: true, held: Some("h".into()), request: Some("r".into()), paused: Some(true) };
+        let object = patched(&edits, json!({"metadata": {}, "spec": {}}));
+        assert_eq!(
+            object,
+            json!({
+                "metadata": {
+                    "labels": {"haldane.dev/managed": "true"},
+                    "annotations": {"haldane.dev/held": "h", "haldane.dev/request": "r"},
+                },
+                "spec": {"paused": true},
+            })
+        );
+    }
+
+    #[test]
+    fn forged_keys_and_orders_are_removed() {
+        let sent = json!({"metadata": {"labels": {"haldane.dev/managed": "true"}, "annotations": {
+            "haldane.dev/held": "x", "haldane.dev/request": "y", "haldane.dev/do": "promote", "mine": "1",
+        }}});
+        let object = patched(&Edits::default(), sent);
+        assert_eq!(object["metadata"], json!({"labels": {}, "annotations": {"mine": "1"}}));
+    }
+}

@@ -1,0 +1,53 @@
+//! The language of conditions: expr-lang as Argo Rollouts 1.9 compiles it (`antonmedv/expr` 1.15.5).
+//!
+//! ```text
+//!  text ──token──► tokens ──parser──► Node ──check (static types)──► Program ──eval──► Value
+//! ```
+//!
+//! Written here because a condition is hostile input to an admission webhook: every stage is bounded in
+//! time, memory and stack, none reads a clock, and the static types tell a wrong condition at `apply`.
+//! Error texts are those of the original, so that what users find about them on the web applies.
+
+mod check;
+mod eval;
+mod functions;
+mod library;
+mod operate;
+mod parser;
+mod syntax;
+mod token;
+mod types;
+mod value;
+
+pub use types::Type;
+pub use value::Value;
+
+use syntax::Node;
+
+/// A condition whose names and types are checked.
+#[derive(Debug, Clone)]
+pub struct Program {
+    node: Node,
+    /// What it evaluates to, as far as that is known before.
+    pub returns: Type,
+}
+
+/// Parses `text` and checks it for a `result` of the given type.
+///
+/// # Errors
+/// The first thing wrong with it.
+pub fn compile(text: &str, result: &Type) -> Result<Program, String> {
+    let mut node = parser::parse(token::tokens(text)?)?;
+    let returns = check::check(&mut node, result)?;
+    Ok(Program { node, returns })
+}
+
+impl Program {
+    /// Evaluates it for a `result` of the type it was compiled for.
+    ///
+    /// # Errors
+    /// What went wrong in evaluation, or that it took too long.
+    pub fn run(&self, result: &Value) -> Result<Value, String> {
+        eval::run(&self.node, result)
+    }
+}

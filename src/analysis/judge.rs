@@ -1,0 +1,200 @@
+//! From a value to a measurement's phase, from measurements to a metric's, from metrics to the run's.
+
+use super::{Answer, condition};
+use crate::domain::{
+    metric::{AnalysisPhase, AnalysisRun, Measurement, MetricResult, MetricSpec, RunSummary},
+    value::{MetricValue, Reading},
+};
+use jiff::Timestamp;
+
+/// The reason of an error that is no fault of the condition.
+const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
+
+/// What the conditions of `spec` say about `value`.
+///
+/// # Errors
+/// Why a condition could not be evaluated.
+pub fn verdict(spec: &MetricSpec, value: &MetricValue) -> Result<AnalysisPhase, String> {
+    let holds = |name: &str, condition: &Option<String>| {
+        condition.as_deref().map(|text| {
+            let explained = |why: String| {
+                // A condition that could be evaluated on some value has failed for want of one.
+                let no_data = value.is_empty() && condition::check(text).is_ok();
+                let why = if no_data { NO_DATA } else { &why };
+                format!("could not evaluate {name} \"{text}\": {why}")
+            };
+            condition::eval(text, value).map_err(explained)
+        })
+    };
+    // Both are evaluated whatever the first says: an error in either is an error.
+    let success = holds("successCondition", &spec.success_condition).transpose()?;
+    let failure = holds("failureCondition", &spec.failure_condition).transpose()?;
+    Ok(match (success, failure) {
+        (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
+        (Some(false), Some(false)) => AnalysisPhase::Inconclusive,
+        _ => AnalysisPhase::Successful,
+    })
+}
+
+/// A provider's answer as a measurement.
+pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
+    let (phase, value, message) = match answer.outcome {
+        Err(message) => (AnalysisPhase::Error, None, message),
+        Ok(Reading::Verdict { phase, message }) => (phase, None, message),
+        Ok(Reading::Value(value)) => match verdict(spec, &value) {
+            Ok(phase) => (phase, Some(value.to_string()), String::new()),
+            Err(message) => (AnalysisPhase::Error, None, message),
+        },
+    };
+    let Answer { started_at, finished_at, metadata, .. } = answer;
+    Measurement { phase, value, message, started_at, finished_at, metadata }
+}
+
+/// Adds a measurement to its metric's counters and list.
+pub(super) fn record(result: &mut MetricResult, measurement: Measurement) {
+    let counter = match measurement.phase {
+        AnalysisPhase::Successful => &mut result.successful,
+        AnalysisPhase::Failed => &mut result.failed,
+        AnalysisPhase::Inconclusive => &mut result.inconclusive,
+        AnalysisPhase::Error => &mut result.error,
+        AnalysisPhase::Pending | AnalysisPhase::Running => return,
+    };
+    *counter += 1;
+    if measurement.phase == AnalysisPhase::Error {
+        result.consecutive_error += 1;
+    } else {
+        result.consecutive_error = 0;
+        result.count += 1;
+    }
+    if measurement.phase == AnalysisPhase::Successful {
+        result.consecutive_success += 1;
+    } else {
+        result.consecutive_success = 0;
+    }
+    result.measurements.push(measurement);
+    let kept = usize::try_from(result.retention).unwrap_or(usize::MAX);
+    let excess = result.measurements.len().saturating_sub(kept);
+    result.measurements.drain(..excess);
+}
+
+/// Brings the phases, messages and summaries of the metrics and of the run up to date.
+pub(super) fn assess(run: &mut AnalysisRun, in_flight: &[String], terminating: bool, now: Timestamp) {
+    let mut worst: Option<AnalysisPhase> = None;
+    let mut message = if run.terminate { "Run Terminated".to_owned() } else { String::new() };
+    let mut all_completed = true;
+    run.run_summary = RunSummary::default();
+    run.dry_run_summary = RunSummary::default();
+    for (spec, result) in run.specs.iter().zip(&mut run.results) {
+        let is_in_flight = in_flight.contains(&spec.name);
+        let reason = assess_metric(spec, result, is_in_flight, terminating);
+        let phase = result.phase;
+        all_completed &= phase.is_completed();
+        if result.dry_run {
+            run.dry_run_summary.add(phase);
+            if phase.is_completed() {
+                worst.get_or_insert(AnalysisPhase::Successful);
+            }
+            continue;
+        }
+        run.run_summary.add(phase);
+        if phase.is_completed() && worst.is_none_or(|worst| phase.badness() > worst.badness()) {
+            worst = Some(phase);
+            if !reason.is_empty() {
+                message = run_message(result, &reason);
+            }
+        }
+    }
+    let nothing_measured = run.results.iter().all(|result| result.measurements.is_empty());
+    run.phase = match worst {
+        None if terminating => AnalysisPhase::Successful,
+        Some(worst) if terminating || all_completed => worst,
+        _ => AnalysisPhase::Running,
+    };
+    if run.phase.is_completed() {
+        if run.terminate && nothing_measured {
+            message.push_str(" before anything was measured");
+        }
+        run.message = message;
+        run.completed_at = Some(now);
+    }
+}
+
+fn run_message(result: &MetricResult, reason: &str) -> String {
+    let MetricResult { name, phase, message, .. } = result;
+    let cause = if message.is_empty() { String::new() } else { format!(": \"Error Message: {message}\"") };
+    format!("Metric \"{name}\" assessed {phase} due to {reason}{cause}")
+}
+
+/// Updates one metric's phase and message; answers the reason of a phase that is not plain success.
+fn assess_metric(spec: &MetricSpec, result: &mut MetricResult, in_flight: bool, terminating: bool) -> String {
+    let ending = ending(spec, result);
+    if !result.phase.is_completed() {
+        result.phase = match (&ending, result.measurements.last()) {
+            _ if in_flight => AnalysisPhase::Running,
+            (_, None) => AnalysisPhase::Pending,
+            (Some((phase, _)), _) => *phase,
+            (None, _) if terminating => AnalysisPhase::Successful,
+            (None, _) => AnalysisPhase::Running,
+        };
+        if let (true, Some(last)) = (result.phase.is_completed(), result.measurements.last()) {
+            result.message.clone_from(&last.message);
+        }
+    }
+    let Some((phase, reason)) = ending.filter(|(phase, _)| *phase == result.phase) else {
+        return String::new();
+    };
+    if result.dry_run && !reason.is_empty() {
+        result.message = format!("Metric assessed {phase} due to {reason}");
+    }
+    reason
+}
+
+/// How the counters end a metric, if they do, and why; no reason is needed for success.
+fn ending(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
+    if let Some(broken) = broken_limit(spec, result) {
+        return Some(broken);
+    }
+    let wanted = spec.consecutive_success_limit.filter(|limit| *limit > 0);
+    if wanted.is_some_and(|wanted| result.consecutive_success >= wanted) {
+        return Some((AnalysisPhase::Successful, String::new()));
+    }
+    let count = spec.effective_count().filter(|count| result.count >= *count)?;
+    if let Some(wanted) = wanted {
+        // With failures limited too, too few successes prove nothing; without, they are the failure.
+        let phase = match spec.failure_limit {
+            Some(limit) if limit < 0 => AnalysisPhase::Failed,
+            _ => AnalysisPhase::Inconclusive,
+        };
+        let got = result.consecutive_success;
+        return Some((phase, format!("consecutiveSuccess ({got}) < consecutiveSuccessLimit ({wanted})")));
+    }
+    if result.successful == 0 {
+        // Argo would call it Successful: no limit is exceeded. Nothing good was seen either.
+        return Some((AnalysisPhase::Inconclusive, format!("successful (0) after count ({count})")));
+    }
+    Some((AnalysisPhase::Successful, String::new()))
+}
+
+/// The exceeded limit with the last word: errors over inconclusive over failed.
+fn broken_limit(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
+    let failures = spec.failure_limit.unwrap_or(0);
+    let inconclusive = spec.inconclusive_limit.unwrap_or(0);
+    let errors = spec.consecutive_error_limit.unwrap_or(DEFAULT_CONSECUTIVE_ERROR_LIMIT);
+    if result.consecutive_error > errors {
+        let got = result.consecutive_error;
+        Some((AnalysisPhase::Error, format!("consecutiveErrors ({got}) > consecutiveErrorLimit ({errors})")))
+    } else if result.inconclusive > inconclusive {
+        let got = result.inconclusive;
+        Some((
+            AnalysisPhase::Inconclusive,
+            format!("inconclusive ({got}) > inconclusiveLimit ({inconclusive})"),
+        ))
+    } else if failures >= 0 && result.failed > failures {
+        Some((AnalysisPhase::Failed, format!("failed ({}) > failureLimit ({failures})", result.failed)))
+    } else {
+        None
+    }
+}
+
+/// Errors in a row that a metric survives unless it says otherwise.
+const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;

@@ -1,0 +1,75 @@
+//! Argo Rollouts' analysis engine as pure functions.
+//!
+//! [`start`] makes a run of templates and arguments; [`advance`] is told what was measured and answers
+//! what to measure next. The run is plain data: it is stored between two calls, and a measurement that
+//! was under way when its process died is simply due again.
+
+pub mod args;
+pub mod condition;
+pub mod expression;
+pub mod judge;
+mod run;
+mod schedule;
+pub mod validate;
+
+pub use crate::domain::metric::ResolvedArg;
+pub use run::{flatten, start};
+
+use crate::domain::{metric::AnalysisRun, value::Reading};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// What came of asking a provider about one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The metric's name.
+    pub metric: String,
+    /// When the provider was asked.
+    pub started_at: Timestamp,
+    /// When it had answered.
+    pub finished_at: Timestamp,
+    /// What it said, or why nothing could be learnt.
+    pub outcome: Result<Reading, String>,
+    /// What it said beside that, e.g. warnings.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A run one pass later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advance {
+    /// The run to store.
+    pub run: AnalysisRun,
+    /// The metrics to measure now.
+    pub due: Vec<String>,
+    /// When to advance again if no answer comes before; `None` = only with an answer, or never.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One pass of Argo's `reconcileAnalysisRun`.
+///
+/// `answers` are judged and counted, then every metric and the run are assessed, then the next
+/// measurements are planned. `in_flight` names the metrics that are being measured: they are neither
+/// due nor ended. A completed run stays as it is.
+#[must_use]
+pub fn advance(mut run: AnalysisRun, answers: Vec<Answer>, in_flight: &[String], now: Timestamp) -> Advance {
+    if !run.phase.is_completed() {
+        // As in Argo, a metric that ends badly in this pass ends the others in the next.
+        let terminating = schedule::is_terminating(&run);
+        run.started_at.get_or_insert(now);
+        for answer in answers {
+            record(&mut run, answer);
+        }
+        judge::assess(&mut run, in_flight, terminating, now);
+    }
+    let (due, wake_at) = schedule::plan(&run, in_flight, now);
+    Advance { run, due, wake_at }
+}
+
+/// An answer about an unknown or completed metric comes too late to matter.
+fn record(run: &mut AnalysisRun, answer: Answer) {
+    let mut metrics = run.specs.iter().zip(&mut run.results);
+    let open = metrics.find(|(spec, result)| spec.name == answer.metric && !result.phase.is_completed());
+    if let Some((spec, result)) = open {
+        judge::record(result, judge::measurement(spec, answer));
+    }
+}

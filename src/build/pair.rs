@@ -1,0 +1,95 @@
+//! The pair as a whole: which of the user's Services and Ingresses belong to it, and every object of ours.
+
+use super::{
+    canary_deployment::canary_deployment,
+    canary_policy::canary_policies,
+    canary_service::{canary_service, canary_service_name},
+    labels::service_selector,
+    manifest::{Kind, Manifest, Owner},
+};
+use crate::{
+    domain::{
+        observed::Observed, rewrite::LabelRewrite, selector::map_selects, state::Traffic,
+        strategy::CanaryStrategy,
+    },
+    routers::{ROUTERS, RouteIntent},
+};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A Deployment, its canary and how they are told apart.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    /// The cluster as seen.
+    pub seen: &'a Observed,
+    /// The user's Deployment.
+    pub owner: &'a Owner,
+    /// The plan's strategy.
+    pub strategy: &'a CanaryStrategy,
+    /// How canary pods are labelled.
+    pub rewrite: &'a LabelRewrite,
+}
+
+impl Pair<'_> {
+    /// The user's Services that are split: those that select stable's pods, or the one that the plan names.
+    pub fn stable_services(&self) -> impl Iterator<Item = &Service> {
+        stable_services(self.seen, self.strategy)
+    }
+
+    /// Everything of ours, with a canary of `replicas` pods and the given traffic.
+    #[must_use]
+    pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
+        let labels = self.seen.pod_labels();
+        let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
+        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, replicas));
+        let service = |user| canary_service(user, self.owner, self.rewrite, self.strategy);
+        objects.extend(self.stable_services().map(service));
+        objects.extend(self.routing(traffic));
+        objects.sort_by_key(|object| object.kind);
+        objects
+    }
+
+    /// The routing objects alone.
+    #[must_use]
+    pub fn routing(&self, traffic: &Traffic) -> Vec<Manifest> {
+        self.with_intent(traffic, |intent| ROUTERS.iter().flat_map(|router| router.objects(intent)).collect())
+    }
+
+    fn with_intent<T>(&self, traffic: &Traffic, then: impl FnOnce(&RouteIntent<'_>) -> T) -> T {
+        let name = |service: &Service| service.metadata.name.clone().unwrap_or_default();
+        let services: BTreeMap<String, String> = self
+            .stable_services()
+            .map(|service| (name(service), canary_service_name(&name(service), self.strategy)))
+            .collect();
+        then(&RouteIntent {
+            owner: self.owner,
+            canary_of: &self.rewrite.owner_label(),
+            services: &services,
+            ingresses: &self.seen.ingresses,
+            settings: &self.strategy.nginx,
+            traffic,
+        })
+    }
+}
+
+/// See [`Pair::stable_services`].
+pub fn stable_services<'a>(
+    seen: &'a Observed,
+    strategy: &'a CanaryStrategy,
+) -> impl Iterator<Item = &'a Service> {
+    let labels = seen.pod_labels();
+    seen.services.iter().filter(move |service| match &strategy.stable_service {
+        Some(name) => service.metadata.name.as_ref() == Some(name),
+        None => service_selector(service).is_some_and(|selector| map_selects(selector, &labels)),
+    })
+}
+
+/// The observed object of ours with this kind and name.
+#[must_use]
+pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
+    ours.iter().find(|object| {
+        object.pointer("/kind").and_then(Value::as_str) == Some(&kind.to_string())
+            && object.pointer("/metadata/name").and_then(Value::as_str) == Some(name)
+    })
+}

@@ -1,0 +1,94 @@
+//! Flags and environment of the `haldane` binary.
+
+use crate::{domain::duration::GoDuration, runtime::telemetry::LogFormat};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+
+/// Canary releases for plain Kubernetes Deployments, without CRDs.
+#[derive(Debug, Parser)]
+#[command(name = "haldane", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the admission webhook and the controller.
+    Run(RunArgs),
+}
+
+/// Everything that `haldane run` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Address of the HTTPS port for the API server.
+    #[arg(long, env = "HALDANE_WEBHOOK_ADDRESS", default_value = "[::]:8443")]
+    pub webhook_address: SocketAddr,
+    /// Address of the plain HTTP port for /healthz, /readyz and /metrics.
+    #[arg(long, env = "HALDANE_ADMIN_ADDRESS", default_value = "[::]:8080")]
+    pub admin_address: SocketAddr,
+    /// Namespace of this process, its lease and its Secret.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "haldane-system")]
+    pub namespace: String,
+    /// Name of this pod, its identity as a leader.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// Service account of this process: its own writes are known by it.
+    #[arg(long, env = "POD_SERVICE_ACCOUNT", default_value = "haldane")]
+    pub service_account: String,
+    /// Service by which the API server calls the webhook.
+    #[arg(long, env = "HALDANE_SERVICE_NAME", default_value = "haldane-webhook")]
+    pub service_name: String,
+    /// Secret with the serving certificate, shared by all replicas.
+    #[arg(long, env = "HALDANE_SECRET_NAME", default_value = "haldane-tls")]
+    pub secret_name: String,
+    /// Lease that elects the leader.
+    #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
+    pub lease_name: String,
+    /// How long a leader that has gone silent is waited for, in whole seconds.
+    #[arg(long, env = "HALDANE_LEASE_DURATION", default_value = "15s")]
+    pub lease_duration: GoDuration,
+    /// How often the leader renews its lease; under half the duration.
+    #[arg(long, env = "HALDANE_LEASE_RENEW", default_value = "5s")]
+    pub lease_renew: GoDuration,
+    /// How long to go on serving after SIGTERM, until API servers have noticed.
+    #[arg(long, env = "HALDANE_DRAIN", default_value = "5s")]
+    pub drain: GoDuration,
+    /// Prometheus for metrics that name no address of their own.
+    #[arg(long, env = "HALDANE_PROMETHEUS_ADDRESS", default_value = "http://prometheus.monitoring:9090")]
+    pub prometheus_address: String,
+    /// How long a change of weight takes to reach the data plane.
+    #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
+    pub settle: GoDuration,
+    /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
+    #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
+    pub ingress_annotation_prefix: String,
+    /// How log lines look.
+    #[arg(long, env = "HALDANE_LOG_FORMAT", value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+    /// What is logged, e.g. `info,haldane=debug`.
+    #[arg(long, env = "HALDANE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pod_name_is_all_it_takes() {
+        let cli = Cli::try_parse_from(["haldane", "run", "--pod-name=haldane-0"]).unwrap();
+        let Command::Run(args) = cli.command;
+        assert_eq!((args.pod_name.as_str(), args.settle), ("haldane-0", GoDuration::from_secs(6)));
+        let error = Cli::try_parse_from(["haldane", "run", "--drain=5", "--pod-name=x"]).unwrap_err();
+        assert!(error.to_string().contains("must be a duration such as"), "{error}");
+    }
+}

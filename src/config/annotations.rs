@@ -1,0 +1,232 @@
+//! The annotations of a Deployment: which there are, and what they ask for.
+
+use super::{
+    strategy::{Defaults, default_strategy, read_strategy},
+    template, yaml,
+};
+use crate::{
+    analysis::{self, ResolvedArg},
+    domain::{
+        duration::{BadDuration, GoDuration},
+        fields::nearest,
+        finding::{Finding, Findings},
+        keys,
+        metric::AnalysisTemplate,
+        selector::Labels,
+        strategy::{AnalysisRef, ArgSource, CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An annotation that users may write.
+#[derive(Debug)]
+pub struct Key {
+    /// Its whole name.
+    pub name: &'static str,
+    /// What it does, for the reference page.
+    pub doc: &'static str,
+    /// As users write it.
+    pub example: &'static str,
+}
+
+/// Every annotation that users may write, in the order of the reference page.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: keys::CANARY,
+        doc: "Opts the Deployment in: `enabled` for the default steps, or YAML of Argo's `strategy.canary`.",
+        example: "{steps: [{setWeight: 25}, {pause: {duration: 5m}}]}",
+    },
+    Key {
+        name: keys::ANALYSIS,
+        doc: "YAML of an AnalysisTemplate spec, used where steps name no template; in the background if no step has an analysis.",
+        example: "{metrics: [{name: up, successCondition: \"len(result) == 0 || result[0] == 1\", provider: {prometheus: {query: \"min(up)\"}}}]}",
+    },
+    Key {
+        name: keys::SETTLE,
+        doc: "How long a new weight takes to reach every proxy; each weight waits so long before its step goes on.",
+        example: "6s",
+    },
+    Key {
+        name: keys::DO,
+        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause` or `resume`. It is carried out once and removed.",
+        example: "promote",
+    },
+    Key {
+        name: keys::RESTART,
+        doc: "`canary` makes `kubectl rollout restart` a canary release; by default it restarts the pods natively.",
+        example: "canary",
+    },
+];
+
+/// Annotations and labels that only Haldane writes.
+pub const INTERNAL_KEYS: [&str; 3] = [keys::REQUEST, keys::HELD, keys::MANAGED];
+
+/// What the annotations ask for; templates that they name are not looked up yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// Steps and settings.
+    pub strategy: CanaryStrategy,
+    /// The template in the annotation.
+    pub inline: Option<AnalysisTemplate>,
+}
+
+/// A template that was looked up: what it says, or what is wrong with it.
+pub type Lookup = Result<AnalysisTemplate, Findings>;
+
+/// Whether a Deployment with these annotations is opted in.
+#[must_use]
+pub fn is_opted_in(annotations: &Labels) -> bool {
+    annotations.contains_key(keys::CANARY)
+}
+
+/// Path of an annotation in findings.
+#[must_use]
+pub fn path(key: &str) -> String {
+    format!("metadata.annotations[{key}]")
+}
+
+/// Reads the annotations of an opted-in Deployment.
+///
+/// # Errors
+/// All findings of all annotations.
+pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wish, Findings> {
+    let mut findings = unknown_keys(annotations);
+    let mut keep = |result: Result<_, Findings>| result.map_err(|found| findings.extend(found)).ok();
+    let settle = keep(settle(annotations, defaults.settle));
+    let inline = annotations.get(keys::ANALYSIS).map(|text| inline_template(text));
+    let defaults = Defaults { settle: settle.unwrap_or(defaults.settle), ..defaults.clone() };
+    let strategy = strategy(annotations.get(keys::CANARY).map_or("", String::as_str), &defaults);
+    let restart = annotations.get(keys::RESTART).filter(|value| *value != "canary");
+    findings.extend(
+        restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or left out")),
+    );
+    let inline = inline.transpose().map_err(|found| findings.extend(found)).ok().flatten();
+    let strategy = strategy.map_err(|found| findings.extend(found)).ok();
+    match (strategy, findings.is_empty()) {
+        (Some(mut strategy), true) => {
+            if inline.is_some() {
+                strategy.use_inline_template();
+            }
+            Ok(Wish { strategy, inline })
+        }
+        _ => Err(findings),
+    }
+}
+
+fn unknown_keys(annotations: &Labels) -> Findings {
+    let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let ours = annotations.iter().filter(|(key, _)| key.starts_with(keys::PREFIX));
+    let unknown =
+        ours.filter(|(key, _)| !known.contains(&key.as_str()) && !INTERNAL_KEYS.contains(&key.as_str()));
+    unknown
+        .map(|(key, value)| {
+            let problem = match nearest(key, &known) {
+                Some(known) => format!("unknown annotation, did you mean {known:?}?"),
+                None => format!("unknown annotation, allowed are {}", known.join(", ")),
+            };
+            Finding::new(path(key), value, problem)
+        })
+        .collect()
+}
+
+fn settle(annotations: &Labels, default: GoDuration) -> Result<GoDuration, Findings> {
+    let Some(text) = annotations.get(keys::SETTLE) else { return Ok(default) };
+    let finding = |error: BadDuration| vec![Finding::new(path(keys::SETTLE), text, error.to_string())];
+    text.parse().map_err(finding)
+}
+
+fn strategy(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
+    let path = path(keys::CANARY);
+    if text.trim() == "enabled" {
+        return Ok(default_strategy(defaults));
+    }
+    let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, text, problem)])?;
+    if !document.is_object() {
+        let problem = "must be \"enabled\" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out";
+        return Err(vec![Finding::new(&path, text, problem)]);
+    }
+    read_strategy(&document, &path, defaults)
+}
+
+fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
+    let path = path(keys::ANALYSIS);
+    template::parse("annotation", text, &path)
+}
+
+impl Wish {
+    /// The templates that must be looked up: all that steps name.
+    #[must_use]
+    pub fn references(&self) -> BTreeSet<TemplateRef> {
+        let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
+        named.filter(|template| !template.is_inline()).cloned().collect()
+    }
+
+    /// The plan, complete with its templates.
+    ///
+    /// # Errors
+    /// Templates that are missing or wrong.
+    pub fn complete(self, lookups: &BTreeMap<TemplateRef, Lookup>) -> Result<RolloutSpec, Findings> {
+        let mut findings = Findings::new();
+        let mut templates = Vec::new();
+        let needs_inline = self.strategy.analyses().any(|a| a.templates.iter().any(TemplateRef::is_inline));
+        match (&self.inline, needs_inline) {
+            (Some(template), true) => {
+                templates
+                    .push(NamedTemplate { reference: TemplateRef::inline(), template: template.clone() });
+            }
+            (None, true) => findings.push(Finding::new(
+                path(keys::CANARY),
+                "",
+                format!("an analysis names no template, so the annotation {} must hold one", keys::ANALYSIS),
+            )),
+            _ => {}
+        }
+        for reference in self.references() {
+            match lookups.get(&reference) {
+                Some(Ok(template)) => templates.push(NamedTemplate { reference, template: template.clone() }),
+                Some(Err(found)) => findings.extend(found.clone()),
+                None => findings.push(missing(&reference)),
+            }
+        }
+        if findings.is_empty() {
+            findings.extend(self.strategy.analyses().filter_map(|analysis| trial(analysis, &templates)));
+        }
+        if findings.is_empty() {
+            Ok(RolloutSpec { strategy: self.strategy, templates })
+        } else {
+            Err(findings)
+        }
+    }
+}
+
+/// Starts the analysis for trial, with samples for what is only known later: a missing argument or
+/// limits that contradict each other are found before anything is released.
+fn trial(analysis: &AnalysisRef, templates: &[NamedTemplate]) -> Option<Finding> {
+    let found =
+        analysis.templates.iter().filter_map(|wanted| templates.iter().find(|t| t.reference == *wanted));
+    let templates: Vec<AnalysisTemplate> = found.map(|found| found.template.clone()).collect();
+    let sample = |source: &ArgSource| match source {
+        ArgSource::Value(value) => value.clone(),
+        ArgSource::PodTemplateHash(_) | ArgSource::FieldRef(_) => "sample".to_owned(),
+    };
+    let args: Vec<ResolvedArg> = analysis
+        .args
+        .iter()
+        .map(|arg| ResolvedArg { name: arg.name.clone(), value: sample(&arg.source) })
+        .collect();
+    let problem = analysis::start("trial", &templates, &args).err()?;
+    let names: Vec<&str> = templates.iter().map(|template| template.name.as_str()).collect();
+    Some(Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}")))
+}
+
+fn missing(reference: &TemplateRef) -> Finding {
+    let place = if reference.cluster_scope { "Haldane's namespace" } else { "the Deployment's namespace" };
+    Finding::new(
+        path(keys::CANARY),
+        &reference.name,
+        format!(
+            "analysis template not found: {place} has no ConfigMap of this name with label {}: \"true\"",
+            keys::TEMPLATE_LABEL
+        ),
+    )
+}

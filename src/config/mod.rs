@@ -1,0 +1,9 @@
+//! L2: from annotations to checked values; every finding names its path.
+//!
+//! The webhook and the controller read through the same functions, so what is admitted is what runs.
+
+pub mod annotations;
+pub mod steps;
+pub mod strategy;
+pub mod template;
+pub mod yaml;

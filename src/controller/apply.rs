@@ -1,0 +1,173 @@
+//! Making the world so: each function is one kind of write, safe to repeat.
+
+use super::{
+    objects::{api, raw},
+    observe::is_managed,
+};
+use crate::{
+    build::manifest::{Kind, Manifest, Owner},
+    decide::{DeploymentWrite, ProgressingCondition},
+    domain::{keys, observed::Observed},
+    runtime::api::{FIELD_MANAGER, lost_race},
+};
+use jiff::Timestamp;
+use json_patch::{
+    AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+/// A write failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The object changed meanwhile: look again and decide anew.
+    #[error("{0} changed meanwhile")]
+    Conflict(String),
+    /// Somebody else's object has the name.
+    #[error("{0} exists and is not Haldane's; rename or delete it")]
+    Foreign(String),
+    /// The API server's answer.
+    #[error("{0}: {1}")]
+    Api(String, Box<kube::Error>),
+}
+
+fn failed(what: String) -> impl FnOnce(kube::Error) -> ApplyError {
+    move |error| {
+        if lost_race(&error) { ApplyError::Conflict(what) } else { ApplyError::Api(what, Box::new(error)) }
+    }
+}
+
+/// Makes an object of ours, or changes the one that was `seen`.
+///
+/// It holds for exactly the object that was looked at: a replica that no longer leads, and does not know
+/// it, cannot bring back traffic that the leader has taken away since.
+///
+/// # Errors
+/// See [`ApplyError`]. An object that is not ours is never overwritten.
+pub async fn apply(
+    client: &Client,
+    owner: &Owner,
+    manifest: &Manifest,
+    seen: Option<&Value>,
+) -> Result<(), ApplyError> {
+    let api = api(client, manifest.kind, &owner.namespace);
+    let what = || format!("{} {:?}", manifest.kind, manifest.name);
+    if seen.is_none()
+        && let Some(found) = api.get_opt(&manifest.name).await.map_err(failed(what()))?
+    {
+        let found = raw(found, &manifest.kind.to_string());
+        let is_ours = is_managed(&found) && owner.owns(&found);
+        return Err(if is_ours { ApplyError::Conflict(what()) } else { ApplyError::Foreign(what()) });
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let body = manifest.for_update_of(seen);
+    api.patch(&manifest.name, &params, &Patch::Apply(&body)).await.map_err(failed(what()))?;
+    Ok(())
+}
+
+/// Removes an object of ours; one that is gone already is fine.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn delete(
+    client: &Client,
+    owner: &Owner,
+    seen: &Observed,
+    kind: Kind,
+    name: &str,
+) -> Result<(), ApplyError> {
+    let uid = crate::build::pair::find(&seen.ours, kind, name)
+        .and_then(|object| object.pointer("/metadata/uid")?.as_str().map(str::to_owned));
+    let params = DeleteParams {
+        preconditions: Some(Preconditions { uid, resource_version: None }),
+        ..DeleteParams::background()
+    };
+    match api(client, kind, &owner.namespace).delete(name, &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        result => result.map(drop).map_err(failed(format!("{kind} {name:?}"))),
+    }
+}
+
+/// The one write to the user's spec. It holds for exactly the Deployment that was looked at.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn write_deployment(
+    client: &Client,
+    owner: &Owner,
+    seen: &Observed,
+    write: DeploymentWrite,
+) -> Result<(), ApplyError> {
+    let patch = Patch::Json::<()>(deployment_patch(seen, write));
+    deployments(client, owner)
+        .patch(&owner.name, &params(), &patch)
+        .await
+        .map_err(failed("Deployment".to_owned()))?;
+    Ok(())
+}
+
+/// `test` first: a template that arrived after the look must not be released with it.
+#[must_use]
+pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
+    let at = |tokens: &[&str]| PointerBuf::from_tokens(tokens.iter().copied());
+    let version = json!(seen.deployment.metadata.resource_version);
+    let mut patch = vec![PatchOperation::Test(TestOperation {
+        path: at(&["metadata", "resourceVersion"]),
+        value: version,
+    })];
+    let held = at(&["metadata", "annotations", keys::HELD]);
+    match write {
+        DeploymentWrite::Hold => {
+            let value = json!(seen.template_hash().as_str());
+            patch.push(PatchOperation::Add(AddOperation { path: held, value }));
+            patch.push(PatchOperation::Add(AddOperation {
+                path: at(&["spec", "paused"]),
+                value: json!(true),
+            }));
+        }
+        DeploymentWrite::Release => {
+            patch.push(PatchOperation::Remove(RemoveOperation { path: held }));
+            if seen.deployment.spec.paused.is_some() {
+                patch.push(PatchOperation::Remove(RemoveOperation { path: at(&["spec", "paused"]) }));
+            }
+        }
+    }
+    JsonPatch(patch)
+}
+
+/// Sets the `Progressing` condition, by which `kubectl rollout status` ends.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn write_condition(
+    client: &Client,
+    owner: &Owner,
+    condition: &ProgressingCondition,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let condition = json!({
+        "type": "Progressing",
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastUpdateTime": now,
+        "lastTransitionTime": now,
+    });
+    let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
+    let what = "status of the Deployment".to_owned();
+    deployments(client, owner).patch_status(&owner.name, &params(), &patch).await.map_err(failed(what))?;
+    Ok(())
+}
+
+fn deployments(client: &Client, owner: &Owner) -> Api<Deployment> {
+    Api::namespaced(client.clone(), &owner.namespace)
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

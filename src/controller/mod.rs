@@ -1,0 +1,14 @@
+//! L3: the controller: watches, looks, lets `decide` decide, records, and makes the world so.
+
+pub mod apply;
+pub mod events;
+pub mod measure;
+pub mod objects;
+pub mod observe;
+mod reconcile;
+mod run;
+pub mod state;
+pub mod templates;
+
+pub use reconcile::Context;
+pub use run::run;

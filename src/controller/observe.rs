@@ -1,0 +1,148 @@
+//! Looking at the cluster: the one place where a rollout's decision gets its input.
+
+use super::objects::{api, list, raw, replica_sets};
+use crate::{
+    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner},
+    domain::{
+        observed::{Observed, ReplicaSetView},
+        rewrite::{CANARY_OF_LABEL, LabelRewrite},
+        selector::Labels,
+    },
+};
+use k8s_openapi::{
+    api::discovery::v1::EndpointSlice,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+};
+use kube::{Api, Client, api::ListParams};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The cluster could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The API server's answer.
+    #[error("cannot read the cluster: {0}")]
+    Api(#[from] kube::Error),
+    /// An object that is not what its kind promises.
+    #[error("cannot read {0}: {1}")]
+    Malformed(&'static str, serde_json::Error),
+}
+
+/// The Deployment alone: enough while nothing is under way. `None` when it is gone.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn deployment(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<(Owner, Observed)>, ObserveError> {
+    let Some(object) = api(client, Kind::Deployment, namespace).get_opt(name).await? else { return Ok(None) };
+    let owner = Owner {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+    };
+    let object = raw(object, "Deployment");
+    let template = object.pointer("/spec/template").cloned().unwrap_or_default();
+    let deployment = typed(object, "Deployment")?;
+    Ok(Some((owner, Observed { deployment, template, ..Observed::default() })))
+}
+
+/// Everything beside the Deployment that a decision depends on, read at once. Endpoints only while
+/// stable is `rolling`, because nothing else asks for them.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn surroundings(
+    client: &Client,
+    owner: &Owner,
+    rolling: bool,
+    seen: &mut Observed,
+) -> Result<(), ObserveError> {
+    let namespace = owner.namespace.as_str();
+    let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
+    let ours_by_label = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={canary_of}");
+    let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
+    let stable_by_label = selector_text(&seen.deployment.spec.selector);
+    let all = |kind: Kind| async move { list(&api(client, kind, namespace), &kind.to_string(), "").await };
+    let sets = replica_sets(client, namespace);
+    let deployments = api(client, Kind::Deployment, namespace);
+    let slices = async {
+        let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
+        if rolling {
+            slices.list(&ListParams::default()).await.map(|found| found.items)
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let (services, ingresses, policies, canaries, stable_sets, canary_sets, endpoints) = tokio::try_join!(
+        all(Kind::Service),
+        all(Kind::Ingress),
+        all(Kind::NetworkPolicy),
+        list(&deployments, "Deployment", &ours_by_label),
+        list(&sets, "ReplicaSet", &stable_by_label),
+        list(&sets, "ReplicaSet", &canary_by_label),
+        slices,
+    )?;
+    seen.ours = canaries.into_iter().filter(|object| owner.owns(object)).collect();
+    seen.services = typed_users(services, "Service", owner, &mut seen.ours)?;
+    seen.ingresses = typed_users(ingresses, "Ingress", owner, &mut seen.ours)?;
+    seen.policies = typed_users(policies, "NetworkPolicy", owner, &mut seen.ours)?;
+    seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
+    seen.canary_sets = canary_sets.iter().map(ReplicaSetView::of).collect();
+    seen.endpoints = endpoints;
+    Ok(())
+}
+
+/// Splits objects into those of users, typed, and those of ours for this Deployment, raw.
+fn typed_users<T: DeserializeOwned>(
+    objects: Vec<Value>,
+    kind: &'static str,
+    owner: &Owner,
+    ours: &mut Vec<Value>,
+) -> Result<Vec<T>, ObserveError> {
+    let (managed, users): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_managed);
+    ours.extend(managed.into_iter().filter(|object| owner.owns(object)));
+    users.into_iter().map(|object| typed(object, kind)).collect()
+}
+
+/// Whether an object carries Haldane's mark.
+#[must_use]
+pub fn is_managed(object: &Value) -> bool {
+    let labels = object.pointer("/metadata/labels");
+    labels.and_then(|labels| labels.get(MANAGED_BY_LABEL)).and_then(Value::as_str) == Some(MANAGED_BY)
+}
+
+fn typed<T: DeserializeOwned>(object: Value, kind: &'static str) -> Result<T, ObserveError> {
+    serde_json::from_value(object).map_err(|error| ObserveError::Malformed(kind, error))
+}
+
+/// A selector in the form of list requests.
+fn selector_text(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let expressions = selector.match_expressions.iter().flatten().map(requirement_text);
+    labels.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
+fn requirement_text(requirement: &LabelSelectorRequirement) -> String {
+    let (key, values) =
+        (&requirement.key, requirement.values.iter().flatten().cloned().collect::<Vec<_>>().join(","));
+    match requirement.operator.as_str() {
+        "In" => format!("{key} in ({values})"),
+        "NotIn" => format!("{key} notin ({values})"),
+        "DoesNotExist" => format!("!{key}"),
+        _ => key.clone(),
+    }
+}
+
+/// Labels as they are on every object of ours for `deployment`.
+#[must_use]
+pub fn our_labels(deployment: &str) -> Labels {
+    let rewrite = LabelRewrite { of: deployment.to_owned(), keys: BTreeSet::new() };
+    Labels::from([
+        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+        (CANARY_OF_LABEL.to_owned(), rewrite.owner_label()),
+    ])
+}

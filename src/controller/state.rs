@@ -1,0 +1,162 @@
+//! The state `ConfigMap`: the only record of a Deployment's rollouts.
+
+use super::observe::our_labels;
+use crate::{
+    build::manifest::Owner,
+    domain::{
+        names::suffixed,
+        selector::Labels,
+        state::{RolloutState, STATE_VERSION},
+    },
+    runtime::api,
+};
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{Api, Client, api::DeleteParams};
+
+/// Key of the whole state; the others are for people.
+const STATE_KEY: &str = "state";
+/// Kubernetes' limit for names of `ConfigMaps`.
+const NAME_MAX: usize = 253;
+
+/// The state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The API server's answer.
+    #[error("ConfigMap {0:?}: {1}")]
+    Api(String, Box<kube::Error>),
+    /// Somebody else's object has the name.
+    #[error("ConfigMap {0:?} exists and is not Haldane's; rename or delete it")]
+    Foreign(String),
+    /// The content is not a state.
+    #[error("ConfigMap {0:?}, key {STATE_KEY:?}: {1}; delete the ConfigMap to start from what is running")]
+    Unreadable(String, serde_json::Error),
+    /// Written by a newer program.
+    #[error("ConfigMap {0:?} has version {1}, this Haldane reads {STATE_VERSION}; upgrade it")]
+    Newer(String, u32),
+}
+
+/// A state together with what is needed to replace it, and only it.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// The state; the default where nothing is stored.
+    pub state: RolloutState,
+    resource_version: Option<String>,
+}
+
+/// Name of the `ConfigMap`.
+#[must_use]
+pub fn state_name(deployment: &str) -> String {
+    format!("haldane-{}", suffixed(deployment, "", NAME_MAX - "haldane-".len()))
+}
+
+/// Reads the state of a Deployment.
+///
+/// # Errors
+/// See [`StateError`].
+pub async fn load(client: &Client, namespace: &str, deployment: &str) -> Result<Stored, StateError> {
+    let name = state_name(deployment);
+    let found = maps(client, namespace).get_opt(&name).await;
+    let Some(map) = found.map_err(|error| StateError::Api(name.clone(), Box::new(error)))? else {
+        return Ok(Stored::default());
+    };
+    read(map, name)
+}
+
+fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
+    let labels = map.metadata.labels.unwrap_or_default();
+    if !our_labels(&labels_owner(&labels)).iter().all(|(key, value)| labels.get(key) == Some(value)) {
+        return Err(StateError::Foreign(name));
+    }
+    let text = map.data.and_then(|mut data| data.remove(STATE_KEY)).unwrap_or_default();
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| StateError::Unreadable(name.clone(), e))?;
+    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    match u32::try_from(version) {
+        Ok(version) if version <= STATE_VERSION => {}
+        _ => return Err(StateError::Newer(name, u32::try_from(version).unwrap_or(u32::MAX))),
+    }
+    let state = serde_json::from_value(value).map_err(|error| StateError::Unreadable(name, error))?;
+    Ok(Stored { state, resource_version: map.metadata.resource_version })
+}
+
+fn labels_owner(labels: &Labels) -> String {
+    labels.get(crate::domain::rewrite::CANARY_OF_LABEL).cloned().unwrap_or_default()
+}
+
+/// Replaces `stored` by `state`, unless somebody else was faster.
+///
+/// # Errors
+/// See [`StateError`]; a lost race is [`StateError::Api`] with code 409.
+pub async fn store(
+    client: &Client,
+    owner: &Owner,
+    stored: &Stored,
+    state: &RolloutState,
+) -> Result<Stored, StateError> {
+    let name = state_name(&owner.name);
+    let failed = |error| StateError::Api(name.clone(), Box::new(error));
+    let map =
+        config_map(owner, stored, state).map_err(|error| StateError::Unreadable(name.clone(), error))?;
+    let maps = maps(client, &owner.namespace);
+    let written = match stored.resource_version {
+        Some(_) => maps.replace(&name, &api::post(), &map).await,
+        None => maps.create(&api::post(), &map).await,
+    };
+    let written = written.map_err(failed)?;
+    Ok(Stored { state: state.clone(), resource_version: written.metadata.resource_version })
+}
+
+/// Removes the record of a Deployment that has opted out.
+///
+/// # Errors
+/// See [`StateError`].
+pub async fn forget(client: &Client, namespace: &str, deployment: &str) -> Result<(), StateError> {
+    let name = state_name(deployment);
+    match maps(client, namespace).delete(&name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(StateError::Api(name, Box::new(error))),
+    }
+}
+
+fn maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_json::Result<ConfigMap> {
+    let mut data = summary(state);
+    data.insert(STATE_KEY.to_owned(), serde_json::to_string(state)?);
+    Ok(ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(state_name(&owner.name)),
+            namespace: Some(owner.namespace.clone()),
+            labels: Some(our_labels(&owner.name)),
+            owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
+            resource_version: stored.resource_version.clone(),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        ..ConfigMap::default()
+    })
+}
+
+/// The state in a few words, for `kubectl get configmap -o yaml`.
+fn summary(state: &RolloutState) -> Labels {
+    let mut data = Labels::from([
+        ("phase".to_owned(), state.phase().to_string()),
+        ("revision".to_owned(), state.revision.to_string()),
+    ]);
+    let mut say = |key: &str, value: String| data.insert(key.to_owned(), value);
+    if let Some(why) = &state.blocked {
+        say("message", why.clone());
+    }
+    let Some(rollout) = &state.rollout else { return data };
+    say("weight", rollout.traffic.weight.to_string());
+    if let Some(index) = rollout.step_index() {
+        say("step", format!("{index}/{}", rollout.strategy().steps.len()));
+    }
+    if let Some(message) = rollout.message() {
+        say("message", message.to_owned());
+    }
+    data
+}

@@ -1,0 +1,53 @@
+//! Analysis templates in labelled `ConfigMaps`; webhook and controller look them up alike.
+
+use crate::{
+    config::{annotations::Lookup, template},
+    domain::{finding::Finding, keys, strategy::TemplateRef},
+};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Looks up `references`; what does not exist is left out.
+///
+/// # Errors
+/// The API server's.
+pub async fn look_up(
+    client: &Client,
+    namespace: &str,
+    own_namespace: &str,
+    references: &BTreeSet<TemplateRef>,
+) -> kube::Result<BTreeMap<TemplateRef, Lookup>> {
+    let one = |reference: TemplateRef| async move {
+        let namespace = if reference.cluster_scope { own_namespace } else { namespace };
+        let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(&reference.name).await?;
+        Ok(map.filter(is_template).map(|map| (reference.clone(), read(&reference, map))))
+    };
+    let found: kube::Result<Vec<_>> = try_join_all(references.iter().cloned().map(one)).await;
+    Ok(found?.into_iter().flatten().collect())
+}
+
+fn is_template(map: &ConfigMap) -> bool {
+    let label = map.metadata.labels.as_ref().and_then(|labels| labels.get(keys::TEMPLATE_LABEL));
+    label.is_some_and(|value| value == "true")
+}
+
+/// The template is the map's one entry, whatever its key.
+fn read(reference: &TemplateRef, map: ConfigMap) -> Lookup {
+    let path = format!("ConfigMap[{}].data", reference.name);
+    let data = map.data.unwrap_or_default();
+    match data.iter().next() {
+        Some((key, text)) if data.len() == 1 => {
+            template::parse(&reference.name, text, &format!("{path}[{key}]"))
+        }
+        _ => {
+            let keys: Vec<_> = data.keys().map(String::as_str).collect();
+            Err(vec![Finding::new(
+                path,
+                keys.join(", "),
+                "must have exactly one key, whose value is the AnalysisTemplate's YAML",
+            )])
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Analyses beside and within the steps, and what their verdicts do.
+//!
+//! Source of the coupling: argo-rollouts `rollout/analysis.go`.
+
+use super::{DueMeasurement, Event, turn::Turn};
+use crate::{
+    analysis::{self, ResolvedArg},
+    domain::{
+        metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
+        state::{Rollout, RunRecord, Stage},
+        strategy::{AnalysisRef, ArgSource, Side, Step, TemplateRef},
+    },
+};
+
+/// Analyses that are kept in the state, oldest forgotten first.
+const RUN_LIMIT: usize = 12;
+
+/// Judges what has been measured, says what is to be measured, and draws the consequences.
+pub(super) fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+    let judging = matches!(rollout.stage, Stage::Step { .. });
+    for position in 0..rollout.runs.len() {
+        let Some(record) = rollout.runs.get_mut(position) else { return };
+        if record.run.completed_at.is_some() {
+            continue;
+        }
+        // Promotion, abort and rollback end what still runs, as in Argo.
+        record.run.terminate |= !judging;
+        let before = record.run.clone();
+        let after = advance_run(before.clone(), turn);
+        let step = record.step;
+        record.run = after.clone();
+        tell(&before, &after, step, turn);
+        if judging && before.phase != after.phase {
+            on_verdict(rollout, step, &after, turn);
+        }
+    }
+}
+
+/// One pass over a run, and a second when a metric ended badly: it ends the others at once, also those
+/// being measured, so that a slow provider cannot delay an abort.
+fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
+    let name = run.name.clone();
+    let answers = turn.input.measurements.answers.get(&name).cloned().unwrap_or_default();
+    let in_flight = turn.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
+    let mut advance = analysis::advance(run, answers, &in_flight, turn.now());
+    if advance.run.completed_at.is_none() && advance.run.results.iter().any(ended_badly) {
+        advance = analysis::advance(advance.run, Vec::new(), &[], turn.now());
+    }
+    for metric in &advance.due {
+        let spec = advance.run.specs.iter().find(|spec| spec.name == *metric);
+        turn.measure.extend(spec.map(|metric| DueMeasurement { run: name.clone(), metric: metric.clone() }));
+    }
+    if let Some(at) = advance.wake_at {
+        turn.analysis_wake_at = Some(turn.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+    advance.run
+}
+
+fn ended_badly(result: &MetricResult) -> bool {
+    !result.dry_run
+        && matches!(result.phase, AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive)
+}
+
+/// Failed and Error abort; Inconclusive waits for a person; Successful is for the step to notice.
+fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, turn: &mut Turn<'_>) {
+    // An earlier run may have ended the rollout in this same look.
+    let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
+    match run.phase {
+        AnalysisPhase::Failed | AnalysisPhase::Error => {
+            let kind = if step.is_some() { "Step-based" } else { "Background" };
+            let message = format!("{kind} analysis phase error/failed: {}", run.message);
+            turn.abort(rollout, &message);
+        }
+        AnalysisPhase::Inconclusive => {
+            *inconclusive = Some(run.message.clone());
+            turn.events.push(Event::warning("RolloutPaused", format!(
+                "Rollout is paused (InconclusiveAnalysisRun): {}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort",
+                run.message
+            )));
+        }
+        AnalysisPhase::Pending | AnalysisPhase::Running | AnalysisPhase::Successful => {}
+    }
+}
+
+/// Events about a run and its metrics, in Argo's words.
+fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, turn: &mut Turn<'_>) {
+    for result in after.results.iter().filter(|result| result.phase.is_completed()) {
+        let known = before.results.iter().any(|old| old.name == result.name && old.phase == result.phase);
+        let message = format!("Metric '{}' Completed. Result: {}", result.name, result.phase);
+        if !known {
+            turn.events.push(by_phase(
+                result.phase,
+                ["MetricSuccessful", "MetricFailed", "MetricError", "MetricInconclusive"],
+                message,
+            ));
+        }
+    }
+    if before.phase != after.phase && after.phase.is_completed() {
+        let kind = if step.is_some() { "Step" } else { "Background" };
+        let message = format!("{kind} Analysis Run '{}' Completed. Result: {}", after.name, after.phase);
+        let reasons =
+            ["AnalysisRunSuccessful", "AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"];
+        turn.events.push(by_phase(after.phase, reasons, message));
+    }
+}
+
+/// `reasons` are for Successful, Failed, Error and Inconclusive.
+fn by_phase(phase: AnalysisPhase, reasons: [&'static str; 4], message: String) -> Event {
+    let [successful, failed, error, inconclusive] = reasons;
+    match phase {
+        AnalysisPhase::Failed => Event::warning(failed, message),
+        AnalysisPhase::Error => Event::warning(error, message),
+        AnalysisPhase::Inconclusive => Event::warning(inconclusive, message),
+        AnalysisPhase::Successful | AnalysisPhase::Pending | AnalysisPhase::Running => {
+            Event::normal(successful, message)
+        }
+    }
+}
+
+/// The verdict of the newest analysis of a step; `None` when none has been started.
+pub(super) fn phase_of_step(rollout: &Rollout, index: usize) -> Option<AnalysisPhase> {
+    rollout.runs.iter().rev().find(|record| record.step == Some(index)).map(|record| record.run.phase)
+}
+
+/// Starts the analysis of the step at `index`.
+pub(super) fn start_step(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+    if let Some(Step::Analysis(analysis)) = rollout.strategy().steps.get(index).cloned() {
+        start(rollout, &analysis, Some(index), turn);
+    }
+}
+
+/// Starts the background analysis once its step is reached, and anew after a person overruled it.
+pub(super) fn start_background(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+    let Some(background) = rollout.strategy().background.clone() else { return };
+    let newest =
+        rollout.runs.iter().rev().find(|record| record.step.is_none()).map(|record| record.run.phase);
+    let wanted = newest.is_none_or(|phase| phase == AnalysisPhase::Inconclusive);
+    if wanted && index >= background.starting_step && index < rollout.strategy().steps.len() {
+        start(rollout, &background.analysis, None, turn);
+    }
+}
+
+/// After a person overruled an inconclusive verdict, the question is asked again.
+pub(super) fn start_anew(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+    start_background(rollout, index, turn);
+    if phase_of_step(rollout, index) == Some(AnalysisPhase::Inconclusive) {
+        start_step(rollout, index, turn);
+    }
+}
+
+fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, turn: &mut Turn<'_>) {
+    let name = run_name(rollout, step, turn);
+    let run = resolve(rollout, analysis, turn)
+        .and_then(|(templates, args)| analysis::start(&name, &templates, &args));
+    match run {
+        Ok(run) => {
+            let kind = if step.is_some() { "Step" } else { "Background" };
+            turn.events.push(Event::normal(
+                "AnalysisRunRunning",
+                format!("{kind} Analysis Run '{name}' is running"),
+            ));
+            let run = advance_run(run, turn);
+            rollout.runs.push(RunRecord { step, run });
+            let excess = rollout.runs.len().saturating_sub(RUN_LIMIT);
+            rollout.runs.drain(..excess);
+        }
+        Err(problem) => {
+            let kind = if step.is_some() { "Step-based" } else { "Background" };
+            turn.abort(rollout, &format!("{kind} analysis phase error/failed: {problem}"));
+        }
+    }
+}
+
+/// Argo's form: Deployment, hash, revision, step, and a number for repetitions.
+fn run_name(rollout: &Rollout, step: Option<usize>, turn: &Turn<'_>) -> String {
+    let hash = rollout.canary_pod_hash.as_deref().unwrap_or(rollout.hash.as_str());
+    let step_part = step.map(|index| format!("-{index}")).unwrap_or_default();
+    let base = format!("{}-{hash}-{}{step_part}", turn.input.owner.name, rollout.revision);
+    let repetitions = rollout.runs.iter().filter(|record| record.step == step).count();
+    let number = repetitions.saturating_add(usize::try_from(rollout.attempt).unwrap_or(1)).saturating_sub(1);
+    if number == 0 { base } else { format!("{base}.{number}") }
+}
+
+fn resolve(
+    rollout: &Rollout,
+    analysis: &AnalysisRef,
+    turn: &Turn<'_>,
+) -> Result<(Vec<AnalysisTemplate>, Vec<ResolvedArg>), String> {
+    let template = |wanted: &TemplateRef| {
+        let found = rollout.spec.templates.iter().find(|template| template.reference == *wanted);
+        found
+            .map(|template| template.template.clone())
+            .ok_or_else(|| format!("analysis template {:?} is not in the frozen plan", wanted.name))
+    };
+    let templates = analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
+    let args = analysis.args.iter().map(|arg| {
+        let value = match &arg.source {
+            ArgSource::Value(value) => value.clone(),
+            ArgSource::PodTemplateHash(Side::Stable) => hash_of(rollout.stable_pod_hash.as_ref(), "stable")?,
+            ArgSource::PodTemplateHash(Side::Canary) => hash_of(rollout.canary_pod_hash.as_ref(), "canary")?,
+            ArgSource::FieldRef(path) => turn.seen().field(path)?,
+        };
+        Ok(ResolvedArg { name: arg.name.clone(), value })
+    });
+    Ok((templates, args.collect::<Result<_, String>>()?))
+}
+
+fn hash_of(hash: Option<&String>, side: &str) -> Result<String, String> {
+    hash.cloned().ok_or_else(|| format!("the {side} side has no pod-template-hash yet"))
+}

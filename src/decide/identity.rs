@@ -1,0 +1,122 @@
+//! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
+
+use super::{Event, turn::Turn};
+use crate::domain::{
+    names::TemplateHash,
+    request::Verb,
+    state::{Outcome, Rollout, RolloutState, Stage, Traffic},
+};
+
+/// Follows the template of the user's Deployment.
+pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
+    let wanted = turn.seen().template_hash();
+    match &mut state.rollout {
+        None if turn.seen().is_held() => {
+            if turn.stable_hash().as_ref() == Some(&wanted) {
+                state.blocked = None;
+            } else {
+                start(state, wanted, turn);
+            }
+        }
+        None => {
+            state.blocked = None;
+            if turn.seen().has_rolled() {
+                state.stable = Some(wanted);
+                state.revision = state.revision.max(turn.seen().native_revision());
+            }
+        }
+        Some(rollout) if rollout.hash != wanted => on_other_template(rollout, &wanted, turn),
+        Some(_) => {}
+    }
+}
+
+/// The user applied something else while a rollout was under way.
+///
+/// Also while stable was rolling: it is held again, and serves with pods of both templates. Both are
+/// trusted, one because it served before, the other because it has passed its analysis.
+fn on_other_template(rollout: &mut Rollout, wanted: &TemplateHash, turn: &mut Turn<'_>) {
+    let back_to_stable = turn.stable_hash().as_ref() == Some(wanted);
+    let outcome = if back_to_stable { Outcome::RolledBack } else { Outcome::Superseded };
+    match &rollout.stage {
+        // It is stable already; the next rollout waits for its clean end.
+        Stage::Retreat { outcome: Outcome::Promoted, .. } => return,
+        Stage::Retreat { outcome: known, .. } if *known == outcome => return,
+        _ => {}
+    }
+    let revision = rollout.revision;
+    let message = match outcome {
+        Outcome::RolledBack => {
+            format!("Rollback of revision {revision}: the stable template was applied again")
+        }
+        _ => format!("Revision {revision} is superseded by another template"),
+    };
+    turn.events.push(Event::normal("RolloutUpdated", message.clone()));
+    turn.retreat(rollout, outcome, message);
+}
+
+fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
+    let next = match turn.input.next {
+        Ok(next) => next.clone(),
+        Err(why) => {
+            if state.blocked.as_ref() != Some(why) {
+                turn.events.push(Event::warning("InvalidSpec", format!("The rollout cannot start: {why}")));
+            }
+            state.blocked = Some(why.clone());
+            return;
+        }
+    };
+    state.blocked = None;
+    state.revision = state.revision.max(turn.seen().native_revision()).saturating_add(1);
+    turn.events
+        .push(Event::normal("RolloutUpdated", format!("Rollout updated to revision {}", state.revision)));
+    let mut rollout = Rollout {
+        revision: state.revision,
+        hash,
+        spec: next.spec,
+        rewrite: next.rewrite,
+        started_at: turn.now(),
+        attempt: 1,
+        baseline_replicas: turn.seen().replicas(),
+        canary_replicas: 0,
+        stable_pod_hash: None,
+        canary_pod_hash: None,
+        traffic: Traffic::NONE,
+        stage: Stage::Start,
+        manual_pause: None,
+        lagging: None,
+        runs: Vec::new(),
+    };
+    rollout.canary_replicas = turn.size_for(&rollout, rollout.strategy().weight_at(0));
+    // The user had paused the Deployment before changing it: the canary waits for their `resume`.
+    if let Some(request) = turn.seen().request().filter(|r| state.handled_request.as_ref() != Some(&r.id)) {
+        state.handled_request = Some(request.id);
+        if request.verb == Verb::Pause && request.template == rollout.hash {
+            rollout.manual_pause = Some(turn.now());
+        }
+    }
+    state.rollout = Some(rollout);
+}
+
+/// Ends a retreat: an aborted one when the traffic is back, any other when nothing of the canary is left.
+pub(super) fn finish_retreat(state: &mut RolloutState, turn: &mut Turn<'_>) {
+    for entry in std::mem::take(&mut turn.ended) {
+        state.remember(entry);
+    }
+    let Some(rollout) = &mut state.rollout else { return };
+    let Stage::Retreat { outcome, since, message } = rollout.stage.clone() else { return };
+    if outcome == Outcome::Aborted {
+        if turn.settled(rollout) {
+            rollout.stage = Stage::Aborted { since, message };
+        }
+        return;
+    }
+    if !turn.removal_is_due(rollout) || !turn.seen().ours.is_empty() {
+        return;
+    }
+    if outcome == Outcome::Promoted {
+        state.stable = Some(rollout.hash.clone());
+    }
+    state.rollout = None;
+    // A template that waited behind the retreat is taken up at once.
+    follow_template(state, turn);
+}

@@ -1,0 +1,114 @@
+//! L2: the rollout's decision. State, observation and time in; new state and everything to be done out.
+//!
+//! The caller records [`Plan::state`] first and then makes the world so. A crash anywhere in between
+//! repeats work at the next call and skips none, because nothing advances before it was observed.
+
+mod analyses;
+mod events;
+mod identity;
+mod promotion;
+mod steps;
+mod turn;
+pub mod verbs;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use events::{Event, EventType};
+pub use turn::{Input, Measurements, Next};
+
+use crate::{
+    build::manifest::{Kind, Manifest},
+    domain::{
+        metric::MetricSpec,
+        state::{RolloutState, Stage},
+    },
+};
+use jiff::Timestamp;
+use turn::Turn;
+
+/// Everything that follows from one look at the world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// To be recorded before anything else is done.
+    pub state: RolloutState,
+    /// Objects of ours that must be made or changed, in this order.
+    pub apply: Vec<Manifest>,
+    /// Objects of ours that must go, in this order.
+    pub delete: Vec<(Kind, String)>,
+    /// The one write to the user's Deployment.
+    pub deployment: Option<DeploymentWrite>,
+    /// The `Progressing` condition to set.
+    pub condition: Option<ProgressingCondition>,
+    /// Metrics to measure now.
+    pub measure: Vec<DueMeasurement>,
+    /// What people shall read.
+    pub events: Vec<Event>,
+    /// When to look again, if nothing happens before.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// What is written to the user's Deployment: `spec.paused` and keys of ours, nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentWrite {
+    /// `paused: true`: the changed template must not start natively.
+    Hold,
+    /// `paused` and the mark of the hold go away: the template may roll natively.
+    Release,
+}
+
+/// The Deployment's `Progressing` condition, by which `kubectl rollout status` ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgressingCondition {
+    /// `False` or `Unknown`.
+    pub status: &'static str,
+    /// In Kubernetes' words.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// A metric whose time has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DueMeasurement {
+    /// Name of the run.
+    pub run: String,
+    /// The metric with resolved arguments.
+    pub metric: MetricSpec,
+}
+
+/// Decides. Calling it again with its own state and the same world changes nothing more.
+#[must_use]
+pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
+    let mut turn = Turn::new(input);
+    verbs::carry_out(&mut state, &mut turn);
+    identity::follow_template(&mut state, &mut turn);
+    if let Some(rollout) = &mut state.rollout {
+        turn.observe(rollout);
+        analyses::advance(rollout, &mut turn);
+        advance(rollout, &mut turn);
+    }
+    identity::finish_retreat(&mut state, &mut turn);
+    world::plan(state, turn)
+}
+
+/// Moves through the stages as far as the observed world allows.
+fn advance(rollout: &mut crate::domain::state::Rollout, turn: &mut Turn<'_>) {
+    // Each pass enters another stage or step, so the plan's length bounds the passes.
+    for _ in 0..rollout.strategy().steps.len() + 5 {
+        turn.wake_at = turn.analysis_wake_at;
+        let before = (rollout.stage.clone(), rollout.traffic);
+        match rollout.stage {
+            Stage::Start => steps::start(rollout, turn),
+            Stage::Step { index, entered_at, .. } => steps::step(rollout, index, entered_at, turn),
+            Stage::PromoteScale => promotion::scale(rollout, turn),
+            Stage::PromoteShift => promotion::shift(rollout, turn),
+            Stage::PromoteRoll => promotion::roll(rollout, turn),
+            Stage::Retreat { .. } | Stage::Aborted { .. } => {}
+        }
+        if before == (rollout.stage.clone(), rollout.traffic) {
+            break;
+        }
+    }
+}

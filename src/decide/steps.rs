@@ -1,0 +1,122 @@
+//! From the first canary pod to the end of the plan.
+
+use super::{Event, analyses, turn::Turn};
+use crate::domain::{
+    metric::AnalysisPhase,
+    names::Weight,
+    state::{Rollout, Stage},
+    strategy::Step,
+};
+use jiff::Timestamp;
+
+/// The canary is made at weight 0, in the size of the first step.
+pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+    rollout.canary_replicas = turn.size_for(rollout, rollout.strategy().weight_at(0));
+    rollout.traffic.ask(Weight::ZERO, true);
+    match turn.canary_is_sized(rollout) {
+        Err(late) => on_deadline(rollout, &late, turn),
+        Ok(true) if rollout.traffic.seen_at.is_some() && rollout.manual_pause.is_none() => {
+            enter(rollout, 0, turn);
+        }
+        Ok(_) => {}
+    }
+}
+
+/// One step of the plan: moves on when its own condition holds.
+pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, turn: &mut Turn<'_>) {
+    let target = rollout.strategy().weight_at(index);
+    rollout.canary_replicas = turn.size_for(rollout, target.max(rollout.traffic.weight));
+    let sized = match turn.canary_is_sized(rollout) {
+        Ok(sized) => sized,
+        Err(late) => return on_deadline(rollout, &late, turn),
+    };
+    if is_held_by_person(rollout) {
+        return;
+    }
+    let Some(step) = rollout.strategy().steps.get(index).cloned() else {
+        turn.events.push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
+        rollout.stage = Stage::PromoteScale;
+        return;
+    };
+    let done = match &step {
+        Step::SetWeight(weight) => set_weight(rollout, *weight, sized, turn),
+        Step::Pause(None) => false,
+        Step::Pause(Some(duration)) => turn.passed(entered_at, duration.signed()),
+        Step::Analysis(_) => analysis(rollout, index, turn),
+    };
+    if done {
+        leave(rollout, index, &step, turn);
+    }
+}
+
+/// The weight rises only on a canary that can carry it, and counts only when proxies know it.
+fn set_weight(rollout: &mut Rollout, weight: Weight, sized: bool, turn: &mut Turn<'_>) -> bool {
+    if weight > rollout.traffic.weight && !sized {
+        return false;
+    }
+    let before = rollout.traffic.weight;
+    rollout.traffic.ask(weight, true);
+    if before != weight {
+        turn.events.push(Event::normal(
+            "TrafficWeightUpdated",
+            format!("Traffic weight updated from {before} to {weight}"),
+        ));
+    }
+    turn.settled(rollout)
+}
+
+fn analysis(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) -> bool {
+    match analyses::phase_of_step(rollout, index) {
+        // `analyses::advance` has already drawn the consequence of a bad verdict.
+        Some(AnalysisPhase::Successful) => true,
+        Some(_) => false,
+        None => {
+            analyses::start_step(rollout, index, turn);
+            false
+        }
+    }
+}
+
+/// Whether a person must act before the plan goes on, whatever the step.
+fn is_held_by_person(rollout: &Rollout) -> bool {
+    rollout.manual_pause.is_some() || matches!(&rollout.stage, Stage::Step { inconclusive: Some(_), .. })
+}
+
+/// Leaves a step that is done.
+pub(super) fn leave(rollout: &mut Rollout, index: usize, step: &Step, turn: &mut Turn<'_>) {
+    let count = rollout.strategy().steps.len();
+    let done = index.saturating_add(1);
+    turn.events.push(Event::normal(
+        "RolloutStepCompleted",
+        format!("Rollout step {done}/{count} completed ({})", describe(step)),
+    ));
+    enter(rollout, done, turn);
+}
+
+fn enter(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+    rollout.stage = Stage::Step { index, entered_at: turn.now(), inconclusive: None };
+    if let Some(Step::Pause(_)) = rollout.strategy().steps.get(index) {
+        turn.events.push(Event::normal("RolloutPaused", "Rollout is paused (CanaryPauseStep)"));
+    }
+    analyses::start_background(rollout, index, turn);
+}
+
+fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>) {
+    if rollout.strategy().progress_deadline_abort {
+        turn.abort(rollout, &format!("ProgressDeadlineExceeded: {late}"));
+    }
+}
+
+/// A step in Argo's words.
+#[must_use]
+pub(super) fn describe(step: &Step) -> String {
+    match step {
+        Step::SetWeight(weight) => format!("setWeight: {weight}"),
+        Step::Pause(None) => "pause: {}".to_owned(),
+        Step::Pause(Some(duration)) => format!("pause: {duration}"),
+        Step::Analysis(analysis) => {
+            let names: Vec<_> = analysis.templates.iter().map(|template| template.name.as_str()).collect();
+            format!("analysis: {}", names.join(", "))
+        }
+    }
+}

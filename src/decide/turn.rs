@@ -1,0 +1,222 @@
+//! One look at the world, and what has been concluded from it so far.
+
+use super::{DueMeasurement, Event};
+use crate::{
+    analysis::Answer,
+    build::{
+        canary_deployment::canary_name,
+        manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
+        pair::{Pair, find},
+    },
+    domain::{
+        names::{TemplateHash, Weight},
+        observed::Observed,
+        rewrite::LabelRewrite,
+        state::{HistoryEntry, Lag, Outcome, Rollout, Stage},
+        strategy::RolloutSpec,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The decision's input beside the state.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The cluster.
+    pub seen: &'a Observed,
+    /// The user's Deployment.
+    pub owner: &'a Owner,
+    /// The plan that a rollout starting now would have, or why none can start.
+    pub next: &'a Result<Next, String>,
+    /// Finished and unfinished measurements.
+    pub measurements: &'a Measurements,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The plan of the next rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    /// From the annotations and templates as they are now.
+    pub spec: RolloutSpec,
+    /// How its canary will be told apart.
+    pub rewrite: LabelRewrite,
+}
+
+/// Measurements by run name.
+#[derive(Debug, Clone, Default)]
+pub struct Measurements {
+    /// Finished, not yet judged.
+    pub answers: BTreeMap<String, Vec<Answer>>,
+    /// Names of metrics being measured.
+    pub in_flight: BTreeMap<String, Vec<String>>,
+}
+
+/// What is concluded during one decision.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) input: &'a Input<'a>,
+    pub(super) events: Vec<Event>,
+    pub(super) measure: Vec<DueMeasurement>,
+    pub(super) wake_at: Option<Timestamp>,
+    pub(super) analysis_wake_at: Option<Timestamp>,
+    pub(super) ended: Vec<HistoryEntry>,
+}
+
+/// What matters of the canary Deployment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Canary {
+    /// Pods of the rollout's template that are available.
+    pub(super) available: i32,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            events: Vec::new(),
+            measure: Vec::new(),
+            wake_at: None,
+            analysis_wake_at: None,
+            ended: Vec::new(),
+        }
+    }
+
+    pub(super) fn seen(&self) -> &'a Observed {
+        self.input.seen
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.input.now
+    }
+
+    /// Looks again at `at`, or before.
+    pub(super) fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Whether `span` has passed since `since`; if not, looks again when it has.
+    pub(super) fn passed(&mut self, since: Timestamp, span: SignedDuration) -> bool {
+        let due = since.saturating_add(span).unwrap_or(Timestamp::MAX);
+        if due <= self.now() {
+            return true;
+        }
+        self.wake(due);
+        false
+    }
+
+    pub(super) fn pair<'b>(&'b self, rollout: &'b Rollout) -> Pair<'b> {
+        Pair {
+            seen: self.seen(),
+            owner: self.input.owner,
+            strategy: rollout.strategy(),
+            rewrite: &rollout.rewrite,
+        }
+    }
+
+    /// Identity of what serves.
+    pub(super) fn stable_hash(&self) -> Option<TemplateHash> {
+        self.seen().stable_replica_set().map(|set| set.template.clone())
+    }
+
+    pub(super) fn canary(&self, rollout: &Rollout) -> Canary {
+        let name = canary_name(&self.input.owner.name);
+        let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return Canary::default() };
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        let template = object.pointer("/metadata/annotations").and_then(|a| a.get(TEMPLATE_ANNOTATION));
+        let current = template.and_then(Value::as_str) == Some(rollout.hash.as_str())
+            && number("/status/observedGeneration") >= number("/metadata/generation");
+        let available = number("/status/availableReplicas").min(number("/status/updatedReplicas"));
+        Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
+    }
+
+    /// The size that the canary needs to carry `weight`.
+    pub(super) fn size_for(&self, rollout: &Rollout, weight: Weight) -> i32 {
+        weight.share_of(self.full_size(rollout)).max(1)
+    }
+
+    /// Stable's size before the canary took traffic, or now if it has grown.
+    pub(super) fn full_size(&self, rollout: &Rollout) -> i32 {
+        rollout.baseline_replicas.max(self.seen().replicas())
+    }
+
+    /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
+    pub(super) fn observe(&mut self, rollout: &mut Rollout) {
+        if rollout.traffic.seen_at.is_none() && self.traffic_is_in_force(rollout) {
+            rollout.traffic.seen_at = Some(self.now());
+        }
+        let canary_set = self.seen().canary_sets.iter().find(|set| set.wanted > 0);
+        if let (Some(set), true) = (canary_set, self.canary(rollout).available > 0) {
+            rollout.canary_pod_hash = Some(set.pod_hash.clone());
+        }
+        let stable_set =
+            self.seen().replica_sets.iter().find(|set| set.wanted > 0 && set.template != rollout.hash);
+        if let Some(set) = stable_set {
+            rollout.stable_pod_hash = Some(set.pod_hash.clone());
+        }
+    }
+
+    /// Every routing object that the rollout wants is observed as wanted.
+    fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
+        let ours = &self.seen().ours;
+        let retreating = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
+        let routing = self.pair(rollout).routing(&rollout.traffic);
+        routing.iter().all(|wanted| match find(ours, wanted.kind, &wanted.name) {
+            Some(observed) => wanted.is_satisfied_by(observed),
+            None => retreating,
+        })
+    }
+
+    /// Whether the traffic asked for has reached the data plane; if not, looks again when it has.
+    pub(super) fn settled(&mut self, rollout: &Rollout) -> bool {
+        let settle = rollout.strategy().settle.signed();
+        rollout.traffic.seen_at.is_some_and(|seen_at| self.passed(seen_at, settle))
+    }
+
+    /// Whether the canary has its size. `Err` when it has not grown for the progress deadline.
+    pub(super) fn canary_is_sized(&mut self, rollout: &mut Rollout) -> Result<bool, String> {
+        let available = self.canary(rollout).available;
+        if available >= rollout.canary_replicas {
+            rollout.lagging = None;
+            return Ok(true);
+        }
+        let known = rollout.lagging.filter(|lag| available <= lag.available);
+        let lag = known.unwrap_or(Lag { available, since: self.now() });
+        rollout.lagging = Some(lag);
+        let deadline = self.seen().progress_deadline_seconds();
+        if self.passed(lag.since, SignedDuration::from_secs(i64::from(deadline))) {
+            let wanted = rollout.canary_replicas;
+            return Err(format!(
+                "canary has {available} of {wanted} available pods and made no progress for {deadline}s"
+            ));
+        }
+        Ok(false)
+    }
+
+    /// Takes all traffic back, now; what else follows is up to the outcome.
+    pub(super) fn retreat(&mut self, rollout: &mut Rollout, outcome: Outcome, message: String) {
+        // An aborted rollout already is in the history.
+        if rollout.abort_message().is_none() {
+            self.ended.push(HistoryEntry {
+                revision: rollout.revision,
+                hash: rollout.hash.clone(),
+                outcome,
+                started_at: rollout.started_at,
+                ended_at: self.now(),
+                message: message.clone(),
+            });
+        }
+        rollout.traffic.ask(Weight::ZERO, false);
+        rollout.manual_pause = None;
+        rollout.lagging = None;
+        rollout.stage = Stage::Retreat { outcome, since: self.now(), message };
+    }
+
+    /// Aborts with Argo's words.
+    pub(super) fn abort(&mut self, rollout: &mut Rollout, why: &str) {
+        let message = format!("Rollout aborted update to revision {}: {why}", rollout.revision);
+        self.events.push(Event::warning("RolloutAborted", message.clone()));
+        self.retreat(rollout, Outcome::Aborted, format!("RolloutAborted: {message}"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Orders of people: when each is allowed, and what it does. Admission asks with the same words.
+
+use super::{Event, steps, turn::Turn};
+use crate::domain::{
+    names::Weight,
+    request::{Request, Verb},
+    state::{Outcome, Rollout, RolloutState, Stage},
+    strategy::Step,
+};
+
+/// Whether `verb` makes sense in this state.
+///
+/// # Errors
+/// Why it does not, and what would.
+pub fn check(verb: Verb, state: &RolloutState) -> Result<(), String> {
+    let Some(rollout) = &state.rollout else {
+        return Err(match &state.blocked {
+            Some(why) => format!("the held template cannot start its rollout: {why}"),
+            None => format!(
+                "no rollout is under way, so there is nothing to {verb}; change the pod template to start one"
+            ),
+        });
+    };
+    let revision = rollout.revision;
+    match (&rollout.stage, verb) {
+        (Stage::Aborted { .. } | Stage::Retreat { outcome: Outcome::Aborted, .. }, Verb::Retry) => Ok(()),
+        (Stage::Aborted { .. } | Stage::Retreat { outcome: Outcome::Aborted, .. }, _) => Err(format!(
+            "revision {revision} was aborted; try it again with haldane.dev/do=retry, or apply another pod template"
+        )),
+        (_, Verb::Retry) => Err(format!(
+            "revision {revision} is {}; only an aborted revision can be retried",
+            rollout.phase()
+        )),
+        (Stage::Retreat { outcome, .. }, _) => {
+            Err(format!("revision {revision} is already ending as {outcome}; wait until it is done"))
+        }
+        (Stage::PromoteRoll, Verb::Abort) => Err(format!(
+            "revision {revision} has passed its analysis and is replacing stable natively; apply the previous pod template to go back"
+        )),
+        (
+            Stage::PromoteScale | Stage::PromoteShift | Stage::PromoteRoll,
+            Verb::Promote | Verb::PromoteFull | Verb::Pause | Verb::Resume,
+        ) => Err(format!(
+            "revision {revision} is being promoted already; until stable rolls, haldane.dev/do=abort stops it"
+        )),
+        (Stage::Start, Verb::Promote | Verb::Resume) if rollout.manual_pause.is_none() => Err(format!(
+            "revision {revision} waits for its canary to become available; haldane.dev/do=promote-full skips all steps"
+        )),
+        (_, Verb::Resume) => check_resume(rollout),
+        _ => Ok(()),
+    }
+}
+
+/// `resume` continues past a pause only: skipping a verdict is `promote`'s, which is granted apart.
+fn check_resume(rollout: &Rollout) -> Result<(), String> {
+    if rollout.is_paused() || rollout.manual_pause.is_some() {
+        return Ok(());
+    }
+    let step = rollout.step_index().and_then(|index| rollout.strategy().steps.get(index));
+    let waits = step.map_or_else(|| "its last step to end".to_owned(), steps::describe);
+    Err(format!(
+        "revision {} is not paused, it waits for {waits}; haldane.dev/do=promote skips that",
+        rollout.revision
+    ))
+}
+
+/// Carries out a new order, once.
+pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
+    let Some(request) = turn.seen().request() else { return };
+    if state.handled_request.as_ref() == Some(&request.id) {
+        return;
+    }
+    // A rollout that is about to start decides whether an early `pause` is for it.
+    let pending = state.rollout.is_none() && turn.seen().is_held();
+    if pending {
+        return;
+    }
+    state.handled_request = Some(request.id.clone());
+    let legal = check(request.verb, state);
+    let Some(rollout) = &mut state.rollout else { return };
+    if request.template != rollout.hash {
+        turn.events.push(Event::warning(
+            "RequestIgnored",
+            format!("{} by {} was for another revision, so it is ignored", request.verb, request.by),
+        ));
+        return;
+    }
+    match legal {
+        Ok(()) => obey(rollout, &request, turn),
+        Err(why) => turn
+            .events
+            .push(Event::warning("RequestIgnored", format!("{} by {}: {why}", request.verb, request.by))),
+    }
+}
+
+fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
+    let by = &request.by;
+    match request.verb {
+        Verb::Promote => {
+            turn.events.push(Event::normal(
+                "RolloutResumed",
+                format!("Rollout is promoted past its present step by {by}"),
+            ));
+            continue_on(rollout, true, turn);
+        }
+        Verb::PromoteFull => {
+            turn.events.push(Event::normal(
+                "RolloutResumed",
+                format!("Rollout is fully promoted by {by}: remaining steps and analyses are skipped"),
+            ));
+            rollout.manual_pause = None;
+            rollout.stage = Stage::PromoteScale;
+        }
+        Verb::Abort => turn.abort(rollout, &format!("by {by}")),
+        Verb::Retry => {
+            turn.events.push(Event::normal(
+                "RolloutRetried",
+                format!("Rollout of revision {} is retried by {by}", rollout.revision),
+            ));
+            retry(rollout, turn);
+        }
+        Verb::Pause => {
+            rollout.manual_pause = Some(turn.now());
+            turn.events.push(Event::normal("RolloutPaused", format!("Rollout is paused by {by}")));
+        }
+        Verb::Resume => {
+            turn.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
+            let was_manual = rollout.manual_pause.is_some();
+            continue_on(rollout, !was_manual, turn);
+        }
+    }
+}
+
+/// Takes away what a person's consent was missing for; then leaves the step if `leave` says so.
+fn continue_on(rollout: &mut Rollout, leave: bool, turn: &mut Turn<'_>) {
+    rollout.manual_pause = None;
+    let Stage::Step { index, inconclusive, .. } = &mut rollout.stage else { return };
+    let index = *index;
+    let was_inconclusive = inconclusive.take().is_some();
+    let Some(step) = rollout.strategy().steps.get(index).cloned() else { return };
+    // Weight that was asked for but never reached is skipped, not forced on a canary that is too small.
+    let judged_anew = was_inconclusive && !matches!(step, Step::Pause(_));
+    if leave && !judged_anew {
+        steps::leave(rollout, index, &step, turn);
+    } else {
+        super::analyses::start_anew(rollout, index, turn);
+    }
+}
+
+/// From the first step again, with new analyses; what the last attempt measured stays in the history.
+fn retry(rollout: &mut Rollout, turn: &Turn<'_>) {
+    rollout.attempt = rollout.attempt.saturating_add(1);
+    rollout.runs.clear();
+    rollout.started_at = turn.now();
+    rollout.canary_pod_hash = None;
+    rollout.baseline_replicas = turn.seen().replicas();
+    rollout.traffic.ask(Weight::ZERO, true);
+    rollout.lagging = None;
+    rollout.stage = Stage::Start;
+}

@@ -1,0 +1,136 @@
+//! The world as the state wants it, and the writes that are missing for that.
+
+use super::{DeploymentWrite, Plan, ProgressingCondition, turn::Turn};
+use crate::{
+    build::{
+        manifest::{Kind, Manifest},
+        pair::find,
+    },
+    domain::state::{Outcome, Rollout, RolloutState, Stage},
+};
+use serde_json::Value;
+use strum::IntoEnumIterator;
+
+/// Message prefix by which an abort's condition is told from the deployment controller's own.
+const ABORT_PREFIX: &str = "RolloutAborted:";
+
+/// The decision, as what is to be written.
+pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
+    let removal = state.rollout.as_ref().is_some_and(|rollout| turn.removal_is_due(rollout));
+    let wanted = match &state.rollout {
+        Some(rollout) if !removal => wanted_objects(rollout, &turn),
+        _ => Vec::new(),
+    };
+    let retreats = |r: &Rollout| matches!(r.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
+    // While proxies let go of the canary, or people look at it, nothing of it may vanish.
+    let delete = if state.rollout.as_ref().is_some_and(retreats) && !removal {
+        Vec::new()
+    } else {
+        unwanted(&turn.seen().ours, &wanted)
+    };
+    let satisfied =
+        |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some_and(|o| m.is_satisfied_by(o));
+    let apply = wanted.into_iter().filter(|manifest| !satisfied(manifest)).collect();
+    let wakes = turn.wake_at.into_iter().chain(turn.analysis_wake_at);
+    Plan {
+        apply,
+        delete,
+        deployment: deployment_write(&state, &turn),
+        condition: condition(&state, &turn),
+        wake_at: wakes.min(),
+        measure: std::mem::take(&mut turn.measure),
+        events: std::mem::take(&mut turn.events),
+        state,
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the canary may go: proxies have let go of it, and people have had their look.
+    pub(super) fn removal_is_due(&mut self, rollout: &Rollout) -> bool {
+        match (&rollout.stage, rollout.strategy().abort_scale_down_delay) {
+            (Stage::Retreat { outcome, .. }, _) => *outcome != Outcome::Aborted && self.settled(rollout),
+            (Stage::Aborted { since, .. }, Some(delay)) => self.passed(*since, delay.signed()),
+            _ => false,
+        }
+    }
+}
+
+fn wanted_objects(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Manifest> {
+    let pair = turn.pair(rollout);
+    match rollout.stage {
+        Stage::Start if holds_another_canary(rollout, turn) => Vec::new(),
+        Stage::Start
+        | Stage::Step { .. }
+        | Stage::PromoteScale
+        | Stage::PromoteShift
+        | Stage::PromoteRoll => pair.objects(rollout.canary_replicas, &rollout.traffic),
+        // The user's template may be another one by now, so nothing is made; what routes is turned off.
+        Stage::Retreat { .. } | Stage::Aborted { .. } => {
+            let exists = |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some();
+            pair.routing(&rollout.traffic).into_iter().filter(exists).collect()
+        }
+    }
+}
+
+/// A canary Deployment of another selector cannot be changed into this one: it goes first.
+fn holds_another_canary(rollout: &Rollout, turn: &Turn<'_>) -> bool {
+    let name = crate::build::canary_deployment::canary_name(&turn.input.owner.name);
+    let selector = serde_json::to_value(rollout.rewrite.canary_only()).unwrap_or_default();
+    find(&turn.seen().ours, Kind::Deployment, &name)
+        .is_some_and(|object| object.pointer("/spec/selector") != Some(&selector))
+}
+
+/// Objects of ours that are not wanted, the routing ones first.
+fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
+    let kinds: Vec<Kind> = Kind::iter().collect();
+    let named = ours.iter().filter_map(|object| {
+        let kind = object.pointer("/kind").and_then(Value::as_str)?;
+        let kind = kinds.iter().find(|known| known.to_string() == kind)?;
+        let name = object.pointer("/metadata/name").and_then(Value::as_str)?;
+        Some((*kind, name.to_owned()))
+    });
+    let mut unwanted: Vec<_> =
+        named.filter(|(kind, name)| !wanted.iter().any(|m| m.kind == *kind && m.name == *name)).collect();
+    unwanted.sort_by_key(|(kind, _)| std::cmp::Reverse(*kind));
+    unwanted
+}
+
+/// The hold is taken away only for a template that may serve: the promoted one, or the stable one.
+fn deployment_write(state: &RolloutState, turn: &Turn<'_>) -> Option<DeploymentWrite> {
+    let seen = turn.seen();
+    let hash = seen.template_hash();
+    let is_stable = turn.stable_hash().as_ref() == Some(&hash);
+    let promoted = state
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.stage == Stage::PromoteRoll && rollout.hash == hash);
+    if seen.is_held() && (is_stable || promoted) {
+        return Some(DeploymentWrite::Release);
+    }
+    let on_trial = state.rollout.as_ref().is_some_and(|rollout| {
+        let rolling =
+            matches!(rollout.stage, Stage::PromoteRoll | Stage::Retreat { outcome: Outcome::Promoted, .. });
+        rollout.hash == hash && !rolling
+    });
+    (on_trial && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
+}
+
+/// After an abort `kubectl rollout status` shall fail, and after a retry it shall wait again.
+fn condition(state: &RolloutState, turn: &Turn<'_>) -> Option<ProgressingCondition> {
+    let seen = turn.seen().progressing();
+    let message = seen.and_then(|c| c.message.as_deref()).unwrap_or_default();
+    match state.rollout.as_ref().and_then(Rollout::abort_message) {
+        Some(abort) if message == abort => None,
+        Some(abort) => Some(ProgressingCondition {
+            status: "False",
+            reason: "ProgressDeadlineExceeded",
+            message: abort.to_owned(),
+        }),
+        None if message.starts_with(ABORT_PREFIX) => Some(ProgressingCondition {
+            status: "Unknown",
+            reason: "DeploymentPaused",
+            message: "Deployment is paused".to_owned(),
+        }),
+        None => None,
+    }
+}

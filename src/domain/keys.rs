@@ -1,0 +1,24 @@
+//! Names of Haldane's own annotations and labels.
+
+/// Prefix of everything of ours on objects of users.
+pub const PREFIX: &str = "haldane.dev/";
+/// Annotation that opts a Deployment in.
+pub const CANARY: &str = "haldane.dev/canary";
+/// Annotation with an analysis template.
+pub const ANALYSIS: &str = "haldane.dev/analysis";
+/// Annotation with the time that a weight takes to reach every proxy.
+pub const SETTLE: &str = "haldane.dev/settle";
+/// Annotation by which people give orders; removed in the request that sets it.
+pub const DO: &str = "haldane.dev/do";
+/// Annotation that says what `kubectl rollout restart` does.
+pub const RESTART: &str = "haldane.dev/restart";
+/// Internal annotation: the newest authorised order.
+pub const REQUEST: &str = "haldane.dev/request";
+/// Internal annotation: hash of the template that is held; `spec.paused` is ours while it is there.
+pub const HELD: &str = "haldane.dev/held";
+/// Internal label by which managed Deployments are watched.
+pub const MANAGED: &str = "haldane.dev/managed";
+/// Label of `ConfigMaps` that hold analysis templates.
+pub const TEMPLATE_LABEL: &str = "haldane.dev/analysis-template";
+/// Annotation that `kubectl rollout restart` writes into the pod template.
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

@@ -1,0 +1,329 @@
+//! Metrics, their measurements and the run that judges them, in Argo Rollouts' words.
+//!
+//! All of it is stored as JSON in a `ConfigMap` of limited size, so empty and default fields are left out.
+
+use crate::domain::duration::GoDuration;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How a measurement, a metric or a whole run stands.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Default,
+    strum::Display,
+    strum::EnumString,
+)]
+pub enum AnalysisPhase {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Begun, not decided.
+    Running,
+    /// Good.
+    Successful,
+    /// Bad: a failure limit was exceeded.
+    Failed,
+    /// Not measurable: the provider or a condition failed.
+    Error,
+    /// Neither good nor bad: a person must decide.
+    Inconclusive,
+}
+
+impl AnalysisPhase {
+    /// Whether it is final.
+    #[must_use]
+    pub const fn is_completed(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+
+    /// The worse of two; of equally bad ones either.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        if other.badness() > self.badness() { other } else { self }
+    }
+
+    /// Argo's order from best to worst.
+    #[must_use]
+    pub const fn badness(self) -> u8 {
+        match self {
+            Self::Successful => 0,
+            Self::Running => 1,
+            Self::Pending => 2,
+            Self::Inconclusive => 3,
+            Self::Error => 4,
+            Self::Failed => 5,
+        }
+    }
+}
+
+/// A reusable set of metrics; see [`crate::analysis::start`] for how it becomes a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AnalysisTemplate {
+    /// The name that steps refer to.
+    pub name: String,
+    /// Parameters with their defaults.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Arg>,
+    /// The metrics, with `{{args.x}}` still in their texts.
+    pub metrics: Vec<RawMetric>,
+    /// Metrics that are measured but cannot end the run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dry_run: Vec<MetricRule>,
+    /// How many measurements to keep.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measurement_retention: Vec<MetricRule>,
+}
+
+/// A rule for all metrics whose name it matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricRule {
+    /// Regular expression, not anchored.
+    pub metric_name: String,
+    /// Measurements to keep per metric; 0 means the default.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limit: u32,
+}
+
+/// A parameter of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arg {
+    /// What `{{args.NAME}}` refers to.
+    pub name: String,
+    /// Its default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The secret that is its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretKeyRef>,
+}
+
+/// A key of a Secret in the namespace of the Deployment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SecretKeyRef {
+    /// The Secret.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// An argument whose value is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedArg {
+    /// What `{{args.NAME}}` refers to.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A metric as written in a template: durations and numbers may still be arguments.
+pub type RawMetric = Metric<String, IntOrString>;
+
+/// A metric with its arguments filled in, read and validated.
+pub type MetricSpec = Metric<GoDuration, i32>;
+
+/// What to measure, how often, and what of it is good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric<Span, Number> {
+    /// Unique within a run.
+    pub name: String,
+    /// Time before the first measurement.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<Span>,
+    /// Time between two measurements.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
+    /// Measurements to take; endless without it, if there is an interval.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub count: Option<Number>,
+    /// What must hold for a measurement to be good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_condition: Option<String>,
+    /// What makes a measurement bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_condition: Option<String>,
+    /// More bad measurements than this fail the metric; 0 by default, −1 is no limit.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub failure_limit: Option<Number>,
+    /// More undecided measurements than this end the metric; 0 by default.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub inconclusive_limit: Option<Number>,
+    /// More errors in a row than this end the metric; 4 by default.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub consecutive_error_limit: Option<Number>,
+    /// So many good measurements in a row end the metric; 0 by default, which is off.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub consecutive_success_limit: Option<Number>,
+    /// Who measures.
+    pub provider: ProviderRef,
+}
+
+impl MetricSpec {
+    /// How many measurements complete the metric, if any number does.
+    #[must_use]
+    pub fn effective_count(&self) -> Option<i32> {
+        match self.count {
+            None | Some(0) => self.interval.is_none().then_some(1),
+            count => count,
+        }
+    }
+}
+
+/// A provider's key in the registry and its own configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderRef {
+    /// Argo's word for it, e.g. `prometheus`.
+    pub key: String,
+    /// What stands below that word.
+    pub config: Value,
+}
+
+/// One question to a provider and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measurement {
+    /// Always a completed phase.
+    pub phase: AnalysisPhase,
+    /// The measured value as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The reason of an error, or the provider's own word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When the provider was asked.
+    pub started_at: Timestamp,
+    /// When it had answered.
+    pub finished_at: Timestamp,
+    /// What the provider says beside the value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What has become of one metric of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MetricResult {
+    /// The metric's name.
+    pub name: String,
+    /// Final once completed.
+    pub phase: AnalysisPhase,
+    /// The last measurement's message or, in dry run, the reason of the phase.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Measurements taken, errors not counted.
+    #[serde(skip_serializing_if = "is_default")]
+    pub count: i32,
+    /// Good ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub successful: i32,
+    /// Bad ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub failed: i32,
+    /// Undecided ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub inconclusive: i32,
+    /// Errors.
+    #[serde(skip_serializing_if = "is_default")]
+    pub error: i32,
+    /// Errors since the last measurement that was none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub consecutive_error: i32,
+    /// Good ones since the last that was not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub consecutive_success: i32,
+    /// Measured, but without a say in the run's phase.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dry_run: bool,
+    /// How many measurements are kept.
+    pub retention: u32,
+    /// The newest measurements, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+}
+
+/// How many metrics of a run ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunSummary {
+    /// All of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub count: i32,
+    /// Good.
+    #[serde(skip_serializing_if = "is_default")]
+    pub successful: i32,
+    /// Bad.
+    #[serde(skip_serializing_if = "is_default")]
+    pub failed: i32,
+    /// Undecided.
+    #[serde(skip_serializing_if = "is_default")]
+    pub inconclusive: i32,
+    /// Not measurable.
+    #[serde(skip_serializing_if = "is_default")]
+    pub error: i32,
+}
+
+impl RunSummary {
+    /// Counts one more metric.
+    pub fn add(&mut self, phase: AnalysisPhase) {
+        self.count += 1;
+        match phase {
+            AnalysisPhase::Successful => self.successful += 1,
+            AnalysisPhase::Failed => self.failed += 1,
+            AnalysisPhase::Inconclusive => self.inconclusive += 1,
+            AnalysisPhase::Error => self.error += 1,
+            AnalysisPhase::Pending | AnalysisPhase::Running => {}
+        }
+    }
+}
+
+/// One analysis of one revision: what to measure and what came of it so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AnalysisRun {
+    /// Unique within the Deployment's history.
+    pub name: String,
+    /// The metrics, arguments filled in.
+    pub specs: Vec<MetricSpec>,
+    /// What came of each, in the order of `specs`.
+    pub results: Vec<MetricResult>,
+    /// Secret arguments by name. They stay unresolved in `specs`: a `ConfigMap` is no place for a secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretKeyRef>,
+    /// When the run was first advanced; initial delays count from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it reached its final phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// Asked to end now, e.g. because the rollout goes on without it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub terminate: bool,
+    /// Final once completed.
+    pub phase: AnalysisPhase,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The metrics that count.
+    #[serde(skip_serializing_if = "is_default")]
+    pub run_summary: RunSummary,
+    /// The metrics in dry run.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dry_run_summary: RunSummary,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

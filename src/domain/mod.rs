@@ -1,0 +1,17 @@
+//! L0: the field's words as checked values. No client, no clock, no I/O.
+
+pub mod duration;
+pub mod fields;
+pub mod finding;
+pub mod go_float;
+pub mod keys;
+pub mod metric;
+pub mod names;
+pub mod observed;
+pub mod request;
+pub mod review;
+pub mod rewrite;
+pub mod selector;
+pub mod state;
+pub mod strategy;
+pub mod value;

@@ -1,0 +1,194 @@
+//! Checked names, weights and hashes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A share of the traffic in percent, 0 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Weight(u8);
+
+/// The number is over 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number from 0 to 100")]
+pub struct BadWeight;
+
+impl Weight {
+    /// No traffic.
+    pub const ZERO: Self = Self(0);
+    /// All traffic.
+    pub const FULL: Self = Self(100);
+
+    /// The percentage.
+    #[must_use]
+    pub const fn percent(self) -> u8 {
+        self.0
+    }
+
+    /// `ceil(weight × replicas)`: how many pods this share of the traffic needs.
+    #[must_use]
+    pub fn share_of(self, replicas: i32) -> i32 {
+        let replicas = u64::try_from(replicas).unwrap_or(0);
+        i32::try_from((u64::from(self.0) * replicas).div_ceil(100)).unwrap_or(i32::MAX)
+    }
+}
+
+impl TryFrom<u8> for Weight {
+    type Error = BadWeight;
+    fn try_from(percent: u8) -> Result<Self, BadWeight> {
+        if percent <= 100 { Ok(Self(percent)) } else { Err(BadWeight) }
+    }
+}
+
+impl From<Weight> for u8 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identity of a pod template: equal templates, and only those, have equal hashes.
+///
+/// Not Kubernetes' `pod-template-hash`, which hashes Go memory and cannot be computed before the
+/// deployment controller has made a `ReplicaSet`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TemplateHash(String);
+
+impl TemplateHash {
+    /// The hash of a pod template as the API server stores it (defaults filled in).
+    ///
+    /// `pod-template-hash`, which Kubernetes adds to a `ReplicaSet`'s copy, is left out, so a
+    /// Deployment's template and its `ReplicaSet`'s have the same identity.
+    #[must_use]
+    pub fn of(template: &Value) -> Self {
+        let mut template = template.clone();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.remove("pod-template-hash");
+        }
+        prune(&mut template);
+        // Equal values must print equally, whichever order their keys came in.
+        template.sort_all_objects();
+        Self(hex_hash(template.to_string().as_bytes(), 8))
+    }
+
+    /// The sixteen hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TemplateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Drops nulls and empty maps: clients differ in writing them, and `creationTimestamp: null` is one.
+fn prune(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, child| {
+            prune(child);
+            !child.is_null() && child.as_object().is_none_or(|m| !m.is_empty())
+        });
+    } else if let Value::Array(items) = value {
+        for map in items.iter_mut().filter_map(Value::as_object_mut) {
+            map.values_mut().for_each(prune);
+        }
+    }
+}
+
+/// Ten hexadecimal digits: enough to keep shortened names of one namespace apart.
+#[must_use]
+pub fn short_hash(bytes: &[u8]) -> String {
+    hex_hash(bytes, 5)
+}
+
+/// The first `length` bytes of SHA-256 in hexadecimal.
+fn hex_hash(bytes: &[u8], length: usize) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    let digest = Sha256::digest(bytes);
+    let kept = digest.iter().take(length);
+    kept.flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit).collect()
+}
+
+/// `base` + `suffix` within `max` characters: a base that is too long is cut and made unique by a hash.
+///
+/// Kubernetes' limits: 63 for label values and Services, 253 for most other names.
+#[must_use]
+pub fn suffixed(base: &str, suffix: &str, max: usize) -> String {
+    let whole = format!("{base}{suffix}");
+    if whole.len() <= max {
+        return whole;
+    }
+    let hash = short_hash(base.as_bytes());
+    let room = max.saturating_sub(suffix.len() + hash.len() + 1);
+    let head: String = base.chars().take(room).collect();
+    let head = head.trim_end_matches(['-', '.', '_']);
+    format!("{head}-{hash}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_share_is_rounded_up() {
+        let pods = |percent: u8, replicas| Weight::try_from(percent).unwrap().share_of(replicas);
+        assert_eq!((pods(0, 4), pods(1, 4), pods(25, 4), pods(26, 4), pods(100, 4)), (0, 1, 1, 2, 4));
+        assert_eq!(Weight::try_from(101), Err(BadWeight));
+    }
+
+    #[test]
+    fn a_replica_sets_copy_has_its_deployments_hash() {
+        let deployment =
+            json!({"metadata": {"labels": {"app": "web"}, "creationTimestamp": null}, "spec": {"a": 1}});
+        let replica_set =
+            json!({"metadata": {"labels": {"app": "web", "pod-template-hash": "x"}}, "spec": {"a": 1}});
+        assert_eq!(TemplateHash::of(&deployment), TemplateHash::of(&replica_set));
+        let other = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 2}});
+        assert_ne!(TemplateHash::of(&deployment), TemplateHash::of(&other));
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let (a, b) = (
+            r#"{"spec": {"a": 1, "b": [{"c": 1, "d": 2}]}}"#,
+            r#"{"spec": {"b": [{"d": 2, "c": 1}], "a": 1}}"#,
+        );
+        let hash = |text: &str| TemplateHash::of(&serde_json::from_str(text).unwrap());
+        assert_eq!(hash(a), hash(b));
+    }
+
+    #[test]
+    fn an_empty_volume_keeps_its_kind() {
+        // `emptyDir: {}` against `hostPath`: pruning must not make different volumes equal.
+        let a = json!({"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}});
+        let b = json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}});
+        assert_ne!(TemplateHash::of(&a), TemplateHash::of(&b));
+    }
+
+    proptest! {
+        #[test]
+        fn a_suffixed_name_fits_and_keeps_its_suffix(base in "[a-z][a-z0-9-]{0,80}[a-z0-9]") {
+            let name = suffixed(&base, "-canary", 63);
+            prop_assert!(name.len() <= 63 && name.ends_with("-canary"), "{name}");
+        }
+
+        #[test]
+        fn different_long_names_stay_different(a in "[a-z]{64,90}", b in "[a-z]{64,90}") {
+            prop_assume!(a != b);
+            prop_assert_ne!(suffixed(&a, "-canary", 63), suffixed(&b, "-canary", 63));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The cluster as seen at one moment: everything a decision may depend on besides state and time.
+
+use super::{keys, names::TemplateHash, request::Request, selector::Labels};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentCondition},
+    core::v1::Service,
+    discovery::v1::EndpointSlice,
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use serde_json::Value;
+
+/// See the module. Lists are of the Deployment's namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The user's Deployment.
+    pub deployment: Deployment,
+    /// Its pod template as the API server sent it: typed forms drop fields newer than this program.
+    pub template: Value,
+    /// `ReplicaSets` that it controls.
+    pub replica_sets: Vec<ReplicaSetView>,
+    /// `ReplicaSets` of the canary Deployment.
+    pub canary_sets: Vec<ReplicaSetView>,
+    /// The user's Services.
+    pub services: Vec<Service>,
+    /// The user's Ingresses.
+    pub ingresses: Vec<Ingress>,
+    /// The user's network policies.
+    pub policies: Vec<NetworkPolicy>,
+    /// Endpoints of the user's Services.
+    pub endpoints: Vec<EndpointSlice>,
+    /// Objects of ours that belong to this Deployment.
+    pub ours: Vec<Value>,
+}
+
+/// What matters of a `ReplicaSet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaSetView {
+    /// Its name.
+    pub name: String,
+    /// The `pod-template-hash` that Kubernetes gave it.
+    pub pod_hash: String,
+    /// Identity of its template.
+    pub template: TemplateHash,
+    /// Pods that it shall have.
+    pub wanted: i32,
+    /// Pods that are available.
+    pub available: i32,
+}
+
+impl ReplicaSetView {
+    /// Reads a `ReplicaSet` as the API server sent it; absent fields read as empty or 0.
+    #[must_use]
+    pub fn of(set: &Value) -> Self {
+        let text = |pointer| set.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let number = |pointer| {
+            let number = set.pointer(pointer).and_then(Value::as_i64);
+            number.and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
+        };
+        Self {
+            name: text("/metadata/name"),
+            pod_hash: text("/metadata/labels/pod-template-hash"),
+            template: TemplateHash::of(set.pointer("/spec/template").unwrap_or(&Value::Null)),
+            wanted: number("/spec/replicas"),
+            available: number("/status/availableReplicas"),
+        }
+    }
+}
+
+impl Observed {
+    /// An annotation of the Deployment.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.deployment.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Identity of the template that the user wants.
+    #[must_use]
+    pub fn template_hash(&self) -> TemplateHash {
+        TemplateHash::of(&self.template)
+    }
+
+    /// A text field of the Deployment by a `fieldRef` path: `metadata.name`, `metadata.labels['app']`.
+    ///
+    /// # Errors
+    /// When the path cannot be read or names nothing.
+    pub fn field(&self, path: &str) -> Result<String, String> {
+        let object = serde_json::to_value(&self.deployment).map_err(|error| error.to_string())?;
+        let found = field_segments(path).iter().try_fold(&object, |inside, key| inside.get(key));
+        match found {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            Some(Value::Bool(value)) => Ok(value.to_string()),
+            _ => Err(format!("fieldRef {path:?} names no text, number or boolean of the Deployment")),
+        }
+    }
+
+    /// Labels of the user's pods.
+    #[must_use]
+    pub fn pod_labels(&self) -> Labels {
+        let metadata = self.deployment.spec.template.metadata.as_ref();
+        metadata.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
+    }
+
+    /// Whether the Deployment is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.deployment.spec.paused == Some(true)
+    }
+
+    /// Whether the pause is ours: a changed template waits behind it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.annotation(keys::HELD).is_some()
+    }
+
+    /// Size that the user, or an autoscaler, wants.
+    #[must_use]
+    pub fn replicas(&self) -> i32 {
+        self.deployment.spec.replicas.unwrap_or(1)
+    }
+
+    /// Seconds without progress after which a rollout counts as stuck. Kubernetes' default is 600.
+    #[must_use]
+    pub fn progress_deadline_seconds(&self) -> i32 {
+        self.deployment.spec.progress_deadline_seconds.unwrap_or(600)
+    }
+
+    /// The newest authorised order, if there is a readable one.
+    #[must_use]
+    pub fn request(&self) -> Option<Request> {
+        serde_json::from_str(self.annotation(keys::REQUEST)?).ok()
+    }
+
+    /// `deployment.kubernetes.io/revision`, 0 before there is one.
+    #[must_use]
+    pub fn native_revision(&self) -> u64 {
+        self.annotation("deployment.kubernetes.io/revision").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// The `Progressing` condition.
+    #[must_use]
+    pub fn progressing(&self) -> Option<&DeploymentCondition> {
+        self.deployment
+            .status
+            .as_ref()?
+            .conditions
+            .as_ref()?
+            .iter()
+            .find(|c| c.type_.as_deref() == Some("Progressing"))
+    }
+
+    /// The `ReplicaSet` that runs most of the pods: stable, as long as nothing rolls.
+    #[must_use]
+    pub fn stable_replica_set(&self) -> Option<&ReplicaSetView> {
+        let active = self.replica_sets.iter().filter(|set| set.wanted > 0);
+        active.max_by_key(|set| (set.available, set.wanted))
+    }
+
+    /// The user's Deployment runs its own template, all of it, and nothing else.
+    #[must_use]
+    pub fn has_rolled(&self) -> bool {
+        let Some(status) = &self.deployment.status else { return false };
+        let replicas = self.replicas();
+        let current = status.observed_generation >= self.deployment.metadata.generation;
+        let updated = status.updated_replicas.unwrap_or(0);
+        current
+            && !self.is_paused()
+            && updated == replicas
+            && status.replicas.unwrap_or(0) == replicas
+            && status.available_replicas.unwrap_or(0) >= replicas
+    }
+
+    /// Every given Service has as many ready endpoints in pods of `set` as the Deployment has
+    /// replicas, and none in pods of its other `ReplicaSets`.
+    #[must_use]
+    pub fn endpoints_are_of(&self, set: &ReplicaSetView, services: &[&str]) -> bool {
+        let own = set.name.as_str();
+        let others: Vec<&str> =
+            self.replica_sets.iter().map(|s| s.name.as_str()).filter(|name| *name != own).collect();
+        services.iter().all(|service| {
+            let pods: Vec<&str> = self.ready_pods(service).collect();
+            let of = |set: &str| pods.iter().filter(|pod| is_pod_of(pod, set)).count();
+            i32::try_from(of(own)).is_ok_and(|ready| ready >= self.replicas())
+                && others.iter().all(|set| of(set) == 0)
+        })
+    }
+
+    fn ready_pods<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_service = self.endpoints.iter().filter(move |slice| {
+            let labels = slice.metadata.labels.as_ref();
+            labels.and_then(|l| l.get("kubernetes.io/service-name")).is_some_and(|name| name == service)
+        });
+        let endpoints = of_service.flat_map(|slice| slice.endpoints.iter().flatten());
+        endpoints
+            .filter(|e| e.conditions.as_ref().is_none_or(|c| c.ready != Some(false)))
+            .filter_map(|e| e.target_ref.as_ref()?.name.as_deref())
+    }
+}
+
+/// Pods of a `ReplicaSet` are named after it, plus a dash and five characters.
+fn is_pod_of(pod: &str, set: &str) -> bool {
+    pod.rsplit_once('-').is_some_and(|(name, _)| name == set)
+}
+
+/// `metadata.labels['a.b/c']` → `metadata`, `labels`, `a.b/c`.
+fn field_segments(path: &str) -> Vec<String> {
+    let mut segments = vec![String::new()];
+    let mut quoted = false;
+    for c in path.chars() {
+        match c {
+            '\'' | '"' => quoted = !quoted,
+            ']' if !quoted => {}
+            '[' | '.' if !quoted => segments.push(String::new()),
+            _ => segments.iter_mut().last().into_iter().for_each(|s| s.push(c)),
+        }
+    }
+    segments.retain(|segment| !segment.is_empty());
+    segments
+}

@@ -1,0 +1,42 @@
+//! Label selectors, evaluated as the API server does.
+//!
+//! Source: k8s.io/apimachinery `labels.Selector` and `metav1.LabelSelectorAsSelector`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Labels of an object.
+pub type Labels = BTreeMap<String, String>;
+
+/// Whether a Service's selector picks these labels. A Service without selector picks nothing.
+#[must_use]
+pub fn map_selects(selector: &Labels, labels: &Labels) -> bool {
+    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Whether a `LabelSelector` picks these labels. An empty selector picks everything.
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    by_labels && selector.match_expressions.iter().flatten().all(|requirement| holds(requirement, labels))
+}
+
+fn holds(requirement: &LabelSelectorRequirement, labels: &Labels) -> bool {
+    let value = labels.get(&requirement.key);
+    let listed = |value: &String| requirement.values.iter().flatten().any(|allowed| allowed == value);
+    match requirement.operator.as_str() {
+        "In" => value.is_some_and(listed),
+        "NotIn" => !value.is_some_and(listed),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        // The API server admits no other operator; one that it may know later selects nothing here.
+        _ => false,
+    }
+}
+
+/// The label keys that a selector looks at.
+#[must_use]
+pub fn keys(selector: &LabelSelector) -> BTreeSet<String> {
+    let by_labels = selector.match_labels.iter().flatten().map(|(key, _)| key.clone());
+    by_labels.chain(selector.match_expressions.iter().flatten().map(|r| r.key.clone())).collect()
+}

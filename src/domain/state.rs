@@ -1,0 +1,318 @@
+//! What is remembered of a Deployment's rollouts: the content of its state `ConfigMap`.
+//!
+//! The state is the recorded intent. Objects in the cluster are a function of it, and it advances
+//! only when the observed world matches; so whoever continues after a crash repeats work and skips none.
+
+use super::{
+    metric::AnalysisRun,
+    names::{TemplateHash, Weight},
+    rewrite::LabelRewrite,
+    strategy::{CanaryStrategy, RolloutSpec},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Version of the stored form that this code reads and writes.
+pub const STATE_VERSION: u32 = 1;
+
+/// Ended rollouts that are remembered, newest last.
+const HISTORY_LIMIT: usize = 20;
+
+/// Everything recorded for one Deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutState {
+    /// [`STATE_VERSION`] of the writer.
+    pub version: u32,
+    /// Number of the newest revision seen. Counts every template that was released, also those that
+    /// never became stable, so it may run ahead of `deployment.kubernetes.io/revision`.
+    pub revision: u64,
+    /// The template that serves; `None` until one has been seen available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<TemplateHash>,
+    /// The rollout under way, or the one that was aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Ended rollouts, newest last, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+    /// Why a held template cannot start its rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// Id of the newest request that was carried out, so that none is carried out twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_request: Option<String>,
+}
+
+/// One attempt to bring a new template to production.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Its number.
+    pub revision: u64,
+    /// Its template.
+    pub hash: TemplateHash,
+    /// The plan, frozen when the rollout started.
+    pub spec: RolloutSpec,
+    /// How canary pods are told apart from stable ones.
+    pub rewrite: LabelRewrite,
+    /// When it was first seen.
+    pub started_at: Timestamp,
+    /// Attempt number, from 1; `retry` starts the next.
+    pub attempt: u32,
+    /// Stable's size before the canary took traffic: capacity never falls below it.
+    pub baseline_replicas: i32,
+    /// Size that the canary shall have.
+    pub canary_replicas: i32,
+    /// The stable side's `pod-template-hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_pod_hash: Option<String>,
+    /// The canary side's `pod-template-hash`, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_pod_hash: Option<String>,
+    /// Traffic that shall be in force.
+    pub traffic: Traffic,
+    /// Where in its life it is.
+    pub stage: Stage,
+    /// Held by a person's `pause`, since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual_pause: Option<Timestamp>,
+    /// The canary has fewer available pods than it shall have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lagging: Option<Lag>,
+    /// Analyses of this attempt, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunRecord>,
+}
+
+/// Traffic that shall be in force, and since when the data plane has been told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Share of the canary.
+    pub weight: Weight,
+    /// Whether header and cookie routes to the canary are on.
+    pub routes: bool,
+    /// When the routing objects were first seen to carry this; `None` = not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+}
+
+/// Where in its life a rollout is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "name")]
+pub enum Stage {
+    /// Canary objects are made at weight 0; waiting for available pods.
+    Start,
+    /// At a step of the plan.
+    #[serde(rename_all = "camelCase")]
+    Step {
+        /// Index of the step.
+        index: usize,
+        /// When it was reached.
+        entered_at: Timestamp,
+        /// Waiting for a person because of the analysis' verdict.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inconclusive: Option<String>,
+    },
+    /// All steps passed: the canary grows to full size.
+    PromoteScale,
+    /// All traffic goes to the canary.
+    PromoteShift,
+    /// The user's Deployment is unpaused and rolls natively behind the canary.
+    PromoteRoll,
+    /// Weight 0, then settle; then an abort is [`Stage::Aborted`], and otherwise the canary's objects go.
+    Retreat {
+        /// Why.
+        outcome: Outcome,
+        /// Since when.
+        since: Timestamp,
+        /// The reason in words.
+        message: String,
+    },
+    /// Aborted, and stable has all traffic; stays so until a retry or another template. The canary is
+    /// removed after [`CanaryStrategy::abort_scale_down_delay`].
+    Aborted {
+        /// When the abort was decided.
+        since: Timestamp,
+        /// The reason in words.
+        message: String,
+    },
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum Outcome {
+    /// The new template is stable.
+    Promoted,
+    /// It was judged bad, or a person said so.
+    Aborted,
+    /// The stable template was applied again.
+    RolledBack,
+    /// Another template came before it was done.
+    Superseded,
+}
+
+/// Since when, and at how many available pods, the canary has been too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Available pods when last looked at.
+    pub available: i32,
+    /// When that number was reached.
+    pub since: Timestamp,
+}
+
+/// An analysis and what it was started for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The step it belongs to; `None` for the background analysis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// The run.
+    pub run: AnalysisRun,
+}
+
+/// A rollout that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// Its number.
+    pub revision: u64,
+    /// Its template.
+    pub hash: TemplateHash,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// Argo's phases, as users see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumIter, strum::EnumMessage)]
+pub enum Phase {
+    /// Nothing under way.
+    Healthy,
+    /// A changed template is held, the canary is being made.
+    Held,
+    /// Under way.
+    Progressing,
+    /// Waiting for time or for a person.
+    Paused,
+    /// Judged good; stable is being replaced.
+    Promoting,
+    /// Judged bad; traffic is being taken back.
+    Aborting,
+    /// Aborted; stable serves.
+    Degraded,
+}
+
+impl Default for RolloutState {
+    fn default() -> Self {
+        Self {
+            version: STATE_VERSION,
+            revision: 0,
+            stable: None,
+            rollout: None,
+            history: Vec::new(),
+            blocked: None,
+            handled_request: None,
+        }
+    }
+}
+
+impl RolloutState {
+    /// What users call the present situation.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match &self.rollout {
+            Some(rollout) => rollout.phase(),
+            None if self.blocked.is_some() => Phase::Held,
+            None => Phase::Healthy,
+        }
+    }
+
+    /// Adds an ended rollout, forgetting the oldest beyond the limit.
+    pub fn remember(&mut self, entry: HistoryEntry) {
+        self.history.push(entry);
+        let excess = self.history.len().saturating_sub(HISTORY_LIMIT);
+        self.history.drain(..excess);
+    }
+}
+
+impl Rollout {
+    /// The plan's strategy.
+    #[must_use]
+    pub fn strategy(&self) -> &CanaryStrategy {
+        &self.spec.strategy
+    }
+
+    /// What users call the present situation.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Start if self.manual_pause.is_some() => Phase::Paused,
+            Stage::Step { .. } if self.is_paused() => Phase::Paused,
+            Stage::Step { .. } => Phase::Progressing,
+            Stage::PromoteScale
+            | Stage::PromoteShift
+            | Stage::PromoteRoll
+            | Stage::Retreat { outcome: Outcome::Promoted, .. } => Phase::Promoting,
+            Stage::Start | Stage::Retreat { outcome: Outcome::Superseded, .. } => Phase::Held,
+            Stage::Retreat { .. } => Phase::Aborting,
+            Stage::Aborted { .. } => Phase::Degraded,
+        }
+    }
+
+    /// Index of the step it is at, if it is at one.
+    #[must_use]
+    pub fn step_index(&self) -> Option<usize> {
+        match self.stage {
+            Stage::Step { index, .. } => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Waiting for time or for a person, not for the cluster.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let Stage::Step { index, inconclusive, .. } = &self.stage else { return false };
+        let at_pause = matches!(self.strategy().steps.get(*index), Some(super::strategy::Step::Pause(_)));
+        self.manual_pause.is_some() || inconclusive.is_some() || at_pause
+    }
+
+    /// Why it is where it is, if there is more to say than the phase does.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Retreat { message, .. } | Stage::Aborted { message, .. } => Some(message),
+            Stage::Step { inconclusive, .. } => inconclusive.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The abort's reason, from the moment it was decided.
+    #[must_use]
+    pub fn abort_message(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Retreat { outcome: Outcome::Aborted, message, .. } | Stage::Aborted { message, .. } => {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Traffic {
+    /// None for the canary.
+    pub const NONE: Self = Self { weight: Weight::ZERO, routes: false, seen_at: None };
+
+    /// Asks for this traffic; what was already asked for keeps its time.
+    pub fn ask(&mut self, weight: Weight, routes: bool) {
+        if (self.weight, self.routes) != (weight, routes) {
+            *self = Self { weight, routes, seen_at: None };
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Canary releases for plain Kubernetes Deployments, without CRDs.
+//!
+//! ```text
+//!  kubectl apply ──► webhook ──► admit(review, facts) ──► Verdict        held, allowed or denied
+//!                                   ▲ one parser: config
+//!  watches ──► controller ──► decide(state, seen, now) ──► Plan          state', objects, effects
+//! ```
+//!
+//! Four layers, imports only downwards (`tests/layering.rs` enforces it):
+//! **L0** [`domain`]: the field's words · **L1** [`analysis`], [`providers`], [`routers`], [`build`]: pure
+//! functions from values to values · **L2** [`config`], [`admit`], [`decide`]: the two decisions ·
+//! **L3** [`webhook`], [`controller`], [`runtime`]: the only sockets, clients and clock.
+
+pub mod domain;
+
+pub mod analysis;
+pub mod build;
+pub mod providers;
+pub mod routers;
+
+pub mod admit;
+pub mod config;
+pub mod decide;
+
+pub mod cli;
+pub mod controller;
+pub mod runtime;
+pub mod webhook;

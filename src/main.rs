@@ -1,0 +1,30 @@
+//! The `haldane` binary: flags in, exit code out.
+
+use clap::Parser;
+use haldane::{
+    cli::{Cli, Command},
+    runtime::{self, telemetry},
+};
+use std::{error::Error, process::ExitCode};
+
+// Nearly all is waiting. More threads on a large node would only mean more heaps, each as large as the
+// largest review that ever passed through it.
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let Command::Run(args) = Cli::parse().command;
+    let run = async {
+        telemetry::start(args.log_format, &args.log)?;
+        // Without it every TLS client would panic at its first connection.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .map_err(|_| "another TLS crypto provider is installed already")?;
+        runtime::run(args).await.map_err(Box::<dyn Error>::from)
+    };
+    match run.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("haldane: {}", telemetry::causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What Prometheus answers.
+
+use super::NAME_LABEL;
+use crate::domain::{go_float::GoFloat, value::MetricValue};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A successful answer.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub data: Data,
+    pub warnings: Vec<String>,
+}
+
+/// The samples in it.
+#[derive(Debug)]
+pub(super) enum Data {
+    Scalar(f64),
+    Series(Vec<Series>),
+}
+
+/// Samples with the same labels.
+#[derive(Debug)]
+pub(super) struct Series {
+    labels: BTreeMap<String, String>,
+    samples: Vec<f64>,
+}
+
+/// The API's envelope.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Envelope {
+    status: String,
+    data: Value,
+    error_type: String,
+    error: String,
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueryResult {
+    result_type: String,
+    result: Value,
+}
+
+#[derive(Deserialize)]
+struct RawSeries {
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    value: Option<Pair>,
+    #[serde(default)]
+    values: Vec<Pair>,
+}
+
+/// Time and value; the value is a text, because JSON has no `NaN`.
+type Pair = Vec<Value>;
+
+impl Response {
+    /// Errors are `TYPE: TEXT`, with the types of Prometheus' own client.
+    pub fn read(status: u16, body: &[u8]) -> Result<Self, String> {
+        // With these two, Prometheus explains in the body what is wrong with the query.
+        let is_api_error = matches!(status, 400 | 422);
+        if !(200..300).contains(&status) && !is_api_error {
+            return Err(match status {
+                400..500 => format!("client_error: client error: {status}"),
+                500..600 => format!("server_error: server error: {status}"),
+                _ => format!("bad_response: bad response code {status}"),
+            });
+        }
+        let body: Value = serde_json::from_slice(body).map_err(|error| format!("bad_response: {error}"))?;
+        let envelope: Envelope = part(body)?;
+        if is_api_error != (envelope.status == "error") {
+            return Err("bad_response: inconsistent body for response code".to_owned());
+        }
+        if is_api_error {
+            return Err(format!("{}: {}", envelope.error_type, envelope.error));
+        }
+        let result: QueryResult = part(envelope.data)?;
+        Ok(Self { data: result.data()?, warnings: envelope.warnings })
+    }
+}
+
+/// A part of the answer, which must have the form that the API promises.
+fn part<T: DeserializeOwned>(json: Value) -> Result<T, String> {
+    serde_json::from_value(json).map_err(|error| format!("bad_response: {error}"))
+}
+
+impl QueryResult {
+    fn data(self) -> Result<Data, String> {
+        match self.result_type.as_str() {
+            "scalar" => {
+                let pair: Pair = part(self.result)?;
+                Ok(Data::Scalar(sample(&pair)?))
+            }
+            "vector" | "matrix" => {
+                let series: Vec<Option<RawSeries>> = part(self.result)?;
+                let is_vector = self.result_type == "vector";
+                series
+                    .into_iter()
+                    .flatten()
+                    .map(|raw| raw.series(is_vector))
+                    .collect::<Result<_, _>>()
+                    .map(Data::Series)
+            }
+            "string" => Err("Prometheus metric type not supported".to_owned()),
+            other => Err(format!("unknown value type {other:?}")),
+        }
+    }
+}
+
+impl RawSeries {
+    /// A histogram has no value; like Prometheus' own client, it counts as 0.
+    fn series(self, is_vector: bool) -> Result<Series, String> {
+        let samples = if is_vector {
+            vec![sample(&self.value.unwrap_or_default())?]
+        } else {
+            self.values.iter().map(|pair| sample(pair)).collect::<Result<_, _>>()?
+        };
+        Ok(Series { labels: self.metric, samples })
+    }
+}
+
+fn sample(pair: &[Value]) -> Result<f64, String> {
+    match pair.get(1) {
+        None => Ok(0.0),
+        Some(Value::String(text)) => {
+            text.parse::<GoFloat>().map(|float| float.0).map_err(|error| error.to_string())
+        }
+        Some(other) => Err(format!("bad_response: a sample's value must be a string, got {other}")),
+    }
+}
+
+impl Data {
+    /// A number, or all samples in the order of the answer.
+    pub fn value(&self) -> MetricValue {
+        match self {
+            Self::Scalar(value) => MetricValue::Float(*value),
+            Self::Series(series) => {
+                MetricValue::Vector(series.iter().flat_map(|series| &series.samples).copied().collect())
+            }
+        }
+    }
+
+    /// The answers of named queries: a number for one sample, a list for several, nil for none.
+    pub fn by_name(&self, names: impl Iterator<Item = String>) -> MetricValue {
+        let Self::Series(series) = self else { return self.value() };
+        let samples_of = |name: &String| -> Vec<f64> {
+            let own = series.iter().filter(|series| series.labels.get(NAME_LABEL) == Some(name));
+            own.flat_map(|series| &series.samples).copied().collect()
+        };
+        let value_of = |name: String| {
+            let value = match samples_of(&name).as_slice() {
+                [] => MetricValue::Nil,
+                [only] => MetricValue::Float(*only),
+                several => MetricValue::Vector(several.to_vec()),
+            };
+            (name, value)
+        };
+        MetricValue::Map(names.map(value_of).collect())
+    }
+}

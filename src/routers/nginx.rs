@@ -1,0 +1,249 @@
+//! The NGINX canary annotations, honoured by ingress-nginx, Traefik ≥ 3.7 and Higress.
+//!
+//! Rules of the contract, from ingress-nginx' source: a canary backend joins the upstream of the stable
+//! Service, so it reaches every host and path that uses it; host, path and pathType must equal the stable
+//! rule's or the backend is dropped; other annotations on a canary Ingress are ignored.
+
+use super::{RouteIntent, TrafficRouter};
+use crate::{
+    build::{
+        canary_deployment::canary_name,
+        manifest::{Kind, Manifest, Meta},
+    },
+    domain::{names::suffixed, selector::Labels},
+};
+use k8s_openapi::api::networking::v1::{
+    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressRule, IngressSpec, IngressTLS,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Annotation that named the class before `spec.ingressClassName` did; still honoured.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Kubernetes' limit for names of Ingresses.
+const NAME_MAX: usize = 253;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Nginx;
+
+/// The class of an Ingress and the place where it is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Field(String),
+    Annotation(String),
+    Default,
+}
+
+impl TrafficRouter for Nginx {
+    fn key(&self) -> &'static str {
+        "nginx"
+    }
+
+    fn doc(&self) -> &'static str {
+        "Canary annotations of ingress-nginx on one Ingress per class, made from the rules of the user's Ingresses."
+    }
+
+    fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest> {
+        let mut by_class: BTreeMap<Class, Vec<&Ingress>> = BTreeMap::new();
+        for ingress in stable_ingresses(intent) {
+            by_class.entry(class_of(ingress)).or_default().push(ingress);
+        }
+        let several = by_class.len() > 1;
+        by_class
+            .iter()
+            .filter_map(|(class, ingresses)| canary_ingress(intent, class, ingresses, several))
+            .collect()
+    }
+}
+
+/// The user's Ingresses that route to a Service of the pair.
+pub fn stable_ingresses<'a>(intent: &RouteIntent<'a>) -> impl Iterator<Item = &'a Ingress> {
+    let (settings, services) = (intent.settings, intent.services);
+    intent.ingresses.iter().filter(move |ingress| {
+        let name = ingress.metadata.name.as_deref().unwrap_or_default();
+        let asked =
+            settings.stable_ingresses.is_empty() || settings.stable_ingresses.iter().any(|n| n == name);
+        asked
+            && !is_canary(ingress, &settings.annotation_prefix)
+            && paths(ingress).any(|(_, p)| backend(p).is_some_and(|s| services.contains_key(s)))
+    })
+}
+
+/// Whether an Ingress is a canary itself, of whomever.
+#[must_use]
+pub fn is_canary(ingress: &Ingress, prefix: &str) -> bool {
+    let key = format!("{prefix}/canary");
+    ingress.metadata.annotations.as_ref().and_then(|a| a.get(&key)).is_some_and(|value| value == "true")
+}
+
+/// Hosts (empty = any) and paths of an Ingress.
+pub fn paths(ingress: &Ingress) -> impl Iterator<Item = (&str, &HTTPIngressPath)> {
+    let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
+    rules.flat_map(|rule| {
+        let host = rule.host.as_deref().unwrap_or_default();
+        rule.http.iter().flat_map(|http| &http.paths).map(move |path| (host, path))
+    })
+}
+
+/// Name of the Service that a path leads to, if it is one.
+#[must_use]
+pub fn backend(path: &HTTPIngressPath) -> Option<&str> {
+    path.backend.service.as_ref().map(|service| service.name.as_str())
+}
+
+fn class_of(ingress: &Ingress) -> Class {
+    let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone());
+    let annotation = || ingress.metadata.annotations.as_ref()?.get(CLASS_ANNOTATION).cloned();
+    field.map(Class::Field).or_else(|| annotation().map(Class::Annotation)).unwrap_or(Class::Default)
+}
+
+fn canary_ingress(
+    intent: &RouteIntent<'_>,
+    class: &Class,
+    ingresses: &[&Ingress],
+    several: bool,
+) -> Option<Manifest> {
+    let rules = canary_rules(intent, ingresses);
+    if rules.is_empty() {
+        return None;
+    }
+    let hosts: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.host.as_deref()).collect();
+    let tls = canary_tls(ingresses, &hosts);
+    let mut annotations = canary_annotations(intent);
+    let mut name = canary_name(&intent.owner.name);
+    let mut class_name = None;
+    match class {
+        Class::Field(class) => class_name = Some(class.clone()),
+        Class::Annotation(class) => drop(annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone())),
+        Class::Default => {}
+    }
+    if let (true, Class::Field(class) | Class::Annotation(class)) = (several, class) {
+        name = suffixed(&name, &format!("-{class}"), NAME_MAX);
+    }
+    let spec = IngressSpec {
+        ingress_class_name: class_name,
+        rules: Some(rules),
+        tls: (!tls.is_empty()).then_some(tls),
+        default_backend: None,
+    };
+    let meta = Meta { annotations, ..Meta::default() };
+    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, spec))
+}
+
+/// Every host, path and pathType that leads to a Service of the pair, leading to the canary's instead.
+fn canary_rules(intent: &RouteIntent<'_>, ingresses: &[&Ingress]) -> Vec<IngressRule> {
+    let mut by_host: BTreeMap<&str, Vec<HTTPIngressPath>> = BTreeMap::new();
+    for (host, path) in ingresses.iter().flat_map(|ingress| paths(ingress)) {
+        let Some(canary) = backend(path).and_then(|service| intent.services.get(service)) else { continue };
+        let mut path = path.clone();
+        if let Some(service) = path.backend.service.as_mut() {
+            service.name.clone_from(canary);
+        }
+        let known = by_host.entry(host).or_default();
+        if !known.contains(&path) {
+            known.push(path);
+        }
+    }
+    let rule = |(host, paths): (&str, Vec<HTTPIngressPath>)| IngressRule {
+        host: (!host.is_empty()).then(|| host.to_owned()),
+        http: Some(HTTPIngressRuleValue { paths }),
+    };
+    by_host.into_iter().map(rule).collect()
+}
+
+fn canary_tls(ingresses: &[&Ingress], hosts: &BTreeSet<&str>) -> Vec<IngressTLS> {
+    let all = ingresses.iter().filter_map(|ingress| ingress.spec.as_ref()?.tls.as_ref()).flatten();
+    let mut known = Vec::new();
+    for tls in all.filter(|tls| tls.hosts.iter().flatten().any(|host| hosts.contains(host.as_str()))) {
+        if !known.contains(tls) {
+            known.push(tls.clone());
+        }
+    }
+    known
+}
+
+/// `canary-weight` always; the user's additional annotations only while header and cookie routes are on.
+fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
+    let prefix = &intent.settings.annotation_prefix;
+    let full =
+        |key: &str| if key.starts_with(prefix.as_str()) { key.to_owned() } else { format!("{prefix}/{key}") };
+    let additional = intent.settings.additional_annotations.iter().filter(|_| intent.traffic.routes);
+    let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
+    annotations.insert(full("canary"), "true".to_owned());
+    annotations.insert(full("canary-weight"), intent.traffic.weight.to_string());
+    annotations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        build::manifest::Owner,
+        domain::{names::Weight, state::Traffic, strategy::NginxRouting},
+    };
+    use serde_json::{Value, json};
+
+    fn ingress(name: &str, class: &str, rules: &[(&str, &str, &str)]) -> Ingress {
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|(host, path, service)| {
+                let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+                json!({"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}})
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "annotations": {"external-dns.alpha.kubernetes.io/hostname": "a"}},
+            "spec": {"ingressClassName": class, "rules": rules, "tls": [{"hosts": ["a.com"], "secretName": "tls"}]},
+        }))
+        .unwrap()
+    }
+
+    fn made(ingresses: &[Ingress], weight: u8, routes: bool) -> Vec<Value> {
+        let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
+        let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
+        let settings = NginxRouting {
+            stable_ingresses: vec![],
+            annotation_prefix: "nginx.ingress.kubernetes.io".into(),
+            additional_annotations: BTreeMap::from([("canary-by-header".into(), "X-Canary".into())]),
+        };
+        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, seen_at: None };
+        let intent = RouteIntent {
+            owner: &owner,
+            canary_of: "web",
+            services: &services,
+            ingresses,
+            settings: &settings,
+            traffic: &traffic,
+        };
+        Nginx.objects(&intent).into_iter().map(|m| m.body).collect()
+    }
+
+    #[test]
+    fn one_ingress_has_every_host_and_path_of_the_pair_and_nothing_else() {
+        let user = [
+            ingress("one", "nginx", &[("a.com", "/", "web"), ("a.com", "/api", "api")]),
+            ingress("two", "nginx", &[("b.com", "/shop", "web")]),
+        ];
+        let made = made(&user, 25, true);
+        assert_eq!(made.len(), 1);
+        insta::assert_yaml_snapshot!(made[0]);
+    }
+
+    #[test]
+    fn each_class_has_its_own() {
+        let user = [
+            ingress("one", "inner", &[("a.com", "/", "web")]),
+            ingress("two", "outer", &[("a.com", "/", "web")]),
+        ];
+        let names: Vec<_> = made(&user, 5, false).iter().map(|m| m["metadata"]["name"].to_string()).collect();
+        assert_eq!(names, ["\"web-canary-inner\"", "\"web-canary-outer\""]);
+    }
+
+    #[test]
+    fn header_routes_are_gone_when_they_are_off() {
+        let made = made(&[ingress("one", "nginx", &[("a.com", "/", "web")])], 0, false);
+        let annotations = made[0]["metadata"]["annotations"].as_object().unwrap();
+        let keys: Vec<_> = annotations.keys().filter(|k| k.starts_with("nginx")).collect();
+        assert_eq!(keys, ["nginx.ingress.kubernetes.io/canary", "nginx.ingress.kubernetes.io/canary-weight"]);
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+
+const DAY: i64 = 24;
+
+fn names() -> Vec<String> {
+    service_names("haldane-webhook", "haldane-system")
+}
+
+fn start() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+/// `hours` after the start, with the default lifetimes: a year, 90 days, an hour.
+fn terms(names: &[String], hours: i64) -> Terms<'_> {
+    let now = start() + SignedDuration::from_hours(hours);
+    Terms { names, lifetimes: Lifetimes::default(), now }
+}
+
+fn authorities(material: &Material) -> usize {
+    material.ca_bundle.matches(END_LINE).count()
+}
+
+/// What a client that trusts the bundle would check.
+fn serves(material: &Material, now: Timestamp) -> bool {
+    let leaf_der = first(&material.chain).unwrap();
+    let leaf = parse(&leaf_der).unwrap();
+    let signed_by =
+        |ca: &CertificateDer| leaf.verify_signature(Some(parse(ca).unwrap().public_key())).is_ok();
+    let mut bundle = CertificateDer::pem_slice_iter(material.ca_bundle.as_bytes()).map(Result::unwrap);
+    validity(&leaf).unwrap().1 > now && bundle.any(|ca| signed_by(&ca))
+}
+
+#[test]
+fn new_material_serves_every_name_and_needs_nothing() {
+    let names = names();
+    let made = terms(&names, 0).make("").unwrap();
+    assert!(serves(&made, start()));
+    let der = first(&made.chain).unwrap();
+    assert!(covers(&parse(&der).unwrap(), &names));
+    assert_eq!(terms(&names, 0).renew(&made, true).unwrap(), None);
+    assert_eq!(expiry(&made.chain).unwrap(), start() + SignedDuration::from_hours(90 * DAY));
+}
+
+#[test]
+fn a_leaf_is_renewed_at_two_thirds_of_its_life() {
+    let names = names();
+    let made = terms(&names, 0).make("").unwrap();
+    assert_eq!(terms(&names, 59 * DAY).renew(&made, true).unwrap(), None);
+    let renewed = terms(&names, 61 * DAY).renew(&made, true).unwrap().unwrap();
+    assert_eq!(renewed.ca_bundle, made.ca_bundle, "the authority stays");
+    assert_ne!(renewed.key, made.key);
+    assert_eq!(expiry(&renewed.chain).unwrap(), start() + SignedDuration::from_hours((61 + 90) * DAY));
+}
+
+#[test]
+fn a_leaf_for_other_names_is_replaced() {
+    let (names, other) = (names(), service_names("webhook", "elsewhere"));
+    let made = terms(&names, 0).make("").unwrap();
+    let renewed = terms(&other, 0).renew(&made, true).unwrap().unwrap();
+    assert_eq!(renewed.ca_bundle, made.ca_bundle);
+    assert_eq!(terms(&other, 0).renew(&renewed, true).unwrap(), None);
+}
+
+#[test]
+fn an_authority_is_trusted_before_it_signs_and_after_it_is_replaced() {
+    let names = names();
+    let due = 244 * DAY;
+    let old =
+        terms(&names, due - 10 * DAY).renew(&terms(&names, 0).make("").unwrap(), true).unwrap().unwrap();
+    assert_eq!(authorities(&old), 1);
+
+    let both = terms(&names, due).renew(&old, true).unwrap().unwrap();
+    assert_eq!((authorities(&both), &both.chain), (2, &old.chain), "known, not yet signing");
+    assert_eq!(terms(&names, due).renew(&both, true).unwrap(), None, "waits for the overlap");
+
+    assert_eq!(terms(&names, due + 1).renew(&both, false).unwrap(), None, "waits for clients to know it");
+
+    let moved = terms(&names, due + 1).renew(&both, true).unwrap().unwrap();
+    assert_eq!((authorities(&moved), &moved.ca_key), (2, &both.ca_key));
+    assert_ne!(moved.chain, both.chain);
+    for (name, step) in [("old", &old), ("both", &both), ("moved", &moved)] {
+        assert!(serves(step, start() + SignedDuration::from_hours(due + 1)), "{name}");
+    }
+
+    let later = terms(&names, 370 * DAY).renew(&moved, true).unwrap().unwrap();
+    assert_eq!(authorities(&later), 1, "the first authority has expired");
+}
+
+#[test]
+fn no_step_of_ten_years_leaves_the_server_without_a_trusted_certificate() {
+    let names = names();
+    let mut current = terms(&names, 0).make("").unwrap();
+    let mut published = current.ca_bundle.clone();
+    for hour in (0..3650 * DAY).step_by(24) {
+        let now = terms(&names, hour);
+        if let Some(next) = now.renew(&current, true).unwrap() {
+            let seen = Material { ca_bundle: published.clone(), ..next.clone() };
+            assert!(serves(&seen, now.now), "hour {hour}: clients still have the previous bundle");
+            current = next;
+        }
+        assert!(serves(&current, now.now), "hour {hour}");
+        assert!(authorities(&current) <= 2, "hour {hour}");
+        published.clone_from(&current.ca_bundle);
+    }
+}
+
+#[test]
+fn a_useless_leaf_is_replaced_at_once_under_the_same_authority() {
+    let names = names();
+    let made = terms(&names, 0).make("").unwrap();
+    let other = terms(&names, 0).make("").unwrap();
+    let broken = [
+        ("none", 0, Material { chain: String::new(), ..made.clone() }),
+        ("damaged", 0, Material { chain: made.chain.replace('M', "N"), ..made.clone() }),
+        ("another's key", 0, Material { key: other.key.clone(), ..made.clone() }),
+        ("a stranger's", 0, Material { chain: other.chain, key: other.key, ..made.clone() }),
+        ("expired", 91 * DAY, made.clone()),
+    ];
+    for (what, hours, material) in broken {
+        let renewed = terms(&names, hours).renew(&material, true).unwrap().expect(what);
+        assert!(serves(&renewed, terms(&names, hours).now), "{what}");
+        assert_eq!(renewed.ca_bundle, made.ca_bundle, "{what}: clients need not learn anything");
+    }
+}
+
+#[test]
+fn a_useless_authority_is_replaced_with_its_leaf_and_stays_trusted_while_valid() {
+    let names = names();
+    let made = terms(&names, 0).make("").unwrap();
+    let other = terms(&names, 0).make("").unwrap();
+    for (what, hours, material, authorities_left) in [
+        ("another's key", 0, Material { ca_key: other.ca_key, ..made.clone() }, 2),
+        ("damaged", 0, Material { ca_bundle: made.ca_bundle.replace('M', "N"), ..made.clone() }, 1),
+        ("none", 0, Material { ca_bundle: String::new(), ..made.clone() }, 1),
+        ("expired", 400 * DAY, made.clone(), 1),
+    ] {
+        let renewed = terms(&names, hours).renew(&material, true).unwrap().expect(what);
+        assert!(serves(&renewed, terms(&names, hours).now), "{what}");
+        assert_eq!(authorities(&renewed), authorities_left, "{what}");
+    }
+}
+
+#[test]
+fn a_brought_certificate_is_never_touched() {
+    let names = names();
+    let brought = Material { ca_key: None, ..terms(&names, 0).make("").unwrap() };
+    assert_eq!(terms(&names, 4000 * DAY).renew(&brought, true).unwrap(), None);
+}
+
+#[test]
+fn debug_output_has_no_key() {
+    let made = terms(&names(), 0).make("").unwrap();
+    assert!(!format!("{made:?}").contains("PRIVATE"));
+}

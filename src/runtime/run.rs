@@ -1,0 +1,238 @@
+//! Starts the parts and ends them in order.
+
+use super::{
+    admin::{self, Readiness},
+    ca_bundle,
+    cert_store::CertStore,
+    certs::{Lifetimes, service_names},
+    http::{self, Limits},
+    lease::{Elector, Leadership, LeaseConfig},
+    metrics,
+    shutdown::{Phase, Phases, Shutdown},
+    tls::{self, LiveCertificate},
+};
+use crate::{
+    admit::AdmitConfig,
+    cli::RunArgs,
+    config::strategy::Defaults,
+    controller::{
+        self,
+        events::Publisher,
+        measure::{Clients, Measurer},
+    },
+    domain::duration::GoDuration,
+    providers,
+    webhook::{
+        decision::Decision,
+        server::{Handler, Webhook},
+    },
+};
+use kube::Client;
+use prometheus_client::registry::Registry;
+use std::{future::ready, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinError, JoinSet},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::info;
+
+const CERTIFICATE: &str = "certificate";
+const LISTENING: &str = "webhook port";
+
+/// The process could not start, or a part of it failed beyond repair.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No configuration for the Kubernetes API, or an unusable one.
+    #[error("Kubernetes API: {0}")]
+    Client(#[from] kube::Error),
+    /// The lease would end before it is renewed.
+    #[error("--lease-duration must be at least 1s and twice --lease-renew")]
+    Lease,
+    /// The signals cannot be handled.
+    #[error("signals: {0}")]
+    Signals(io::Error),
+    /// A port cannot be opened.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// TLS cannot be set up at all.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP clients for metric providers cannot be made.
+    #[error("HTTP client: {0}")]
+    Http(reqwest::Error),
+    /// A part of the process panicked.
+    #[error("internal error: {0}")]
+    Part(#[from] JoinError),
+}
+
+/// Runs webhook and controller until SIGTERM or SIGINT, then ends them in order.
+///
+/// # Expected flow
+/// Readiness goes off at once; the lease is given up, so that another replica leads; the webhook serves on
+/// for `--drain`; then requests in flight are finished and the ports close.
+///
+/// # Errors
+/// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
+pub async fn run(args: RunArgs) -> Result<(), RunError> {
+    let lease = lease_config(&args)?;
+    let client = Client::try_default().await?;
+    let shutdown = Shutdown::install().map_err(RunError::Signals)?;
+    let readiness = Readiness::after(&[CERTIFICATE, LISTENING]);
+    let parts = parts(&args, client.clone())?;
+    let mut registry = metrics::registry();
+    let webhook = Arc::new(Webhook::new(parts.decision, &mut registry));
+    let store = Arc::new(cert_store(&args, client.clone(), &mut registry));
+    let (elector, leadership) = Elector::new(client.clone(), lease, &mut registry);
+    let live = Arc::new(LiveCertificate::default());
+    let (https, admin) = (listen(args.webhook_address).await?, listen(args.admin_address).await?);
+    readiness.set(LISTENING, true);
+
+    let (phases, mut tasks) = (shutdown.phases(), JoinSet::new());
+    tasks.spawn(serve_admin(admin, readiness.clone(), Arc::new(registry), phases.clone()));
+    tasks.spawn(serve_webhook(
+        https,
+        TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&live))?)),
+        webhook,
+        phases.clone(),
+    ));
+    let control = control(client.clone(), args.clone(), parts.settings, leadership.clone(), phases.clone());
+    let (running, ended) = oneshot::channel::<()>();
+    tasks.spawn(async move {
+        control.await;
+        drop(running);
+    });
+    tasks.spawn(keep_certificate(client, store, live, readiness.clone(), leadership, phases.clone()));
+    // Another replica may lead only when this one has stopped writing.
+    tasks.spawn(elector.run(async { drop(ended.await) }));
+    info!(pod = args.pod_name, "started");
+
+    let mut conduct = std::pin::pin!(shutdown.conduct(&readiness, span(args.drain)));
+    loop {
+        tokio::select! {
+            () = &mut conduct => break,
+            Some(ended) = tasks.join_next() => ended?,
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+/// Everything that decides, made from the arguments.
+struct Parts {
+    decision: Decision,
+    settings: Settings,
+}
+
+/// What the controller is told.
+struct Settings {
+    defaults: Defaults,
+    providers: providers::Defaults,
+    http: Clients,
+}
+
+fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
+    let defaults =
+        Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
+    let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
+    let config = AdmitConfig { defaults: defaults.clone(), own_user };
+    let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
+    let settings = Settings { defaults, providers, http: Clients::new().map_err(RunError::Http)? };
+    Ok(Parts { decision: Decision::new(client, config, args.namespace.clone()), settings })
+}
+
+/// Drives rollouts while this replica leads.
+async fn control(client: Client, args: RunArgs, settings: Settings, leadership: Leadership, phases: Phases) {
+    let Settings { defaults, providers, http } = settings;
+    let work = || async {
+        let (measurer, answered) = Measurer::new(http.clone(), providers.clone());
+        let context = controller::Context {
+            client: client.clone(),
+            own_namespace: args.namespace.clone(),
+            defaults: defaults.clone(),
+            measurer,
+            publisher: Publisher::new(client.clone(), &args.pod_name),
+            leadership: leadership.clone(),
+        };
+        controller::run(Arc::new(context), answered).await;
+    };
+    tokio::select! {
+        () = phases.reached(Phase::Draining) => {}
+        () = leadership.clone().while_leading(work) => {}
+    }
+}
+
+/// Serves the admin port, longer than anything else.
+async fn serve_admin(listener: TcpListener, readiness: Readiness, registry: Arc<Registry>, phases: Phases) {
+    let answer = move |request| ready(admin::answer(&request, &readiness, &registry));
+    http::serve(
+        listener,
+        Limits::default(),
+        |stream| ready(Ok(stream)),
+        answer,
+        phases.reached(Phase::Stopping),
+    )
+    .await;
+}
+
+async fn serve_webhook<H: Handler>(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    webhook: Arc<Webhook<H>>,
+    phases: Phases,
+) {
+    let answer = move |request| {
+        let webhook = Arc::clone(&webhook);
+        async move { webhook.answer(request).await }
+    };
+    let accept = |stream| tls.accept(stream);
+    http::serve(listener, Limits::default(), accept, answer, phases.reached(Phase::Stopping)).await;
+}
+
+/// Follows the stored certificate, and renews and publishes it while this replica leads.
+async fn keep_certificate(
+    client: Client,
+    store: Arc<CertStore>,
+    live: Arc<LiveCertificate>,
+    readiness: Readiness,
+    leadership: Leadership,
+    phases: Phases,
+) {
+    let mut bundle = store.bundle();
+    let loaded = async {
+        if bundle.changed().await.is_ok() {
+            readiness.set(CERTIFICATE, true);
+        }
+    };
+    let lead = leadership.while_leading(|| ca_bundle::keep(client.clone(), &store));
+    tokio::select! {
+        () = phases.reached(Phase::Stopping) => {}
+        _ = async { tokio::join!(store.follow(&live), loaded, lead) } => {}
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    http::bind(address).await.map_err(|error| RunError::Listen(address, error))
+}
+
+fn cert_store(args: &RunArgs, client: Client, registry: &mut Registry) -> CertStore {
+    let names = service_names(&args.service_name, &args.namespace);
+    CertStore::new(client, &args.namespace, &args.secret_name, names, Lifetimes::default(), registry)
+}
+
+fn lease_config(args: &RunArgs) -> Result<LeaseConfig, RunError> {
+    let (duration, renew) = (span(args.lease_duration), span(args.lease_renew));
+    if duration < Duration::from_secs(1) || duration < renew * 2 {
+        return Err(RunError::Lease);
+    }
+    let (namespace, name, identity) =
+        (args.namespace.clone(), args.lease_name.clone(), args.pod_name.clone());
+    Ok(LeaseConfig { namespace, name, identity, duration, renew })
+}
+
+fn span(duration: GoDuration) -> Duration {
+    duration.signed().unsigned_abs()
+}

@@ -1,0 +1,126 @@
+//! Looking up what admission must know, within a deadline.
+
+use crate::{
+    admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
+    build::canary_deployment::canary_name,
+    controller::{
+        objects::raw,
+        observe::is_managed,
+        state::{self, StateError, state_name},
+        templates,
+    },
+    domain::{
+        request::Verb,
+        review::{Review, User},
+        state::RolloutState,
+    },
+};
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    core::v1::Service,
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
+use std::{fmt::Display, time::Duration};
+use tokio::time::timeout;
+
+/// Looking up must leave time for the answer: the API server waits 5 s for all of it.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Looks up what a review needs; what does not come in time is told as such.
+pub async fn gather(client: &Client, own_namespace: &str, review: &Review, needs: &Needs) -> Facts {
+    let templates = async {
+        let found = templates::look_up(client, &review.namespace, own_namespace, &needs.templates);
+        in_time(found).await
+    };
+    let (state, neighbours, templates, may) = tokio::join!(
+        wanted(needs.state, in_time(recorded(client, review))),
+        wanted(needs.pair, in_time(neighbours(client, review))),
+        templates,
+        async {
+            match needs.verb {
+                Some(verb) => in_time(may(client, review, verb)).await,
+                None => Ok(false),
+            }
+        },
+    );
+    Facts { state, neighbours, templates, may }
+}
+
+async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
+    if is_wanted { fact.await } else { Ok(T::default()) }
+}
+
+async fn in_time<T, E: Display>(fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
+    match timeout(DEADLINE, fact).await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer of the API server within {}s", DEADLINE.as_secs())),
+    }
+}
+
+async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutState>, StateError> {
+    let stored = state::load(client, &review.namespace, &review.name).await?;
+    Ok(Some(stored.state))
+}
+
+async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours> {
+    let namespace = review.namespace.as_str();
+    let every = ListParams::default();
+    let services = Api::<Service>::namespaced(client.clone(), namespace);
+    let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
+    let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
+    let (services, ingresses, policies, deployment, record) = tokio::try_join!(
+        services.list(&every),
+        ingresses.list(&every),
+        policies.list(&every),
+        holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
+        holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
+    )?;
+    Ok(Neighbours {
+        services: services.items,
+        ingresses: ingresses.items,
+        policies: policies.items,
+        holders: deployment.into_iter().chain(record).collect(),
+    })
+}
+
+async fn holder(
+    client: &Client,
+    namespace: &str,
+    api_version: &str,
+    kind: &'static str,
+    name: String,
+) -> kube::Result<Option<Holder>> {
+    let found =
+        crate::controller::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
+    Ok(found.map(|object| Holder { kind, name, is_ours: is_managed(&raw(object, kind)) }))
+}
+
+/// Whether RBAC grants the user this order as a verb on `deployments`.
+async fn may(client: &Client, review: &Review, verb: Verb) -> kube::Result<bool> {
+    let User { username, uid, groups, extra } = review.user.clone();
+    let question = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(username),
+            uid,
+            groups: Some(groups),
+            extra: Some(extra),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some("apps".to_owned()),
+                resource: Some("deployments".to_owned()),
+                verb: Some(verb.to_string()),
+                namespace: Some(review.namespace.clone()),
+                name: Some(review.name.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let answer =
+        Api::<SubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &question).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}

@@ -1,0 +1,7 @@
+//! L3: admission over HTTPS: bytes to a review, a verdict to bytes.
+
+pub mod decision;
+pub mod facts;
+pub mod review;
+pub mod room;
+pub mod server;

@@ -1,0 +1,231 @@
+//! Answers admission requests over HTTP, within bounds on size, time and memory.
+
+use super::{
+    review::{self, BadReview},
+    room::{MAX_BODY_BYTES, Room},
+};
+use crate::{
+    domain::review::{Outcome, Review, Stage, Verdict},
+    runtime::{clock, metrics},
+};
+use http::{
+    Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
+};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+use std::{error::Error, time::Duration};
+use tokio::time;
+use tracing::{debug, info, warn};
+
+/// Half a second less than the webhook configurations' five: a late answer of ours says why, one from
+/// the API server only that time ran out.
+pub const TIME_LIMIT: Duration = Duration::from_millis(4500);
+
+/// Decides about reviews.
+pub trait Handler: Send + Sync + 'static {
+    /// The verdict on `review`, within the time limit of 4.5 s; later ones are not used.
+    ///
+    /// # Cancellation
+    /// Dropped at an await point when the time is up.
+    fn handle(&self, stage: Stage, review: &Review) -> impl Future<Output = Verdict> + Send;
+}
+
+/// A request that gets no verdict.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("there is POST /mutate and POST /validate")]
+    NoSuchPath,
+    #[error("only POST is allowed")]
+    NotPost,
+    #[error("Content-Type must be application/json")]
+    NotJson,
+    #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
+    TooLong,
+    #[error("the body holds more values than a Deployment can have")]
+    TooDense,
+    #[error("the body ended early: {0}")]
+    Cut(Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    BadReview(#[from] BadReview),
+    #[error("no verdict within {TIME_LIMIT:?}")]
+    TooLate,
+    #[error("the answer cannot be written: {0}")]
+    Unwritable(serde_json::Error),
+}
+
+impl Refusal {
+    fn code(&self) -> StatusCode {
+        match self {
+            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NotPost => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong | Self::TooDense => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Cut(_) | Self::BadReview(_) => StatusCode::BAD_REQUEST,
+            Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// The webhook: routes, bounds and counts around a [`Handler`].
+#[derive(Debug)]
+pub struct Webhook<H> {
+    handler: H,
+    room: Room,
+    decisions: Family<Decision, Counter>,
+    latency: Family<Asked, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decision {
+    stage: &'static str,
+    decision: &'static str,
+}
+
+impl<H: Handler> Webhook<H> {
+    /// A webhook that decides by `handler` and counts in `registry`.
+    pub fn new(handler: H, registry: &mut Registry) -> Self {
+        let decisions = Family::default();
+        let latency = Family::new_with_constructor(metrics::latencies as fn() -> Histogram);
+        registry.register(
+            "admission_decisions",
+            "Admission requests by what became of them",
+            decisions.clone(),
+        );
+        registry.register(
+            "admission_duration_seconds",
+            "Time to answer an admission request",
+            latency.clone(),
+        );
+        Self { handler, room: Room::new(), decisions, latency }
+    }
+
+    /// Answers one HTTP request; ends within the time limit.
+    ///
+    /// Whatever is not a readable review on a known path is answered with an HTTP error and a `Status`:
+    /// the API server then follows the webhook's failure policy.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
+    {
+        let started = clock::monotonic();
+        let stage = match request.uri().path() {
+            "/mutate" => Stage::Mutate,
+            "/validate" => Stage::Validate,
+            _ => return refused(&Refusal::NoSuchPath),
+        };
+        let answer =
+            time::timeout(TIME_LIMIT, self.decide(stage, request)).await.unwrap_or(Err(Refusal::TooLate));
+        let (decision, response) = match answer {
+            Ok((decision, body)) => (decision, json(StatusCode::OK, body)),
+            Err(refusal) => {
+                warn!(stage = <&str>::from(stage), %refusal, "admission request not answered");
+                ("none", refused(&refusal))
+            }
+        };
+        let stage = stage.into();
+        self.decisions.get_or_create(&Decision { stage, decision }).inc();
+        self.latency.get_or_create(&Asked { stage }).observe(started.elapsed().as_secs_f64());
+        response
+    }
+
+    async fn decide<B>(&self, stage: Stage, request: Request<B>) -> Result<(&'static str, Vec<u8>), Refusal>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
+    {
+        let length = check(&request)?;
+        let room_to_read = self.room.to_read(length).await.ok_or(Refusal::TooLong)?;
+        let body = read(request.into_body()).await?;
+        // Held until the answer is made, because the review is in memory as long.
+        let _room_to_parse = self.room.to_parse(&body).await.ok_or(Refusal::TooDense)?;
+        let review = review::parse(&body)?;
+        drop((body, room_to_read));
+        let verdict = self.handler.handle(stage, &review).await;
+        let decision = log(stage, &review, &verdict);
+        let answer = review::answer(stage, &review, &verdict).map_err(Refusal::Unwritable)?;
+        Ok((decision, answer))
+    }
+}
+
+/// The length to expect, after all that headers can tell.
+fn check<B>(request: &Request<B>) -> Result<usize, Refusal> {
+    if request.method() != Method::POST {
+        return Err(Refusal::NotPost);
+    }
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let media_type =
+        header(CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(Refusal::NotJson);
+    }
+    let length = header(CONTENT_LENGTH).and_then(|value| value.parse().ok()).unwrap_or(MAX_BODY_BYTES);
+    if length > MAX_BODY_BYTES { Err(Refusal::TooLong) } else { Ok(length) }
+}
+
+async fn read<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
+        Err(error) => Err(Refusal::Cut(error)),
+    }
+}
+
+/// Writes the decision down, denials for every operator to see, and names it for the metric.
+fn log(stage: Stage, review: &Review, verdict: &Verdict) -> &'static str {
+    let Review { uid, namespace, name, kind, operation, user, dry_run, .. } = review;
+    let (stage, user) = (<&str>::from(stage), &user.username);
+    match &verdict.outcome {
+        Outcome::Deny { code, reason, message, .. } => {
+            info!(
+                stage,
+                uid,
+                namespace,
+                name,
+                kind,
+                ?operation,
+                user,
+                dry_run,
+                code,
+                reason,
+                message,
+                "denied"
+            );
+            "denied"
+        }
+        Outcome::Allow { patch } => {
+            let operations = patch.len();
+            debug!(stage, uid, namespace, name, kind, ?operation, user, dry_run, operations, "allowed");
+            if patch.is_empty() { "allowed" } else { "patched" }
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let code = refusal.code();
+    // A `Status` is texts and a number; should it fail to be written, the code alone still tells.
+    json(code, review::failure(code, &refusal.to_string()).unwrap_or_default())
+}
+
+fn json(code: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+use super::*;
+use futures::FutureExt;
+use serde_json::{Value, json};
+
+/// Allows, patches or denies by the name of the object.
+struct ByName;
+
+impl Handler for ByName {
+    async fn handle(&self, _: Stage, review: &Review) -> Verdict {
+        match review.name.as_str() {
+            "patched" => {
+                let patch = json!([{"op": "remove", "path": "/spec/paused"}]);
+                Verdict::allow_with(serde_json::from_value(patch).unwrap())
+            }
+            "denied" => Verdict::forbid("no"),
+            _ => Verdict::allow(),
+        }
+    }
+}
+
+fn review(name: &str) -> String {
+    let request = json!({
+        "uid": "u", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "operation": "CREATE", "name": name, "namespace": "shop", "userInfo": {}, "object": {},
+    });
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string()
+}
+
+fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let request = Request::post(path).header(CONTENT_TYPE, "application/json; charset=utf-8");
+    request.body(Full::new(body.into())).unwrap()
+}
+
+/// Code and body of the answer; the handler and the body are always ready, so nothing is waited for.
+fn ask(webhook: &Webhook<ByName>, request: Request<Full<Bytes>>) -> (u16, Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let response = runtime.block_on(webhook.answer(request));
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+    (code, serde_json::from_slice(&body).unwrap())
+}
+
+fn webhook() -> (Webhook<ByName>, Registry) {
+    let mut registry = metrics::registry();
+    (Webhook::new(ByName, &mut registry), registry)
+}
+
+#[test]
+fn a_review_gets_its_verdict() {
+    let (webhook, _) = webhook();
+    for (name, allowed) in [("plain", true), ("patched", true), ("denied", false)] {
+        let (code, answer) = ask(&webhook, post("/mutate", review(name)));
+        assert_eq!((code, &answer["response"]["allowed"]), (200, &json!(allowed)), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_review_gets_an_http_error_that_says_why() {
+    let (webhook, _) = webhook();
+    let with_header = |name, value| {
+        let mut request = post("/validate", review("plain"));
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+        request
+    };
+    let get = {
+        let mut request = post("/mutate", "");
+        *request.method_mut() = Method::GET;
+        request
+    };
+    for (request, code, message) in [
+        (post("/", review("plain")), 404, "there is POST /mutate and POST /validate"),
+        (get, 405, "only POST is allowed"),
+        (with_header(CONTENT_TYPE, "text/plain"), 415, "Content-Type must be application/json"),
+        (with_header(CONTENT_LENGTH, "7340033"), 413, "the body is longer than 7340032 bytes"),
+        (post("/mutate", vec![b' '; MAX_BODY_BYTES + 1]), 413, "the body is longer than 7340032 bytes"),
+        (
+            post("/mutate", "{"),
+            400,
+            "the body is not an AdmissionReview: EOF while parsing an object at line 1",
+        ),
+        (post("/mutate", "{}"), 400, "expected admission.k8s.io/v1 AdmissionReview, got \"\" \"\""),
+    ] {
+        let (got, status) = ask(&webhook, request);
+        assert_eq!((got, &status["code"], &status["kind"]), (code, &json!(code), &json!("Status")));
+        assert!(status["message"].as_str().unwrap().starts_with(message), "{status}");
+    }
+}
+
+#[test]
+fn a_body_of_the_greatest_length_is_read() {
+    let (webhook, _) = webhook();
+    let mut body = review("plain");
+    body.push_str(&" ".repeat(MAX_BODY_BYTES - body.len()));
+    assert_eq!(ask(&webhook, post("/mutate", body)).0, 200);
+}
+
+#[test]
+fn decisions_are_counted() {
+    let (webhook, registry) = webhook();
+    for (path, body) in [
+        ("/mutate", review("plain")),
+        ("/mutate", review("patched")),
+        ("/validate", review("denied")),
+        ("/validate", "{".to_owned()),
+    ] {
+        ask(&webhook, post(path, body));
+    }
+    let text = metrics::encode(&registry).unwrap();
+    for (stage, decision) in
+        [("mutate", "allowed"), ("mutate", "patched"), ("validate", "denied"), ("validate", "none")]
+    {
+        let line =
+            format!("haldane_admission_decisions_total{{stage=\"{stage}\",decision=\"{decision}\"}} 1\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
+    assert!(text.contains("haldane_admission_duration_seconds_count{stage=\"mutate\"} 2"), "{text}");
+}

@@ -1,0 +1,50 @@
+//! Annotations that cannot be read: refused with every finding at once, as Kubernetes' own validation does.
+
+use crate::case::{Case, annotated, held, web, with};
+use haldane::{admit::facts::Holder, domain::keys};
+use insta::assert_snapshot;
+use serde_json::json;
+
+#[test]
+fn an_unknown_key_gets_the_nearest() {
+    let case = Case::update(web("a"), annotated(web("a"), "haldane.dev/setle", "3s"));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn all_findings_come_at_once() {
+    let plan = "{steps: [{setWeight: 101}, {setWieght: 5}, {pause: {duration: soon}}], canaryMetadata: {}}";
+    let object = annotated(annotated(web("b"), keys::CANARY, plan), keys::SETTLE, "6");
+    let object =
+        with(annotated(object, keys::RESTART, "never"), "/spec/strategy", json!({"type": "Recreate"}));
+    assert_snapshot!(Case::update(web("a"), object).mutate());
+}
+
+#[test]
+fn neighbours_and_the_deployment_are_reported_together() {
+    let mut case = Case::update(web("a"), with(web("b"), "/spec/strategy", json!({"type": "Recreate"})));
+    let holder = Holder { kind: "Deployment", name: "web-canary".into(), is_ours: false };
+    case.facts.neighbours.as_mut().unwrap().holders.push(holder);
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn templates_that_are_missing_or_unreadable_are_refused() {
+    let plan = "{steps: [{analysis: {templates: [{templateName: success-rate}]}}]}";
+    let object = |version| annotated(web(version), keys::CANARY, plan);
+    assert_snapshot!(Case::update(object("a"), object("b")).mutate());
+    let mut late = Case::update(object("a"), object("b"));
+    late.facts.templates = Err("no answer of the API server within 3s".into());
+    assert_snapshot!(late.mutate());
+    let inline = annotated(web("b"), keys::CANARY, "{steps: [{analysis: {}}]}");
+    assert_snapshot!(Case::update(web("a"), inline).mutate());
+}
+
+#[test]
+fn a_broken_plan_is_refused_without_a_new_template_too() {
+    // What is admitted is what runs: the next release would have met it.
+    let case = Case::update(web("a"), annotated(web("a"), keys::CANARY, "{steps: [{setWeight: 5}"));
+    assert_snapshot!(case.mutate());
+    let case = Case::update(held(web("b")), annotated(held(web("b")), keys::CANARY, "true"));
+    assert_snapshot!(case.mutate());
+}

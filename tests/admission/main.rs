@@ -1,0 +1,11 @@
+//! Admission as its users meet it: whole verdicts, with every message, cause and patch.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod case;
+mod findings;
+mod hold;
+mod native;
+mod neighbours;
+mod opt_out;
+mod orders;

@@ -1,0 +1,104 @@
+//! What else is in the namespace: names, routes, selectors.
+
+use crate::case::{Case, annotated, web, with};
+use haldane::{admit::facts::Holder, domain::keys};
+use insta::assert_snapshot;
+use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
+use serde_json::{Value, json};
+
+fn change() -> Case {
+    Case::update(web("a"), web("b"))
+}
+
+fn service(value: Value) -> Service {
+    serde_json::from_value(value).unwrap()
+}
+
+fn ingress(value: Value) -> Ingress {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn what_could_not_be_read_in_time_is_a_warning() {
+    let mut case = change();
+    case.facts.neighbours = Err("no answer of the API server within 3s".into());
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn recreate_is_refused() {
+    let case = Case::update(web("a"), with(web("b"), "/spec/strategy", json!({"type": "Recreate"})));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn a_selector_that_would_catch_the_canary_is_refused() {
+    let mut case = change();
+    let catch_all = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
+    case.review.object.as_mut().unwrap()["spec"]["selector"] = catch_all;
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn names_that_others_have_are_refused() {
+    let mut case = change();
+    let neighbours = case.facts.neighbours.as_mut().unwrap();
+    neighbours.holders.push(Holder { kind: "Deployment", name: "web-canary".into(), is_ours: false });
+    neighbours
+        .services
+        .push(service(json!({"metadata": {"name": "web-canary"}, "spec": {"selector": {"x": "y"}}})));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn our_own_objects_are_no_conflict() {
+    let mut case = change();
+    let neighbours = case.facts.neighbours.as_mut().unwrap();
+    neighbours.holders.push(Holder { kind: "ConfigMap", name: "haldane-web".into(), is_ours: true });
+    let labels = json!({"app.kubernetes.io/managed-by": "haldane"});
+    let ours = json!({"metadata": {"name": "web-canary", "labels": labels}, "spec": {"selector": {"app": "web-canary"}}});
+    neighbours.services.push(service(ours));
+    assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());
+}
+
+#[test]
+fn a_foreign_canary_on_the_same_route_is_refused() {
+    let backend = json!({"service": {"name": "other", "port": {"number": 80}}});
+    let foreign = |path: &str| {
+        ingress(json!({
+            "metadata": {"name": "experiment", "annotations": {"nginx.ingress.kubernetes.io/canary": "true"}},
+            "spec": {"rules": [{"host": "shop.example", "http": {"paths": [
+                {"path": path, "pathType": "Prefix", "backend": backend},
+            ]}}]},
+        }))
+    };
+    let mut case = change();
+    case.facts.neighbours.as_mut().unwrap().ingresses.push(foreign("/"));
+    assert_snapshot!(case.mutate());
+    let mut elsewhere = change();
+    elsewhere.facts.neighbours.as_mut().unwrap().ingresses.push(foreign("/beta"));
+    assert!(elsewhere.mutate().starts_with("allowed"));
+}
+
+#[test]
+fn a_canary_without_a_route_is_warned_about() {
+    let mut case = change();
+    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn names_in_the_plan_that_lead_nowhere_are_warned_about() {
+    let plan = "{stableService: shop, trafficRouting: {nginx: {stableIngress: front}}}";
+    let case = Case::update(annotated(web("a"), keys::CANARY, plan), annotated(web("b"), keys::CANARY, plan));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn an_external_name_cannot_be_split() {
+    let mut case = change();
+    let external =
+        json!({"metadata": {"name": "web"}, "spec": {"type": "ExternalName", "selector": {"app": "web"}}});
+    case.facts.neighbours.as_mut().unwrap().services = vec![service(external)];
+    assert_snapshot!(case.mutate());
+}

@@ -1,0 +1,139 @@
+//! Orders: who may give them, when they make sense, and what the user is told otherwise.
+
+use crate::case::{Case, annotated, hash, held, now, state, web, with};
+use haldane::domain::{
+    keys,
+    request::{Request, Verb},
+    state::Stage,
+};
+use insta::assert_snapshot;
+use jiff::SignedDuration;
+use serde_json::json;
+use strum::IntoEnumIterator;
+
+fn order(word: &str) -> Case {
+    let case = Case::update(held(web("b")), annotated(held(web("b")), keys::DO, word));
+    let at_pause = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
+    case.state(state(&web("b"), at_pause))
+}
+
+#[test]
+fn an_order_is_recorded_and_its_annotation_removed() {
+    assert_snapshot!(order("promote").mutate());
+    let object = order("promote").mutated().object().clone();
+    let recorded: Request =
+        serde_json::from_str(object["metadata"]["annotations"][keys::REQUEST].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (recorded.verb, recorded.by.as_str(), recorded.template),
+        (Verb::Promote, "jane", hash(&web("b")))
+    );
+}
+
+#[test]
+fn an_order_without_the_right_is_refused_with_the_grant_that_is_missing() {
+    let mut case = order("promote");
+    case.facts.may = Ok(false);
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn an_order_is_refused_where_nobody_could_be_asked() {
+    let mut case = order("abort");
+    case.facts.may = Err("no answer of the API server within 3s".into());
+    assert_snapshot!(case.mutate());
+    let mut case = order("abort");
+    case.facts.state = Err("no answer of the API server within 3s".into());
+    assert!(case.mutate().starts_with("denied 403"));
+}
+
+#[test]
+fn an_unknown_order_names_the_known_ones() {
+    assert_snapshot!(order("premote").mutate());
+}
+
+#[test]
+fn orders_for_nothing_are_refused() {
+    let case = Case::update(web("a"), annotated(web("a"), keys::DO, "promote"));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn what_each_order_meets_at_each_stage() {
+    let stages = [
+        Stage::Start,
+        Stage::Step { index: 0, entered_at: now(), inconclusive: None },
+        Stage::Step { index: 1, entered_at: now(), inconclusive: None },
+        Stage::PromoteScale,
+        Stage::PromoteShift,
+        Stage::PromoteRoll,
+        Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() },
+    ];
+    let mut lines = Vec::new();
+    for stage in stages {
+        lines.push(format!("{stage:?}").split([' ', '{']).next().unwrap().to_owned() + &step(&stage));
+        for verb in Verb::iter() {
+            let answer = order(&verb.to_string()).state(state(&web("b"), stage.clone())).mutate();
+            let first = answer
+                .lines()
+                .next()
+                .unwrap()
+                .trim_start_matches("denied 403 Forbidden: Deployment \"web\": ");
+            lines.push(format!("  {verb}: {first}"));
+        }
+    }
+    assert_snapshot!(lines.join("\n"));
+}
+
+fn step(stage: &Stage) -> String {
+    if let Stage::Step { index, .. } = stage { format!(" {index}") } else { String::new() }
+}
+
+#[test]
+fn a_forged_record_of_an_order_is_refused() {
+    let request = |by: &str, at| {
+        let request =
+            Request { id: "x".into(), verb: Verb::Promote, by: by.into(), at, template: hash(&web("b")) };
+        annotated(held(web("b")), keys::REQUEST, &serde_json::to_string(&request).unwrap())
+    };
+    let case =
+        |object| Case::update(held(web("b")), object).state(order("pause").facts.state.unwrap().unwrap());
+    assert_snapshot!(case(request("root", now())).mutate());
+    let old = now() - SignedDuration::from_secs(3600);
+    assert!(case(request("jane", old)).mutate().starts_with("denied 403"));
+    assert!(case(annotated(held(web("b")), keys::REQUEST, "promote")).mutate().starts_with("denied 403"));
+    // In the words of a reinvocation: authorised like an order, so nothing is gained.
+    let mut imitation = case(request("jane", now()));
+    imitation.facts.may = Ok(false);
+    assert!(imitation.mutate().starts_with("denied 403"));
+}
+
+#[test]
+fn an_order_cannot_come_with_a_new_template_or_a_new_deployment() {
+    let both = with(
+        annotated(held(web("b")), keys::DO, "abort"),
+        "/spec/template",
+        web("c")["spec"]["template"].clone(),
+    );
+    assert_snapshot!(Case::update(held(web("b")), both).mutate());
+    assert_snapshot!(Case::create(annotated(web("a"), keys::DO, "abort")).mutate());
+}
+
+#[test]
+fn rollout_resume_continues_past_a_pause() {
+    let resumed = with(held(web("b")), "/spec/paused", json!(false));
+    let case = order("pause").facts.state.unwrap().unwrap();
+    let case = Case::update(held(web("b")), resumed).manager("kubectl-rollout").state(case);
+    assert_snapshot!(case.mutate());
+    let object = case.mutated().object().clone();
+    assert_eq!(object["spec"]["paused"], true, "the stable pods stay what they are");
+}
+
+#[test]
+fn rollout_resume_neither_skips_a_step_nor_revives_an_aborted_revision() {
+    let resumed = with(held(web("b")), "/spec/paused", json!(false));
+    let case = Case::update(held(web("b")), resumed).manager("kubectl-rollout");
+    let weighing = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
+    assert_snapshot!(case.clone().state(state(&web("b"), weighing)).mutate());
+    let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
+    assert_snapshot!(case.state(state(&web("b"), aborted)).mutate());
+}

@@ -1,0 +1,92 @@
+//! The contract of every table: keys are unique, words are filled, examples can be read.
+
+use super::{canary, defaults, read};
+use haldane::{
+    config::{
+        annotations::{INTERNAL_KEYS, KEYS, read_annotations},
+        steps::STEPS,
+        yaml,
+    },
+    domain::{fields, keys, request::Verb, selector::Labels},
+    providers::PROVIDERS,
+    routers::ROUTERS,
+};
+use std::{collections::BTreeSet, fmt::Display, str::FromStr};
+
+fn assert_unique<T: Ord + Display>(keys: impl IntoIterator<Item = T>) {
+    let mut seen = BTreeSet::new();
+    for key in keys {
+        let text = key.to_string();
+        assert!(seen.insert(key), "{text} is registered twice");
+    }
+}
+
+fn assert_sentence(owner: &str, doc: &str) {
+    assert!(doc.len() > 20 && doc.ends_with('.'), "{owner}: {doc:?} is no sentence");
+    assert!(!doc.contains('\n'), "{owner}: one line");
+}
+
+#[test]
+fn annotations() {
+    assert_unique(KEYS.iter().map(|key| key.name).chain(INTERNAL_KEYS));
+    for key in KEYS {
+        assert!(key.name.starts_with(keys::PREFIX), "{}", key.name);
+        assert_sentence(key.name, key.doc);
+        let mut annotations = Labels::from([(key.name.to_owned(), key.example.to_owned())]);
+        annotations.entry(keys::CANARY.to_owned()).or_insert_with(|| "enabled".to_owned());
+        let wish = read_annotations(&annotations, &defaults());
+        assert!(wish.is_ok(), "{}: {:?}: {wish:?}", key.name, key.example);
+        if key.name == keys::DO {
+            assert!(Verb::from_str(key.example).is_ok(), "{}", key.example);
+        }
+    }
+}
+
+#[test]
+fn steps() {
+    assert_unique(STEPS.iter().map(|step| step.key));
+    for step in STEPS {
+        assert_sentence(step.key, step.doc);
+        assert!(step.example.starts_with(step.key), "{}: {:?}", step.key, step.example);
+        let plan = canary(&format!("{{steps: [{{{}}}]}}", step.example));
+        assert!(plan.is_ok(), "{}: {plan:?}", step.key);
+    }
+}
+
+#[test]
+fn providers() {
+    assert_unique(PROVIDERS.iter().map(|provider| provider.key()));
+    for provider in PROVIDERS {
+        let key = provider.key();
+        assert!(provider.doc().len() > 20, "{key}: {:?}", provider.doc());
+        let config = yaml::parse(provider.example()).unwrap();
+        let read = fields::read(&config, "config", |node| provider.check(node));
+        assert!(read.is_ok(), "{key}: {read:?}");
+        let nothing = fields::read(&serde_json::json!({}), "config", |node| provider.check(node));
+        let findings = nothing.expect_err(key);
+        assert!(findings.iter().all(|finding| finding.path.starts_with("config")), "{key}: {findings:?}");
+    }
+}
+
+#[test]
+fn routers() {
+    assert_unique(ROUTERS.iter().map(|router| router.key()));
+    for router in ROUTERS {
+        assert_sentence(router.key(), router.doc());
+        let plan = canary(&format!("{{trafficRouting: {{{}: {{}}}}}}", router.key()));
+        assert!(plan.is_ok(), "{}: {plan:?}", router.key());
+    }
+}
+
+#[test]
+fn every_key_of_the_code_is_documented_or_internal() {
+    let known: BTreeSet<&str> = KEYS.iter().map(|key| key.name).chain(INTERNAL_KEYS).collect();
+    for key in
+        [keys::CANARY, keys::ANALYSIS, keys::SETTLE, keys::DO, keys::RESTART, keys::REQUEST, keys::HELD]
+    {
+        assert!(known.contains(key), "{key}");
+    }
+    // Internal keys come with every update of a managed Deployment.
+    let internal = INTERNAL_KEYS.map(|key| (key, "x"));
+    assert!(read(&[&internal[..], &[(keys::CANARY, "enabled")]].concat()).is_ok());
+}

@@ -1,0 +1,90 @@
+//! Where Haldane answers otherwise than Argo, by rule, each with its reason.
+
+/// A rule, not a line: it must hold for every line it is given for.
+#[derive(Debug)]
+pub struct Rule {
+    pub kind: Kind,
+    pub name: &'static str,
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Kind {
+    OnPurpose,
+    /// Not wanted, only not done.
+    KnownGap,
+    /// About something that Haldane does not have.
+    NotApplicable,
+}
+
+const fn on_purpose(name: &'static str, reason: &'static str) -> Rule {
+    Rule { kind: Kind::OnPurpose, name, reason }
+}
+
+const fn gap(name: &'static str, reason: &'static str) -> Rule {
+    Rule { kind: Kind::KnownGap, name, reason }
+}
+
+const fn not_applicable(name: &'static str, reason: &'static str) -> Rule {
+    Rule { kind: Kind::NotApplicable, name, reason }
+}
+
+pub static NEVER_SUCCESSFUL: Rule = on_purpose(
+    "never-successful",
+    "a metric without one good measurement ends Inconclusive, where Argo says Successful for want of a limit",
+);
+pub static REASON: Rule = on_purpose(
+    "reason",
+    "a phase decided by consecutiveSuccessLimit has a message and counts under its own name in the summary",
+);
+pub static NOTHING_MEASURED: Rule =
+    on_purpose("nothing-measured", "a terminated run that measured nothing says so in its message");
+pub static SLEEPS: Rule = on_purpose("sleeps", "a completed run does not ask to be woken");
+pub static OWN_ECHO: Rule = on_purpose(
+    "own-echo",
+    "a run that a metric has just ended asks for the concluding pass at once, where Argo is woken by its own write",
+);
+pub static ADMISSION: Rule = on_purpose(
+    "admission",
+    "refused when the template is read, in words that name field and fix, where Argo only fails the run",
+);
+pub static MERGED_ARGS: Rule = on_purpose(
+    "merged-args",
+    "a run is made of templates in one go, so a missing argument is told in MergeArgs' words",
+);
+pub static NO_EMPTY_PHASE: Rule =
+    not_applicable("no-empty-phase", "a run that has not begun is Pending, there is no empty phase");
+pub static NO_DATA: Rule = on_purpose(
+    "no-data",
+    "a condition that fails on an empty result says that there was no data, as later versions of Argo do",
+);
+pub static RANGE_QUERY: Rule =
+    gap("range-query", "rangeQuery is refused by name; a query can ask for its range itself");
+pub static NO_TIME: Rule = on_purpose(
+    "no-time",
+    "now(), date() and duration() are refused by name: a condition judges a value, and the engine reads no clock",
+);
+pub static TYPED_MAP: Rule =
+    on_purpose("typed-map", "no provider answers with a Go map of floats: a missing field is nil, not 0");
+pub static WORDS: Rule = on_purpose("words", "an error as in Argo, told in other words");
+pub static OBJECTS_OF_ARGO: Rule = not_applicable(
+    "objects-of-argo",
+    "AnalysisRun objects with a time to live, and experiments, do not exist here",
+);
+pub static DEPLOYMENT_FIELDS: Rule = not_applicable(
+    "deployment-fields",
+    "arguments of a step are bound to the Deployment and its two sides in `decide`, not to a Rollout",
+);
+pub static CONTROL_CHARACTERS: Rule = on_purpose(
+    "control-characters",
+    "a value is put into the string itself, so control characters do no harm",
+);
+pub static SECRETS_STAY: Rule = on_purpose(
+    "secrets-stay",
+    "a run stores the names of its secrets only; they are read, and found missing, when a measurement is made",
+);
+pub static NO_METRICS: Rule = on_purpose(
+    "no-metrics",
+    "a run without metrics is refused when it is made, not when it is first reconciled",
+);

@@ -1,0 +1,47 @@
+//! `evaluate.jsonl`: both conditions of a metric on one value.
+
+use crate::{
+    differences::NO_DATA,
+    report::{self, Outcome},
+    values,
+};
+use haldane::{
+    analysis::judge,
+    domain::{
+        metric::{Metric, ProviderRef},
+        value::MetricValue,
+    },
+};
+use serde_json::Value;
+
+#[test]
+fn evaluate() {
+    report::run("evaluate", include_str!("evaluate.jsonl"), |line| {
+        judged(line, &values::decode(&line["value"]))
+    });
+}
+
+/// Judges `value` by the line's conditions and compares phase and error text with the recorded ones.
+pub fn judged(line: &Value, value: &MetricValue) -> Outcome {
+    let condition = |key: &str| Some(line[key].as_str()?.to_owned()).filter(|text| !text.is_empty());
+    let spec = Metric {
+        name: "m".to_owned(),
+        initial_delay: None,
+        interval: None,
+        count: None,
+        success_condition: condition("successCondition"),
+        failure_condition: condition("failureCondition"),
+        failure_limit: None,
+        inconclusive_limit: None,
+        consecutive_error_limit: None,
+        consecutive_success_limit: None,
+        provider: ProviderRef { key: "prometheus".to_owned(), config: Value::Null },
+    };
+    let argos_error = line["error_contains"].as_str();
+    match (judge::verdict(&spec, value), argos_error) {
+        (Ok(phase), None) if line["phase"] == phase.to_string() => Outcome::Passed,
+        (Err(said), Some(argos)) if said.contains(argos) => Outcome::Passed,
+        (Err(said), Some(_)) if said.contains("no data") => Outcome::Different(&NO_DATA),
+        (got, _) => Outcome::Failed(format!("{got:?} instead of {} {argos_error:?}", line["phase"])),
+    }
+}

@@ -1,0 +1,209 @@
+//! The documentation agrees with the code: the reference is made from the tables that the parser reads, every
+//! Event has a line, links lead somewhere, and tests that are named exist.
+//!
+//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md`.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use clap::CommandFactory;
+use haldane::{
+    cli::Cli,
+    config::{
+        annotations::{INTERNAL_KEYS, KEYS},
+        steps::STEPS,
+    },
+    domain::{request::Verb, state::Phase},
+    providers::PROVIDERS,
+    routers::ROUTERS,
+};
+use regex::Regex;
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use strum::{EnumMessage, IntoEnumIterator};
+
+const REFERENCE: &str = "docs/reference.md";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files of the repository whose name ends so.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            match path.is_dir() {
+                true if name != "target" && name != ".git" => folders.push(path),
+                false if name.ends_with(ending) => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no files *{ending}");
+    found
+}
+
+fn reference() -> String {
+    let mut text = String::from(
+        "# Reference\n\n\
+         Made from the code's own tables by `make docs`; do not edit it.\n\n\
+         ## Annotations of a Deployment\n\n\
+         Words and meanings are those of Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
+    );
+    for key in KEYS {
+        write!(
+            text,
+            "\n### `{}`\n\n{}\n\n```yaml\n{}: {}\n```\n",
+            key.name,
+            key.doc,
+            key.name,
+            quoted(key.example)
+        )
+        .unwrap();
+    }
+    let internal: Vec<_> = INTERNAL_KEYS.iter().map(|key| format!("`{key}`")).collect();
+    write!(text, "\nWritten by Haldane only, a forged value has no effect: {}.\n", internal.join(", "))
+        .unwrap();
+
+    text += "\n## Steps\n\nItems of `steps` in `haldane.dev/canary`; each item has one of these keys.\n\n| step | what it does | example |\n| --- | --- | --- |\n";
+    for step in STEPS {
+        writeln!(text, "| `{}` | {} | `{}` |", step.key, step.doc, step.example).unwrap();
+    }
+
+    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all.\n\n| order | what it does |\n| --- | --- |\n";
+    for verb in Verb::iter() {
+        writeln!(text, "| `{verb}` | {} |", documentation(&verb)).unwrap();
+    }
+
+    text +=
+        "\n## Phases\n\nKey `phase` of the ConfigMap `haldane-NAME`.\n\n| phase | meaning |\n| --- | --- |\n";
+    for phase in Phase::iter() {
+        writeln!(text, "| `{phase}` | {} |", documentation(&phase)).unwrap();
+    }
+
+    text += "\n## Metric providers\n\nKeys of `provider` in an analysis template.\n";
+    for provider in PROVIDERS {
+        let example = provider.example().trim_end().replace('\n', "\n  ");
+        write!(
+            text,
+            "\n### `{0}`\n\n{1}\n\n```yaml\n{0}:\n  {example}\n```\n",
+            provider.key(),
+            provider.doc()
+        )
+        .unwrap();
+    }
+
+    text += "\n## Traffic routers\n\nKeys of `trafficRouting` in `haldane.dev/canary`.\n\n| router | what it makes |\n| --- | --- |\n";
+    for router in ROUTERS {
+        writeln!(text, "| `{}` | {} |", router.key(), router.doc()).unwrap();
+    }
+
+    text += "\n## Flags of `haldane run`\n\nEach can be given as an environment variable instead.\n\n| flag | variable | default | meaning |\n| --- | --- | --- | --- |\n";
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    for flag in run.get_arguments().filter(|flag| flag.get_env().is_some()) {
+        let default: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        writeln!(
+            text,
+            "| `--{}` | `{}` | {} | {} |",
+            flag.get_long().unwrap(),
+            flag.get_env().unwrap().to_string_lossy(),
+            default.first().map_or("(required)".to_owned(), |value| format!("`{value}`")),
+            flag.get_help().unwrap()
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// A plain scalar that YAML would read otherwise is put in quotes.
+fn quoted(example: &str) -> String {
+    if example.starts_with('{') { format!("'{}'", example.replace('\'', "''")) } else { example.to_owned() }
+}
+
+fn documentation(item: &impl EnumMessage) -> &'static str {
+    item.get_documentation().unwrap()
+}
+
+#[test]
+fn the_reference_is_fresh() {
+    let path = root().join(REFERENCE);
+    let text = reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == text, "{REFERENCE} is not what the code says; run `make docs`");
+}
+
+#[test]
+fn every_event_has_a_line() {
+    let told = fs::read_to_string(root().join("docs/rollout.md")).unwrap();
+    let direct = Regex::new(r#"Event::(?:normal|warning)\(\s*"(\w+)""#).unwrap();
+    let by_phase = Regex::new(r#""((?:Metric|AnalysisRun)[A-Z]\w+)""#).unwrap();
+    let mut reasons = BTreeSet::new();
+    for file in files(".rs").iter().filter(|file| file.starts_with(root().join("src"))) {
+        let code = fs::read_to_string(file).unwrap();
+        for found in direct.captures_iter(&code).chain(by_phase.captures_iter(&code)) {
+            reasons.insert(found[1].to_owned());
+        }
+    }
+    assert!(reasons.len() > 15, "{reasons:?}");
+    let missing: Vec<_> = reasons.iter().filter(|reason| !told.contains(&format!("`{reason}`"))).collect();
+    assert!(missing.is_empty(), "docs/rollout.md does not explain the Events {missing:?}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let mut broken = Vec::new();
+    for file in files(".md") {
+        let text = fs::read_to_string(&file).unwrap();
+        for found in link.captures_iter(&text) {
+            let target = found[1].split('#').next().unwrap();
+            let elsewhere = found[1].contains("://") || target.is_empty();
+            if !elsewhere && !file.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {}", file.display(), &found[1]));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A claim stands with the test that shows it, so the test must be there.
+#[test]
+fn tests_that_are_named_exist() {
+    let code: String = files(".rs").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let name = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
+    let mut missing = Vec::new();
+    for file in files(".md").iter().filter(|file| is_prose(file)) {
+        let text = fs::read_to_string(file).unwrap();
+        for found in name.captures_iter(&text).filter(|found| !code.contains(&format!("fn {}(", &found[1]))) {
+            missing.push(format!("{}: {}", file.display(), &found[1]));
+        }
+    }
+    assert!(missing.is_empty(), "no such tests:\n{}", missing.join("\n"));
+}
+
+fn is_prose(file: &Path) -> bool {
+    file.parent() == Some(&root()) || file.starts_with(root().join("docs"))
+}
+
+#[test]
+fn every_make_target_says_what_it_does() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let phony: BTreeSet<_> = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY: ")).collect();
+    let help =
+        Command::new("make").args(["--no-print-directory", "help"]).current_dir(root()).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let missing: Vec<_> = phony.iter().filter(|target| !help.contains(&format!("\n  {target} "))).collect();
+    assert!(missing.is_empty(), "`make help` lacks {missing:?}");
+}

@@ -1,0 +1,138 @@
+//! The leader is killed in every phase of a release, and the release ends as if nothing had happened.
+
+use crate::harness::{App, Load, Provider, Recorder, Space, eventually, haldane, space::weight_of};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A new leader takes over within the lease's 15 s, or the old one comes back.
+const TAKEOVER: Duration = Duration::from_secs(90);
+
+const STRATEGY: &str = "
+abortScaleDownDelaySeconds: 1
+steps: [{setWeight: 20}, {analysis: {}}, {setWeight: 60}, {pause: {duration: 3s}}]";
+
+/// Name of the stage and index of the step that a state `ConfigMap` records.
+fn stage(map: &Value) -> Option<String> {
+    let state: Value = serde_json::from_str(map["data"]["state"].as_str()?).ok()?;
+    let stage = &state["rollout"]["stage"];
+    let index = stage["index"].as_u64().map(|index| format!(" {index}")).unwrap_or_default();
+    Some(format!("{}{index}", stage["name"].as_str().unwrap_or("idle")))
+}
+
+/// Kills the leader as soon as the record says `wanted`.
+fn kill_at(wanted: &str, records: &Recorder) {
+    eventually(&format!("stage {wanted:?}"), TAKEOVER, || {
+        let stages = records.course("haldane-web", stage);
+        if stages.last().is_some_and(|stage| stage == wanted) { Ok(()) } else { Err(format!("{stages:?}")) }
+    });
+    let killed = haldane::kill_leader();
+    eprintln!("killed {killed} at {wanted:?}");
+}
+
+/// One stage after another, none left out and none twice.
+fn assert_course(records: &Recorder, expected: &[&str]) {
+    let stages = records.course("haldane-web", stage);
+    assert_eq!(stages, expected, "stages over time");
+}
+
+fn start(name: &str, provider: &Provider) -> (Space, Recorder, Recorder) {
+    haldane::is_complete();
+    let space = Space::new(name);
+    let metrics = format!("metrics: [{}]", provider.metric("interval: 2s, count: 3,"));
+    space.deploy(&App::canary(STRATEGY).annotated("haldane.dev/analysis", &metrics));
+    space.answers("v1");
+    space.reaches("web", TAKEOVER, &[("phase", "Healthy")]);
+    let (records, ingresses) = (space.record("v1 ConfigMap"), space.record("networking.k8s.io/v1 Ingress"));
+    (space, records, ingresses)
+}
+
+/// What an undisturbed release goes through.
+const PROMOTED: &[&str] = &[
+    "idle",
+    "start",
+    "step 0",
+    "step 1",
+    "step 2",
+    "step 3",
+    "promoteScale",
+    "promoteShift",
+    "promoteRoll",
+    "retreat",
+    "idle",
+];
+
+fn promoted(killed_at: &str) {
+    let provider = Provider::start(0.0);
+    let (space, records, ingresses) = start("kill", &provider);
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    if !killed_at.is_empty() {
+        kill_at(killed_at, &records);
+    }
+    space.rolled_out("web");
+    space.is_healthy("web", TAKEOVER);
+    load.stop().assert_nothing_failed(&format!("killed at {killed_at:?}"));
+    assert_eq!(ingresses.course("web-canary", weight_of), ["0", "20", "60", "100", "0"], "weights over time");
+    // Two stages may be recorded in one write, or be too short for the watch.
+    let stages = records.course("haldane-web", stage);
+    let mut expected = PROMOTED.iter();
+    assert!(stages.iter().all(|stage| expected.any(|next| next == stage)), "stages over time: {stages:?}");
+    assert!(provider.questions() >= 3, "the analysis was complete: {} measurements", provider.questions());
+    let state = space.state("web");
+    assert_eq!(state["history"].as_array().map(Vec::len), Some(1));
+    assert_eq!(state["history"][0]["outcome"], "Promoted");
+    let after = Load::with(&space, &["--rate", "200", "--duration", "1s"]).finish();
+    assert_eq!(after.answers("v2"), after.sent(), "{}", after.split());
+}
+
+#[test]
+fn undisturbed() {
+    promoted("");
+}
+
+#[test]
+fn while_the_canary_starts() {
+    promoted("start");
+}
+
+#[test]
+fn while_the_weight_settles() {
+    promoted("step 0");
+}
+
+#[test]
+fn while_the_analysis_measures() {
+    promoted("step 1");
+}
+
+#[test]
+fn while_the_traffic_shifts() {
+    promoted("promoteShift");
+}
+
+#[test]
+fn while_stable_rolls() {
+    promoted("promoteRoll");
+}
+
+#[test]
+fn while_an_abort_takes_the_traffic_back() {
+    let provider = Provider::start(1.0);
+    let (space, records, ingresses) = start("kill", &provider);
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    kill_at("retreat", &records);
+    let summary = space.reaches("web", TAKEOVER, &[("phase", "Degraded"), ("weight", "0")]);
+    let message = "RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase error/failed: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0)";
+    assert_eq!(summary["message"], message);
+    space.only_the_record_is_left("web", TAKEOVER);
+    load.stop().assert_nothing_failed("killed during an abort");
+    assert_eq!(ingresses.course("web-canary", weight_of), ["0", "20", "0"], "weights over time");
+    assert_course(&records, &["idle", "start", "step 0", "step 1", "retreat", "aborted"]);
+    assert_eq!(provider.questions(), 1, "one bad measurement decided");
+    let status = space.kubectl(&["rollout", "status", "deployment/web", "--timeout=20s"]);
+    assert_eq!(status.code, 1, "{status:?}");
+    assert!(status.err.contains("exceeded its progress deadline"), "{status:?}");
+    let after = Load::with(&space, &["--rate", "200", "--duration", "1s"]).finish();
+    assert_eq!(after.answers("v1"), after.sent(), "{}", after.split());
+}

@@ -1,0 +1,118 @@
+//! Haldane itself: its pods, its leader, and taking them away.
+
+use super::{
+    Output, Space,
+    cluster::{get, kubectl, list, run},
+    eventually,
+};
+use serde_json::Value;
+use std::{fs, time::Duration};
+
+const NAMESPACE: &str = "haldane-system";
+const LABELS: &str = "app.kubernetes.io/name=haldane";
+/// Long enough for a lost lease, and for a container that has been restarted several times.
+const RECOVERY: Duration = Duration::from_secs(120);
+
+fn pods() -> Vec<Value> {
+    list("v1 Pod", NAMESPACE, LABELS)
+}
+
+/// Haldane is away, until this is dropped.
+#[derive(Debug)]
+pub struct Away;
+
+/// Takes all of Haldane away.
+#[track_caller]
+pub fn take_away() -> Away {
+    scale(0).ok();
+    let away = Away;
+    eventually("Haldane to be gone", RECOVERY, || {
+        let left = pods().len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+    });
+    away
+}
+
+impl Away {
+    /// Brings it back.
+    #[track_caller]
+    pub fn come_back(self) {
+        drop(self);
+        is_complete();
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        scale(2);
+    }
+}
+
+fn scale(replicas: u32) -> Output {
+    kubectl(&["--namespace", NAMESPACE, "scale", "deployment/haldane", &format!("--replicas={replicas}")])
+}
+
+/// Waits until both replicas are ready and one of them leads.
+#[track_caller]
+pub fn is_complete() {
+    eventually("both replicas of Haldane and a leader", RECOVERY, || {
+        let pods = pods();
+        let is_ready = |pod: &&Value| {
+            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+        };
+        let ready = pods.iter().filter(is_ready).count();
+        let leader = leader();
+        let leads = pods.iter().any(|pod| Some(name(pod)) == leader.as_deref());
+        if (ready, pods.len(), leads) == (2, 2, true) {
+            Ok(())
+        } else {
+            Err(format!("{ready} of {} ready, leader {leader:?}", pods.len()))
+        }
+    });
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Name of the pod that holds the lease.
+pub fn leader() -> Option<String> {
+    let lease = get("coordination.k8s.io/v1 Lease", NAMESPACE, "haldane")?;
+    lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(str::to_owned)
+}
+
+/// `kill -9` of the leader's process, as it would end if its node lost power. Says which pod it was.
+#[track_caller]
+pub fn kill_leader() -> String {
+    let (leader, pid) = eventually("the leader's process", RECOVERY, || {
+        let leader = leader().ok_or("no leader")?;
+        let pod =
+            get("v1 Pod", NAMESPACE, &leader).ok_or_else(|| format!("the leader {leader} is no pod"))?;
+        let pid = process_of(pod["metadata"]["uid"].as_str().unwrap_or_default());
+        Ok((leader.clone(), pid.ok_or_else(|| format!("no process of pod {leader}"))?))
+    });
+    run("kill", &["-KILL", &pid], "").ok();
+    leader
+}
+
+/// The process `/haldane` in a pod: control groups are named after the pod's uid.
+fn process_of(uid: &str) -> Option<String> {
+    let names = [format!("pod{uid}"), format!("pod{}", uid.replace('-', "_"))];
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid = entry.file_name().into_string().ok().filter(|pid| pid.parse::<u32>().is_ok())?;
+        let groups = fs::read_to_string(entry.path().join("cgroup")).ok()?;
+        let program = fs::read(entry.path().join("cmdline")).ok()?;
+        let is_ours = names.iter().any(|name| groups.contains(name)) && program.starts_with(b"/haldane\0");
+        is_ours.then_some(pid)
+    })
+}
+
+/// An order that is repeated while no webhook answers, as a person would.
+#[track_caller]
+pub fn order_when_possible(space: &Space, name: &str, verb: &str) {
+    eventually(&format!("the order {verb} to be taken"), RECOVERY, || {
+        let output = space.order(name, verb);
+        if output.code == 0 { Ok(()) } else { Err(output.err) }
+    });
+}

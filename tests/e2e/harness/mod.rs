@@ -1,0 +1,23 @@
+//! What the tests are written with.
+
+pub mod app;
+pub mod cluster;
+pub mod haldane;
+pub mod load;
+pub mod provider;
+pub mod recorder;
+pub mod space;
+pub mod wait;
+
+pub use app::App;
+pub use cluster::Output;
+pub use load::Load;
+pub use provider::Provider;
+pub use recorder::Recorder;
+pub use space::Space;
+pub use wait::eventually;
+
+use std::time::Duration;
+
+/// Long enough for anything that a rollout does between two waits for people or time.
+pub const SOON: Duration = Duration::from_secs(60);

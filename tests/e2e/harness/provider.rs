@@ -1,0 +1,95 @@
+//! A Prometheus whose answers the test decides, and which counts the questions.
+
+use super::cluster;
+use serde_json::json;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// See the module. It lives until the end of the test program.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    address: String,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    status: u16,
+    value: f64,
+    questions: usize,
+}
+
+impl Provider {
+    /// Begins to answer `value`.
+    pub fn start(value: f64) -> Self {
+        let node = cluster::list("v1 Node", "", "").remove(0);
+        let addresses = node["status"]["addresses"].as_array().cloned().unwrap_or_default();
+        let internal = addresses.iter().find(|address| address["type"] == "InternalIP").expect("an address");
+        let ip = internal["address"].as_str().expect("a text");
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let inner = Arc::new(Mutex::new(Inner { status: 200, value, questions: 0 }));
+        let provider = Self { address, inner };
+        let answering = provider.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = answering.answer(stream);
+            }
+        });
+        provider
+    }
+
+    /// Answers this value from now on.
+    pub fn set(&self, value: f64) {
+        self.inner.lock().expect("no panic").value = value;
+    }
+
+    /// Answers with this HTTP status from now on.
+    pub fn set_status(&self, status: u16) {
+        self.inner.lock().expect("no panic").status = status;
+    }
+
+    /// Questions so far.
+    pub fn questions(&self) -> usize {
+        self.inner.lock().expect("no panic").questions
+    }
+
+    /// A metric of this provider, good while it answers 0.
+    pub fn metric(&self, extra: &str) -> String {
+        let address = &self.address;
+        format!(
+            "{{name: errors, successCondition: 'result[0] == 0', {extra} provider: {{prometheus: {{address: '{address}', query: errors}}}}}}"
+        )
+    }
+
+    fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
+                break;
+            }
+            if let Some(("content-length", value)) = line.to_lowercase().trim().split_once(": ") {
+                length = value.parse().unwrap_or(0);
+            }
+        }
+        reader.by_ref().take(length).read_to_end(&mut Vec::new())?;
+        let (status, body) = {
+            let mut inner = self.inner.lock().expect("no panic");
+            inner.questions += 1;
+            let sample = json!({"metric": {}, "value": [0, inner.value.to_string()]});
+            let data = json!({"resultType": "vector", "result": [sample]});
+            (inner.status, json!({"status": "success", "data": data}).to_string())
+        };
+        let length = body.len();
+        write!(
+            reader.get_mut(),
+            "HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    }
+}

@@ -1,0 +1,27 @@
+//! Haldane on a real cluster, as its users see it: what they do goes through `kubectl`, what they get is asked of
+//! the API and of the application behind the ingress. `tests/e2e/run` runs it all; README.md says how.
+//!
+//! `shared::` run side by side, each in its own namespace; `alone::` take Haldane itself away,
+//! or must not be disturbed by others' changes of the ingress controller, one at a time.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+mod shared {
+    mod analysis;
+    mod denials;
+    mod native;
+    mod untouched;
+    mod w0;
+}
+
+mod alone {
+    mod kill;
+    mod outage;
+    mod zero_loss;
+}
+
+mod bench {
+    mod abort;
+}

@@ -1,0 +1,117 @@
+//! What admission refuses, in the very words that `kubectl` shows.
+
+use crate::harness::{App, Space};
+use serde_json::json;
+
+const PAUSE: &str = "steps: [{setWeight: 25}, {pause: {}}]";
+
+/// What `kubectl` says, with the namespace's name taken out.
+fn said(space: &Space, text: &str) -> String {
+    text.replace(&space.namespace, "NAMESPACE").trim_end().to_owned()
+}
+
+/// What `kubectl apply` says of a Deployment that is refused.
+#[track_caller]
+fn refusal(space: &Space, app: &App) -> String {
+    let text = space.apply(&app.deployment().to_string()).refused();
+    assert!(space.get("apps/v1 Deployment", &app.name).is_none(), "nothing was made");
+    // kubectl repeats what it sent for an object that exists; for a new one it shows the answer only.
+    said(space, &text)
+}
+
+#[test]
+fn a_bad_strategy_is_refused_with_path_value_and_what_is_allowed() {
+    let space = Space::new("denials");
+    let of = |strategy: &str| refusal(&space, &App::canary(strategy));
+    insta::assert_snapshot!(of("steps: [{setWeigth: 25}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeigth: unknown field, did you mean "setWeight"?"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {setHeaderRoute: {name: x}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].setHeaderRoute: Invalid value: "{\"name\":\"x\"}": is not supported: set canary-by-header in trafficRouting.nginx.additionalIngressAnnotations instead"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 101}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeight: Invalid value: "101": must be a whole number from 0 to 100"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {pause: {duration: 5 minutes}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].pause.duration: Invalid value: "5 minutes": must be a positive number of seconds or a duration such as "30s" or "5m"; leave it out to wait for a person"#);
+    insta::assert_snapshot!(of("yes"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "yes": must be "enabled" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {analysis: {templates: [{templateName: nowhere}]}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "nowhere": analysis template not found: the Deployment's namespace has no ConfigMap of this name with label haldane.dev/analysis-template: "true""#);
+    insta::assert_snapshot!(refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/setle", "6s")), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/setle]: Invalid value: "6s": unknown annotation, did you mean "haldane.dev/settle"?"#);
+    insta::assert_snapshot!(refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/settle", "soon")), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/settle]: Invalid value: "soon": must be a duration such as "30s", "5m" or "1h30m", not negative and under 100 years"#);
+}
+
+#[test]
+fn a_bad_expression_in_a_template_is_refused() {
+    let space = Space::new("denials");
+    let metric = "{name: errors, successCondition: 'result[0] >< 1', provider: {prometheus: {query: up}}}";
+    let template = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "errors", "labels": {"haldane.dev/analysis-template": "true"}},
+        "data": {"template.yaml": format!("metrics: [{metric}]")},
+    });
+    space.apply(&template.to_string()).ok();
+    let strategy = "steps: [{setWeight: 25}, {analysis: {templates: [{templateName: errors}]}}]";
+    insta::assert_snapshot!(refusal(&space, &App::canary(strategy)), @r#"The Deployment "web" is invalid: ConfigMap[errors].data[template.yaml].metrics[0].successCondition: Invalid value: "result[0] >< 1": unexpected token Operator("<")"#);
+    let inline = |metric: &str| {
+        let metrics = format!("metrics: [{{name: errors, {metric}}}]");
+        refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/analysis", &metrics))
+    };
+    insta::assert_snapshot!(inline("failureCondition: 'result >', provider: {prometheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].failureCondition: Invalid value: "result >": unexpected token EOF"#);
+    insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus"#);
+    insta::assert_snapshot!(inline("failureLimit: few, provider: {prometheus: {}}"), @r#"
+        The Deployment "web" is invalid: 
+        * metadata.annotations[haldane.dev/analysis].metrics[0].failureLimit: Invalid value: "few": must be a whole number
+        * metadata.annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: is required
+    "#);
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_not_overwritten() {
+    let space = Space::new("denials");
+    let app = App::canary(PAUSE);
+    let foreign = App { name: "web-canary".to_owned(), ..App::plain() };
+    space.apply(&foreign.deployment().to_string()).ok();
+    insta::assert_snapshot!(refusal(&space, &app), @r#"The Deployment "web" is invalid: metadata.name: Invalid value: "web": Deployment "web-canary" exists and is not Haldane's; rename or delete it"#);
+    space.kubectl(&["delete", "deployment", "web-canary"]).ok();
+
+    space.apply(&app.service().to_string()).ok();
+    space.apply(&foreign.service().to_string()).ok();
+    insta::assert_snapshot!(refusal(&space, &app), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "web": Service "web-canary" exists and is not Haldane's, which makes the canary's Service itself; delete it"#);
+    let service = space.the("v1 Service", "web-canary");
+    assert_eq!(service["spec"]["selector"], json!({"app": "web-canary"}), "the foreign Service is as it was");
+}
+
+#[test]
+fn a_deployment_that_cannot_have_a_canary_is_refused() {
+    let space = Space::new("denials");
+    let recreate = App::canary(PAUSE).changed("/spec/strategy", json!({"type": "Recreate"}));
+    insta::assert_snapshot!(refusal(&space, &recreate), @r#"The Deployment "web" is invalid: spec.strategy.type: Invalid value: "Recreate": a canary needs RollingUpdate: stable must keep serving while it is replaced, or NGINX answers 503; remove spec.strategy, or opt out"#);
+    let selector = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
+    let everything = App::canary(PAUSE).changed("/spec/selector", selector);
+    insta::assert_snapshot!(refusal(&space, &everything), @r#"The Deployment "web" is invalid: spec.selector: Invalid value: "{\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"Exists\"}]}": no change of label values makes canary pods invisible to the selector of Deployment "web"; it must have a label with one fixed value, e.g. matchLabels: {app: web}"#);
+}
+
+#[test]
+fn an_order_that_makes_no_sense_is_refused() {
+    let space = Space::new("denials");
+    space.deploy(&App::canary(PAUSE));
+    insta::assert_snapshot!(said(&space, &space.order("web", "promot").refused()), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/do]: Invalid value: "promot": unknown order, allowed are promote, promote-full, abort, retry, pause, resume"#);
+    insta::assert_snapshot!(said(&space, &space.order("web", "promote").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot promote: no rollout is under way, so there is nothing to promote; change the pod template to start one"#);
+    insta::assert_snapshot!(said(&space, &space.order("web", "retry").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot retry: no rollout is under way, so there is nothing to retry; change the pod template to start one"#);
+    let request = r#"haldane.dev/request={"id":"1","verb":"promote","by":"somebody","at":"2026-01-01T00:00:00Z","template":"x"}"#;
+    let forged = space.kubectl(&["annotate", "deployment", "web", request]);
+    insta::assert_snapshot!(said(&space, &forged.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": the annotation haldane.dev/request records orders and is written by Haldane only; give orders with haldane.dev/do"#);
+
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "25");
+    insta::assert_snapshot!(said(&space, &space.order("web", "retry").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot retry: revision 2 is Paused; only an aborted revision can be retried"#);
+    let opt_out = space.kubectl(&["annotate", "deployment", "web", "haldane.dev/canary-"]);
+    insta::assert_snapshot!(said(&space, &opt_out.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot opt out (annotation haldane.dev/canary removed) while a rollout is Paused: finish it with haldane.dev/do=promote-full, or apply the stable pod template again, then opt out"#);
+    let together = space.kubectl(&[
+        "patch",
+        "deployment",
+        "web",
+        "--patch",
+        &json!({
+            "metadata": {"annotations": {"haldane.dev/do": "promote"}},
+            "spec": {"template": {"metadata": {"annotations": {"a": "b"}}}},
+        })
+        .to_string(),
+    ]);
+    insta::assert_snapshot!(said(&space, &together.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": the order promote came together with a changed pod template; give it in a request of its own"#);
+    assert_eq!(space.summary("web")["weight"], "25", "nothing was carried out");
+}

@@ -1,0 +1,104 @@
+//! What the manifests, the flags and the code must agree on.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use clap::Parser;
+use haldane::{
+    cli::{Cli, Command, RunArgs},
+    runtime::{ca_bundle, http::Limits},
+    webhook::server::TIME_LIMIT,
+};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+/// The documents of a YAML file of this repository.
+fn documents(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+fn of_kind(path: &str, kind: &str) -> Value {
+    let found = documents(path).into_iter().find(|document| document["kind"] == kind);
+    found.unwrap_or_else(|| panic!("no {kind} in {path}"))
+}
+
+fn configurations() -> [Value; 2] {
+    ["mutating", "validating"].map(|name| documents(&format!("webhook-config/{name}.yaml")).remove(0))
+}
+
+/// What the process uses when it is told nothing.
+fn defaults() -> RunArgs {
+    let Command::Run(args) = Cli::parse_from(["haldane", "run", "--pod-name=x"]).command;
+    args
+}
+
+#[test]
+fn both_webhooks_match_the_same_requests() {
+    let [mutating, validating] = configurations().map(|configuration| configuration["webhooks"][0].clone());
+    for field in ["rules", "matchConditions", "namespaceSelector", "failurePolicy", "timeoutSeconds"] {
+        assert!(!mutating[field].is_null(), "{field}");
+        assert_eq!(mutating[field], validating[field], "{field}");
+    }
+}
+
+#[test]
+fn there_are_no_custom_resources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["deploy", "webhook-config"] {
+        for file in fs::read_dir(root.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            for document in documents(path.to_str().unwrap()) {
+                assert_ne!(document["kind"], "CustomResourceDefinition", "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_api_server_finds_the_webhook() {
+    let service = of_kind("deploy/services.yaml", "Service");
+    for (configuration, path) in configurations().into_iter().zip(["/mutate", "/validate"]) {
+        assert_eq!(configuration["metadata"]["name"], ca_bundle::CONFIGURATION);
+        let client = &configuration["webhooks"][0]["clientConfig"];
+        let wanted = json!({
+            "namespace": defaults().namespace, "name": defaults().service_name, "path": path, "port": 443,
+        });
+        assert_eq!(client, &json!({"service": wanted}), "and no caBundle");
+    }
+    assert_eq!(service["metadata"]["name"], defaults().service_name);
+    assert_eq!(service["metadata"]["namespace"], defaults().namespace);
+    let container =
+        &of_kind("deploy/deployment.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let ports = [defaults().webhook_address.port(), defaults().admin_address.port()];
+    let named =
+        json!([{"name": "https", "containerPort": ports[0]}, {"name": "admin", "containerPort": ports[1]}]);
+    assert_eq!(container["ports"], named);
+}
+
+#[test]
+fn our_answers_come_before_the_api_server_gives_up() {
+    for configuration in configurations() {
+        let seconds = configuration["webhooks"][0]["timeoutSeconds"].as_u64().unwrap();
+        assert!(TIME_LIMIT.as_secs_f64() < f64::from(u32::try_from(seconds).unwrap()));
+    }
+}
+
+#[test]
+fn there_is_time_to_shut_down() {
+    let pod = &of_kind("deploy/deployment.yaml", "Deployment")["spec"]["template"]["spec"];
+    let needed =
+        defaults().drain.signed().as_secs() + i64::try_from(Limits::default().grace.as_secs()).unwrap();
+    assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() > needed);
+}
+
+#[test]
+fn the_role_names_the_lease_and_the_secret() {
+    let role = of_kind("deploy/rbac.yaml", "Role");
+    let named = |resource: &str| {
+        let rules = role["rules"].as_array().unwrap().iter();
+        let named = rules.filter(|rule| rule["resources"] == json!([resource]));
+        named.map(|rule| rule["resourceNames"].clone()).find(|names| !names.is_null()).unwrap()
+    };
+    assert_eq!(named("leases"), json!([defaults().lease_name]));
+    assert_eq!(named("secrets"), json!([defaults().secret_name]));
+}

@@ -1,0 +1,289 @@
+//! What must hold after every request, whatever happened before it.
+
+use crate::sim::{
+    cluster::{Cluster, hash},
+    writes::Write,
+};
+use haldane::{
+    build::manifest::{Kind, Manifest},
+    decide::DeploymentWrite,
+    domain::{
+        metric::AnalysisPhase,
+        names::{TemplateHash, Weight},
+        request::Verb,
+        state::{Outcome, Rollout, RolloutState, Stage},
+        strategy::Step,
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a schedule has shown so far.
+#[derive(Debug)]
+pub struct Invariants {
+    /// The last recorded state.
+    before: RolloutState,
+    /// Templates that may run outside a canary.
+    trusted: BTreeSet<TemplateHash>,
+    /// Orders that people gave, by id.
+    pub orders: BTreeMap<String, Verb>,
+    /// Answers that the provider gave, by run.
+    pub answers: BTreeMap<String, i32>,
+    /// Somebody tampered with what is Haldane's: what proxies know is no longer its doing.
+    pub tampered: bool,
+}
+
+/// A promise that was broken.
+pub type Violation = String;
+
+impl Invariants {
+    /// At the start version `a` serves.
+    pub fn new() -> Self {
+        Self {
+            before: RolloutState::default(),
+            trusted: BTreeSet::from([hash("a")]),
+            orders: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            tampered: false,
+        }
+    }
+
+    /// A template that admission let start natively.
+    pub fn trust(&mut self, template: TemplateHash) {
+        self.trusted.insert(template);
+    }
+
+    /// The record is gone, and with it what was known of the rollout.
+    pub fn forget(&mut self) {
+        self.before = RolloutState::default();
+        self.tampered = true;
+    }
+
+    /// After one write of a controller; `outdated` = by one that no longer leads and does not know it.
+    pub fn after_write(&mut self, write: &Write, outdated: bool, cluster: &Cluster) -> Result<(), Violation> {
+        match write {
+            Write::State(state) => self.on_state(state, cluster),
+            // A new object carries no version that could be outdated; the leader sets it right at once.
+            Write::Apply(manifest) if outdated && cluster.is_new(manifest) => Ok(()),
+            Write::Apply(manifest) => on_apply(manifest, cluster),
+            Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
+            Write::Deployment(DeploymentWrite::Hold) | Write::Condition(_) => Ok(()),
+            Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
+        }
+    }
+
+    /// After anything.
+    pub fn always(&self, cluster: &Cluster) -> Result<(), Violation> {
+        if cluster.replicas() > 0 && cluster.ready() == 0 {
+            return Err("stable has no ready pod: NGINX answers 503".to_owned());
+        }
+        let stray = cluster
+            .sets
+            .iter()
+            .find(|set| set.is_stable() && !set.pods.is_empty() && !self.trusted.contains(&set.hash));
+        match stray {
+            Some(set) => {
+                Err(format!("version {} runs outside the canary, but was not promoted", set.version))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn on_state(&mut self, state: &RolloutState, cluster: &Cluster) -> Result<(), Violation> {
+        let before = std::mem::replace(&mut self.before, state.clone());
+        let Some(now) = &state.rollout else { return Ok(()) };
+        if now.stage == Stage::PromoteRoll {
+            self.trusted.insert(now.hash.clone());
+        }
+        for record in &now.runs {
+            let counted: i32 = record.run.results.iter().map(|result| result.count + result.error).sum();
+            let answered = self.answers.get(&record.run.name).copied().unwrap_or(0);
+            if counted > answered {
+                return Err(format!("{} counts {counted} measurements of {answered}", record.run.name));
+            }
+        }
+        let Some(old) = before.rollout.as_ref().filter(|old| old.revision == now.revision) else {
+            return Ok(());
+        };
+        let order = if before.handled_request == state.handled_request {
+            None
+        } else {
+            state.handled_request.as_ref().and_then(|id| self.orders.get(id)).copied()
+        };
+        self.on_progress(old, now, order, cluster)
+    }
+
+    fn on_progress(
+        &self,
+        old: &Rollout,
+        now: &Rollout,
+        order: Option<Verb>,
+        cluster: &Cluster,
+    ) -> Result<(), Violation> {
+        if is_aborted(old) && !is_aborted(now) && order != Some(Verb::Retry) && !is_ending(now) {
+            return Err(format!("revision {} goes on after its abort: {:?}", now.revision, now.stage));
+        }
+        if now.attempt != old.attempt {
+            return Ok(());
+        }
+        let Some(left) = left_steps(old, now) else { return Ok(()) };
+        let skipped = matches!(order, Some(Verb::PromoteFull));
+        for index in left.clone() {
+            // An order skips the step at which it is given.
+            if skipped || (index == left.start && matches!(order, Some(Verb::Promote | Verb::Resume))) {
+                continue;
+            }
+            self.on_left_step(index, now, cluster)?;
+        }
+        let bad = |phase| matches!(phase, AnalysisPhase::Failed | AnalysisPhase::Error);
+        match now.runs.iter().find(|record| bad(record.run.phase)) {
+            Some(record) if !is_aborted(now) && !skipped && !is_ending(now) => {
+                Err(format!("goes on although {} is {}", record.run.name, record.run.phase))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_left_step(&self, index: usize, now: &Rollout, cluster: &Cluster) -> Result<(), Violation> {
+        match now.strategy().steps.get(index) {
+            Some(Step::Analysis(_)) => {
+                let runs = now.runs.iter().filter(|record| record.step == Some(index));
+                match runs.last().map(|record| record.run.phase) {
+                    Some(AnalysisPhase::Successful) => Ok(()),
+                    phase => Err(format!("analysis step {index} was passed with {phase:?}")),
+                }
+            }
+            Some(Step::SetWeight(weight)) => {
+                let proxied = cluster.proxied_weight();
+                // Of several weights left in one pass only the last has been waited for.
+                if proxied == weight.percent() || self.tampered {
+                    return Ok(());
+                }
+                Err(format!("step {index} was left at weight {weight} while proxies still use {proxied}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_release(&self, cluster: &Cluster) -> Result<(), Violation> {
+        let wanted = cluster.wanted_hash();
+        let state = cluster.state();
+        if let Some(rollout) = state.rollout.as_ref().filter(|r| is_aborted(r) && r.hash == wanted) {
+            return Err(format!("revision {} is released after its abort", rollout.revision));
+        }
+        if self.trusted.contains(&wanted) {
+            return Ok(());
+        }
+        Err("a template is released that was neither promoted nor stable".to_owned())
+    }
+
+    fn on_delete(&self, kind: Kind, name: &str, cluster: &Cluster) -> Result<(), Violation> {
+        let proxied = cluster.proxied_weight();
+        if kind != Kind::NetworkPolicy && proxied > 0 && !self.tampered {
+            return Err(format!("{kind} {name} is removed while proxies still send it {proxied} %"));
+        }
+        Ok(())
+    }
+}
+
+fn is_aborted(rollout: &Rollout) -> bool {
+    rollout.abort_message().is_some()
+}
+
+fn is_ending(rollout: &Rollout) -> bool {
+    matches!(rollout.stage, Stage::Retreat { .. })
+}
+
+/// The steps that lie between two states of one attempt; `None` when it went back.
+fn left_steps(old: &Rollout, now: &Rollout) -> Option<std::ops::Range<usize>> {
+    let count = old.strategy().steps.len();
+    let position = |rollout: &Rollout| match rollout.stage {
+        Stage::Start => Some(0),
+        Stage::Step { index, .. } => Some(index),
+        Stage::PromoteScale | Stage::PromoteShift | Stage::PromoteRoll => Some(count),
+        Stage::Retreat { .. } | Stage::Aborted { .. } => None,
+    };
+    Some(position(old)?..position(now)?)
+}
+
+/// Traffic is never more than the recorded state allows, and the canary is never too small for it.
+fn on_apply(manifest: &Manifest, cluster: &Cluster) -> Result<(), Violation> {
+    if !manifest.name.starts_with("web-canary") {
+        return Err(format!("{} {} is not Haldane's", manifest.kind, manifest.name));
+    }
+    if manifest.kind != Kind::Ingress {
+        return Ok(());
+    }
+    let weight = cluster.weight().unwrap();
+    let Some(rollout) = cluster.state().rollout else {
+        return Err(format!("weight {weight} without a rollout"));
+    };
+    let steps = rollout.strategy().steps.len();
+    let (allowed, routes) = match &rollout.stage {
+        Stage::Start => (Weight::ZERO, true),
+        Stage::Step { index, .. } => (rollout.strategy().weight_at(*index), true),
+        Stage::PromoteScale => (rollout.strategy().weight_at(steps), true),
+        Stage::PromoteShift | Stage::PromoteRoll => (Weight::FULL, true),
+        Stage::Retreat { .. } | Stage::Aborted { .. } => (Weight::ZERO, false),
+    };
+    if weight > allowed.percent() || (cluster.has_routes() && !routes) {
+        return Err(format!(
+            "weight {weight}, header routes {} in {:?}",
+            cluster.has_routes(),
+            rollout.stage
+        ));
+    }
+    let rises = cluster.weights.iter().rev().nth(1).is_none_or(|(_, last)| weight > *last);
+    let pods = cluster.sets.iter().filter(|set| !set.is_stable()).map(|set| set.pods.len()).sum::<usize>();
+    let needed = Weight::try_from(weight).unwrap().share_of(rollout.baseline_replicas);
+    if rises && i32::try_from(pods).unwrap() < needed {
+        return Err(format!("weight rises to {weight} on {pods} pods, {needed} are needed"));
+    }
+    Ok(())
+}
+
+/// What a schedule must have come to once nothing disturbs it any more.
+pub fn at_rest(cluster: &Cluster) -> Result<&'static str, Violation> {
+    let state = cluster.state();
+    let name = |object: &serde_json::Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+    let condition = cluster.web["status"]["conditions"][0]["message"].as_str().unwrap_or("").to_owned();
+    let Some(rollout) = &state.rollout else {
+        if let Some(why) = &state.blocked {
+            return Err(format!("blocked: {why}"));
+        }
+        if let Some(leaked) = cluster.ours.first() {
+            return Err(format!("{} is left over", name(leaked)));
+        }
+        if cluster.is_held() || condition.starts_with("RolloutAborted") {
+            return Err(format!("Healthy, but held {}, condition {condition:?}", cluster.is_held()));
+        }
+        let wanted = cluster.wanted_hash();
+        let ready = cluster.sets.iter().filter(|set| set.hash == wanted && set.is_stable());
+        let ready: usize = ready.map(|set| set.ready(cluster.now)).sum();
+        if !cluster.is_paused() && i32::try_from(ready).unwrap() < cluster.replicas() {
+            return Err(format!("Healthy with {ready} of {} pods", cluster.replicas()));
+        }
+        return Ok("Healthy");
+    };
+    let paused = rollout.manual_pause.is_some()
+        || matches!(&rollout.stage, Stage::Step { inconclusive: Some(_), .. })
+        || rollout.step_index().is_some_and(|i| rollout.strategy().steps.get(i) == Some(&Step::Pause(None)));
+    match &rollout.stage {
+        Stage::Aborted { message, .. } => {
+            let keeps = rollout.strategy().abort_scale_down_delay.is_none();
+            if !cluster.ours.is_empty() && !keeps {
+                return Err(format!("Degraded, but {} is left over", name(&cluster.ours[0])));
+            }
+            if cluster.weight().unwrap_or(0) > 0 || cluster.has_routes() || condition != *message {
+                return Err(format!("Degraded with traffic or with the condition {condition:?}"));
+            }
+            Ok("Degraded")
+        }
+        Stage::Start | Stage::Step { .. } if paused => Ok("Paused"),
+        Stage::Retreat { outcome: Outcome::Promoted, .. } | Stage::PromoteRoll
+            if cluster.is_paused() && !cluster.is_held() =>
+        {
+            Ok("Paused")
+        }
+        stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
+    }
+}

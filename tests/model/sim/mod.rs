@@ -1,0 +1,43 @@
+//! A model of everything around the decisions: API server, deployment controller, proxies, metric
+//! provider, people. The decisions themselves are the real ones.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(dead_code, reason = "shared by two test programs, of which neither uses all")]
+
+pub mod cluster;
+pub mod people;
+pub mod process;
+pub mod workloads;
+pub mod writes;
+
+use haldane::{
+    build::manifest::Owner,
+    config::{annotations::read_annotations, strategy::Defaults},
+    decide::Next,
+    domain::{rewrite::LabelRewrite, selector::Labels},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The user's Deployment.
+pub const NAME: &str = "web";
+/// Its namespace.
+pub const NAMESPACE: &str = "shop";
+
+/// The user's Deployment as an owner.
+pub fn owner() -> Owner {
+    Owner { name: NAME.into(), namespace: NAMESPACE.into(), uid: "web-uid".into() }
+}
+
+/// Settings as the program has them when it is told nothing.
+pub fn defaults() -> Defaults {
+    Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() }
+}
+
+/// The plan that annotations ask for, read by the real parser.
+pub fn next(annotations: &Labels) -> Result<Next, String> {
+    let words = |findings: Vec<_>| format!("{findings:?}");
+    let wish = read_annotations(annotations, &defaults()).map_err(words)?;
+    let spec = wish.complete(&BTreeMap::new()).map_err(words)?;
+    let rewrite = LabelRewrite { of: NAME.into(), keys: BTreeSet::from(["app".to_owned()]) };
+    Ok(Next { spec, rewrite })
+}

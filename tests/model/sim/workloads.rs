@@ -1,0 +1,235 @@
+//! The deployment controller and the kubelets, as far as rollouts can tell.
+//!
+//! Source of the rules: kubernetes `pkg/controller/deployment` (`sync.go`, `rolling.go`, `progress.go`).
+
+use super::cluster::{Cluster, REVISION, version_of};
+use haldane::domain::names::TemplateHash;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A `ReplicaSet` with its pods.
+#[derive(Debug, Clone)]
+pub struct Set {
+    /// Its name.
+    pub name: String,
+    /// The label that Kubernetes tells its pods by.
+    pub pod_hash: String,
+    /// UID of its Deployment.
+    pub owner: String,
+    /// Identity of its template.
+    pub hash: TemplateHash,
+    /// Version of the application.
+    pub version: String,
+    /// Number of its revision.
+    pub revision: u64,
+    /// Pods that it shall have.
+    pub wanted: i32,
+    /// Available pods, as last counted.
+    pub available: i32,
+    /// Its pods.
+    pub pods: Vec<Pod>,
+}
+
+/// A pod.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// When it becomes ready; `None` = never.
+    pub ready_at: Option<Timestamp>,
+}
+
+/// How versions of the application behave.
+#[derive(Debug, Clone, Default)]
+pub struct Behaviour {
+    /// Seconds until a pod is ready; 2 for those that are not named, `None` = never.
+    pub startup: BTreeMap<String, Option<i64>>,
+}
+
+impl Set {
+    /// Whether it belongs to the user's Deployment.
+    pub fn is_stable(&self) -> bool {
+        self.owner == "web-uid"
+    }
+
+    /// Pods that are ready now.
+    pub fn ready(&self, now: Timestamp) -> usize {
+        self.pods.iter().filter(|pod| pod.ready_at.is_some_and(|at| at <= now)).count()
+    }
+}
+
+impl Cluster {
+    /// All controllers do what they can do now.
+    pub fn work(&mut self) {
+        self.deployments();
+        self.pods();
+        self.slices();
+        self.deployments();
+    }
+
+    /// One pass of the deployment controller over both Deployments.
+    pub fn deployments(&mut self) {
+        let mut web = self.web.clone();
+        self.deployment(&mut web);
+        if web != self.web {
+            // Status and revision: no new generation.
+            web["metadata"]["resourceVersion"] = json!(self.bump().to_string());
+            self.web = web;
+        }
+        if let Some(index) = self.ours.iter().position(|object| object["kind"] == "Deployment") {
+            let mut canary = self.ours[index].clone();
+            self.deployment(&mut canary);
+            if canary != self.ours[index] {
+                canary["metadata"]["resourceVersion"] = json!(self.bump().to_string());
+                self.ours[index] = canary;
+            }
+        }
+    }
+
+    fn deployment(&mut self, object: &mut Value) {
+        let uid = object["metadata"]["uid"].as_str().unwrap().to_owned();
+        let replicas = i32::try_from(object["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap();
+        let paused = object["spec"]["paused"] == true;
+        let hash = TemplateHash::of(&object["spec"]["template"]);
+        let newest =
+            self.sets.iter().filter(|set| set.owner == uid).map(|set| set.revision).max().unwrap_or(0);
+        if !paused && !self.sets.iter().any(|set| set.owner == uid && set.hash == hash) {
+            let number = self.bump();
+            self.sets.push(Set {
+                name: format!("set{number}"),
+                pod_hash: format!("h{number}"),
+                owner: uid.clone(),
+                hash: hash.clone(),
+                version: version_of(&object["spec"]["template"]),
+                revision: newest + 1,
+                wanted: 0,
+                available: 0,
+                pods: Vec::new(),
+            });
+        }
+        let mut own: Vec<&mut Set> = self.sets.iter_mut().filter(|set| set.owner == uid).collect();
+        own.sort_by_key(|set| set.revision);
+        if let Some(new) = own.iter_mut().find(|set| set.hash == hash) {
+            if new.revision < newest {
+                new.revision = newest + 1;
+            }
+            object["metadata"]["annotations"][REVISION] = json!(new.revision.to_string());
+        }
+        if paused {
+            scale(&mut own, replicas)
+        } else {
+            roll(&mut own, &hash, replicas)
+        }
+        status(object, &own, &hash, replicas, paused);
+    }
+
+    /// One pass of the `ReplicaSet` controller, the kubelets and the garbage collector.
+    pub fn pods(&mut self) {
+        let canary = self.canary().map(|canary| canary["metadata"]["uid"].as_str().unwrap().to_owned());
+        self.sets.retain(|set| set.is_stable() || Some(&set.owner) == canary.as_ref());
+        let (now, mut number) = (self.now, self.version());
+        for set in &mut self.sets {
+            let wanted = usize::try_from(set.wanted).unwrap();
+            // Those that are not ready go first.
+            set.pods.sort_by_key(|pod| pod.ready_at.is_none_or(|at| at > now));
+            set.pods.truncate(wanted);
+            while set.pods.len() < wanted {
+                number += 1;
+                let startup = self.behaviour.startup.get(&set.version).copied().unwrap_or(Some(2));
+                let ready_at = startup.map(|seconds| now + SignedDuration::from_secs(seconds));
+                set.pods.push(Pod { name: format!("{}-{number:05}", set.name), ready_at });
+            }
+            set.available = i32::try_from(set.ready(now)).unwrap();
+        }
+        while self.version() < number {
+            self.bump();
+        }
+    }
+
+    /// One pass of the endpoint slice controller.
+    pub fn slices(&mut self) {
+        let now = self.now;
+        let pods = self.sets.iter().filter(|set| set.is_stable()).flat_map(|set| &set.pods);
+        let ready = pods.filter(|pod| pod.ready_at.is_some_and(|at| at <= now));
+        self.endpoints = ready.map(|pod| pod.name.clone()).collect();
+    }
+}
+
+/// A paused Deployment only keeps its size.
+fn scale(own: &mut [&mut Set], replicas: i32) {
+    let mut active: Vec<&mut &mut Set> = own.iter_mut().filter(|set| set.wanted > 0).collect();
+    match active.as_mut_slice() {
+        [] => own.iter_mut().next_back().into_iter().for_each(|set| set.wanted = replicas),
+        [only] => only.wanted = replicas,
+        several => {
+            let total: i32 = several.iter().map(|set| set.wanted).sum();
+            let excess = (total - replicas - surge(replicas)).max(0) - (replicas - total).max(0);
+            let largest = several.iter_mut().max_by_key(|set| set.wanted).unwrap();
+            largest.wanted = (largest.wanted - excess).max(0);
+        }
+    }
+}
+
+/// 25 %, rounded up.
+fn surge(replicas: i32) -> i32 {
+    (replicas + 3) / 4
+}
+
+/// One pass of a rolling update with 25 % surge and 25 % unavailable.
+fn roll(own: &mut [&mut Set], hash: &TemplateHash, replicas: i32) {
+    let total: i32 = own.iter().map(|set| set.wanted).sum();
+    let available: i32 = own.iter().map(|set| set.available.min(set.wanted)).sum();
+    let others: i32 = own.iter().filter(|set| set.hash != *hash).map(|set| set.wanted).sum();
+    let new = own.iter_mut().find(|set| set.hash == *hash).unwrap();
+    let room = replicas + surge(replicas) - total;
+    if others == 0 || new.wanted > replicas {
+        new.wanted = replicas;
+        return;
+    }
+    if room > 0 && new.wanted < replicas {
+        new.wanted = replicas.min(new.wanted + room);
+        return;
+    }
+    let unavailable_new = new.wanted - new.available.min(new.wanted);
+    let min_available = replicas - replicas / 4;
+    let mut removable = total - min_available - unavailable_new;
+    let mut spare = available - min_available;
+    for old in own.iter_mut().filter(|set| set.hash != *hash) {
+        let unhealthy = (old.wanted - old.available).clamp(0, removable.max(0));
+        old.wanted -= unhealthy;
+        removable -= unhealthy;
+        let healthy = old.wanted.min(removable.max(0)).min(spare.max(0));
+        old.wanted -= healthy;
+        removable -= healthy;
+        spare -= healthy;
+    }
+}
+
+fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i32, paused: bool) {
+    let count = |sets: &mut dyn Iterator<Item = &&mut Set>| sets.map(|set| set.pods.len()).sum::<usize>();
+    let updated = count(&mut own.iter().filter(|set| set.hash == *hash));
+    let all = count(&mut own.iter());
+    let available: i32 = own.iter().map(|set| set.available).sum();
+    let generation = object["metadata"]["generation"].clone();
+    let status = object["status"].as_object_mut().unwrap();
+    status.insert("observedGeneration".into(), generation);
+    status.insert("replicas".into(), json!(all));
+    status.insert("updatedReplicas".into(), json!(updated));
+    status.insert("availableReplicas".into(), json!(available));
+    let reason = status.get("conditions").and_then(|c| c[0]["reason"].as_str()).unwrap_or("").to_owned();
+    let size = usize::try_from(replicas).unwrap();
+    let next = match (paused, reason.as_str()) {
+        // Kept while paused, so `kubectl rollout status` fails.
+        (true, "ProgressDeadlineExceeded" | "DeploymentPaused") => return,
+        (true, _) => ("Unknown", "DeploymentPaused", "Deployment is paused"),
+        (false, _) if updated == size && all == size && available >= replicas => {
+            ("True", "NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
+        }
+        (false, "ReplicaSetUpdated") => return,
+        (false, _) => ("True", "ReplicaSetUpdated", "ReplicaSet is progressing."),
+    };
+    let (state, reason, message) = next;
+    let condition = json!({"type": "Progressing", "status": state, "reason": reason, "message": message});
+    status.insert("conditions".into(), json!([condition]));
+}

@@ -1,0 +1,214 @@
+//! The webhook's server as its peers meet it: over TLS, well-behaved and not.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod server;
+
+use haldane::runtime::http::Limits;
+use reqwest::{Client, ClientBuilder, Version};
+use serde_json::Value;
+use server::{Server, eventually, pem, review, within};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Limits under which waiting for them takes no time worth speaking of.
+fn short() -> Limits {
+    let moment = Duration::from_millis(200);
+    Limits { handshake: moment, first_request: moment, idle: moment, grace: moment, connections: 512 }
+}
+
+type Protocol = fn(ClientBuilder) -> ClientBuilder;
+const PROTOCOLS: [(Protocol, Version); 2] =
+    [(ClientBuilder::http1_only, Version::HTTP_11), (|client| client, Version::HTTP_2)];
+
+async fn post_json(client: &Client, url: &str, body: &Value) -> reqwest::Result<Value> {
+    client.post(url).json(body).send().await?.error_for_status()?.json().await
+}
+
+async fn post(client: &Client, url: String, name: &str) -> reqwest::Result<Value> {
+    post_json(client, &url, &review(name)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_are_answered_over_both_protocols() {
+    let server = Server::start(Limits::default()).await;
+    for (protocol, version) in PROTOCOLS {
+        let client = server.client(protocol);
+        for (path, stage) in [("/mutate", "Mutate"), ("/validate?timeout=5s", "Validate")] {
+            let response = client.post(server.url(path)).json(&review("web")).send().await.unwrap();
+            assert_eq!((response.status().as_u16(), response.version()), (200, version));
+            let answer: Value = response.json().await.unwrap();
+            assert_eq!(answer["response"]["uid"], "u-1");
+            assert_eq!(answer["response"]["warnings"][0], stage);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_leave_the_connection_usable() {
+    let server = Server::start(Limits::default()).await;
+    for (protocol, _) in PROTOCOLS {
+        let client = server.client(protocol);
+        let json = || client.post(server.url("/mutate")).header("Content-Type", "application/json");
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for (request, code) in [
+            (client.get(server.url("/mutate")), 405),
+            (client.post(server.url("/elsewhere")).body("{}"), 404),
+            (client.post(server.url("/mutate")).body("{}"), 415),
+            (json().body("{\"apiVersion\":"), 400),
+            (json().body(deep), 400),
+        ] {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status().as_u16(), code);
+            assert_eq!(response.json::<Value>().await.unwrap()["code"], code);
+        }
+        post(&client, server.url("/mutate"), "web").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_body_is_refused_before_it_is_read() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client(|client| client);
+    let request = client.post(server.url("/mutate")).header("Content-Type", "application/json");
+    let response = request.body(vec![b' '; 64 << 20]).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 413);
+    post(&client, server.url("/mutate"), "web").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_say_nothing_or_stop_halfway_are_cut() {
+    let server = Server::start(short()).await;
+    let mut rest = Vec::new();
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    // Whether the end is orderly depends on what the client had sent; that it comes is the point.
+    let _ = within("a connection without a handshake", silent.read_to_end(&mut rest)).await;
+    for beginning in ["", "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let mut stream = server.connect().await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let _ = within("a connection without a request", stream.read_to_end(&mut rest)).await;
+    }
+    for (protocol, _) in PROTOCOLS {
+        post(&server.client(protocol), server.url("/mutate"), "web").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_comes_ends_with_the_time_limit() {
+    let server = Server::start(Limits::default()).await;
+    let mut stream = server.connect().await.unwrap();
+    let head =
+        "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 128];
+    let length = within("a request without a body", stream.read(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_hangs_costs_its_own_request_only() {
+    let server = Server::start(Limits::default()).await;
+    let client = server.client(|client| client);
+    let hanging = post(&client, server.url("/mutate"), "endless");
+    let (hanging, other) = tokio::join!(hanging, post(&client, server.url("/mutate"), "web"));
+    assert_eq!(hanging.unwrap_err().status().unwrap().as_u16(), 504);
+    other.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dense_reviews_are_in_work_one_at_a_time_and_hold_up_no_other() {
+    let server = Server::start(Limits::default()).await;
+    let (client, url) = (server.client(|client| client), server.url("/mutate"));
+    let mut dense = review("waiting");
+    dense["request"]["object"] = vec![0; 600_000].into();
+    let dense = || post_json(&client, &url, &dense);
+    let open = async {
+        eventually("a dense review is in work", async || server.handler.inside.load(SeqCst) == 1).await;
+        post_json(&client, &url, &review("web")).await.unwrap();
+        server.handler.gate.send_replace(true);
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all((0..5).map(|_| dense())), open);
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    // The one dense review and the other one.
+    assert_eq!(server.handler.most_inside.load(SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_wait_do_not_hold_up_those_being_read() {
+    let server = Server::start(Limits::default()).await;
+    let (client, url) = (server.client(|client| client), server.url("/mutate"));
+    let mut body = review("web").to_string();
+    body.push_str(&" ".repeat((7 << 20) - body.len()));
+    let send = || client.post(&url).header("Content-Type", "application/json").body(body.clone()).send();
+    for response in futures::future::join_all((0..8).map(|_| send())).await {
+        assert_eq!(response.unwrap().status().as_u16(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_swapped_without_a_failed_handshake() {
+    let server = Arc::new(Server::start(Limits::default()).await);
+    let established = server.client(|client| client.pool_max_idle_per_host(1));
+    post(&established, server.url("/mutate"), "web").await.unwrap();
+    let (done, seen) = (AtomicBool::new(false), [AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let leaves = [0, 1].map(|index| pem(&server.materials[index].chain).remove(0));
+    let swap = async {
+        let mut turn = 0;
+        while !done.load(SeqCst) {
+            turn = 1 - turn;
+            server.live.install(&server.materials[turn]).unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let shake_hands = async {
+        for _ in 0..300 {
+            let stream = server.connect().await.unwrap();
+            let (_, session) = stream.get_ref();
+            let leaf = &session.peer_certificates().unwrap()[0];
+            let which = leaves.iter().position(|known| known == leaf).expect("one of the two certificates");
+            seen[which].fetch_add(1, SeqCst);
+        }
+        done.store(true, SeqCst);
+    };
+    tokio::join!(swap, shake_hands);
+    assert!(seen.iter().all(|count| count.load(SeqCst) > 0), "both were served: {seen:?}");
+    post(&established, server.url("/mutate"), "web").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_at_shutdown_is_finished_and_no_other_accepted() {
+    for (protocol, _) in PROTOCOLS {
+        let server = Server::start(Limits::default()).await;
+        let (client, url) = (server.client(protocol), server.url("/mutate"));
+        let in_flight = tokio::spawn(async move { post(&client, url, "waiting").await });
+        eventually("the request is in work", async || server.handler.inside.load(SeqCst) == 1).await;
+        server.stop.send(()).unwrap();
+        eventually("the port is closed", async || TcpStream::connect(server.address).await.is_err()).await;
+        assert!(!server.ended.is_finished(), "the server waits for the request");
+        server.handler.gate.send_replace(true);
+        within("the request", in_flight).await.unwrap().unwrap();
+        within("the server", server.ended).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_outlasts_the_grace_does_not_hold_up_shutdown() {
+    let server = Server::start(short()).await;
+    let (client, url) = (server.client(|client| client), server.url("/mutate"));
+    let endless = tokio::spawn(async move { post(&client, url, "endless").await });
+    eventually("the request is in work", async || server.handler.inside.load(SeqCst) == 1).await;
+    server.stop.send(()).unwrap();
+    within("the server", server.ended).await.unwrap();
+    endless.await.unwrap().unwrap_err();
+}

@@ -1,0 +1,144 @@
+//! The real server on a loopback port with a certificate made for it, and clients that trust it.
+
+use haldane::{
+    domain::review::{Review, Stage, Verdict},
+    runtime::{
+        certs::{Lifetimes, Material, Terms},
+        clock,
+        http::{self, Limits},
+        metrics,
+        tls::{self, LiveCertificate},
+    },
+    webhook::server::{Handler, Webhook},
+};
+use reqwest::{Certificate, Client, ClientBuilder};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use serde_json::{Value, json};
+use std::{
+    future::pending,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+/// Longest wait for anything; only a failing test ever waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A handler whose reviews of `waiting` objects wait for the gate.
+#[derive(Clone)]
+pub struct Gated {
+    pub gate: watch::Sender<bool>,
+    pub inside: Arc<AtomicUsize>,
+    pub most_inside: Arc<AtomicUsize>,
+}
+
+impl Handler for Gated {
+    async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
+        let now = self.inside.fetch_add(1, SeqCst) + 1;
+        self.most_inside.fetch_max(now, SeqCst);
+        match review.name.as_str() {
+            "waiting" => drop(self.gate.subscribe().wait_for(|open| *open).await),
+            "endless" => pending().await,
+            _ => {}
+        }
+        self.inside.fetch_sub(1, SeqCst);
+        Verdict { warnings: vec![format!("{stage:?}")], ..Verdict::allow() }
+    }
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub handler: Gated,
+    pub live: Arc<LiveCertificate>,
+    /// Both are trusted by the clients; the first is served at the start.
+    pub materials: [Material; 2],
+    pub stop: oneshot::Sender<()>,
+    pub ended: JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start(limits: Limits) -> Self {
+        // Only the first test of the process installs it.
+        drop(ring::default_provider().install_default());
+        let names = ["localhost".to_owned()];
+        let terms = Terms { names: &names, lifetimes: Lifetimes::default(), now: clock::now() };
+        let materials = [terms.make("").unwrap(), terms.make("").unwrap()];
+        let live = Arc::new(LiveCertificate::default());
+        live.install(&materials[0]).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&live)).unwrap()));
+        let gate = watch::Sender::new(false);
+        let handler = Gated { gate, inside: Arc::default(), most_inside: Arc::default() };
+        let webhook = Arc::new(Webhook::new(handler.clone(), &mut metrics::registry()));
+        let answer = move |request| {
+            let webhook = Arc::clone(&webhook);
+            async move { webhook.answer(request).await }
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(async move {
+            let accept = |stream| acceptor.accept(stream);
+            http::serve(listener, limits, accept, answer, async { drop(stopped.await) }).await;
+        });
+        Self { address, handler, live, materials, stop, ended }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.address.port())
+    }
+
+    /// A client that trusts both authorities, before `choose` picks its protocol.
+    pub fn client(&self, choose: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+        let roots = self.materials.iter().map(|m| Certificate::from_pem(m.ca_bundle.as_bytes()).unwrap());
+        let builder = Client::builder().no_proxy().resolve("localhost", self.address).tls_certs_only(roots);
+        choose(builder.timeout(PATIENCE)).build().unwrap()
+    }
+
+    /// A bare TLS connection, for clients that do not behave.
+    pub async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        for material in &self.materials {
+            roots.add_parsable_certificates(pem(&material.ca_bundle));
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = TcpStream::connect(self.address).await?;
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+}
+
+pub fn pem(text: &str) -> Vec<rustls::pki_types::CertificateDer<'static>> {
+    use rustls::pki_types::pem::PemObject;
+    rustls::pki_types::CertificateDer::pem_slice_iter(text.as_bytes()).map(Result::unwrap).collect()
+}
+
+/// A review of the object `name`.
+pub fn review(name: &str) -> Value {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u-1", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "operation": "UPDATE", "name": name, "namespace": "shop", "userInfo": {}, "object": {}, "oldObject": {},
+    }})
+}
+
+/// Ends when `met` is, and fails with `what` after [`PATIENCE`].
+pub async fn eventually(what: &str, mut met: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !met().await {
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
+        time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The result of `work`, or a failure that says `what` did not end.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{what} did not end in {PATIENCE:?}"))
+}
