@@ -66,8 +66,8 @@ unit: ## all tests without a cluster: unit, integration, conformance, model
 	@$(STEP) "tests without a cluster" cargo test --release --quiet
 
 .PHONY: conformance
-conformance: ## only: recorded answers of Argo Rollouts against ours, with figures
-	@$(STEP) "conformance" cargo test --release --test conformance -- --nocapture
+conformance: ## only: recorded answers of Argo Rollouts against ours, with figures [DIR=folder of other recordings]
+	@$(if $(DIR),CONFORMANCE_DIR=$(abspath $(DIR))) $(STEP) "conformance" cargo test --release --test conformance -- --nocapture
 
 .PHONY: model
 model: ## only: the decisions under random schedules and crashes [N=2000]

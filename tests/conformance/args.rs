@@ -4,7 +4,7 @@ use crate::{
     differences::{
         CONTROL_CHARACTERS, DEPLOYMENT_FIELDS, MERGED_ARGS, NO_METRICS, OBJECTS_OF_ARGO, SECRETS_STAY,
     },
-    report::{self, Outcome},
+    report::Outcome,
 };
 use haldane::{
     analysis::{self, args},
@@ -16,21 +16,18 @@ use haldane::{
 };
 use serde_json::{Value, json};
 
-#[test]
-fn arguments() {
-    report::run("args", include_str!("args.jsonl"), |line| {
-        let input = &line["input"];
-        match line["kind"].as_str().unwrap() {
-            "resolve" | "resolveQuoted" => resolve(line, input),
-            "metric" => metric(line, input),
-            "merge" => merge(line, input),
-            "flatten" => flatten(line, input),
-            "newRun" => new_run(line, input),
-            "secret" => secret(line, input),
-            "build" => Outcome::Different(&DEPLOYMENT_FIELDS),
-            _ => Outcome::Different(&OBJECTS_OF_ARGO),
-        }
-    });
+pub fn check(line: &Value) -> Outcome {
+    let input = &line["input"];
+    match line["kind"].as_str().unwrap() {
+        "resolve" | "resolveQuoted" => resolve(line, input),
+        "metric" => metric(line, input),
+        "merge" => merge(line, input),
+        "flatten" => flatten(line, input),
+        "newRun" => new_run(line, input),
+        "secret" => secret(line, input),
+        "build" => Outcome::Different(&DEPLOYMENT_FIELDS),
+        _ => Outcome::Different(&OBJECTS_OF_ARGO),
+    }
 }
 
 /// The same value or the same error as recorded.

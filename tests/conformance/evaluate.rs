@@ -1,10 +1,6 @@
 //! `evaluate.jsonl`: both conditions of a metric on one value.
 
-use crate::{
-    differences::NO_DATA,
-    report::{self, Outcome},
-    values,
-};
+use crate::{differences::NO_DATA, report::Outcome, values};
 use haldane::{
     analysis::judge,
     domain::{
@@ -14,11 +10,8 @@ use haldane::{
 };
 use serde_json::Value;
 
-#[test]
-fn evaluate() {
-    report::run("evaluate", include_str!("evaluate.jsonl"), |line| {
-        judged(line, &values::decode(&line["value"]))
-    });
+pub fn check(line: &Value) -> Outcome {
+    judged(line, &values::decode(&line["value"]))
 }
 
 /// Judges `value` by the line's conditions and compares phase and error text with the recorded ones.

@@ -1,7 +1,7 @@
 //! Recorded answers of Argo Rollouts 1.9, each line run through the real code.
 //!
 //! A line passes, differs by a named rule of [`differences`], does not apply to Haldane, or fails the test.
-//! `cargo test --release --test conformance -- --nocapture` prints the figures.
+//! `make conformance` prints the figures, `make conformance DIR=folder` those of another folder of this format.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -13,3 +13,41 @@ mod evaluate;
 mod prometheus;
 mod report;
 mod values;
+
+use report::{Figures, Recording};
+use std::fs;
+
+static RECORDINGS: &[Recording] = &[
+    Recording { file: "args.jsonl", check: args::check },
+    Recording { file: "assess.jsonl", check: assess::check },
+    Recording { file: "conditions.jsonl", check: conditions::check },
+    Recording { file: "evaluate.jsonl", check: evaluate::check },
+    Recording { file: "prometheus.jsonl", check: prometheus::check },
+];
+
+#[test]
+fn haldane_answers_as_argo_does() {
+    let folder = report::folder();
+    let mut all = Figures::default();
+    for recording in RECORDINGS {
+        let Some(figures) = recording.run(&folder) else {
+            println!("{:18} is not in {}", recording.file, folder.display());
+            continue;
+        };
+        print!("{}\n{}", figures.line(recording.file), figures.details());
+        all.add(figures);
+    }
+    println!("{}", all.line("total"));
+    assert!(all.passed > 0, "{} has no recordings", folder.display());
+    assert!(all.failed.is_empty(), "{} lines failed:\n{}", all.failed.len(), all.details());
+}
+
+#[test]
+fn every_recording_has_its_check() {
+    for entry in fs::read_dir(report::folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let known = RECORDINGS.iter().any(|recording| path.ends_with(recording.file));
+        let is_recording = path.extension().is_some_and(|extension| extension == "jsonl");
+        assert!(known || !is_recording, "nothing checks {}", path.display());
+    }
+}

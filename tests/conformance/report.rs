@@ -1,8 +1,16 @@
-//! Runs every line of a file and counts what came of it.
+//! Runs every line of a recorded file and counts what came of it.
 
 use crate::differences::{Kind, Rule};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+};
+
+/// Failed lines that are shown of a file; the others only count.
+const SHOWN: usize = 20;
 
 /// What came of one line.
 pub enum Outcome {
@@ -14,32 +22,92 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Runs `check` on each line of `text`, prints the figures, and fails if a line failed.
-pub fn run(file: &str, text: &str, check: impl Fn(&Value) -> Outcome) {
-    let mut passed = 0;
-    let mut by_rule: BTreeMap<&str, (&Rule, Vec<String>)> = BTreeMap::new();
-    let mut failures = Vec::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let id = line["id"].as_str().unwrap().to_owned();
-        match check(&line) {
-            Outcome::Passed => passed += 1,
-            Outcome::Different(rule) => by_rule.entry(rule.name).or_insert((rule, Vec::new())).1.push(id),
-            Outcome::Failed(why) => failures.push(format!("{id} ({}): {why}", line["why"].as_str().unwrap())),
+/// A file of recorded answers and who runs a line of it.
+pub struct Recording {
+    pub file: &'static str,
+    pub check: fn(&Value) -> Outcome,
+}
+
+/// What came of all lines of a file.
+#[derive(Default)]
+pub struct Figures {
+    pub passed: usize,
+    pub by_rule: BTreeMap<&'static str, (Option<&'static Rule>, usize)>,
+    pub failed: Vec<String>,
+}
+
+/// The folder with the recordings: the repository's own, unless `CONFORMANCE_DIR` names another.
+pub fn folder() -> PathBuf {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance");
+    std::env::var_os("CONFORMANCE_DIR").map_or_else(|| own.into(), PathBuf::from)
+}
+
+impl Recording {
+    /// Runs every line; `None` when the folder does not have the file.
+    pub fn run(&self, folder: &Path) -> Option<Figures> {
+        let text = match fs::read_to_string(folder.join(self.file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            text => text.unwrap(),
+        };
+        let mut figures = Figures::default();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            // A line that the test cannot even read must not hide the others.
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| (self.check)(&line)))
+                .unwrap_or_else(|_| Outcome::Failed("panicked, see above".to_owned()));
+            figures.count(&line, outcome);
+        }
+        Some(figures)
+    }
+}
+
+impl Figures {
+    fn count(&mut self, line: &Value, outcome: Outcome) {
+        match outcome {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Different(rule) => {
+                let (known, count) = self.by_rule.entry(rule.name).or_default();
+                *known = Some(rule);
+                *count += 1;
+            }
+            Outcome::Failed(why) => self.failed.push(format!("{} ({}): {why}", line["id"], line["why"])),
         }
     }
-    let count = |kind| {
-        by_rule.values().filter(|(rule, _)| rule.kind == kind).map(|(_, ids)| ids.len()).sum::<usize>()
-    };
-    println!(
-        "{file}: {passed} passed, {} different on purpose, {} known gap, {} not applicable, {} failed",
-        count(Kind::OnPurpose),
-        count(Kind::KnownGap),
-        count(Kind::NotApplicable),
-        failures.len()
-    );
-    for (rule, ids) in by_rule.values() {
-        println!("  {:3} {} ({}): {} [{}]", ids.len(), rule.name, rule.kind, rule.reason, ids.join(" "));
+
+    fn of_kind(&self, kind: Kind) -> usize {
+        let rules = self.by_rule.values().filter(|(rule, _)| rule.is_some_and(|rule| rule.kind == kind));
+        rules.map(|(_, count)| count).sum()
     }
-    assert!(failures.is_empty(), "{file}:\n{}", failures.join("\n"));
+
+    /// Adds the figures of another file.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        for (name, (rule, count)) in other.by_rule {
+            let (known, total) = self.by_rule.entry(name).or_default();
+            *known = rule;
+            *total += count;
+        }
+        self.failed.extend(other.failed);
+    }
+
+    /// One line of figures.
+    pub fn line(&self, what: &str) -> String {
+        let [on_purpose, gap, not_applicable] =
+            [Kind::OnPurpose, Kind::KnownGap, Kind::NotApplicable].map(|kind| self.of_kind(kind));
+        let (passed, failed) = (self.passed, self.failed.len());
+        let total = passed + on_purpose + gap + not_applicable + failed;
+        format!(
+            "{what:18} {total:5} lines: {passed} passed, {on_purpose} different on purpose, {gap} known gap, \
+             {not_applicable} not applicable, {failed} failed"
+        )
+    }
+
+    /// The rules that were needed, and the first failures.
+    pub fn details(&self) -> String {
+        let rules = self.by_rule.values().filter_map(|(rule, count)| Some(((*rule)?, count)));
+        let rules = rules
+            .map(|(rule, count)| format!("  {count:4} {} ({}): {}\n", rule.name, rule.kind, rule.reason));
+        let failed = self.failed.iter().take(SHOWN).map(|failure| format!("  FAILED {failure}\n"));
+        rules.chain(failed).collect()
+    }
 }
