@@ -61,17 +61,18 @@ const PROMOTED: &[&str] = &[
     "idle",
 ];
 
-fn promoted(killed_at: &str) {
+#[test]
+fn at_every_stage_of_a_release() {
     let provider = Provider::start(0.0);
     let (space, records, ingresses) = start("kill", &provider);
     let load = Load::start(&space, 50);
     space.set_env("web", &["VERSION=v2"]).ok();
-    if !killed_at.is_empty() {
-        kill_at(killed_at, &records);
+    for stage in ["start", "step 0", "step 1", "promoteShift", "promoteRoll"] {
+        kill_at(stage, &records);
     }
     space.rolled_out("web");
     space.is_healthy("web", TAKEOVER);
-    load.stop().assert_nothing_failed(&format!("killed at {killed_at:?}"));
+    load.stop().assert_nothing_failed("a leader killed at every stage");
     assert_eq!(ingresses.course("web-canary", weight_of), ["0", "20", "60", "100", "0"], "weights over time");
     // Two stages may be recorded in one write, or be too short for the watch.
     let stages = records.course("haldane-web", stage);
@@ -83,36 +84,6 @@ fn promoted(killed_at: &str) {
     assert_eq!(state["history"][0]["outcome"], "Promoted");
     let after = Load::with(&space, &["--rate", "200", "--duration", "1s"]).finish();
     assert_eq!(after.answers("v2"), after.sent(), "{}", after.split());
-}
-
-#[test]
-fn undisturbed() {
-    promoted("");
-}
-
-#[test]
-fn while_the_canary_starts() {
-    promoted("start");
-}
-
-#[test]
-fn while_the_weight_settles() {
-    promoted("step 0");
-}
-
-#[test]
-fn while_the_analysis_measures() {
-    promoted("step 1");
-}
-
-#[test]
-fn while_the_traffic_shifts() {
-    promoted("promoteShift");
-}
-
-#[test]
-fn while_stable_rolls() {
-    promoted("promoteRoll");
 }
 
 #[test]
