@@ -15,6 +15,7 @@ use haldane::{
     domain::{request::Verb, state::Phase},
     providers::PROVIDERS,
     routers::ROUTERS,
+    runtime::metrics::Metric,
 };
 use regex::Regex;
 use std::{
@@ -121,6 +122,14 @@ fn reference() -> String {
         )
         .unwrap();
     }
+
+    text += "\n## Metrics\n\n`/metrics` on port 8080 of every replica, as OpenMetrics text. A histogram has `_bucket`, `_sum` and `_count`.\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n";
+    for metric in Metric::iter() {
+        let labels = metric.labels().split(", ").filter(|label| !label.is_empty());
+        let labels = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        writeln!(text, "| `{}` | {} | {labels} | {} |", metric.full_name(), metric.kind(), metric.help())
+            .unwrap();
+    }
     text
 }
 
@@ -161,6 +170,17 @@ fn every_event_has_a_line() {
     assert!(missing.is_empty(), "docs/rollout.md does not explain the Events {missing:?}");
 }
 
+/// What is not in the table is not in the reference.
+#[test]
+fn every_metric_is_registered_by_the_table() {
+    let direct: Vec<_> = files(".rs")
+        .into_iter()
+        .filter(|file| file.starts_with(root().join("src")) && !file.ends_with("runtime/metrics.rs"))
+        .filter(|file| fs::read_to_string(file).unwrap().contains("registry.register("))
+        .collect();
+    assert!(direct.is_empty(), "these register metrics past `metrics::register`: {direct:?}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
@@ -186,7 +206,9 @@ fn tests_that_are_named_exist() {
     let mut missing = Vec::new();
     for file in files(".md").iter().filter(|file| is_prose(file)) {
         let text = fs::read_to_string(file).unwrap();
-        for found in name.captures_iter(&text).filter(|found| !code.contains(&format!("fn {}(", &found[1]))) {
+        // Metrics look the same.
+        let named = name.captures_iter(&text).filter(|found| !found[1].starts_with("haldane_"));
+        for found in named.filter(|found| !code.contains(&format!("fn {}(", &found[1]))) {
             missing.push(format!("{}: {}", file.display(), &found[1]));
         }
     }

@@ -6,6 +6,7 @@ pub mod hold;
 pub mod object;
 pub mod orders;
 mod preview;
+pub mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -121,12 +122,14 @@ fn mutate(
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
     verdict.warnings = warnings.into_iter().map(|warning| format!("haldane: {warning}")).collect();
+    verdict.rules.extend((hold == Hold::Hold).then_some(rules::HOLD));
+    verdict.rules.extend(verb.map(|_| rules::ORDER));
     Ok(verdict)
 }
 
 /// The refusal, naming the object as Kubernetes' own validation does.
 fn invalid(name: &str, findings: Findings) -> Verdict {
-    let mut verdict = Verdict::invalid(findings);
+    let mut verdict = Verdict::invalid(rules::PLAN, findings);
     if let Outcome::Deny { message, .. } = &mut verdict.outcome {
         *message = format!("Deployment.apps {name:?} is invalid: {message}");
     }
@@ -157,11 +160,14 @@ fn hold_and_orders(
 ) -> Result<(Edits, Hold), Verdict> {
     let Some(old) = old else {
         return match verb {
-            Some(_) => Err(Verdict::forbid(format!(
-                "Deployment {:?}: an order ({}) cannot be given to a Deployment that is being created",
-                context.review.name,
-                keys::DO
-            ))),
+            Some(_) => Err(Verdict::forbid(
+                rules::ORDER,
+                format!(
+                    "Deployment {:?}: an order ({}) cannot be given to a Deployment that is being created",
+                    context.review.name,
+                    keys::DO
+                ),
+            )),
             None => Ok((Edits { managed: true, ..Edits::default() }, Hold::Unchanged)),
         };
     };
@@ -181,10 +187,13 @@ fn hold_and_orders(
     let mut request = None;
     if let Some(verb) = verb {
         if change != Hold::Unchanged {
-            return Err(Verdict::forbid(format!(
-                "Deployment {:?}: the order {verb} came together with a changed pod template; give it in a request of its own",
-                context.review.name
-            )));
+            return Err(Verdict::forbid(
+                rules::ORDER,
+                format!(
+                    "Deployment {:?}: the order {verb} came together with a changed pod template; give it in a request of its own",
+                    context.review.name
+                ),
+            ));
         }
         request = Some(orders::authorise(context, verb, new, facts)?);
     } else if held_before.is_some() && !new.is_paused() {
@@ -221,9 +230,12 @@ fn opt_out(
     if old.is_some_and(|old| is_opted_in(&old.annotations())) {
         let name = &context.review.name;
         let state = facts.state.as_ref().map_err(|why| {
-            Verdict::forbid(format!(
-                "Deployment {name:?}: cannot opt out now: its state could not be read: {why}; try again"
-            ))
+            Verdict::forbid(
+                rules::OPT_OUT,
+                format!(
+                    "Deployment {name:?}: cannot opt out now: its state could not be read: {why}; try again"
+                ),
+            )
         })?;
         let busy = state.as_ref().and_then(|state| state.rollout.as_ref());
         if busy.is_some() || old.is_some_and(|old| old.annotation(keys::HELD).is_some()) {
@@ -235,10 +247,13 @@ fn opt_out(
             } else {
                 format!("finish it with {}=promote-full, or ", keys::DO)
             };
-            return Err(Verdict::forbid(format!(
-                "Deployment {name:?}: cannot opt out (annotation {} removed) while a rollout is {phase}: {finish}apply the stable pod template again, then opt out",
-                keys::CANARY
-            )));
+            return Err(Verdict::forbid(
+                rules::OPT_OUT,
+                format!(
+                    "Deployment {name:?}: cannot opt out (annotation {} removed) while a rollout is {phase}: {finish}apply the stable pod template again, then opt out",
+                    keys::CANARY
+                ),
+            ));
         }
     }
     Ok(Verdict::allow_with(Edits::default().patch(new)))
@@ -254,14 +269,17 @@ fn validate(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> 
     };
     let is_held = new.is_paused() && new.annotation(keys::HELD) == Some(new.template_hash().as_str());
     if must_be_held && !is_held {
-        return Err(Verdict::forbid(format!(
-            "Deployment {:?}: the changed pod template is not held (spec.paused {}, {} {:?}): another admission webhook changed the object after Haldane's; exclude Deployments annotated {} from it",
-            context.review.name,
-            new.is_paused(),
-            keys::HELD,
-            new.annotation(keys::HELD).unwrap_or_default(),
-            keys::CANARY
-        )));
+        return Err(Verdict::forbid(
+            rules::HOLD,
+            format!(
+                "Deployment {:?}: the changed pod template is not held (spec.paused {}, {} {:?}): another admission webhook changed the object after Haldane's; exclude Deployments annotated {} from it",
+                context.review.name,
+                new.is_paused(),
+                keys::HELD,
+                new.annotation(keys::HELD).unwrap_or_default(),
+                keys::CANARY
+            ),
+        ));
     }
     Ok(Verdict::allow())
 }

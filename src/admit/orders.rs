@@ -1,6 +1,6 @@
 //! Orders of people, from whichever words they used to the one recorded request.
 
-use super::{Context, facts::Facts, object::Object};
+use super::{Context, facts::Facts, object::Object, rules};
 use crate::{
     config::annotations::path,
     decide::verbs,
@@ -34,11 +34,10 @@ pub fn ordered(
     if let Some(word) = new.annotation(keys::DO) {
         return word.parse().map(Some).map_err(|_| {
             let allowed = Verb::VARIANTS.join(", ");
-            Verdict::invalid(vec![Finding::new(
-                path(keys::DO),
-                word,
-                format!("unknown order, allowed are {allowed}"),
-            )])
+            Verdict::invalid(
+                rules::ORDER,
+                vec![Finding::new(path(keys::DO), word, format!("unknown order, allowed are {allowed}"))],
+            )
         });
     }
     let sent = new.annotation(keys::REQUEST);
@@ -48,12 +47,15 @@ pub fn ordered(
     match sent.map(serde_json::from_str::<Request>) {
         None => Ok(resumed(context, old, new)),
         Some(Ok(request)) if is_own_echo(context, &request) => Ok(Some(request.verb)),
-        Some(_) => Err(Verdict::forbid(format!(
-            "Deployment {:?}: the annotation {} records orders and is written by Haldane only; give orders with {}",
-            context.review.name,
-            keys::REQUEST,
-            keys::DO
-        ))),
+        Some(_) => Err(Verdict::forbid(
+            rules::FORGERY,
+            format!(
+                "Deployment {:?}: the annotation {} records orders and is written by Haldane only; give orders with {}",
+                context.review.name,
+                keys::REQUEST,
+                keys::DO
+            ),
+        )),
     }
 }
 
@@ -81,18 +83,22 @@ pub fn authorise(
 ) -> Result<Request, Verdict> {
     let (name, namespace, user) =
         (&context.review.name, &context.review.namespace, &context.review.user.username);
-    let unknown =
-        |why: &String| Verdict::forbid(format!("Deployment {name:?}: cannot {verb} now: {why}; try again"));
+    let unknown = |why: &String| {
+        Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {verb} now: {why}; try again"))
+    };
     if !*facts.may.as_ref().map_err(unknown)? {
-        return Err(Verdict::forbid(format!(
-            "User {user:?} cannot {verb} Deployment {name:?} in namespace {namespace:?}: grant the verb {verb:?} on resource \"deployments\" in API group \"apps\", e.g. with ClusterRole haldane-operator",
-            verb = verb.to_string()
-        )));
+        return Err(Verdict::forbid(
+            rules::RIGHTS,
+            format!(
+                "User {user:?} cannot {verb} Deployment {name:?} in namespace {namespace:?}: grant the verb {verb:?} on resource \"deployments\" in API group \"apps\", e.g. with ClusterRole haldane-operator",
+                verb = verb.to_string()
+            ),
+        ));
     }
     let nothing = RolloutState::default();
     let state = facts.state.as_ref().map_err(unknown)?.as_ref().unwrap_or(&nothing);
     verbs::check(verb, state)
-        .map_err(|why| Verdict::forbid(format!("Deployment {name:?}: cannot {verb}: {why}")))?;
+        .map_err(|why| Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {verb}: {why}")))?;
     Ok(record(context, verb, new))
 }
 

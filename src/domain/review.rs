@@ -4,7 +4,7 @@ use super::finding::{Finding, Findings};
 use json_patch::PatchOperation;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the two admission phases asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr)]
@@ -17,8 +17,9 @@ pub enum Stage {
 }
 
 /// What the API server is about to do with the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Operation {
     /// A new object.
     Create,
@@ -106,6 +107,9 @@ pub struct Verdict {
     pub warnings: Vec<String>,
     /// Recorded in the API server's audit log; keys are qualified there with the webhook's name.
     pub audit: BTreeMap<String, String>,
+    /// Which of our rules decided, such as `hold`: a label of the metric and a field of the decision log, so
+    /// from a fixed set. None where nothing had to be decided.
+    pub rules: BTreeSet<&'static str>,
 }
 
 impl Verdict {
@@ -121,22 +125,25 @@ impl Verdict {
         Self::from(Outcome::Allow { patch })
     }
 
-    /// Refuses the request because the user may not do this now (`403 Forbidden`).
+    /// Refuses the request by `rule`, because the user may not do this now (`403 Forbidden`).
     #[must_use]
-    pub fn forbid(message: impl Into<String>) -> Self {
-        Self::from(Outcome::Deny {
-            code: 403,
-            reason: "Forbidden",
-            message: message.into(),
-            causes: Vec::new(),
-        })
+    pub fn forbid(rule: &'static str, message: impl Into<String>) -> Self {
+        let (message, causes) = (message.into(), Vec::new());
+        Self::from(Outcome::Deny { code: 403, reason: "Forbidden", message, causes }).by(rule)
     }
 
-    /// Refuses the request because fields of it are wrong (`422 Invalid`); the message lists them all.
+    /// Refuses the request by `rule`, because fields of it are wrong (`422 Invalid`); the message lists them all.
     #[must_use]
-    pub fn invalid(causes: Findings) -> Self {
+    pub fn invalid(rule: &'static str, causes: Findings) -> Self {
         let message = causes.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ");
-        Self::from(Outcome::Deny { code: 422, reason: "Invalid", message, causes })
+        Self::from(Outcome::Deny { code: 422, reason: "Invalid", message, causes }).by(rule)
+    }
+
+    /// Says that `rule` decided, too.
+    #[must_use]
+    pub fn by(mut self, rule: &'static str) -> Self {
+        self.rules.insert(rule);
+        self
     }
 
     /// Whether the request passes.
@@ -147,8 +154,8 @@ impl Verdict {
 }
 
 impl From<Outcome> for Verdict {
-    /// A verdict without warnings and audit annotations.
+    /// A verdict without warnings, audit annotations and rules.
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, warnings: Vec::new(), audit: BTreeMap::new() }
+        Self { outcome, warnings: Vec::new(), audit: BTreeMap::new(), rules: BTreeSet::new() }
     }
 }

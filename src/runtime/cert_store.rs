@@ -4,6 +4,7 @@ use super::{
     api,
     certs::{CertError, Lifetimes, Material, Terms},
     clock,
+    metrics::{self, Metric},
     telemetry::causes,
     tls::LiveCertificate,
 };
@@ -55,8 +56,7 @@ impl CertStore {
         registry: &mut Registry,
     ) -> Self {
         let expiry = Gauge::default();
-        let help = "Unix time at which the serving certificate expires";
-        registry.register("certificate_expiry_timestamp_seconds", help, expiry.clone());
+        metrics::register(registry, Metric::CertificateExpiryTimestampSeconds, expiry.clone());
         let api = Api::namespaced(client, namespace);
         let (name, bundle) = (name.to_owned(), watch::Sender::default());
         Self { api, name, dns_names, lifetimes, bundle, expiry }

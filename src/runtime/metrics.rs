@@ -1,28 +1,106 @@
-//! What all metrics have in common; each module registers its own.
+//! Every metric has its name and its explanation here; the modules that count register them.
 
 use prometheus_client::{
     encoding::text,
     metrics::{histogram::Histogram, info::Info},
-    registry::Registry,
+    registry::{self, Registry},
 };
 use std::fmt;
+use strum::EnumMessage;
 
 /// Media type of [`encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What all names begin with.
+const PREFIX: &str = "haldane";
+
+/// All metrics: the name is the variant's in snake case, the help is its documentation.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::EnumIter,
+    strum::EnumMessage,
+    strum::EnumProperty,
+    strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum Metric {
+    /// Version of this process.
+    #[strum(props(kind = "info", labels = "version"))]
+    Build,
+    /// Admission requests by what became of them: `allowed`, `patched`, `denied`, or `none` for those that got no verdict.
+    #[strum(props(kind = "counter", labels = "stage, decision"))]
+    AdmissionDecisions,
+    /// Rules that decided admission requests; a request counts once for each.
+    #[strum(props(kind = "counter", labels = "stage, decision, rule"))]
+    AdmissionRules,
+    /// Time to answer an admission request.
+    #[strum(props(kind = "histogram", labels = "stage"))]
+    AdmissionDurationSeconds,
+    /// Unix time at which the serving certificate expires.
+    #[strum(props(kind = "gauge", labels = ""))]
+    CertificateExpiryTimestampSeconds,
+    /// 1 while this replica is the leader.
+    #[strum(props(kind = "gauge", labels = ""))]
+    Leader,
+}
+
+impl Metric {
+    /// The name as Prometheus stores it; of a histogram the common part.
+    #[must_use]
+    pub fn full_name(self) -> String {
+        let suffix = match self.kind() {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        format!("{PREFIX}_{}{suffix}", <&str>::from(self))
+    }
+
+    /// `counter`, `gauge`, `histogram` or `info`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        self.property("kind")
+    }
+
+    /// The labels, with commas between.
+    #[must_use]
+    pub fn labels(self) -> &'static str {
+        self.property("labels")
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
+    }
+
+    fn property(self, name: &str) -> &'static str {
+        strum::EnumProperty::get_str(&self, name).unwrap_or_default()
+    }
+}
+
+/// Registers what is counted as `metric`.
+pub fn register(registry: &mut Registry, metric: Metric, counted: impl registry::Metric) {
+    // The encoder ends the help with a full stop of its own.
+    registry.register(<&str>::from(metric), metric.help().trim_end_matches('.'), counted);
+}
+
 /// A registry in which every name begins with `haldane_`.
 #[must_use]
 pub fn registry() -> Registry {
-    let mut registry = Registry::with_prefix("haldane");
-    let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "Version of this process", build);
+    let mut registry = Registry::with_prefix(PREFIX);
+    register(&mut registry, Metric::Build, Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     registry
 }
 
-/// A histogram of latencies from a millisecond to the five seconds after which an API server gives up.
+/// A histogram of latencies from half a millisecond to the five seconds after which an API server gives up.
 #[must_use]
 pub fn latencies() -> Histogram {
-    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
+    Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
 }
 
 /// All metrics as `OpenMetrics` text.
@@ -33,4 +111,27 @@ pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     text::encode(&mut text, registry)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn names_and_kinds_are_what_is_exposed() {
+        for metric in Metric::iter().filter(|metric| *metric != Metric::Build) {
+            let mut registry = registry();
+            match metric.kind() {
+                "counter" => register(&mut registry, metric, Counter::<u64>::default()),
+                "gauge" => register(&mut registry, metric, <Gauge>::default()),
+                "histogram" => register(&mut registry, metric, latencies()),
+                other => panic!("{metric:?} is of the unknown kind {other:?}"),
+            }
+            let text = encode(&registry).unwrap();
+            assert!(text.contains(&format!("\n{}", metric.full_name())), "{metric:?}: {text}");
+        }
+        assert!(encode(&registry()).unwrap().contains(&Metric::Build.full_name()));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod facts;
+mod record;
 pub mod review;
 pub mod room;
 pub mod server;

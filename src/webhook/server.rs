@@ -1,27 +1,29 @@
 //! Answers admission requests over HTTP, within bounds on size, time and memory.
 
 use super::{
+    record::Record,
     review::{self, BadReview},
     room::{MAX_BODY_BYTES, Room},
 };
 use crate::{
-    domain::review::{Outcome, Review, Stage, Verdict},
-    runtime::{clock, metrics},
+    domain::review::{Review, Stage, Verdict},
+    runtime::clock,
 };
+use futures::FutureExt;
 use http::{
     Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::Registry,
+use prometheus_client::registry::Registry;
+use std::{
+    error::Error,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
 };
-use std::{error::Error, time::Duration};
 use tokio::time;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 /// Half a second less than the webhook configurations' five: a late answer of ours says why, one from
 /// the API server only that time ran out.
@@ -57,6 +59,8 @@ enum Refusal {
     TooLate,
     #[error("the answer cannot be written: {0}")]
     Unwritable(serde_json::Error),
+    #[error("internal error; Haldane's log has the details")]
+    Bug,
 }
 
 impl Refusal {
@@ -68,53 +72,30 @@ impl Refusal {
             Self::TooLong | Self::TooDense => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Cut(_) | Self::BadReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unwritable(_) | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
 
-/// The webhook: routes, bounds and counts around a [`Handler`].
+/// The webhook: routes, bounds and records around a [`Handler`].
 #[derive(Debug)]
 pub struct Webhook<H> {
     handler: H,
     room: Room,
-    decisions: Family<Decision, Counter>,
-    latency: Family<Asked, Histogram>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    stage: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decision {
-    stage: &'static str,
-    decision: &'static str,
+    record: Record,
 }
 
 impl<H: Handler> Webhook<H> {
     /// A webhook that decides by `handler` and counts in `registry`.
     pub fn new(handler: H, registry: &mut Registry) -> Self {
-        let decisions = Family::default();
-        let latency = Family::new_with_constructor(metrics::latencies as fn() -> Histogram);
-        registry.register(
-            "admission_decisions",
-            "Admission requests by what became of them",
-            decisions.clone(),
-        );
-        registry.register(
-            "admission_duration_seconds",
-            "Time to answer an admission request",
-            latency.clone(),
-        );
-        Self { handler, room: Room::new(), decisions, latency }
+        Self { handler, room: Room::new(), record: Record::new(registry) }
     }
 
     /// Answers one HTTP request; ends within the time limit.
     ///
     /// Whatever is not a readable review on a known path is answered with an HTTP error and a `Status`:
-    /// the API server then follows the webhook's failure policy.
+    /// the API server then follows the webhook's failure policy. So is a panic, which costs its own
+    /// request only.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
@@ -125,22 +106,26 @@ impl<H: Handler> Webhook<H> {
             "/validate" => Stage::Validate,
             _ => return refused(&Refusal::NoSuchPath),
         };
-        let answer =
-            time::timeout(TIME_LIMIT, self.decide(stage, request)).await.unwrap_or(Err(Refusal::TooLate));
-        let (decision, response) = match answer {
-            Ok((decision, body)) => (decision, json(StatusCode::OK, body)),
-            Err(refusal) => {
-                warn!(stage = <&str>::from(stage), %refusal, "admission request not answered");
-                ("none", refused(&refusal))
-            }
+        // Nothing is left half-changed by a panic: what is shared are semaphores and counters.
+        let decided = AssertUnwindSafe(self.decide(stage, request, started)).catch_unwind();
+        let answer = match time::timeout(TIME_LIMIT, decided).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Refusal::Bug),
+            Err(_) => Err(Refusal::TooLate),
         };
-        let stage = stage.into();
-        self.decisions.get_or_create(&Decision { stage, decision }).inc();
-        self.latency.get_or_create(&Asked { stage }).observe(started.elapsed().as_secs_f64());
+        let response = answer.map_or_else(
+            |refusal| {
+                self.record.refused(stage);
+                warn!(stage = <&str>::from(stage), %refusal, "admission request not answered");
+                refused(&refusal)
+            },
+            |body| json(StatusCode::OK, body),
+        );
+        self.record.took(stage, started.elapsed());
         response
     }
 
-    async fn decide<B>(&self, stage: Stage, request: Request<B>) -> Result<(&'static str, Vec<u8>), Refusal>
+    async fn decide<B>(&self, stage: Stage, request: Request<B>, started: Instant) -> Result<Vec<u8>, Refusal>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
     {
@@ -152,9 +137,9 @@ impl<H: Handler> Webhook<H> {
         let review = review::parse(&body)?;
         drop((body, room_to_read));
         let verdict = self.handler.handle(stage, &review).await;
-        let decision = log(stage, &review, &verdict);
         let answer = review::answer(stage, &review, &verdict).map_err(Refusal::Unwritable)?;
-        Ok((decision, answer))
+        self.record.decided(stage, &review, &verdict, started.elapsed());
+        Ok(answer)
     }
 }
 
@@ -181,36 +166,6 @@ where
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
         Err(error) => Err(Refusal::Cut(error)),
-    }
-}
-
-/// Writes the decision down, denials for every operator to see, and names it for the metric.
-fn log(stage: Stage, review: &Review, verdict: &Verdict) -> &'static str {
-    let Review { uid, namespace, name, kind, operation, user, dry_run, .. } = review;
-    let (stage, user) = (<&str>::from(stage), &user.username);
-    match &verdict.outcome {
-        Outcome::Deny { code, reason, message, .. } => {
-            info!(
-                stage,
-                uid,
-                namespace,
-                name,
-                kind,
-                ?operation,
-                user,
-                dry_run,
-                code,
-                reason,
-                message,
-                "denied"
-            );
-            "denied"
-        }
-        Outcome::Allow { patch } => {
-            let operations = patch.len();
-            debug!(stage, uid, namespace, name, kind, ?operation, user, dry_run, operations, "allowed");
-            if patch.is_empty() { "allowed" } else { "patched" }
-        }
     }
 }
 

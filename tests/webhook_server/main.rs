@@ -127,6 +127,38 @@ async fn a_handler_that_hangs_costs_its_own_request_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_defect_costs_its_own_request_only() {
+    let server = Server::start(Limits::default()).await;
+    for (protocol, _) in PROTOCOLS {
+        let (client, url) = (server.client(protocol), server.url("/mutate"));
+        let requests = ["web", "broken", "web"].map(|name| post(&client, url.clone(), name));
+        let answers = futures::future::join_all(requests).await;
+        let codes = answers.into_iter().map(|answer| {
+            answer.map_or_else(|error| error.status().map(|code| code.as_u16()), |_| Some(200))
+        });
+        assert_eq!(codes.collect::<Vec<_>>(), [Some(200), Some(500), Some(200)]);
+        // The same connection goes on.
+        post(&client, server.url("/mutate"), "web").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_at_once_all_get_the_answer_to_their_own_request() {
+    let server = Server::start(Limits::default()).await;
+    for (protocol, _) in PROTOCOLS {
+        let clients = [server.client(protocol), server.client(protocol), server.client(protocol)];
+        let url = server.url("/mutate");
+        let ask = async |number: usize| {
+            let mut body = review("web");
+            body["request"]["uid"] = format!("u-{number}").into();
+            let answer = post_json(&clients[number % clients.len()], &url, &body).await.unwrap();
+            assert_eq!(answer["response"]["uid"], format!("u-{number}"));
+        };
+        futures::future::join_all((0..300).map(ask)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dense_reviews_are_in_work_one_at_a_time_and_hold_up_no_other() {
     let server = Server::start(Limits::default()).await;
     let (client, url) = (server.client(|client| client), server.url("/mutate"));

@@ -49,6 +49,7 @@ impl Handler for Gated {
         match review.name.as_str() {
             "waiting" => drop(self.gate.subscribe().wait_for(|open| *open).await),
             "endless" => pending().await,
+            "broken" => panic!("a defect in a rule"),
             _ => {}
         }
         self.inside.fetch_sub(1, SeqCst);

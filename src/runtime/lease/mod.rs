@@ -8,7 +8,11 @@
 
 mod election;
 
-use super::{api, clock, telemetry::causes};
+use super::{
+    api, clock,
+    metrics::{self, Metric},
+    telemetry::causes,
+};
 use election::{Candidate, Choice, Sighting};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, Client};
@@ -92,7 +96,7 @@ impl Elector {
     #[must_use]
     pub fn new(client: Client, config: LeaseConfig, registry: &mut Registry) -> (Self, Leadership) {
         let gauge = Gauge::default();
-        registry.register("leader", "1 while this replica is the leader", gauge.clone());
+        metrics::register(registry, Metric::Leader, gauge.clone());
         let (until, until_rx) = watch::channel(None);
         let (leading, leading_rx) = watch::channel(false);
         let api = Api::namespaced(client, &config.namespace);

@@ -6,9 +6,11 @@ use crate::domain::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;
+use sent::Sent;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
+
+mod sent;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -59,8 +61,8 @@ struct Request {
     options: Option<Options>,
     #[serde(default)]
     dry_run: Option<bool>,
-    object: Option<Value>,
-    old_object: Option<Value>,
+    object: Option<Sent>,
+    old_object: Option<Sent>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +81,7 @@ struct Options {
 /// Reads a review.
 ///
 /// # Errors
-/// When the body is not a v1 `AdmissionReview` with a request, or nested deeper than 128 levels.
+/// When the body is not a v1 `AdmissionReview` with a request, nested deeper than 128 levels, or has a key twice.
 pub fn parse(body: &[u8]) -> Result<Review, BadReview> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     if (envelope.api_version.as_str(), envelope.kind.as_str()) != (API_VERSION, KIND) {
@@ -100,8 +102,8 @@ pub fn parse(body: &[u8]) -> Result<Review, BadReview> {
             .and_then(|options| options.field_manager)
             .filter(|name| !name.is_empty()),
         dry_run: request.dry_run.unwrap_or_default(),
-        object: request.object,
-        old_object: request.old_object,
+        object: request.object.map(|Sent(object)| object),
+        old_object: request.old_object.map(|Sent(object)| object),
     })
 }
 

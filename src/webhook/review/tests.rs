@@ -2,7 +2,7 @@ use super::*;
 use json_patch::{AddOperation, PatchOperation};
 use jsonptr::PointerBuf;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// As kube-apiserver sends it for `kubectl rollout resume`, shortened.
 fn request() -> Value {
@@ -90,6 +90,13 @@ fn what_is_no_v1_review_is_refused_with_the_reason() {
     assert!(with("kind", "Pod".into()).contains(r#"got "admission.k8s.io/v1" "Pod""#));
     assert_eq!(with("request", Value::Null), "the AdmissionReview has no request");
     assert!(with("request", json!({"uid": 1})).starts_with("the body is not an AdmissionReview: "));
+    for twice in [
+        request().to_string().replacen('{', "{\"kind\": \"Pod\", ", 1),
+        request().to_string().replace("\"uid\":", "\"uid\": \"other\", \"uid\":"),
+    ] {
+        let error = parse(twice.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("duplicate field"), "{error}");
+    }
     assert!(parse(b"").unwrap_err().to_string().contains("EOF"));
     assert!(parse(b"[]").is_err());
 }
@@ -124,14 +131,15 @@ fn a_denial_names_every_field() {
         Finding::new("metadata.annotations[haldane.dev/canary].steps[0]", "150", "must be at most 100"),
         Finding::new("spec.strategy.type", "", "must be RollingUpdate"),
     ];
-    let denied = response(Stage::Validate, &Verdict::invalid(causes));
+    let denied = response(Stage::Validate, &Verdict::invalid("plan", causes));
     assert_eq!(denied["allowed"], false);
     insta::assert_json_snapshot!(denied["status"]);
 }
 
 #[test]
 fn a_denial_without_fields_has_no_details() {
-    let status = response(Stage::Mutate, &Verdict::forbid("jane may not promote"))["status"].clone();
+    let status =
+        response(Stage::Mutate, &Verdict::forbid("rights", "jane may not promote"))["status"].clone();
     let wanted =
         json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "jane may not promote"});
     assert_eq!(status, wanted);

@@ -1,6 +1,8 @@
 use super::*;
-use futures::FutureExt;
+use crate::{domain::finding::Finding, runtime::metrics};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Allows, patches or denies by the name of the object.
 struct ByName;
@@ -10,9 +12,11 @@ impl Handler for ByName {
         match review.name.as_str() {
             "patched" => {
                 let patch = json!([{"op": "remove", "path": "/spec/paused"}]);
-                Verdict::allow_with(serde_json::from_value(patch).unwrap())
+                Verdict::allow_with(serde_json::from_value(patch).unwrap()).by("hold").by("order")
             }
-            "denied" => Verdict::forbid("no"),
+            "denied" => Verdict::forbid("order", "no"),
+            "wrong" => Verdict::invalid("plan", vec![Finding::new("spec.field", "s3cret", "is wrong")]),
+            "broken" => panic!("a defect in a rule"),
             _ => Verdict::allow(),
         }
     }
@@ -21,7 +25,8 @@ impl Handler for ByName {
 fn review(name: &str) -> String {
     let request = json!({
         "uid": "u", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
-        "operation": "CREATE", "name": name, "namespace": "shop", "userInfo": {}, "object": {},
+        "operation": "CREATE", "name": name, "namespace": "shop", "userInfo": {"username": "jane"},
+        "dryRun": true, "object": {},
     });
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string()
 }
@@ -114,5 +119,83 @@ fn decisions_are_counted() {
             format!("haldane_admission_decisions_total{{stage=\"{stage}\",decision=\"{decision}\"}} 1\n");
         assert!(text.contains(&line), "{line}{text}");
     }
+    for (stage, decision, rule) in
+        [("mutate", "patched", "hold"), ("mutate", "patched", "order"), ("validate", "denied", "order")]
+    {
+        let labels = format!("stage=\"{stage}\",decision=\"{decision}\",rule=\"{rule}\"");
+        assert!(text.contains(&format!("haldane_admission_rules_total{{{labels}}} 1\n")), "{labels}{text}");
+    }
     assert!(text.contains("haldane_admission_duration_seconds_count{stage=\"mutate\"} 2"), "{text}");
+}
+
+#[test]
+fn a_defect_costs_its_own_request_only() {
+    let (webhook, registry) = webhook();
+    let (code, status) = ask(&webhook, post("/mutate", review("broken")));
+    assert_eq!((code, &status["reason"]), (500, &json!("InternalServerError")));
+    assert_eq!(status["message"], "internal error; Haldane's log has the details");
+    assert_eq!(ask(&webhook, post("/mutate", review("plain"))).0, 200);
+    let text = metrics::encode(&registry).unwrap();
+    assert!(text.contains("{stage=\"mutate\",decision=\"none\"} 1\n"), "{text}");
+}
+
+/// Log lines, as JSON.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// The decision log's lines about a review of this object, without what differs each time.
+fn logged(name: &str) -> Vec<Value> {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let (webhook, _) = webhook();
+        ask(&webhook, post("/mutate", review(name)));
+    });
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        assert!(line["duration_ms"].as_f64().unwrap() > 0.0, "{line}");
+        let line = line.as_object_mut().unwrap();
+        line.remove("timestamp");
+        line.remove("duration_ms");
+    }
+    lines
+}
+
+#[test]
+fn the_decision_log_says_who_wanted_what_and_which_rule_decided() {
+    let about = |name: &str, decision: &str, rules: &str, more: Value| {
+        let mut line = json!({
+            "level": "INFO", "target": "decisions", "stage": "mutate", "decision": decision, "rules": rules,
+            "uid": "u", "namespace": "shop", "name": name, "kind": "Deployment", "operation": "CREATE",
+            "user": "jane", "dry_run": true, "warnings": 0,
+        });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        vec![line]
+    };
+    assert_eq!(logged("patched"), about("patched", "patched", "hold order", json!({})));
+    let no = json!({"code": 403, "reason": "Forbidden", "message": "no"});
+    assert_eq!(logged("denied"), about("denied", "denied", "order", no));
+    // Where, but not what was there.
+    let wrong = json!({"code": 422, "reason": "Invalid", "fields": "spec.field"});
+    assert_eq!(logged("wrong"), about("wrong", "denied", "plan", wrong));
+    assert_eq!(logged("plain"), Vec::<Value>::new(), "nothing was decided");
 }

@@ -1,0 +1,14 @@
+//! Names of what decides at admission, as metrics and logs tell them; policies bring names of their own.
+
+/// A changed pod template is held, whoever changes the object after us.
+pub const HOLD: &str = "hold";
+/// Plan, selectors, names and routes must be fit for a canary.
+pub const PLAN: &str = "plan";
+/// An order must be known, legal at this stage and alone in its request.
+pub const ORDER: &str = "order";
+/// An order needs the right to give it.
+pub const RIGHTS: &str = "rights";
+/// What Haldane records cannot be written by others.
+pub const FORGERY: &str = "forgery";
+/// Opting out must not leave half a rollout.
+pub const OPT_OUT: &str = "opt-out";
