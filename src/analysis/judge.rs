@@ -10,11 +10,11 @@ use jiff::Timestamp;
 /// The reason of an error that is no fault of the condition.
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
-/// What the conditions of `spec` say about `value`.
+/// What the conditions of `spec` say about a `value` measured at `now`.
 ///
 /// # Errors
 /// Why a condition could not be evaluated.
-pub fn verdict(spec: &MetricSpec, value: &MetricValue) -> Result<AnalysisPhase, String> {
+pub fn verdict(spec: &MetricSpec, value: &MetricValue, now: Timestamp) -> Result<AnalysisPhase, String> {
     let holds = |name: &str, condition: &Option<String>| {
         condition.as_deref().map(|text| {
             let explained = |why: String| {
@@ -23,7 +23,7 @@ pub fn verdict(spec: &MetricSpec, value: &MetricValue) -> Result<AnalysisPhase, 
                 let why = if no_data { NO_DATA } else { &why };
                 format!("could not evaluate {name} \"{text}\": {why}")
             };
-            condition::eval(text, value).map_err(explained)
+            condition::eval(text, value, now).map_err(explained)
         })
     };
     // Both are evaluated whatever the first says: an error in either is an error.
@@ -41,7 +41,7 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
     let (phase, value, message) = match answer.outcome {
         Err(message) => (AnalysisPhase::Error, None, message),
         Ok(Reading::Verdict { phase, message }) => (phase, None, message),
-        Ok(Reading::Value(value)) => match verdict(spec, &value) {
+        Ok(Reading::Value(value)) => match verdict(spec, &value, answer.finished_at) {
             Ok(phase) => (phase, Some(value.to_string()), String::new()),
             Err(message) => (AnalysisPhase::Error, None, message),
         },

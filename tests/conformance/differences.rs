@@ -61,9 +61,14 @@ pub static NO_DATA: Rule = on_purpose(
 );
 pub static RANGE_QUERY: Rule =
     gap("range-query", "rangeQuery is refused by name; a query can ask for its range itself");
-pub static NO_TIME: Rule = on_purpose(
-    "no-time",
-    "now(), date() and duration() are refused by name: a condition judges a value, and the engine reads no clock",
+pub static GO_TYPES: Rule = on_purpose(
+    "go-types",
+    "methods of Go's time.Time that answer with a type of their own, such as Month(), are refused by name: \
+     no such value ever equals a number",
+);
+pub static SURE_OF_TYPES: Rule = on_purpose(
+    "sure-of-types",
+    "the original takes max(1, result) or findIndex() for a whole number and fails if it is none; here nothing else equals one",
 );
 pub static TYPED_MAP: Rule =
     on_purpose("typed-map", "no provider answers with a Go map of floats: a missing field is nil, not 0");

@@ -31,7 +31,7 @@ pub fn judged(line: &Value, value: &MetricValue) -> Outcome {
         provider: ProviderRef { key: "prometheus".to_owned(), config: Value::Null },
     };
     let argos_error = line["error_contains"].as_str();
-    match (judge::verdict(&spec, value), argos_error) {
+    match (judge::verdict(&spec, value, values::now()), argos_error) {
         (Ok(phase), None) if line["phase"] == phase.to_string() => Outcome::Passed,
         (Err(said), Some(argos)) if said.contains(argos) => Outcome::Passed,
         (Err(said), Some(_)) if said.contains("no data") => Outcome::Different(&NO_DATA),

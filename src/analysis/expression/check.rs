@@ -1,7 +1,7 @@
 //! Names and static types.
 
 use super::{
-    functions,
+    functions, methods,
     syntax::{Binary, BinaryOperator, Loop, Node, Pointer, Unary},
     types::Type,
 };
@@ -93,9 +93,6 @@ impl Checker<'_> {
             "result" => Ok(self.result.clone()),
             "$env" => Ok(Type::object()),
             _ if functions::find(name).is_some() || name.parse::<Loop>().is_ok() => Ok(FUNCTION),
-            "now" | "date" | "duration" => {
-                Err(format!("unknown name {name}: a condition judges a value, not the time"))
-            }
             _ => Err(format!("unknown name {name}")),
         }
     }
@@ -164,6 +161,7 @@ impl Checker<'_> {
             }
             Type::List(item) if key.is_integer() || key == Type::Any => Ok((**item).clone()),
             Type::List(_) => Err(format!("array elements can only be selected using an integer (got {key})")),
+            Type::Time if let Node::Text(name) = &*property => Err(format!("type {of} has no field {name}")),
             _ => Err(format!("type {of}[{key}] is undefined")),
         }
     }
@@ -191,6 +189,13 @@ impl Checker<'_> {
             },
             _ => "function".to_owned(),
         };
+        if let Node::Member { of, .. } = callee {
+            let of = self.check(of)?;
+            if methods::has_methods(&of) {
+                let args: Vec<_> = args.iter_mut().map(|arg| self.check(arg)).collect::<Result<_, _>>()?;
+                return methods::check(&of, &name, &args);
+            }
+        }
         let callee = self.check(callee)?;
         args.iter_mut().try_for_each(|arg| self.check(arg).map(|_| ()))?;
         match callee {
@@ -300,14 +305,24 @@ fn binary(
         Binary::Equal | Binary::NotEqual => left.is_comparable_with(right).then_some(Type::Bool),
         Binary::Or | Binary::And => (both(Type::is_bool) || open(&[Type::is_bool])).then_some(Type::Bool),
         Binary::Less | Binary::More | Binary::LessOrEqual | Binary::MoreOrEqual => {
-            (numbers || texts || open(&[Type::is_number, Type::is_text])).then_some(Type::Bool)
+            let times = both(Type::is_time);
+            (numbers || texts || times || open(&[Type::is_number, Type::is_text, Type::is_time]))
+                .then_some(Type::Bool)
         }
         Binary::Add if texts => Some(Type::Text),
         Binary::Add | Binary::Subtract | Binary::Multiply if numbers => {
             Some(left.clone().combined_with(right))
         }
-        Binary::Add => open(&[Type::is_number, Type::is_text]).then_some(Type::Any),
-        Binary::Subtract | Binary::Multiply => open(&[Type::is_number]).then_some(Type::Any),
+        Binary::Add
+            if matches!((left, right), (Type::Time, Type::Duration) | (Type::Duration, Type::Time)) =>
+        {
+            Some(Type::Time)
+        }
+        Binary::Subtract if *left == Type::Time && *right == Type::Duration => Some(Type::Time),
+        Binary::Subtract if both(Type::is_time) => Some(Type::Duration),
+        Binary::Add => open(&[Type::is_number, Type::is_text, Type::is_time]).then_some(Type::Any),
+        Binary::Subtract => open(&[Type::is_number, Type::is_time]).then_some(Type::Any),
+        Binary::Multiply => open(&[Type::is_number]).then_some(Type::Any),
         Binary::Divide | Binary::Power => (numbers || open(&[Type::is_number])).then_some(Type::Float),
         Binary::Modulo if both(Type::is_integer) => Some(Type::Int),
         Binary::Modulo => open(&[Type::is_integer]).then_some(Type::Any),

@@ -1,6 +1,8 @@
 //! Evaluation.
 
 use super::{
+    library::Env,
+    methods,
     operate::{self, bool, equal, int, operate},
     syntax::{Binary, BinaryOperator, Loop, Node, Pointer, Unary},
     types::Type,
@@ -23,9 +25,9 @@ const MAX_REGEX: usize = 1 << 20;
 const OUT_OF_RANGE: &str = "reflect: slice index out of range";
 
 /// Evaluates a checked condition.
-pub(super) fn run(node: &Node, result: &Value) -> Result<Value, String> {
+pub(super) fn run(node: &Node, env: &Env<'_>) -> Result<Value, String> {
     let mut machine = Machine {
-        result,
+        env,
         variables: Vec::new(),
         scopes: Vec::new(),
         patterns: HashMap::new(),
@@ -38,7 +40,7 @@ pub(super) fn run(node: &Node, result: &Value) -> Result<Value, String> {
 }
 
 struct Machine<'a> {
-    result: &'a Value,
+    env: &'a Env<'a>,
     variables: Vec<(&'a str, Value)>,
     scopes: Vec<Scope>,
     patterns: HashMap<Rc<str>, Regex>,
@@ -120,6 +122,9 @@ impl<'a> Machine<'a> {
                 failed @ Stop::Failed(_) => Err(failed),
             }),
             Node::Member { of, property, optional } => {
+                if let Some(found) = self.first_found(of, property) {
+                    return found;
+                }
                 let of = self.eval(of)?;
                 if *optional && matches!(of, Value::Nil) {
                     return Err(Stop::Absent);
@@ -133,14 +138,24 @@ impl<'a> Machine<'a> {
                 let from = from.as_ref().map(|from| self.eval(from)).transpose()?;
                 Ok(slice(&of, from.as_ref(), to.as_ref())?)
             }
-            Node::Call { callee, .. } => {
+            Node::Call { callee, args } => {
+                if let Node::Member { of, property, optional } = &**callee {
+                    let of = self.eval(of)?;
+                    if *optional && matches!(of, Value::Nil) {
+                        return Err(Stop::Absent);
+                    }
+                    if let (true, Node::Text(name)) = (methods::has_methods(&of.type_of()), &**property) {
+                        let args: Vec<_> = args.iter().map(|arg| self.eval(arg)).collect::<Result<_, _>>()?;
+                        return Ok(methods::call(&of, name, &args)?);
+                    }
+                }
                 let callee = self.eval(callee)?.type_of();
                 Err(Stop::Failed(format!("reflect: call of reflect.Value.Call on {callee} Value")))
             }
             Node::Function { function, args } => {
                 let args: Vec<_> = args.iter().map(|arg| self.eval(arg)).collect::<Result<_, _>>()?;
                 args.iter().try_for_each(|arg| self.work(arg.weight()))?;
-                Ok((function.call)(&args, self.result)?)
+                Ok((function.call)(&args, self.env)?)
             }
             Node::Loop { kind, list, body, initial, .. } => {
                 self.repeat(*kind, list, body, initial.as_deref())
@@ -160,8 +175,8 @@ impl<'a> Machine<'a> {
             return Ok(value.clone());
         }
         match name {
-            "result" => Ok(self.result.clone()),
-            "$env" => Ok(Value::object([(Value::text("result"), self.result.clone())])),
+            "result" => Ok(self.env.result.clone()),
+            "$env" => Ok(Value::object([(Value::text("result"), self.env.result.clone())])),
             _ => Err(Stop::Failed(format!("{name} is a function, not a value"))),
         }
     }
@@ -205,6 +220,24 @@ impl<'a> Machine<'a> {
         if needs_right { self.eval(right) } else { Ok(left) }
     }
 
+    /// `filter(…)[0]` and `filter(…)[-1]` look at no more items than they must, as in the original.
+    fn first_found(&mut self, of: &'a Node, property: &'a Node) -> Option<Evaluated> {
+        let Node::Loop { kind: Loop::Filter, list, body, .. } = of else { return None };
+        let kind = match property {
+            Node::Int(0) => Loop::Find,
+            Node::Unary { operator: Unary::Minus, operand, .. } if matches!(**operand, Node::Int(1)) => {
+                Loop::FindLast
+            }
+            _ => return None,
+        };
+        let mut find = || {
+            let list = self.list(list)?;
+            let found = self.found(kind, &list, body)?;
+            Ok(found.and_then(|index| list.items.get(index)).cloned().ok_or(OUT_OF_RANGE)?)
+        };
+        Some(find())
+    }
+
     /// A pattern is compiled once, however often a closure comes back to it.
     fn matches(&mut self, whole: &Value, pattern: &Value) -> Evaluated {
         let pattern = operate::text(pattern)?;
@@ -218,13 +251,7 @@ impl<'a> Machine<'a> {
     }
 
     fn repeat(&mut self, kind: Loop, list: &'a Node, body: &'a Node, initial: Option<&'a Node>) -> Evaluated {
-        let list = match self.eval(list)? {
-            Value::List(list) => list,
-            other => {
-                let other = other.type_of();
-                return Err(Stop::Failed(format!("reflect: call of reflect.Value.Len on {other} Value")));
-            }
-        };
+        let list = self.list(list)?;
         match kind {
             Loop::Reduce => self.reduce(&list, body, initial),
             Loop::Map => {
@@ -239,20 +266,48 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The functions that ask a question about every item, in order, until the answer is known.
-    fn search(&mut self, kind: Loop, list: &List, body: &'a Node) -> Evaluated {
+    fn list(&mut self, node: &'a Node) -> Result<List, Stop> {
+        match self.eval(node)? {
+            Value::List(list) => Ok(list),
+            other => {
+                let other = other.type_of();
+                Err(Stop::Failed(format!("reflect: call of reflect.Value.Len on {other} Value")))
+            }
+        }
+    }
+
+    /// The index of the first item, or the last, of which the closure holds.
+    fn found(&mut self, kind: Loop, list: &List, body: &'a Node) -> Result<Option<usize>, Stop> {
         let is_backwards = matches!(kind, Loop::FindLast | Loop::FindLastIndex);
-        let mut found = Vec::new();
         for step in 0..list.items.len() {
             let index = if is_backwards { list.items.len() - 1 - step } else { step };
             let Some(item) = list.items.get(index) else { break };
+            if bool(&self.item(item, index, Value::Nil, body)?)? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The functions that ask a question about every item, in order, until the answer is known.
+    fn search(&mut self, kind: Loop, list: &List, body: &'a Node) -> Evaluated {
+        match kind {
+            Loop::Find | Loop::FindLast => {
+                let found = self.found(kind, list, body)?;
+                return Ok(found.and_then(|index| list.items.get(index)).cloned().unwrap_or(Value::Nil));
+            }
+            Loop::FindIndex | Loop::FindLastIndex => {
+                return Ok(self.found(kind, list, body)?.map_or(Value::Nil, count));
+            }
+            _ => {}
+        }
+        let mut found = Vec::new();
+        for (index, item) in list.items.iter().enumerate() {
             let holds = bool(&self.item(item, index, Value::Nil, body)?)?;
             match kind {
                 Loop::All if !holds => return Ok(Value::Bool(false)),
                 Loop::None if holds => return Ok(Value::Bool(false)),
                 Loop::Any if holds => return Ok(Value::Bool(true)),
-                Loop::Find | Loop::FindLast if holds => return Ok(item.clone()),
-                Loop::FindIndex | Loop::FindLastIndex if holds => return Ok(count(index)),
                 _ => {}
             }
             if holds {
@@ -264,8 +319,7 @@ impl<'a> Machine<'a> {
             Loop::Any => Value::Bool(false),
             Loop::One => Value::Bool(found.len() == 1),
             Loop::Count => count(found.len()),
-            Loop::Filter => Value::list(found),
-            _ => Value::Nil,
+            _ => Value::list(found),
         })
     }
 
@@ -328,7 +382,15 @@ fn group(list: &List, keys: Vec<Value>) -> Value {
 /// `of[key]` or `of.key`.
 pub(super) fn fetch(of: &Value, key: &Value) -> Result<Value, String> {
     match of {
-        Value::Map(map) => Ok(map.get(key).cloned().unwrap_or(Value::Nil)),
+        Value::Map(map) => match (map.of(), key) {
+            (Type::Map(keys, _), Value::Int(_) | Value::Float(_) | Value::Bool(_)) if keys.is_text() => {
+                Err(format!(
+                    "reflect.Value.MapIndex: value of type {} is not assignable to type string",
+                    key.type_of()
+                ))
+            }
+            _ => Ok(map.get(key).cloned().unwrap_or(Value::Nil)),
+        },
         Value::List(list) => {
             let item = position(int(key)?, list.items.len()).and_then(|index| list.items.get(index));
             item.cloned().ok_or_else(|| OUT_OF_RANGE.to_owned())

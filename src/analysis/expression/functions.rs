@@ -1,7 +1,7 @@
 //! The functions without closures: their names, what they take, what they give.
 
 use super::{
-    library::{argo, list, number, text},
+    library::{Env, argo, list, number, text, time},
     types::Type,
     value::Value,
 };
@@ -18,7 +18,7 @@ pub(super) struct Function {
     refusal: Refusal,
     returns: Returns,
     /// Called with arguments that fit `params` as far as their types were known.
-    pub call: fn(&[Value], &Value) -> Result<Value, String>,
+    pub call: fn(&[Value], &Env<'_>) -> Result<Value, String>,
 }
 
 /// What an argument may be. Where nothing is known before, the function itself has to look.
@@ -55,6 +55,8 @@ enum Returns {
     List,
     TextList,
     Map,
+    Time,
+    Duration,
     /// The type of the first argument.
     First,
     /// The type of the items of the first argument.
@@ -65,7 +67,7 @@ const fn function(
     name: &'static str,
     params: &'static [Param],
     returns: Returns,
-    call: fn(&[Value], &Value) -> Result<Value, String>,
+    call: fn(&[Value], &Env<'_>) -> Result<Value, String>,
 ) -> Function {
     Function { name, params, required: params.len(), variadic: false, refusal: Refusal::Call, returns, call }
 }
@@ -150,6 +152,9 @@ static FUNCTIONS: &[Function] = &[
     function("fromJSON", &[Param::Text], Returns::Any, text::from_json),
     function("toBase64", &[Param::Text], Returns::Text, text::to_base64),
     function("fromBase64", &[Param::Text], Returns::Text, text::from_base64),
+    function("now", &[], Returns::Time, time::now),
+    function("date", &[Param::Text, Param::Text, Param::Text], Returns::Time, time::date).requiring(1),
+    function("duration", &[Param::Text], Returns::Duration, time::duration),
     function("asInt", &[Param::Any], Returns::Int, argo::as_int),
     function("asFloat", &[Param::Any], Returns::Float, argo::as_float),
     function("isNaN", &[Param::Float], Returns::Bool, argo::is_nan),
@@ -219,6 +224,8 @@ impl Function {
             Returns::Int => Type::Int,
             Returns::Float => Type::Float,
             Returns::Text => Type::Text,
+            Returns::Time => Type::Time,
+            Returns::Duration => Type::Duration,
             Returns::List => Type::list(),
             Returns::TextList => Type::List(Box::new(Type::Text)),
             Returns::Map => Type::Map(Box::new(Type::Any), Box::new(Type::Any)),

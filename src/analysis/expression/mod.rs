@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Written here because a condition is hostile input to an admission webhook: every stage is bounded in
-//! time, memory and stack, none reads a clock, and the static types tell a wrong condition at `apply`.
+//! time, memory and stack, none reads a clock (the time is given), and the static types tell a wrong condition at `apply`.
 //! Error texts are those of the original, so that what users find about them on the web applies.
 
 mod check;
 mod eval;
 mod functions;
 mod library;
+mod methods;
 mod operate;
 mod parser;
 mod syntax;
@@ -22,6 +23,8 @@ mod value;
 pub use types::Type;
 pub use value::Value;
 
+use jiff::Timestamp;
+use library::Env;
 use syntax::Node;
 
 /// A condition whose names and types are checked.
@@ -43,11 +46,11 @@ pub fn compile(text: &str, result: &Type) -> Result<Program, String> {
 }
 
 impl Program {
-    /// Evaluates it for a `result` of the type it was compiled for.
+    /// Evaluates it for a `result` of the type it was compiled for, at the time that is `now`.
     ///
     /// # Errors
     /// What went wrong in evaluation, or that it took too long.
-    pub fn run(&self, result: &Value) -> Result<Value, String> {
-        eval::run(&self.node, result)
+    pub fn run(&self, result: &Value, now: Timestamp) -> Result<Value, String> {
+        eval::run(&self.node, &Env { result, now })
     }
 }

@@ -1,6 +1,7 @@
 //! Binary operators on values.
 
 use super::{
+    library::time::Span,
     syntax::{Binary, BinaryOperator},
     types::Type,
     value::Value,
@@ -77,6 +78,8 @@ fn ordering(left: &Value, right: &Value) -> Result<Option<Ordering>, Unordered> 
         (Value::Float(a), Value::Int(b)) => a.partial_cmp(&to_float(*b)),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
         (Value::Text(a), Value::Text(b)) => a.partial_cmp(b),
+        (Value::Time(a), Value::Time(b)) => a.partial_cmp(b),
+        (Value::Duration(a), Value::Duration(b)) => a.partial_cmp(b),
         _ => return Err(Unordered),
     })
 }
@@ -99,6 +102,35 @@ fn calculate(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
         (Value::Float(a), Value::Int(b)) => floats(kind, *a, to_float(*b)),
         (Value::Float(a), Value::Float(b)) => floats(kind, *a, *b),
         (Value::Text(a), Value::Text(b)) if kind == Binary::Add => Some(Value::text(format!("{a}{b}"))),
+        _ => times(kind, left, right),
+    }
+}
+
+/// Sums and differences with times in them, and multiples of spans.
+fn times(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
+    use Binary::{Add, Multiply, Subtract};
+    match (kind, left, right) {
+        (Add, Value::Time(at), Value::Duration(span)) | (Add, Value::Duration(span), Value::Time(at)) => {
+            span.after(at)
+        }
+        (Subtract, Value::Time(at), Value::Duration(span)) => span.negated().after(at),
+        (Subtract, Value::Time(a), Value::Time(b)) => Some(Value::Duration(Span::between(b, a))),
+        (Add, Value::Duration(a), Value::Duration(b)) => Some(Value::Duration(Span(a.0.wrapping_add(b.0)))),
+        (Subtract, Value::Duration(a), Value::Duration(b)) => {
+            Some(Value::Duration(Span(a.0.wrapping_sub(b.0))))
+        }
+        (Multiply, Value::Duration(a), Value::Duration(b)) => {
+            Some(Value::Duration(Span(a.0.wrapping_mul(b.0))))
+        }
+        (Multiply, Value::Duration(span), Value::Int(factor))
+        | (Multiply, Value::Int(factor), Value::Duration(span)) => {
+            Some(Value::Duration(Span(span.0.wrapping_mul(*factor))))
+        }
+        // By a float Go makes a float, of nanoseconds.
+        (Multiply, Value::Duration(span), Value::Float(factor))
+        | (Multiply, Value::Float(factor), Value::Duration(span)) => {
+            Some(Value::Float(to_float(span.0) * factor))
+        }
         _ => None,
     }
 }

@@ -17,6 +17,10 @@ pub enum Type {
     Float,
     /// A string.
     Text,
+    /// A point in time.
+    Time,
+    /// A span of time, which Go counts among the whole numbers.
+    Duration,
     /// A list of items of one type.
     List(Box<Type>),
     /// A map from keys of one type to values of another.
@@ -39,15 +43,19 @@ impl Type {
     }
 
     pub(super) fn is_number(&self) -> bool {
-        matches!(self, Self::Int | Self::Float)
+        matches!(self, Self::Int | Self::Float | Self::Duration)
     }
 
     pub(super) fn is_integer(&self) -> bool {
-        *self == Self::Int
+        matches!(self, Self::Int | Self::Duration)
     }
 
     pub(super) fn is_text(&self) -> bool {
         *self == Self::Text
+    }
+
+    pub(super) fn is_time(&self) -> bool {
+        *self == Self::Time
     }
 
     pub(super) fn is_bool(&self) -> bool {
@@ -68,7 +76,11 @@ impl Type {
 
     /// The type of a sum, difference or product of numbers.
     pub(super) fn combined_with(self, other: &Self) -> Self {
-        if self == *other { self } else { Self::Float }
+        match (&self, other) {
+            _ if self == *other => self,
+            (Self::Float, _) | (_, Self::Float) => Self::Float,
+            _ => Self::Int,
+        }
     }
 }
 
@@ -82,6 +94,8 @@ impl fmt::Display for Type {
             Self::Int => f.write_str("int"),
             Self::Float => f.write_str("float64"),
             Self::Text => f.write_str("string"),
+            Self::Time => f.write_str("time.Time"),
+            Self::Duration => f.write_str("time.Duration"),
             Self::List(item) => write!(f, "[]{item}"),
             Self::Map(key, value) => write!(f, "map[{key}]{value}"),
             Self::Function(text) => f.write_str(text),

@@ -1,7 +1,11 @@
 //! Values of an evaluation.
 
-use super::types::Type;
+use super::{
+    library::time::{Span, written},
+    types::Type,
+};
 use crate::domain::{go_float::GoFloat, value::MetricValue};
+use jiff::Zoned;
 use std::{fmt, rc::Rc};
 
 /// A value with its type in Go, which decides over equality.
@@ -17,6 +21,10 @@ pub enum Value {
     Float(f64),
     /// A string.
     Text(Rc<str>),
+    /// A point in time, with the time zone that it was given in.
+    Time(Rc<Zoned>),
+    /// A span of time.
+    Duration(Span),
     /// A list.
     List(List),
     /// A map.
@@ -75,7 +83,9 @@ impl Value {
     /// How much there is to copy, print or compare: parts that are shared count each time.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 1,
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Time(_) | Self::Duration(_) => {
+                1
+            }
             Self::Text(text) => text.len(),
             Self::List(list) => list.weight,
             Self::Map(map) => map.weight,
@@ -91,6 +101,8 @@ impl Value {
             Self::Int(_) => Type::Int,
             Self::Float(_) => Type::Float,
             Self::Text(_) => Type::Text,
+            Self::Time(_) => Type::Time,
+            Self::Duration(_) => Type::Duration,
             Self::List(list) => Type::List(Box::new(list.item.clone())),
             Self::Map(map) => map.of.clone(),
         }
@@ -114,6 +126,8 @@ impl Value {
             #[allow(clippy::float_cmp)]
             (Self::Float(a), Self::Float(b)) => a == b,
             (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Duration(a), Self::Duration(b)) => a == b,
             (Self::List(a), Self::List(b)) => {
                 let same_items = || a.items.iter().zip(&*b.items).all(|(a, b)| a.is_identical_to(b));
                 let same_length = a.items.len() == b.items.len();
@@ -132,6 +146,11 @@ impl Value {
 }
 
 impl Map {
+    /// The type of the map.
+    pub(super) fn of(&self) -> &Type {
+        &self.of
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, key: &Value) -> Option<&Value> {
         self.entries.iter().find(|(known, _)| known.is_identical_to(key)).map(|(_, value)| value)
@@ -166,6 +185,8 @@ impl fmt::Display for Value {
             Self::Int(value) => value.fmt(f),
             Self::Float(value) => write_float(f, *value),
             Self::Text(text) => text.fmt(f),
+            Self::Time(at) => written(at).fmt(f),
+            Self::Duration(span) => span.fmt(f),
             Self::List(list) => {
                 let items: Vec<_> = list.items.iter().map(Self::to_string).collect();
                 write!(f, "[{}]", items.join(" "))

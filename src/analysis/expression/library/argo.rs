@@ -1,6 +1,6 @@
 //! Argo's own functions.
 
-use super::{Returned, arg};
+use super::{Env, Returned, arg};
 use crate::{
     analysis::expression::{
         operate::{to_float, to_int},
@@ -9,7 +9,7 @@ use crate::{
     domain::go_float::GoFloat,
 };
 
-pub(in super::super) fn as_int(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn as_int(args: &[Value], _: &Env<'_>) -> Returned {
     match arg(args, 0) {
         Value::Int(value) => Ok(Value::Int(*value)),
         Value::Float(value) => Ok(Value::Int(to_int(*value))),
@@ -26,7 +26,7 @@ pub(in super::super) fn as_int(args: &[Value], _: &Value) -> Returned {
     }
 }
 
-pub(in super::super) fn as_float(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn as_float(args: &[Value], _: &Env<'_>) -> Returned {
     match arg(args, 0) {
         Value::Int(value) => Ok(Value::Float(to_float(*value))),
         Value::Float(value) => Ok(Value::Float(*value)),
@@ -45,20 +45,20 @@ fn float_at(args: &[Value]) -> Result<f64, String> {
     }
 }
 
-pub(in super::super) fn is_nan(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn is_nan(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::Bool(float_at(args)?.is_nan()))
 }
 
-pub(in super::super) fn is_inf(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn is_inf(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::Bool(float_at(args)?.is_infinite()))
 }
 
 /// Looks at the whole result, whatever it is asked about: so does Argo.
-pub(in super::super) fn is_nil(_: &[Value], result: &Value) -> Returned {
-    Ok(Value::Bool(matches!(result, Value::Nil)))
+pub(in super::super) fn is_nil(_: &[Value], env: &Env<'_>) -> Returned {
+    Ok(Value::Bool(matches!(env.result, Value::Nil)))
 }
 
 /// The whole result unless it is nil, whatever it is asked about: so does Argo.
-pub(in super::super) fn default(args: &[Value], result: &Value) -> Returned {
-    Ok(if matches!(result, Value::Nil) { arg(args, 1).clone() } else { result.clone() })
+pub(in super::super) fn default(args: &[Value], env: &Env<'_>) -> Returned {
+    Ok(if matches!(env.result, Value::Nil) { arg(args, 1).clone() } else { env.result.clone() })
 }

@@ -1,6 +1,6 @@
 //! Functions of lists and maps.
 
-use super::{Returned, arg, entries, items, length};
+use super::{Env, Returned, arg, entries, items, length};
 use crate::analysis::expression::{
     eval::fetch,
     operate::{int as integer, text},
@@ -9,7 +9,7 @@ use crate::analysis::expression::{
 };
 use std::cmp::Ordering;
 
-pub(in super::super) fn len(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn len(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(length(match arg(args, 0) {
         Value::Text(text) => text.len(),
         Value::List(list) => list.items.len(),
@@ -18,19 +18,19 @@ pub(in super::super) fn len(args: &[Value], _: &Value) -> Returned {
     }))
 }
 
-pub(in super::super) fn first(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn first(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(fetch(arg(args, 0), &Value::Int(0)).unwrap_or(Value::Nil))
 }
 
-pub(in super::super) fn last(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn last(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(fetch(arg(args, 0), &Value::Int(-1)).unwrap_or(Value::Nil))
 }
 
-pub(in super::super) fn get(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn get(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(fetch(arg(args, 0), arg(args, 1)).unwrap_or(Value::Nil))
 }
 
-pub(in super::super) fn take(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn take(args: &[Value], _: &Env<'_>) -> Returned {
     let Value::List(list) = arg(args, 0) else {
         return Err(format!("cannot take from {}", arg(args, 0).type_of()));
     };
@@ -39,23 +39,23 @@ pub(in super::super) fn take(args: &[Value], _: &Value) -> Returned {
     Ok(Value::list_of(list.item.clone(), list.items.iter().take(count).cloned()))
 }
 
-pub(in super::super) fn keys(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn keys(args: &[Value], _: &Env<'_>) -> Returned {
     let entries = entries(arg(args, 0), "get keys from")?;
     Ok(Value::list(entries.iter().map(|(key, _)| key.clone())))
 }
 
-pub(in super::super) fn values(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn values(args: &[Value], _: &Env<'_>) -> Returned {
     let entries = entries(arg(args, 0), "get values from")?;
     Ok(Value::list(entries.iter().map(|(_, value)| value.clone())))
 }
 
-pub(in super::super) fn to_pairs(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn to_pairs(args: &[Value], _: &Env<'_>) -> Returned {
     let entries = entries(arg(args, 0), "transform to pairs")?;
     let pair = |(key, value): &(Value, Value)| Value::list([key.clone(), value.clone()]);
     Ok(Value::list(entries.iter().map(pair)))
 }
 
-pub(in super::super) fn from_pairs(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn from_pairs(args: &[Value], _: &Env<'_>) -> Returned {
     let pairs = items(arg(args, 0), "transform from pairs")?;
     let mut entries: Vec<(Value, Value)> = Vec::new();
     for pair in pairs.iter() {
@@ -68,12 +68,12 @@ pub(in super::super) fn from_pairs(args: &[Value], _: &Value) -> Returned {
     Ok(Value::map_of(of, entries))
 }
 
-pub(in super::super) fn sort(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn sort(args: &[Value], _: &Env<'_>) -> Returned {
     let items = items(arg(args, 0), "sort")?;
     sorted(items.iter().map(|item| (item.clone(), item.clone())).collect(), args.get(1))
 }
 
-pub(in super::super) fn sort_by(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn sort_by(args: &[Value], _: &Env<'_>) -> Returned {
     let items = items(arg(args, 0), "sort")?;
     let field = arg(args, 1);
     let keyed = items.iter().map(|item| match item {
@@ -101,8 +101,11 @@ fn sorted(mut keyed: Vec<(Value, Value)>, direction: Option<&Value>) -> Returned
             ));
         }
     }
-    if let Some((key, _)) = keyed.first()
-        && !matches!(key, Value::Int(_) | Value::Float(_) | Value::Text(_))
+    let has_order = |key: &Value| {
+        matches!(key, Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Time(_) | Value::Duration(_))
+    };
+    if let [(key, _), _, ..] = keyed.as_slice()
+        && !has_order(key)
     {
         return Err(format!("sort: unsupported type {}", key.type_of()));
     }
@@ -111,6 +114,8 @@ fn sorted(mut keyed: Vec<(Value, Value)>, direction: Option<&Value>) -> Returned
             (Value::Int(a), Value::Int(b)) => a.cmp(b),
             (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
             (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Time(a), Value::Time(b)) => a.cmp(b),
+            (Value::Duration(a), Value::Duration(b)) => a.cmp(b),
             _ => Ordering::Equal,
         };
         if is_descending { ordering.reverse() } else { ordering }

@@ -7,11 +7,22 @@ pub(super) mod argo;
 pub(super) mod list;
 pub(super) mod number;
 pub(super) mod text;
+pub(super) mod time;
 
 use super::{operate, value::Value};
+use jiff::Timestamp;
 use std::rc::Rc;
 
 type Returned = Result<Value, String>;
+
+/// What functions may look at besides their arguments.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Env<'a> {
+    /// The value that is judged.
+    pub result: &'a Value,
+    /// The time of the evaluation.
+    pub now: Timestamp,
+}
 
 /// Longest text that a function may make, in bytes.
 const MAX_TEXT: usize = 1_000_000;

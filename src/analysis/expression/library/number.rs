@@ -1,6 +1,6 @@
 //! Functions of numbers.
 
-use super::{Returned, arg, items};
+use super::{Env, Returned, arg, items};
 use crate::{
     analysis::expression::{
         operate::{compare, float as number, int as integer, to_float},
@@ -10,7 +10,7 @@ use crate::{
     domain::go_float::GoFloat,
 };
 
-pub(in super::super) fn abs(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn abs(args: &[Value], _: &Env<'_>) -> Returned {
     match arg(args, 0) {
         Value::Int(value) => Ok(Value::Int(value.wrapping_abs())),
         Value::Float(value) => Ok(Value::Float(value.abs())),
@@ -26,19 +26,19 @@ fn rounded(args: &[Value], name: &str, round: fn(f64) -> f64) -> Returned {
     }
 }
 
-pub(in super::super) fn ceil(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn ceil(args: &[Value], _: &Env<'_>) -> Returned {
     rounded(args, "ceil", f64::ceil)
 }
 
-pub(in super::super) fn floor(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn floor(args: &[Value], _: &Env<'_>) -> Returned {
     rounded(args, "floor", f64::floor)
 }
 
-pub(in super::super) fn round(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn round(args: &[Value], _: &Env<'_>) -> Returned {
     rounded(args, "round", f64::round)
 }
 
-pub(in super::super) fn int(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn int(args: &[Value], _: &Env<'_>) -> Returned {
     match arg(args, 0) {
         Value::Text(text) => {
             text.parse().map(Value::Int).map_err(|_| format!("invalid operation: int({text})"))
@@ -47,7 +47,7 @@ pub(in super::super) fn int(args: &[Value], _: &Value) -> Returned {
     }
 }
 
-pub(in super::super) fn float(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn float(args: &[Value], _: &Env<'_>) -> Returned {
     match arg(args, 0) {
         Value::Text(text) => {
             let float = text.parse::<GoFloat>().map_err(|_| format!("invalid operation: float({text})"))?;
@@ -70,11 +70,11 @@ fn extreme(args: &[Value], beaten: Binary, sign: char) -> Returned {
     Ok(best.clone())
 }
 
-pub(in super::super) fn max(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn max(args: &[Value], _: &Env<'_>) -> Returned {
     extreme(args, Binary::Less, '<')
 }
 
-pub(in super::super) fn min(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn min(args: &[Value], _: &Env<'_>) -> Returned {
     extreme(args, Binary::More, '>')
 }
 
@@ -86,7 +86,7 @@ fn numbers(value: &Value, what: &str) -> Result<Vec<f64>, String> {
         .collect()
 }
 
-pub(in super::super) fn sum(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn sum(args: &[Value], _: &Env<'_>) -> Returned {
     let parts = items(arg(args, 0), "sum")?;
     let integers: Option<Vec<i64>> = parts
         .iter()
@@ -101,13 +101,13 @@ pub(in super::super) fn sum(args: &[Value], _: &Value) -> Returned {
     })
 }
 
-pub(in super::super) fn mean(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn mean(args: &[Value], _: &Env<'_>) -> Returned {
     let numbers = numbers(arg(args, 0), "mean")?;
     let count = to_float(i64::try_from(numbers.len()).unwrap_or(i64::MAX));
     Ok(Value::Float(if numbers.is_empty() { 0.0 } else { numbers.iter().sum::<f64>() / count }))
 }
 
-pub(in super::super) fn median(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn median(args: &[Value], _: &Env<'_>) -> Returned {
     let mut numbers = numbers(arg(args, 0), "median")?;
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;

@@ -1,6 +1,6 @@
 //! Functions of texts, and those that turn anything into a text and back.
 
-use super::{MAX_TEXT, Returned, arg, items, length, text_at};
+use super::{Env, MAX_TEXT, Returned, arg, items, length, text_at};
 use crate::{
     analysis::expression::{
         operate::{int as integer, text, to_float, to_int},
@@ -11,7 +11,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-pub(in super::super) fn type_name(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn type_name(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(match arg(args, 0) {
         Value::Nil => "nil",
         Value::Bool(_) => "bool",
@@ -20,14 +20,16 @@ pub(in super::super) fn type_name(args: &[Value], _: &Value) -> Returned {
         Value::Text(_) => "string",
         Value::List(_) => "array",
         Value::Map(_) => "map",
+        Value::Time(_) => "time.Time",
+        Value::Duration(_) => "time.Duration",
     }))
 }
 
-pub(in super::super) fn string(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn string(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(arg(args, 0).to_string()))
 }
 
-pub(in super::super) fn trim(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn trim(args: &[Value], _: &Env<'_>) -> Returned {
     let whole = text_at(args, 0)?;
     if args.len() < 2 {
         return Ok(Value::text(whole.trim()));
@@ -41,21 +43,21 @@ fn affix(args: &[Value]) -> Result<&str, String> {
     if args.len() < 2 { Ok(" ") } else { text_at(args, 1) }
 }
 
-pub(in super::super) fn trim_prefix(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn trim_prefix(args: &[Value], _: &Env<'_>) -> Returned {
     let whole = text_at(args, 0)?;
     Ok(Value::text(whole.strip_prefix(affix(args)?).unwrap_or(whole)))
 }
 
-pub(in super::super) fn trim_suffix(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn trim_suffix(args: &[Value], _: &Env<'_>) -> Returned {
     let whole = text_at(args, 0)?;
     Ok(Value::text(whole.strip_suffix(affix(args)?).unwrap_or(whole)))
 }
 
-pub(in super::super) fn upper(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn upper(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(text_at(args, 0)?.to_uppercase()))
 }
 
-pub(in super::super) fn lower(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn lower(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(text_at(args, 0)?.to_lowercase()))
 }
 
@@ -71,7 +73,7 @@ fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
     Value::list_of(Type::Text, parts.map(Value::text))
 }
 
-pub(in super::super) fn split(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn split(args: &[Value], _: &Env<'_>) -> Returned {
     let (whole, separator) = (text_at(args, 0)?, text_at(args, 1)?);
     Ok(match most(args, 2)? {
         None if separator.is_empty() => texts(whole.split_terminator("").skip(1)),
@@ -80,7 +82,7 @@ pub(in super::super) fn split(args: &[Value], _: &Value) -> Returned {
     })
 }
 
-pub(in super::super) fn split_after(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn split_after(args: &[Value], _: &Env<'_>) -> Returned {
     let (whole, separator) = (text_at(args, 0)?, text_at(args, 1)?);
     let most = most(args, 2)?.unwrap_or(usize::MAX);
     let mut ends: Vec<_> = whole.match_indices(separator).map(|(at, found)| at + found.len()).collect();
@@ -91,7 +93,7 @@ pub(in super::super) fn split_after(args: &[Value], _: &Value) -> Returned {
     Ok(texts(parts.take(most)))
 }
 
-pub(in super::super) fn replace(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn replace(args: &[Value], _: &Env<'_>) -> Returned {
     let (whole, from, to) = (text_at(args, 0)?, text_at(args, 1)?, text_at(args, 2)?);
     if whole.len().saturating_add(1).saturating_mul(to.len()) > MAX_TEXT {
         return Err("memory budget exceeded".to_owned());
@@ -102,7 +104,7 @@ pub(in super::super) fn replace(args: &[Value], _: &Value) -> Returned {
     }))
 }
 
-pub(in super::super) fn repeat(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn repeat(args: &[Value], _: &Env<'_>) -> Returned {
     let part = text_at(args, 0)?;
     let times = usize::try_from(integer(arg(args, 1))?).map_err(|_| "strings: negative Repeat count")?;
     if part.len().saturating_mul(times) > MAX_TEXT {
@@ -111,7 +113,7 @@ pub(in super::super) fn repeat(args: &[Value], _: &Value) -> Returned {
     Ok(Value::text(part.repeat(times)))
 }
 
-pub(in super::super) fn join(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn join(args: &[Value], _: &Env<'_>) -> Returned {
     let glue = if args.len() < 2 { "" } else { text_at(args, 1)? };
     let parts = items(arg(args, 0), "join")?;
     let parts: Vec<_> = parts.iter().map(text).collect::<Result<_, _>>()?;
@@ -122,23 +124,23 @@ fn position(found: Option<usize>) -> Value {
     found.map_or(Value::Int(-1), length)
 }
 
-pub(in super::super) fn index_of(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn index_of(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(position(text_at(args, 0)?.find(text_at(args, 1)?)))
 }
 
-pub(in super::super) fn last_index_of(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn last_index_of(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(position(text_at(args, 0)?.rfind(text_at(args, 1)?)))
 }
 
-pub(in super::super) fn has_prefix(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn has_prefix(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::Bool(text_at(args, 0)?.starts_with(text_at(args, 1)?)))
 }
 
-pub(in super::super) fn has_suffix(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn has_suffix(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::Bool(text_at(args, 0)?.ends_with(text_at(args, 1)?)))
 }
 
-pub(in super::super) fn to_json(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn to_json(args: &[Value], _: &Env<'_>) -> Returned {
     let json = json(arg(args, 0))?;
     serde_json::to_string_pretty(&json).map(Value::text).map_err(|error| error.to_string())
 }
@@ -156,6 +158,8 @@ fn json(value: &Value) -> Result<serde_json::Value, String> {
         Value::Float(value) if to_float(to_int(*value)) == *value => to_int(*value).into(),
         Value::Float(value) => (*value).into(),
         Value::Text(text) => (**text).into(),
+        Value::Time(at) => at.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string().replace("+00:00", "Z").into(),
+        Value::Duration(span) => span.0.into(),
         Value::List(list) => list.items.iter().map(json).collect::<Result<_, _>>()?,
         Value::Map(map) => {
             let entry = |(key, value): &(Value, Value)| Ok::<_, String>((key.to_string(), json(value)?));
@@ -164,17 +168,17 @@ fn json(value: &Value) -> Result<serde_json::Value, String> {
     })
 }
 
-pub(in super::super) fn from_json(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn from_json(args: &[Value], _: &Env<'_>) -> Returned {
     let json: serde_json::Value =
         serde_json::from_str(text_at(args, 0)?).map_err(|error| error.to_string())?;
     Ok(Value::from(&MetricValue::from(json)))
 }
 
-pub(in super::super) fn to_base64(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn to_base64(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(BASE64_STANDARD.encode(text_at(args, 0)?)))
 }
 
-pub(in super::super) fn from_base64(args: &[Value], _: &Value) -> Returned {
+pub(in super::super) fn from_base64(args: &[Value], _: &Env<'_>) -> Returned {
     let bytes = BASE64_STANDARD.decode(text_at(args, 0)?).map_err(|error| error.to_string())?;
     Ok(Value::text(String::from_utf8_lossy(&bytes)))
 }
