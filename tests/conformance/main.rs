@@ -21,6 +21,7 @@ static RECORDINGS: &[Recording] = &[
     Recording { file: "args.jsonl", check: args::check },
     Recording { file: "assess.jsonl", check: assess::check },
     Recording { file: "conditions.jsonl", check: conditions::check },
+    Recording { file: "conditions-more.jsonl", check: conditions::check },
     Recording { file: "evaluate.jsonl", check: evaluate::check },
     Recording { file: "prometheus.jsonl", check: prometheus::check },
 ];

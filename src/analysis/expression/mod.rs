@@ -8,6 +8,7 @@
 //! time, memory and stack, none reads a clock (the time is given), and the static types tell a wrong condition at `apply`.
 //! Error texts are those of the original, so that what users find about them on the web applies.
 
+mod access;
 mod check;
 mod eval;
 mod functions;

@@ -2,7 +2,7 @@
 
 use super::{Env, Returned, arg, entries, items, length};
 use crate::analysis::expression::{
-    eval::fetch,
+    access::fetch,
     operate::{int as integer, text},
     types::Type,
     value::Value,

@@ -66,19 +66,18 @@ pub(in super::super) fn duration(args: &[Value], _: &Env<'_>) -> Returned {
 
 pub(in super::super) fn date(args: &[Value], _: &Env<'_>) -> Returned {
     let text = text_at(args, 0)?;
-    let zone = match args.get(2) {
-        None => TimeZone::UTC,
-        Some(_) => {
-            let name = text_at(args, 2)?;
-            // Compiled in, so that the answer does not depend on the machine.
-            TimeZoneDatabase::bundled().get(name).map_err(|_| format!("unknown time zone {name}"))?
-        }
-    };
-    let found = match args.get(1) {
-        None => LAYOUTS.iter().find_map(|layout| parse(layout, text, &zone)),
-        Some(_) => parse(text_at(args, 1)?, text, &zone),
+    let zone = if args.len() > 2 { zone(text_at(args, 2)?)? } else { TimeZone::UTC };
+    let found = if args.len() > 1 {
+        parse(text_at(args, 1)?, text, &zone)
+    } else {
+        LAYOUTS.iter().find_map(|layout| parse(layout, text, &zone))
     };
     found.map(|at| Value::Time(Rc::new(at))).ok_or_else(|| format!("invalid date {text}"))
+}
+
+/// From the time zones that are compiled in, so that the answer does not depend on the machine.
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZoneDatabase::bundled().get(name).map_err(|_| format!("unknown time zone {name}"))
 }
 
 /// `text` read by a layout of Go's; what the layout does not have is that of the year 0.
