@@ -4,6 +4,7 @@
 
 use clap::Parser;
 use haldane::{
+    admit::floor::AUTOSCALERS,
     cli::{Cli, Command, RunArgs},
     runtime::{ca_bundle, http::Limits},
     webhook::server::TIME_LIMIT,
@@ -39,6 +40,17 @@ fn both_webhooks_match_the_same_requests() {
         assert!(!mutating[field].is_null(), "{field}");
         assert_eq!(mutating[field], validating[field], "{field}");
     }
+}
+
+#[test]
+fn the_floor_is_for_the_autoscaling_controller_alone() {
+    let [mutating, _] = configurations();
+    let floor = &mutating["webhooks"][1];
+    assert_eq!(floor["failurePolicy"], "Ignore", "without Haldane autoscalers work as usual");
+    assert_eq!(floor["rules"][0]["resources"], json!(["deployments/scale"]));
+    let named = AUTOSCALERS.map(|user| format!("'{user}'")).join(", ");
+    let condition = floor["matchConditions"][0]["expression"].as_str().unwrap();
+    assert_eq!(condition, format!("request.userInfo.username in [{named}]"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod facts;
+pub mod floor;
 pub mod hold;
 pub mod object;
 pub mod orders;
@@ -25,6 +26,7 @@ use crate::{
     },
 };
 use facts::{Facts, Needs};
+use floor::ScaleDown;
 use hold::{Hold, hold};
 use jiff::Timestamp;
 use object::{Edits, Object};
@@ -52,6 +54,9 @@ pub struct Context<'a> {
 /// What must be looked up before [`admit`] can decide.
 #[must_use]
 pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
+    if ScaleDown::of(context.review).is_some() {
+        return Needs { state: true, ..Needs::default() };
+    }
     let Some((old, new)) = objects(context) else { return Needs::default() };
     if stage == Stage::Validate {
         return Needs::default();
@@ -69,6 +74,9 @@ pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
 /// Decides one review.
 #[must_use]
 pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
+    if let Some(scale_down) = ScaleDown::of(context.review) {
+        return scale_down.admit(context, facts);
+    }
     let Some((old, new)) = objects(context) else { return Verdict::allow() };
     let verdict = match stage {
         Stage::Mutate => mutate(context, old, new, facts),

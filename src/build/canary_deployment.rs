@@ -1,6 +1,9 @@
 //! The canary's Deployment: the user's new template under other labels, sized by weight.
 
-use super::manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION};
+use super::{
+    manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION},
+    pair::find,
+};
 use crate::domain::{names::suffixed, observed::Observed, rewrite::LabelRewrite, selector::Labels};
 use serde_json::{Value, json};
 
@@ -11,6 +14,16 @@ const NAME_MAX: usize = 253;
 #[must_use]
 pub fn canary_name(deployment: &str) -> String {
     suffixed(deployment, "-canary", NAME_MAX)
+}
+
+/// The size to write for a canary of at least `replicas` pods that an autoscaler may have enlarged: as it
+/// is found, so that the two do not fight. 0 outranks the autoscaler, which leaves a size of 0 alone.
+#[must_use]
+pub fn autoscaled_size(seen: &Observed, owner: &Owner, replicas: i32) -> i32 {
+    let canary = find(&seen.ours, Kind::Deployment, &canary_name(&owner.name));
+    let found = canary.and_then(|object| object.pointer("/spec/replicas")?.as_i64());
+    let found = found.and_then(|size| i32::try_from(size).ok()).unwrap_or(0);
+    if replicas == 0 { 0 } else { replicas.max(found) }
 }
 
 /// The canary Deployment with `replicas` pods of the user's present template.

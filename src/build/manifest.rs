@@ -20,6 +20,8 @@ pub enum Kind {
     NetworkPolicy,
     /// The canary's pods.
     Deployment,
+    /// After the Deployment that it scales.
+    HorizontalPodAutoscaler,
     /// Before the Ingress that names it.
     Service,
     /// Last: from here on traffic can flow.
@@ -32,6 +34,7 @@ impl Kind {
     pub const fn api_version(self) -> &'static str {
         match self {
             Self::Deployment => "apps/v1",
+            Self::HorizontalPodAutoscaler => "autoscaling/v2",
             Self::Service => "v1",
             Self::Ingress | Self::NetworkPolicy => "networking.k8s.io/v1",
         }

@@ -1,5 +1,6 @@
 //! L1: the canary side of the pair, made from the user's objects. Values in, objects out.
 
+pub mod canary_autoscaler;
 pub mod canary_deployment;
 pub mod canary_policy;
 pub mod canary_service;

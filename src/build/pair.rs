@@ -1,7 +1,8 @@
 //! The pair as a whole: which of the user's Services and Ingresses belong to it, and every object of ours.
 
 use super::{
-    canary_deployment::canary_deployment,
+    canary_autoscaler::canary_autoscaler,
+    canary_deployment::{autoscaled_size, canary_deployment},
     canary_policy::canary_policies,
     canary_service::{canary_service, canary_service_name},
     labels::service_selector,
@@ -37,12 +38,19 @@ impl Pair<'_> {
         stable_services(self.seen, self.strategy)
     }
 
-    /// Everything of ours, with a canary of `replicas` pods and the given traffic.
+    /// Everything of ours, with a canary of `replicas` pods, or more where it is autoscaled, and the
+    /// given traffic.
     #[must_use]
     pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
         let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
-        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, replicas));
+        let autoscaler = canary_autoscaler(self.seen, self.owner, self.rewrite, replicas);
+        let size = match autoscaler {
+            Some(_) => autoscaled_size(self.seen, self.owner, replicas),
+            None => replicas,
+        };
+        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, size));
+        objects.extend(autoscaler);
         let service = |user| canary_service(user, self.owner, self.rewrite, self.strategy);
         objects.extend(self.stable_services().map(service));
         objects.extend(self.routing(traffic));

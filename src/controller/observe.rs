@@ -77,10 +77,11 @@ pub async fn surroundings(
             Ok(Vec::new())
         }
     };
-    let (services, ingresses, policies, canaries, stable_sets, canary_sets, endpoints) = tokio::try_join!(
+    let (services, ingresses, policies, autoscalers, canaries, stable_sets, canary_sets, endpoints) = tokio::try_join!(
         all(Kind::Service),
         all(Kind::Ingress),
         all(Kind::NetworkPolicy),
+        all(Kind::HorizontalPodAutoscaler),
         list(&deployments, "Deployment", &ours_by_label),
         list(&sets, "ReplicaSet", &stable_by_label),
         list(&sets, "ReplicaSet", &canary_by_label),
@@ -90,6 +91,7 @@ pub async fn surroundings(
     seen.services = typed_users(services, "Service", owner, &mut seen.ours)?;
     seen.ingresses = typed_users(ingresses, "Ingress", owner, &mut seen.ours)?;
     seen.policies = typed_users(policies, "NetworkPolicy", owner, &mut seen.ours)?;
+    seen.autoscalers = typed_users(autoscalers, "HorizontalPodAutoscaler", owner, &mut seen.ours)?;
     seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
     seen.canary_sets = canary_sets.iter().map(ReplicaSetView::of).collect();
     seen.endpoints = endpoints;

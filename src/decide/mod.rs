@@ -8,6 +8,7 @@ mod events;
 mod identity;
 mod promotion;
 mod steps;
+mod stopped;
 mod turn;
 pub mod verbs;
 mod world;
@@ -86,8 +87,10 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
     identity::follow_template(&mut state, &mut turn);
     if let Some(rollout) = &mut state.rollout {
         turn.observe(rollout);
-        analyses::advance(rollout, &mut turn);
-        advance(rollout, &mut turn);
+        if !stopped::waits(rollout, &mut turn) {
+            analyses::advance(rollout, &mut turn);
+            advance(rollout, &mut turn);
+        }
     }
     identity::finish_retreat(&mut state, &mut turn);
     world::plan(state, turn)

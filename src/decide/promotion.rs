@@ -56,7 +56,9 @@ pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 
 fn has_rolled(rollout: &Rollout, turn: &mut Turn<'_>) -> bool {
     let seen = turn.seen();
-    let Some(set) = seen.replica_sets.iter().find(|set| set.wanted > 0 && set.template == rollout.hash)
+    // At size 0 there is nothing to wait for but the new, empty ReplicaSet.
+    let runs = |wanted: i32| wanted > 0 || seen.replicas() == 0;
+    let Some(set) = seen.replica_sets.iter().find(|set| runs(set.wanted) && set.template == rollout.hash)
     else {
         return false;
     };

@@ -131,6 +131,18 @@ impl<'a> Turn<'a> {
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 
+    /// Why Kubernetes cannot even make pods of the canary, e.g. because a quota is used up.
+    fn refusal(&self) -> Option<&'a str> {
+        let name = canary_name(&self.input.owner.name);
+        let conditions = find(&self.seen().ours, Kind::Deployment, &name)?.pointer("/status/conditions")?;
+        let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
+        let failure = conditions
+            .as_array()?
+            .iter()
+            .find(|condition| is(condition, "type", "ReplicaFailure") && is(condition, "status", "True"))?;
+        failure.get("message")?.as_str()
+    }
+
     /// The size that the canary needs to carry `weight`.
     pub(super) fn size_for(&self, rollout: &Rollout, weight: Weight) -> i32 {
         weight.share_of(self.full_size(rollout)).max(1)
@@ -187,8 +199,9 @@ impl<'a> Turn<'a> {
         let deadline = self.seen().progress_deadline_seconds();
         if self.passed(lag.since, SignedDuration::from_secs(i64::from(deadline))) {
             let wanted = rollout.canary_replicas;
+            let why = self.refusal().map(|why| format!(": {why}")).unwrap_or_default();
             return Err(format!(
-                "canary has {available} of {wanted} available pods and made no progress for {deadline}s"
+                "canary has {available} of {wanted} available pods and made no progress for {deadline}s{why}"
             ));
         }
         Ok(false)
@@ -204,6 +217,7 @@ impl<'a> Turn<'a> {
                 outcome,
                 started_at: rollout.started_at,
                 ended_at: self.now(),
+                baseline_replicas: rollout.baseline_replicas,
                 message: message.clone(),
             });
         }

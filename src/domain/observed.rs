@@ -26,6 +26,8 @@ pub struct Observed {
     pub ingresses: Vec<Ingress>,
     /// The user's network policies.
     pub policies: Vec<NetworkPolicy>,
+    /// The user's autoscalers, raw: they are cloned, and typed forms drop fields newer than this program.
+    pub autoscalers: Vec<Value>,
     /// Endpoints of the user's Services.
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
@@ -41,6 +43,8 @@ pub struct ReplicaSetView {
     pub pod_hash: String,
     /// Identity of its template.
     pub template: TemplateHash,
+    /// When it was made, in RFC 3339 and UTC, so that later is greater.
+    pub created: String,
     /// Pods that it shall have.
     pub wanted: i32,
     /// Pods that are available.
@@ -59,6 +63,7 @@ impl ReplicaSetView {
         Self {
             name: text("/metadata/name"),
             pod_hash: text("/metadata/labels/pod-template-hash"),
+            created: text("/metadata/creationTimestamp"),
             template: TemplateHash::of(set.pointer("/spec/template").unwrap_or(&Value::Null)),
             wanted: number("/spec/replicas"),
             available: number("/status/availableReplicas"),
@@ -149,11 +154,15 @@ impl Observed {
             .find(|c| c.type_.as_deref() == Some("Progressing"))
     }
 
-    /// The `ReplicaSet` that runs most of the pods: stable, as long as nothing rolls.
+    /// The `ReplicaSet` that runs most of the pods: stable, as long as nothing rolls. At size 0 it is the
+    /// newest, which is the one that Kubernetes scales up while the Deployment is paused.
+    ///
+    /// Source: kubernetes `pkg/controller/deployment/util`, `FindActiveOrLatest`.
     #[must_use]
     pub fn stable_replica_set(&self) -> Option<&ReplicaSetView> {
         let active = self.replica_sets.iter().filter(|set| set.wanted > 0);
-        active.max_by_key(|set| (set.available, set.wanted))
+        let newest = || self.replica_sets.iter().max_by(|a, b| a.created.cmp(&b.created));
+        active.max_by_key(|set| (set.available, set.wanted)).or_else(newest)
     }
 
     /// The user's Deployment runs its own template, all of it, and nothing else.

@@ -9,7 +9,7 @@ use super::{
     rewrite::LabelRewrite,
     strategy::{CanaryStrategy, RolloutSpec},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Version of the stored form that this code reads and writes.
@@ -17,6 +17,11 @@ pub const STATE_VERSION: u32 = 1;
 
 /// Ended rollouts that are remembered, newest last.
 const HISTORY_LIMIT: usize = 20;
+
+/// How long the capacity floor outlives a rollout. Until then an autoscaler's measurements still tell of the
+/// time when stable had no traffic: five minutes are its memory of them, Kubernetes' default
+/// `--horizontal-pod-autoscaler-downscale-stabilization`.
+const FLOOR_AFTERWARDS: SignedDuration = SignedDuration::from_mins(5);
 
 /// Everything recorded for one Deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,6 +191,9 @@ pub struct HistoryEntry {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
+    /// Stable's size before the canary took traffic.
+    #[serde(default)]
+    pub baseline_replicas: i32,
     /// Why, in words.
     pub message: String,
 }
@@ -232,6 +240,18 @@ impl RolloutState {
             None if self.blocked.is_some() => Phase::Held,
             None => Phase::Healthy,
         }
+    }
+
+    /// Size below which no autoscaler may shrink stable at this time; 0 when it may do what it wants.
+    ///
+    /// The size before the canary, until stable has had its traffic back for five minutes.
+    #[must_use]
+    pub fn floor(&self, now: Timestamp) -> i32 {
+        let active = self.rollout.as_ref().filter(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }));
+        let recent =
+            self.history.last().filter(|ended| now.duration_since(ended.ended_at) < FLOOR_AFTERWARDS);
+        let active = active.map_or(0, |rollout| rollout.baseline_replicas);
+        active.max(recent.map_or(0, |ended| ended.baseline_replicas))
     }
 
     /// Adds an ended rollout, forgetting the oldest beyond the limit.

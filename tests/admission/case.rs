@@ -109,7 +109,8 @@ pub fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-fn config() -> AdmitConfig {
+/// What admission is set to.
+pub fn config() -> AdmitConfig {
     let defaults =
         Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() };
     AdmitConfig { defaults, own_user: OWN_USER.into() }

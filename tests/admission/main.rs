@@ -4,6 +4,7 @@
 
 mod case;
 mod findings;
+mod floor;
 mod hold;
 mod native;
 mod neighbours;

@@ -142,6 +142,7 @@ impl Cluster {
             name: set.name.clone(),
             pod_hash: set.pod_hash.clone(),
             template: set.hash.clone(),
+            created: format!("{:08}", set.revision),
             wanted: set.wanted,
             available: set.available,
         };
