@@ -10,6 +10,7 @@ mod harness;
 
 mod shared {
     mod analysis;
+    mod autoscaler;
     mod denials;
     mod native;
     mod untouched;

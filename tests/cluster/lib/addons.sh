@@ -1,15 +1,15 @@
-# What runs as pods in every cluster: DNS, ingress-nginx, Prometheus.
+# What runs as pods in every cluster: DNS, ingress-nginx, Prometheus, metrics-server.
 # shellcheck shell=bash
 
-ADDONS=(coredns ingress-nginx prometheus)
-ADDON_DEPLOYMENTS=(kube-system/coredns ingress-nginx/ingress-nginx-controller monitoring/prometheus)
+ADDONS=(coredns ingress-nginx prometheus metrics-server)
+ADDON_DEPLOYMENTS=(kube-system/coredns ingress-nginx/ingress-nginx-controller monitoring/prometheus kube-system/metrics-server)
 
 apply_addons() {
   local name all digest
   all=$(for name in "${ADDONS[@]}"; do printf -- '---\n' && render "$name.yaml"; done)
   digest=$(digest_of "$all")
   [[ ! -e $RUN/addons || $(<"$RUN/addons") != "$digest" ]] || return 0
-  say "DNS, ingress-nginx, Prometheus"
+  say "DNS, ingress-nginx, Prometheus, metrics-server"
   kubectl apply --server-side --force-conflicts -f - <<<"$all" >"$RUN/log/addons.log" 2>&1 ||
     fail_with_log "applying the addons failed" "$RUN/log/addons.log"
   printf '%s\n' "$digest" >"$RUN/addons"

@@ -1,7 +1,7 @@
 # Makes the images of the cluster's own pods (there is no registry) and brings images in.
 # shellcheck shell=bash
 
-CLUSTER_IMAGES=(pause coredns ingress-nginx prometheus)
+CLUSTER_IMAGES=(pause coredns ingress-nginx prometheus metrics-server)
 
 # What the ingress-nginx image takes from Debian, with all it depends on; nothing of it is installed here.
 NGINX_PACKAGES=(nginx libnginx-mod-http-lua libnginx-mod-http-headers-more-filter
@@ -17,6 +17,7 @@ image_tar() {
 inputs_pause() { cat "$HERE/images/pause.c"; }
 inputs_coredns() { tool_dir coredns; }
 inputs_prometheus() { tool_dir prometheus; }
+inputs_metrics-server() { tool_dir metrics-server; }
 inputs_ingress-nginx() {
   tool_dir ingress-nginx
   printf '%s\n' "${NGINX_PACKAGES[@]}"
@@ -61,6 +62,10 @@ make_image_prometheus() {
   bin=$(tool_dir prometheus)
   "$HERE/mkimage" localhost/prometheus:v3.16.0 "$2" --user 65532 \
     "$bin/prometheus=/bin/prometheus" "$bin/promtool=/bin/promtool"
+}
+
+make_image_metrics-server() {
+  "$HERE/mkimage" localhost/metrics-server:v0.9.0 "$2" --user 65532 "$(tool_dir metrics-server)/metrics-server=/metrics-server"
 }
 
 make_image_ingress-nginx() {

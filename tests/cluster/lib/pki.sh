@@ -11,6 +11,8 @@ ensure_pki() {
   openssl req -x509 -new -key "$pki/ca.key" -days 365 -subj /CN=haldane-test-ca -out "$pki/ca.crt"
   issue apiserver /CN=kube-apiserver \
     "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:$NODE,IP:127.0.0.1,IP:$API_SERVICE_IP,IP:$NODE_IP"
+  # How the API server shows itself to those that it passes requests on to, such as metrics-server.
+  issue front-proxy /CN=front-proxy
   issue_kubeconfig admin /O=system:masters/CN=admin
   issue_kubeconfig kcm /CN=system:kube-controller-manager
   issue_kubeconfig scheduler /CN=system:kube-scheduler

@@ -1,7 +1,7 @@
 # Builds the programs of tools.conf, each once, into the cache.
 # shellcheck shell=bash disable=SC2034 # the other files use CLUSTER_TOOLS
 
-CLUSTER_TOOLS=(kubernetes etcd containerd coredns ingress-nginx prometheus)
+CLUSTER_TOOLS=(kubernetes etcd containerd coredns ingress-nginx prometheus metrics-server)
 
 # tool_row NAME: the line of tools.conf that describes the tool.
 tool_row() {

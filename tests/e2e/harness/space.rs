@@ -191,6 +191,7 @@ impl Space {
             "apps/v1 Deployment",
             "networking.k8s.io/v1 Ingress",
             "networking.k8s.io/v1 NetworkPolicy",
+            "autoscaling/v2 HorizontalPodAutoscaler",
         ];
         let of_kind = |kind: &&str| {
             let found = self.list(kind, "app.kubernetes.io/managed-by=haldane");
@@ -247,7 +248,7 @@ impl Space {
             let _ = fs::write(folder.join(file), format!("$ {}\n{}{}", output.line, output.out, output.err));
         };
         save("events.txt", self.kubectl(&["get", "events", "--sort-by=.metadata.creationTimestamp"]));
-        let kinds = "deploy,rs,pod,svc,ingress,endpointslice,networkpolicy,configmap";
+        let kinds = "deploy,rs,pod,hpa,svc,ingress,endpointslice,networkpolicy,configmap";
         save("objects.txt", self.kubectl(&["get", kinds, "--output=wide"]));
         save("objects.yaml", self.kubectl(&["get", kinds, "--output=yaml"]));
         let state = "--selector=app.kubernetes.io/managed-by=haldane";

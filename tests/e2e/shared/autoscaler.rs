@@ -1,0 +1,109 @@
+//! A real autoscaler beside a canary: stable keeps its size, and the canary follows the load.
+
+use crate::harness::{App, Load, Recorder, SOON, Space, eventually};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DEPLOYMENT: &str = "apps/v1 Deployment";
+const AUTOSCALER: &str = "autoscaling/v2 HorizontalPodAutoscaler";
+/// metrics-server measures every 10 s and needs two measurements; the autoscaler looks every 5 s.
+const MEASURED: Duration = Duration::from_secs(120);
+/// Requests per second: little, and more than three pods may use.
+const LITTLE: u32 = 20;
+const MUCH: u32 = 400;
+
+/// Scales `web` by CPU, without any delay.
+fn autoscaler(least: u32) -> Value {
+    let target = json!({"type": "AverageValue", "averageValue": "12m"});
+    let at_once = json!({"stabilizationWindowSeconds": 0});
+    json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": least,
+            "maxReplicas": 6,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "behavior": {"scaleDown": at_once, "scaleUp": at_once},
+        },
+    })
+}
+
+/// `web` with three pods and an autoscaler that measures them.
+fn start(name: &str, strategy: &str) -> (Space, Recorder) {
+    let space = Space::new(name);
+    space.apply(&autoscaler(3).to_string()).ok();
+    space.deploy(&App::canary(strategy).sized(3));
+    space.answers("v1");
+    eventually("the autoscaler to measure", MEASURED, || {
+        let status = space.the(AUTOSCALER, "web")["status"].clone();
+        if status["currentMetrics"][0]["resource"].is_object() { Ok(()) } else { Err(status.to_string()) }
+    });
+    let deployments = space.record(DEPLOYMENT);
+    (space, deployments)
+}
+
+fn size(object: &Value) -> Option<i64> {
+    object["spec"]["replicas"].as_i64()
+}
+
+fn grows_beyond(space: &Space, name: &str, pods: i64) {
+    eventually(&format!("more than {pods} pods of {name}"), MEASURED, || {
+        let now = size(&space.the(DEPLOYMENT, name));
+        if now > Some(pods) { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+}
+
+/// Lets the autoscaler shrink `web` to one pod, and waits until it has tried.
+fn tries_to_shrink(space: &Space) {
+    space.apply(&autoscaler(1).to_string()).ok();
+    eventually("the autoscaler to want fewer pods", MEASURED, || {
+        let events = space.events("SuccessfulRescale");
+        let shrinks = |event: &&String| event.contains("All metrics below target");
+        if events.iter().any(|event| shrinks(&event)) { Ok(()) } else { Err(format!("{events:?}")) }
+    });
+}
+
+fn never_below_three(deployments: &Recorder) {
+    let sizes = deployments.course("web", size);
+    assert!(sizes.iter().all(|size| *size >= 3), "sizes of stable over time: {sizes:?}");
+}
+
+#[test]
+fn a_long_step_follows_the_load_and_an_abort_finds_stable_in_its_size() {
+    let (space, deployments) = start("soak", "steps: [{setWeight: 100}, {pause: {}}]");
+    let load = Load::start(&space, LITTLE);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "100");
+    let clone = space.the(AUTOSCALER, "web-canary")["spec"].clone();
+    assert_eq!((&clone["minReplicas"], &clone["maxReplicas"]), (&json!(3), &json!(6)));
+    tries_to_shrink(&space);
+    let rising = Load::start(&space, MUCH);
+    grows_beyond(&space, "web-canary", 3);
+    space.order("web", "abort").ok();
+    space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    let sample = Load::with(&space, &["--rate", "50", "--duration", "2s"]).finish();
+    assert_eq!(sample.answers("v1"), sample.sent(), "stable has all of it: {}", sample.split());
+    rising.stop().assert_nothing_failed("the rising load");
+    load.stop().assert_nothing_failed("a soak and an abort at weight 100");
+    never_below_three(&deployments);
+}
+
+#[test]
+fn a_promotion_never_falls_below_the_size_before() {
+    let (space, deployments) = start("scaled", "steps: [{setWeight: 50}, {pause: {}}]");
+    let load = Load::start(&space, LITTLE);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "50");
+    let much = Load::start(&space, MUCH);
+    grows_beyond(&space, "web", 3);
+    grows_beyond(&space, "web-canary", 2);
+    much.stop().assert_nothing_failed("more load in the middle of a canary");
+    tries_to_shrink(&space);
+    space.order("web", "promote").ok();
+    space.is_healthy("web", 2 * SOON);
+    load.stop().assert_nothing_failed("an autoscaled promotion");
+    never_below_three(&deployments);
+    assert_eq!(space.get(AUTOSCALER, "web-canary"), None, "the clone goes with the canary");
+}
