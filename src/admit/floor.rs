@@ -41,10 +41,10 @@ impl ScaleDown {
         if size <= self.to {
             return Verdict::allow();
         }
-        let path = PointerBuf::from_tokens(["spec", "replicas"]);
         // `add` replaces a field that is there; 0 is left out of a Scale.
-        let patch = vec![PatchOperation::Add(AddOperation { path, value: json!(size) })];
-        let mut verdict = Verdict::allow_with(patch);
+        let at = PointerBuf::from_tokens(["spec", "replicas"]);
+        let raise = PatchOperation::Add(AddOperation { path: at, value: json!(size) });
+        let mut verdict = Verdict::allow_with(vec![raise]).by("capacity-floor");
         let told = format!("{} asked for, {size} kept: the size before the canary", self.to);
         verdict.audit.insert("capacity-floor".to_owned(), told);
         verdict

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn clone_of(target: Value, replicas: i32) -> Option<Value> {
+    fn clone_of(target: &Value, replicas: i32) -> Option<Value> {
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) };
         let autoscaler = json!({
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_clone_scales_the_canary_from_the_size_for_the_weight() {
-        let body = clone_of(web(), 3).unwrap();
+        let body = clone_of(&web(), 3).unwrap();
         assert_eq!(body["metadata"]["name"], "web-canary");
         assert_eq!(
             body["metadata"]["labels"].get("scaledobject.keda.sh/name"),
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn its_bounds_are_valid_at_every_size() {
         for (replicas, least, most) in [(0, 1, 6), (6, 6, 6), (9, 9, 9)] {
-            let spec = &clone_of(web(), replicas).unwrap()["spec"];
+            let spec = &clone_of(&web(), replicas).unwrap()["spec"];
             assert_eq!((&spec["minReplicas"], &spec["maxReplicas"]), (&json!(least), &json!(most)));
         }
     }
@@ -100,7 +100,7 @@ mod tests {
         for (field, value) in [("name", "api"), ("kind", "StatefulSet"), ("apiVersion", "other.io/v1")] {
             let mut target = web();
             target[field] = json!(value);
-            assert_eq!(clone_of(target, 1), None, "{field} {value}");
+            assert_eq!(clone_of(&target, 1), None, "{field} {value}");
         }
     }
 }

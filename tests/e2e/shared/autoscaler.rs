@@ -10,11 +10,11 @@ const AUTOSCALER: &str = "autoscaling/v2 HorizontalPodAutoscaler";
 const MEASURED: Duration = Duration::from_secs(120);
 /// Requests per second: little, and more than three pods may use.
 const LITTLE: u32 = 20;
-const MUCH: u32 = 400;
+const MUCH: u32 = 200;
 
 /// Scales `web` by CPU, without any delay.
 fn autoscaler(least: u32) -> Value {
-    let target = json!({"type": "AverageValue", "averageValue": "12m"});
+    let target = json!({"type": "AverageValue", "averageValue": "6m"});
     let at_once = json!({"stabilizationWindowSeconds": 0});
     json!({
         "apiVersion": "autoscaling/v2",
