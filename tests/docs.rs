@@ -10,7 +10,8 @@ use haldane::{
     cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
-        steps::STEPS,
+        settings::{REFUSED, SETTINGS},
+        steps::{REFUSED_STEPS, STEPS},
     },
     domain::{request::Verb, state::Phase},
     providers::PROVIDERS,
@@ -79,7 +80,15 @@ fn reference() -> String {
         writeln!(text, "| `{}` | {} | `{}` |", step.key, step.doc, step.example).unwrap();
     }
 
-    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all.\n\n| order | what it does |\n| --- | --- |\n";
+    text += &refused(REFUSED_STEPS);
+
+    text += "\n## Fields of `haldane.dev/canary`\n\nThose of Argo's `strategy.canary`, and of a Rollout's spec where the text says so.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
+    for setting in SETTINGS {
+        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
+    }
+    text += &refused(REFUSED);
+
+    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` goes on with the step of index N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
     for verb in Verb::iter() {
         writeln!(text, "| `{verb}` | {} |", documentation(&verb)).unwrap();
     }
@@ -129,6 +138,14 @@ fn reference() -> String {
         let labels = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         writeln!(text, "| `{}` | {} | {labels} | {} |", metric.full_name(), metric.kind(), metric.help())
             .unwrap();
+    }
+    text
+}
+
+fn refused(fields: &[(&str, &str)]) -> String {
+    let mut text = "\nRefused at admission, by name:\n\n| of Argo's | because |\n| --- | --- |\n".to_owned();
+    for (key, why) in fields {
+        writeln!(text, "| `{key}` | {why} |").unwrap();
     }
     text
 }

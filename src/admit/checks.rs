@@ -11,7 +11,7 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
-        selector::{Labels, map_selects},
+        selector::{self, Labels, map_selects},
         strategy::CanaryStrategy,
     },
     routers::nginx,
@@ -64,6 +64,7 @@ pub fn among(object: Object<'_>, name: &str, strategy: &CanaryStrategy, neighbou
             format!("{error}; it must have a label with one fixed value, e.g. matchLabels: {{app: {name}}}");
         report.findings.push(Finding::new("spec.selector", shown, advice));
     }
+    report.findings.extend(labels_that_select(strategy, &selector, &users));
     for holder in neighbours.holders.iter().filter(|holder| !holder.is_ours) {
         let problem =
             format!("{} {:?} exists and is not Haldane's; rename or delete it", holder.kind, holder.name);
@@ -74,6 +75,20 @@ pub fn among(object: Object<'_>, name: &str, strategy: &CanaryStrategy, neighbou
     }
     routes(&split, strategy, neighbours, &mut report);
     report
+}
+
+/// Labels of `canaryMetadata` by which pods are selected: with them a canary pod could pass for a stable one.
+fn labels_that_select(strategy: &CanaryStrategy, selector: &LabelSelector, services: &[Service]) -> Findings {
+    let mut used = selector::keys(selector);
+    used.extend(services.iter().filter_map(service_selector).flat_map(|map| map.keys().cloned()));
+    let clashing =
+        strategy.pods.labels.iter().filter(|(key, _)| key.starts_with(keys::PREFIX) || used.contains(*key));
+    clashing
+        .map(|(key, value)| {
+            let place = format!("{}.canaryMetadata.labels[{key}]", path(keys::CANARY));
+            Finding::new(place, value, "pods of this namespace are selected by this label, so the canary's is Haldane's to choose; use another key")
+        })
+        .collect()
 }
 
 fn is_ours(metadata: &ObjectMeta) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     domain::{
         finding::Findings,
         keys,
-        request::Verb,
+        request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
         strategy::RolloutSpec,
     },
@@ -65,10 +65,10 @@ pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
     if !is_opted_in(&new.annotations()) {
         return Needs { state: was_in, ..Needs::default() };
     }
-    let verb = orders::ordered(context, old, new).ok().flatten();
+    let order = orders::ordered(context, old, new).ok().flatten();
     let wish = read_annotations(&new.annotations(), &context.config.defaults).ok();
     let templates = wish.map(|wish| wish.references()).unwrap_or_default();
-    Needs { state: verb.is_some(), pair: true, templates, verb }
+    Needs { state: order.is_some(), pair: true, templates, verb: order.map(|order| order.verb) }
 }
 
 /// Decides one review.
@@ -107,7 +107,7 @@ fn mutate(
         return opt_out(context, old, new, facts);
     }
     let name = context.review.name.as_str();
-    let verb = orders::ordered(context, old, new)?;
+    let order = orders::ordered(context, old, new)?;
     let mut findings = checks::alone(new);
     let mut warnings = Vec::new();
     let spec =
@@ -124,14 +124,15 @@ fn mutate(
     if !findings.is_empty() {
         return Err(invalid(name, findings));
     }
-    let (edits, hold) = hold_and_orders(context, old, new, verb, facts, &mut warnings)?;
+    let (edits, hold) = hold_and_orders(context, old, new, order, facts, &mut warnings)?;
     if let (Hold::Hold, Ok(spec)) = (hold, &spec) {
         warnings.push(preview::plan(&spec.strategy, new.replicas()));
+        warnings.extend(preview::too_small(&spec.strategy, new.replicas()));
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
     verdict.warnings = warnings.into_iter().map(|warning| format!("haldane: {warning}")).collect();
     verdict.rules.extend((hold == Hold::Hold).then_some(rules::HOLD));
-    verdict.rules.extend(verb.map(|_| rules::ORDER));
+    verdict.rules.extend(order.map(|_| rules::ORDER));
     Ok(verdict)
 }
 
@@ -162,12 +163,12 @@ fn hold_and_orders(
     context: &Context<'_>,
     old: Option<Object<'_>>,
     new: Object<'_>,
-    verb: Option<Verb>,
+    order: Option<Order>,
     facts: &Facts,
     warnings: &mut Vec<String>,
 ) -> Result<(Edits, Hold), Verdict> {
     let Some(old) = old else {
-        return match verb {
+        return match order {
             Some(_) => Err(Verdict::forbid(
                 rules::ORDER,
                 format!(
@@ -193,17 +194,17 @@ fn hold_and_orders(
         held,
     };
     let mut request = None;
-    if let Some(verb) = verb {
+    if let Some(order) = order {
         if change != Hold::Unchanged {
             return Err(Verdict::forbid(
                 rules::ORDER,
                 format!(
-                    "Deployment {:?}: the order {verb} came together with a changed pod template; give it in a request of its own",
+                    "Deployment {:?}: the order {order} came together with a changed pod template; give it in a request of its own",
                     context.review.name
                 ),
             ));
         }
-        request = Some(orders::authorise(context, verb, new, facts)?);
+        request = Some(orders::authorise(context, order, new, facts)?);
     } else if held_before.is_some() && !new.is_paused() {
         warnings.push(format!(
             "spec.paused stays true: the canary of this template decides when it starts; orders are given with {}=promote|abort|…", keys::DO
@@ -213,7 +214,7 @@ fn hold_and_orders(
             "the Deployment is paused, so its canary waits for `kubectl rollout resume` or {}=resume",
             keys::DO
         ));
-        request = Some(orders::record(context, Verb::Pause, new));
+        request = Some(orders::record(context, Verb::Pause.into(), new));
     }
     if let Some(request) = request {
         // A typed record always serialises.

@@ -7,13 +7,12 @@ use crate::{
     domain::{
         finding::Finding,
         keys,
-        request::{Request, Verb},
+        request::{Order, Request, UnknownOrder, Verb},
         review::Verdict,
         state::RolloutState,
     },
 };
 use jiff::SignedDuration;
-use strum::VariantNames;
 
 /// kubectl's field manager for `rollout pause|resume|undo|restart`.
 pub const KUBECTL_ROLLOUT: &str = "kubectl-rollout";
@@ -30,15 +29,12 @@ pub fn ordered(
     context: &Context<'_>,
     old: Option<Object<'_>>,
     new: Object<'_>,
-) -> Result<Option<Verb>, Verdict> {
+) -> Result<Option<Order>, Verdict> {
     if let Some(word) = new.annotation(keys::DO) {
-        return word.parse().map(Some).map_err(|_| {
-            let allowed = Verb::VARIANTS.join(", ");
-            Verdict::invalid(
-                rules::ORDER,
-                vec![Finding::new(path(keys::DO), word, format!("unknown order, allowed are {allowed}"))],
-            )
-        });
+        let refusal = |error: UnknownOrder| {
+            Verdict::invalid(rules::ORDER, vec![Finding::new(path(keys::DO), word, error.to_string())])
+        };
+        return word.parse().map(Some).map_err(refusal);
     }
     let sent = new.annotation(keys::REQUEST);
     if sent == old.and_then(|old| old.annotation(keys::REQUEST)) {
@@ -46,7 +42,7 @@ pub fn ordered(
     }
     match sent.map(serde_json::from_str::<Request>) {
         None => Ok(resumed(context, old, new)),
-        Some(Ok(request)) if is_own_echo(context, &request) => Ok(Some(request.verb)),
+        Some(Ok(request)) if is_own_echo(context, &request) => Ok(Some(request.order())),
         Some(_) => Err(Verdict::forbid(
             rules::FORGERY,
             format!(
@@ -65,10 +61,10 @@ fn is_own_echo(context: &Context<'_>, request: &Request) -> bool {
 }
 
 /// `kubectl rollout resume` on a held Deployment.
-fn resumed(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Option<Verb> {
+fn resumed(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Option<Order> {
     let held = old.is_some_and(|old| old.annotation(keys::HELD).is_some());
     let by_kubectl = context.review.field_manager.as_deref() == Some(KUBECTL_ROLLOUT);
-    (held && !new.is_paused() && by_kubectl).then_some(Verb::Resume)
+    (held && !new.is_paused() && by_kubectl).then_some(Verb::Resume.into())
 }
 
 /// The request to record for an order that may be given now, by this user.
@@ -77,12 +73,13 @@ fn resumed(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> O
 /// The refusal, with the way out.
 pub fn authorise(
     context: &Context<'_>,
-    verb: Verb,
+    order: Order,
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Request, Verdict> {
     let (name, namespace, user) =
         (&context.review.name, &context.review.namespace, &context.review.user.username);
+    let verb = order.verb;
     let unknown = |why: &String| {
         Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {verb} now: {why}; try again"))
     };
@@ -97,17 +94,19 @@ pub fn authorise(
     }
     let nothing = RolloutState::default();
     let state = facts.state.as_ref().map_err(unknown)?.as_ref().unwrap_or(&nothing);
-    verbs::check(verb, state)
-        .map_err(|why| Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {verb}: {why}")))?;
-    Ok(record(context, verb, new))
+    verbs::check(order, state).map_err(|why| {
+        Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {order}: {why}"))
+    })?;
+    Ok(record(context, order, new))
 }
 
 /// The record of an order given in this request.
 #[must_use]
-pub fn record(context: &Context<'_>, verb: Verb, new: Object<'_>) -> Request {
+pub fn record(context: &Context<'_>, order: Order, new: Object<'_>) -> Request {
     Request {
         id: context.review.uid.clone(),
-        verb,
+        verb: order.verb,
+        step: order.step,
         by: context.review.user.username.clone(),
         at: context.now,
         template: new.template_hash(),

@@ -4,8 +4,14 @@ use super::{
     manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION},
     pair::find,
 };
-use crate::domain::{names::suffixed, observed::Observed, rewrite::LabelRewrite, selector::Labels};
-use serde_json::{Value, json};
+use crate::domain::{
+    names::suffixed,
+    observed::Observed,
+    rewrite::LabelRewrite,
+    selector::Labels,
+    strategy::{AntiAffinity, CanaryPods},
+};
+use serde_json::{Map, Value, json};
 
 /// Kubernetes' limit for names of Deployments.
 const NAME_MAX: usize = 253;
@@ -28,11 +34,24 @@ pub fn autoscaled_size(seen: &Observed, owner: &Owner, replicas: i32) -> i32 {
 
 /// The canary Deployment with `replicas` pods of the user's present template.
 #[must_use]
-pub fn canary_deployment(seen: &Observed, owner: &Owner, rewrite: &LabelRewrite, replicas: i32) -> Manifest {
+pub fn canary_deployment(
+    seen: &Observed,
+    owner: &Owner,
+    rewrite: &LabelRewrite,
+    pods: &CanaryPods,
+    replicas: i32,
+) -> Manifest {
     let mut template = seen.template.clone();
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp");
+        add_all(metadata, "annotations", &pods.annotations);
         metadata.insert("labels".to_owned(), json!(rewrite.apply(&seen.pod_labels())));
+        add_all(metadata, "labels", &pods.labels);
+    }
+    if let (Some(affinity), Some(spec)) =
+        (pods.anti_affinity, template.get_mut("spec").and_then(Value::as_object_mut))
+    {
+        avoid_stable(spec, affinity, seen);
     }
     let mut spec = json!({
         "replicas": replicas,
@@ -49,4 +68,34 @@ pub fn canary_deployment(seen: &Observed, owner: &Owner, rewrite: &LabelRewrite,
     let annotations = Labels::from([(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string())]);
     let meta = Meta { annotations, ..Meta::default() };
     Manifest::new(Kind::Deployment, &canary_name(&owner.name), owner, &rewrite.owner_label(), meta, spec)
+}
+
+/// Adds entries to the map `key`, which is made if there is none.
+fn add_all(object: &mut Map<String, Value>, key: &str, entries: &Labels) {
+    if entries.is_empty() {
+        return;
+    }
+    let known = object.entry(key).or_insert_with(|| json!({}));
+    if let Some(known) = known.as_object_mut() {
+        known.extend(entries.iter().map(|(key, value)| (key.clone(), json!(value))));
+    }
+}
+
+/// One more term of pod anti-affinity: the nodes on which stable's pods are.
+fn avoid_stable(spec: &mut Map<String, Value>, affinity: AntiAffinity, seen: &Observed) {
+    let term =
+        json!({"labelSelector": seen.deployment.spec.selector, "topologyKey": "kubernetes.io/hostname"});
+    let (list, item) = match affinity {
+        AntiAffinity::Required => ("requiredDuringSchedulingIgnoredDuringExecution", term),
+        AntiAffinity::Preferred(weight) => (
+            "preferredDuringSchedulingIgnoredDuringExecution",
+            json!({"weight": weight, "podAffinityTerm": term}),
+        ),
+    };
+    let all = spec.entry("affinity").or_insert_with(|| json!({})).as_object_mut();
+    let anti = all.map(|all| all.entry("podAntiAffinity").or_insert_with(|| json!({})));
+    let terms = anti.and_then(Value::as_object_mut).map(|anti| anti.entry(list).or_insert_with(|| json!([])));
+    if let Some(terms) = terms.and_then(Value::as_array_mut) {
+        terms.push(item);
+    }
 }

@@ -7,3 +7,4 @@ pub mod canary_service;
 pub mod labels;
 pub mod manifest;
 pub mod pair;
+pub mod size;

@@ -49,7 +49,7 @@ impl Pair<'_> {
             Some(_) => autoscaled_size(self.seen, self.owner, replicas),
             None => replicas,
         };
-        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, size));
+        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, size));
         objects.extend(autoscaler);
         let service = |user| canary_service(user, self.owner, self.rewrite, self.strategy);
         objects.extend(self.stable_services().map(service));
@@ -77,6 +77,7 @@ impl Pair<'_> {
             ingresses: &self.seen.ingresses,
             settings: &self.strategy.nginx,
             traffic,
+            header: traffic.header.and_then(|index| self.strategy.header_match(index)),
         })
     }
 }

@@ -48,7 +48,7 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: keys::DO,
-        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause` or `resume`. It is carried out once and removed.",
+        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` goes on with the step of index N, counted from 0. It is carried out once and removed.",
         example: "promote",
     },
     Key {

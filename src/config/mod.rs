@@ -3,6 +3,8 @@
 //! The webhook and the controller read through the same functions, so what is admitted is what runs.
 
 pub mod annotations;
+mod routes;
+pub mod settings;
 pub mod steps;
 pub mod strategy;
 pub mod template;

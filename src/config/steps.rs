@@ -1,10 +1,11 @@
 //! The kinds of steps: one table, from which parser and reference page are made.
 
+use super::routes::header_route;
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
     names::Weight,
-    strategy::{AnalysisRef, ArgBinding, ArgSource, Side, Step, TemplateRef},
+    strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
 };
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
@@ -29,7 +30,7 @@ pub static STEPS: &[StepKind] = &[
     },
     StepKind {
         key: "pause",
-        doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none.",
+        doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. Beside an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
         read: pause,
     },
@@ -37,24 +38,37 @@ pub static STEPS: &[StepKind] = &[
         key: "analysis",
         doc: "Waits for the verdict of an analysis; a bad one aborts the rollout.",
         example: "analysis: {templates: [{templateName: success-rate}]}",
-        read: |node| node.object(analysis_ref).map(Step::Analysis),
+        read: |node| {
+            node.object(analysis_ref)
+                .map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
+        },
+    },
+    StepKind {
+        key: "setCanaryScale",
+        doc: "Gives the canary a size of its own until the next such step: `replicas`, `weight` (percent of stable's size) or `matchTrafficWeight: true`, which ends it. Of several given, `matchTrafficWeight` counts before `replicas`, and that before `weight`.",
+        example: "setCanaryScale: {replicas: 3}",
+        read: set_canary_scale,
+    },
+    StepKind {
+        key: "setHeaderRoute",
+        doc: "Sends requests with this header to the canary, beside its share of all others: `exact`, `prefix` or `regex` (the whole value). NGINX holds one such route at a time; the same `name` without `match` removes it.",
+        example: "setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: \"true\"}}]}",
+        read: |node| node.object(header_route).map(Step::SetHeaderRoute),
     },
 ];
 
-/// Steps of Argo Rollouts that NGINX cannot do, or that are not done yet, and why.
-const UNSUPPORTED: &[(&str, &str)] = &[
-    ("setCanaryScale", "the canary is sized by weight"),
-    ("setHeaderRoute", "set canary-by-header in trafficRouting.nginx.additionalIngressAnnotations instead"),
+/// Steps of Argo Rollouts that are refused, and why.
+pub static REFUSED_STEPS: &[(&str, &str)] = &[
     ("setMirrorRoute", "NGINX cannot mirror traffic to a canary"),
-    ("experiment", "it needs Argo's own objects"),
+    ("experiment", "it needs Argo's own objects; compare the two sides of the release in an analysis"),
     ("plugin", "it needs Argo's plugins"),
 ];
 
-/// Reads one step: a mapping with exactly one known key.
+/// Reads one step: a mapping with exactly one known key, or `pause` and `analysis` together.
 #[must_use]
 pub fn step(node: Node<'_>) -> Option<Step> {
     node.object(|fields| {
-        let mut steps: Vec<Option<Step>> = Vec::new();
+        let mut steps: Vec<(&str, Option<Step>)> = Vec::new();
         for kind in STEPS {
             let mut given = false;
             let step = fields.optional(kind.key, |node| {
@@ -62,25 +76,57 @@ pub fn step(node: Node<'_>) -> Option<Step> {
                 (kind.read)(node)
             });
             if given {
-                steps.push(step);
+                steps.push((kind.key, step));
             }
         }
-        let refused = UNSUPPORTED.iter().filter(|(key, why)| fields.unsupported(key, why)).count();
-        if steps.len() > 1 {
-            fields.fail("must have one kind of step, write one list item for each");
-            return None;
+        let refused = REFUSED_STEPS.iter().filter(|(key, why)| fields.unsupported(key, why)).count();
+        match steps.as_mut_slice() {
+            [] => {
+                if refused == 0 && fields.only_known() {
+                    let keys: Vec<_> = STEPS.iter().map(|kind| kind.key).collect();
+                    fields.fail(format!("must have one of {}", keys.join(", ")));
+                }
+                None
+            }
+            [(_, step)] => step.take(),
+            [("pause", pause), ("analysis", analysis)] => paused_analysis(pause.take()?, analysis.take()?),
+            _ => {
+                fields
+                    .fail("must have one kind of step (or pause and analysis), write one list item for each");
+                None
+            }
         }
-        if steps.is_empty() && refused == 0 && fields.only_known() {
-            let keys: Vec<_> = STEPS.iter().map(|kind| kind.key).collect();
-            fields.fail(format!("must have one of {}", keys.join(", ")));
-        }
-        steps.pop()?
     })
 }
 
+/// A pause with an analysis beside it: both must be over, and an endless pause is over with the verdict.
+fn paused_analysis(pause: Step, analysis: Step) -> Option<Step> {
+    match (pause, analysis) {
+        (Step::Pause(at_least), Step::Analysis(step)) => {
+            Some(Step::Analysis(AnalysisStep { at_least, ..step }))
+        }
+        _ => None,
+    }
+}
+
 fn set_weight(node: Node<'_>) -> Option<Step> {
-    let percent = node.integer(0..=100_u8)?;
-    Weight::try_from(percent).ok().map(Step::SetWeight)
+    percent(node).map(Step::SetWeight)
+}
+
+/// A whole number from 0 to 100.
+pub(super) fn percent(node: Node<'_>) -> Option<Weight> {
+    Weight::try_from(node.integer(0..=100_u8)?).ok()
+}
+
+/// Argo's precedence; nothing given means the same as `matchTrafficWeight`.
+fn set_canary_scale(node: Node<'_>) -> Option<Step> {
+    node.object(|fields| {
+        let replicas = fields.optional("replicas", |node| node.integer(0..=100_000_i32));
+        let weight = fields.optional("weight", percent);
+        let matching = fields.optional("matchTrafficWeight", Node::bool).unwrap_or(false);
+        let own = replicas.map(CanaryScale::Replicas).or_else(|| weight.map(CanaryScale::Weight));
+        Some(Step::SetCanaryScale(own.filter(|_| !matching).unwrap_or(CanaryScale::MatchTrafficWeight)))
+    })
 }
 
 fn pause(node: Node<'_>) -> Option<Step> {
@@ -94,17 +140,21 @@ fn pause(node: Node<'_>) -> Option<Step> {
     })
 }
 
-/// Whole seconds as a number or in quotes, or a duration.
+/// Whole seconds as a number or in quotes, or a duration; at most as many seconds as 32 bits hold.
 ///
-/// Source: argo-rollouts `RolloutPause.DurationSeconds`; what that reads as "not positive" its
-/// validation refuses, and so does this.
+/// Source: argo-rollouts `RolloutPause.DurationSeconds`; what that reads as negative its validation
+/// refuses, and so does this.
 fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
-    const ALLOWED: &str = "must be a positive number of seconds or a duration such as \"30s\" or \"5m\"; leave it out to wait for a person";
+    const ALLOWED: &str = "must be a number of seconds, not negative, or a duration such as \"30s\" or \"5m\"; leave it out to wait for a person";
+    const LONGEST: GoDuration = GoDuration::from_secs(i32::MAX.cast_unsigned());
     let value = node.value();
     let text = value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|number| number.to_string()));
-    let seconds = text.as_deref().and_then(|text| text.parse::<u32>().ok().map(GoDuration::from_secs));
-    let duration = seconds.or_else(|| text.as_deref()?.parse().ok());
-    match duration.filter(|duration| *duration > GoDuration::ZERO) {
+    let seconds = text.as_deref().and_then(|text| text.parse::<i32>().ok());
+    let duration = match seconds {
+        Some(seconds) => u32::try_from(seconds).ok().map(GoDuration::from_secs),
+        None => text.as_deref().and_then(|text| text.parse().ok()),
+    };
+    match duration.filter(|duration| *duration <= LONGEST) {
         Some(duration) => Some(duration),
         None => node.fail(ALLOWED),
     }

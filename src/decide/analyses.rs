@@ -18,19 +18,21 @@ const RUN_LIMIT: usize = 12;
 /// Judges what has been measured, says what is to be measured, and draws the consequences.
 pub(super) fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     let judging = matches!(rollout.stage, Stage::Step { .. });
+    let at = rollout.step_index();
     for position in 0..rollout.runs.len() {
         let Some(record) = rollout.runs.get_mut(position) else { return };
         if record.run.completed_at.is_some() {
             continue;
         }
-        // Promotion, abort and rollback end what still runs, as in Argo.
-        record.run.terminate |= !judging;
+        // Promotion, abort and rollback end what still runs, as in Argo; and so does a person who left the step.
+        let left = record.step.is_some() && record.step != at;
+        record.run.terminate |= !judging || left;
         let before = record.run.clone();
         let after = advance_run(before.clone(), turn);
         let step = record.step;
         record.run = after.clone();
         tell(&before, &after, step, turn);
-        if judging && before.phase != after.phase {
+        if judging && !left && before.phase != after.phase {
             on_verdict(rollout, step, &after, turn);
         }
     }
@@ -124,8 +126,8 @@ pub(super) fn phase_of_step(rollout: &Rollout, index: usize) -> Option<AnalysisP
 
 /// Starts the analysis of the step at `index`.
 pub(super) fn start_step(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
-    if let Some(Step::Analysis(analysis)) = rollout.strategy().steps.get(index).cloned() {
-        start(rollout, &analysis, Some(index), turn);
+    if let Some(Step::Analysis(step)) = rollout.strategy().steps.get(index).cloned() {
+        start(rollout, &step.analysis, Some(index), turn);
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
         None => {
             state.blocked = None;
             if turn.seen().has_rolled() {
-                state.stable = Some(wanted);
+                state.becomes_stable(wanted);
                 state.revision = state.revision.max(turn.seen().native_revision());
             }
         }
@@ -86,13 +86,21 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
         lagging: None,
         runs: Vec::new(),
     };
-    rollout.canary_replicas = turn.size_for(&rollout, rollout.strategy().weight_at(0));
+    rollout.canary_replicas = turn.size_at(&rollout, 0);
     // The user had paused the Deployment before changing it: the canary waits for their `resume`.
     if let Some(request) = turn.seen().request().filter(|r| state.handled_request.as_ref() != Some(&r.id)) {
         state.handled_request = Some(request.id);
         if request.verb == Verb::Pause && request.template == rollout.hash {
             rollout.manual_pause = Some(turn.now());
         }
+    }
+    let window = rollout.strategy().rollback_window;
+    if state.served_lately(&rollout.hash, window) && rollout.manual_pause.is_none() {
+        turn.events.push(Event::normal(
+            "RolloutPromoting",
+            format!("The template was stable within the last {window} revisions (rollbackWindow): steps and analyses are skipped"),
+        ));
+        rollout.stage = Stage::PromoteScale;
     }
     state.rollout = Some(rollout);
 }
@@ -114,7 +122,8 @@ pub(super) fn finish_retreat(state: &mut RolloutState, turn: &mut Turn<'_>) {
         return;
     }
     if outcome == Outcome::Promoted {
-        state.stable = Some(rollout.hash.clone());
+        let hash = rollout.hash.clone();
+        state.becomes_stable(hash);
     }
     state.rollout = None;
     // A template that waited behind the retreat is taken up at once.

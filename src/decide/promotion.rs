@@ -11,8 +11,8 @@ use crate::domain::{
 /// Where the cluster has no room for that within the progress deadline, promotion goes on at the
 /// weight that the canary already carries.
 pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    rollout.canary_replicas = turn.full_size(rollout);
-    match turn.canary_is_sized(rollout) {
+    rollout.canary_replicas = turn.size_for(rollout, Weight::FULL);
+    match turn.canary_has(rollout, rollout.canary_replicas) {
         Ok(true) => rollout.stage = Stage::PromoteShift,
         Ok(false) => {}
         Err(late) => {
@@ -33,7 +33,9 @@ pub(super) fn shift(rollout: &mut Rollout, turn: &mut Turn<'_>) {
         let message = format!("Traffic weight updated from {before} to {}", Weight::FULL);
         turn.events.push(Event::normal("TrafficWeightUpdated", message));
     }
-    if turn.settled(rollout) {
+    // Until stable starts to be replaced, an abort is one change of weight away.
+    let delay = rollout.strategy().scale_down_delay.signed();
+    if turn.settled(rollout) && rollout.traffic.seen_at.is_some_and(|seen_at| turn.passed(seen_at, delay)) {
         rollout.stage = Stage::PromoteRoll;
     }
 }

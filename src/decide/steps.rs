@@ -5,13 +5,13 @@ use crate::domain::{
     metric::AnalysisPhase,
     names::Weight,
     state::{Rollout, Stage},
-    strategy::Step,
+    strategy::{CanaryScale, Step},
 };
 use jiff::Timestamp;
 
 /// The canary is made at weight 0, in the size of the first step.
 pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    rollout.canary_replicas = turn.size_for(rollout, rollout.strategy().weight_at(0));
+    rollout.canary_replicas = turn.size_at(rollout, 0);
     rollout.traffic.ask(Weight::ZERO, true);
     match turn.canary_is_sized(rollout) {
         Err(late) => on_deadline(rollout, &late, turn),
@@ -24,8 +24,7 @@ pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 
 /// One step of the plan: moves on when its own condition holds.
 pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, turn: &mut Turn<'_>) {
-    let target = rollout.strategy().weight_at(index);
-    rollout.canary_replicas = turn.size_for(rollout, target.max(rollout.traffic.weight));
+    rollout.canary_replicas = turn.size_at(rollout, index);
     let sized = match turn.canary_is_sized(rollout) {
         Ok(sized) => sized,
         Err(late) => return on_deadline(rollout, &late, turn),
@@ -38,29 +37,36 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, t
         rollout.stage = Stage::PromoteScale;
         return;
     };
+    let in_force = shift(rollout, index, sized, turn);
     let done = match &step {
-        Step::SetWeight(weight) => set_weight(rollout, *weight, sized, turn),
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) => in_force,
+        Step::SetCanaryScale(_) => sized,
         Step::Pause(None) => false,
         Step::Pause(Some(duration)) => turn.passed(entered_at, duration.signed()),
-        Step::Analysis(_) => analysis(rollout, index, turn),
+        Step::Analysis(step) => {
+            let waited = step.at_least.is_none_or(|span| turn.passed(entered_at, span.signed()));
+            in_force && analysis(rollout, index, turn) && waited
+        }
     };
     if done {
         leave(rollout, index, &step, turn);
     }
 }
 
-/// The weight rises only on a canary that can carry it, and counts only when proxies know it.
-fn set_weight(rollout: &mut Rollout, weight: Weight, sized: bool, turn: &mut Turn<'_>) -> bool {
-    if weight > rollout.traffic.weight && !sized {
+/// Brings the traffic to what the plan says at `index`; true once every proxy knows it.
+///
+/// It rises only on a canary that can carry it. A step that was jumped to has its weight too, as in Argo.
+fn shift(rollout: &mut Rollout, index: usize, sized: bool, turn: &mut Turn<'_>) -> bool {
+    let (weight, header) = (rollout.strategy().weight_at(index), rollout.strategy().header_at(index));
+    let before = rollout.traffic;
+    let more = weight > before.weight || (header.is_some() && header != before.header);
+    if more && !sized {
         return false;
     }
-    let before = rollout.traffic.weight;
-    rollout.traffic.ask(weight, true);
-    if before != weight {
-        turn.events.push(Event::normal(
-            "TrafficWeightUpdated",
-            format!("Traffic weight updated from {before} to {weight}"),
-        ));
+    rollout.traffic.ask_all(weight, true, header);
+    if before.weight != weight {
+        let message = format!("Traffic weight updated from {} to {weight}", before.weight);
+        turn.events.push(Event::normal("TrafficWeightUpdated", message));
     }
     turn.settled(rollout)
 }
@@ -93,7 +99,7 @@ pub(super) fn leave(rollout: &mut Rollout, index: usize, step: &Step, turn: &mut
     enter(rollout, done, turn);
 }
 
-fn enter(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+pub(super) fn enter(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
     rollout.stage = Stage::Step { index, entered_at: turn.now(), inconclusive: None };
     if let Some(Step::Pause(_)) = rollout.strategy().steps.get(index) {
         turn.events.push(Event::normal("RolloutPaused", "Rollout is paused (CanaryPauseStep)"));
@@ -112,10 +118,22 @@ fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>) {
 pub(super) fn describe(step: &Step) -> String {
     match step {
         Step::SetWeight(weight) => format!("setWeight: {weight}"),
+        Step::SetCanaryScale(CanaryScale::Replicas(replicas)) => {
+            format!("setCanaryScale: {replicas} replicas")
+        }
+        Step::SetCanaryScale(CanaryScale::Weight(weight)) => format!("setCanaryScale: weight {weight}"),
+        Step::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
+            "setCanaryScale: matchTrafficWeight".to_owned()
+        }
+        Step::SetHeaderRoute(route) if route.matching.is_none() => {
+            format!("setHeaderRoute: {} removed", route.name)
+        }
+        Step::SetHeaderRoute(route) => format!("setHeaderRoute: {}", route.name),
         Step::Pause(None) => "pause: {}".to_owned(),
         Step::Pause(Some(duration)) => format!("pause: {duration}"),
-        Step::Analysis(analysis) => {
-            let names: Vec<_> = analysis.templates.iter().map(|template| template.name.as_str()).collect();
+        Step::Analysis(step) => {
+            let templates = &step.analysis.templates;
+            let names: Vec<_> = templates.iter().map(|template| template.name.as_str()).collect();
             format!("analysis: {}", names.join(", "))
         }
     }

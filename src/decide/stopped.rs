@@ -84,7 +84,12 @@ mod tests {
             canary_replicas: 2,
             stable_pod_hash: None,
             canary_pod_hash: None,
-            traffic: Traffic { weight: Weight::try_from(50).unwrap(), routes: true, seen_at: Some(now()) },
+            traffic: Traffic {
+                weight: Weight::try_from(50).unwrap(),
+                routes: true,
+                header: None,
+                seen_at: Some(now()),
+            },
             stage,
             manual_pause: None,
             lagging: None,

@@ -7,6 +7,7 @@ use crate::{
         canary_deployment::canary_name,
         manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
         pair::{Pair, find},
+        size,
     },
     domain::{
         names::{TemplateHash, Weight},
@@ -145,7 +146,12 @@ impl<'a> Turn<'a> {
 
     /// The size that the canary needs to carry `weight`.
     pub(super) fn size_for(&self, rollout: &Rollout, weight: Weight) -> i32 {
-        weight.share_of(self.full_size(rollout)).max(1)
+        size::pods_for(rollout.strategy(), weight, self.full_size(rollout))
+    }
+
+    /// The size that the canary has at the step at `index`.
+    pub(super) fn size_at(&self, rollout: &Rollout, index: usize) -> i32 {
+        size::canary_size(rollout.strategy(), index, rollout.traffic.weight, self.full_size(rollout))
     }
 
     /// Stable's size before the canary took traffic, or now if it has grown.
@@ -186,10 +192,17 @@ impl<'a> Turn<'a> {
         rollout.traffic.seen_at.is_some_and(|seen_at| self.passed(seen_at, settle))
     }
 
-    /// Whether the canary has its size. `Err` when it has not grown for the progress deadline.
+    /// Whether the canary is large enough for a step to go on. `Err` when it is not, and has not grown for the
+    /// progress deadline.
     pub(super) fn canary_is_sized(&mut self, rollout: &mut Rollout) -> Result<bool, String> {
+        let needed = rollout.strategy().pods_needed(rollout.canary_replicas);
+        self.canary_has(rollout, needed)
+    }
+
+    /// Whether `needed` canary pods are available. `Err` as for [`Turn::canary_is_sized`].
+    pub(super) fn canary_has(&mut self, rollout: &mut Rollout, needed: i32) -> Result<bool, String> {
         let available = self.canary(rollout).available;
-        if available >= rollout.canary_replicas {
+        if available >= needed {
             rollout.lagging = None;
             return Ok(true);
         }
@@ -198,10 +211,9 @@ impl<'a> Turn<'a> {
         rollout.lagging = Some(lag);
         let deadline = self.seen().progress_deadline_seconds();
         if self.passed(lag.since, SignedDuration::from_secs(i64::from(deadline))) {
-            let wanted = rollout.canary_replicas;
             let why = self.refusal().map(|why| format!(": {why}")).unwrap_or_default();
             return Err(format!(
-                "canary has {available} of {wanted} available pods and made no progress for {deadline}s{why}"
+                "canary has {available} of {needed} available pods and made no progress for {deadline}s{why}"
             ));
         }
         Ok(false)

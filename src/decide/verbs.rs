@@ -3,16 +3,17 @@
 use super::{Event, steps, turn::Turn};
 use crate::domain::{
     names::Weight,
-    request::{Request, Verb},
+    request::{Order, Request, Verb},
     state::{Outcome, Rollout, RolloutState, Stage},
     strategy::Step,
 };
 
-/// Whether `verb` makes sense in this state.
+/// Whether `order` makes sense in this state.
 ///
 /// # Errors
 /// Why it does not, and what would.
-pub fn check(verb: Verb, state: &RolloutState) -> Result<(), String> {
+pub fn check(order: Order, state: &RolloutState) -> Result<(), String> {
+    let verb = order.verb;
     let Some(rollout) = &state.rollout else {
         return Err(match &state.blocked {
             Some(why) => format!("the held template cannot start its rollout: {why}"),
@@ -39,14 +40,30 @@ pub fn check(verb: Verb, state: &RolloutState) -> Result<(), String> {
         )),
         (
             Stage::PromoteScale | Stage::PromoteShift | Stage::PromoteRoll,
-            Verb::Promote | Verb::PromoteFull | Verb::Pause | Verb::Resume,
+            Verb::Promote | Verb::PromoteFull | Verb::Pause | Verb::Resume | Verb::SkipStep,
         ) => Err(format!(
             "revision {revision} is being promoted already; until stable rolls, haldane.dev/do=abort stops it"
         )),
-        (Stage::Start, Verb::Promote | Verb::Resume) if rollout.manual_pause.is_none() => Err(format!(
-            "revision {revision} waits for its canary to become available; haldane.dev/do=promote-full skips all steps"
-        )),
+        (Stage::Start, Verb::Promote | Verb::Resume | Verb::SkipStep) if rollout.manual_pause.is_none() => {
+            Err(format!(
+                "revision {revision} waits for its canary to become available; haldane.dev/do=promote-full skips all steps"
+            ))
+        }
         (_, Verb::Resume) => check_resume(rollout),
+        (Stage::Step { index, .. }, Verb::Promote) => check_step(*index, order.step, rollout),
+        _ => Ok(()),
+    }
+}
+
+/// `--step` goes forward only: what a release has shown it need not show again, `retry` starts anew.
+fn check_step(at: usize, to: Option<usize>, rollout: &Rollout) -> Result<(), String> {
+    let count = rollout.strategy().steps.len();
+    match to {
+        Some(to) if to <= at || to > count => Err(format!(
+            "revision {} is at step {at}/{count}, so --step must be from {} to {count}, counted from 0",
+            rollout.revision,
+            at.saturating_add(1)
+        )),
         _ => Ok(()),
     }
 }
@@ -76,12 +93,12 @@ pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
         return;
     }
     state.handled_request = Some(request.id.clone());
-    let legal = check(request.verb, state);
+    let legal = check(request.order(), state);
     let Some(rollout) = &mut state.rollout else { return };
     if request.template != rollout.hash {
         turn.events.push(Event::warning(
             "RequestIgnored",
-            format!("{} by {} was for another revision, so it is ignored", request.verb, request.by),
+            format!("{} by {} was for another revision, so it is ignored", request.order(), request.by),
         ));
         return;
     }
@@ -89,19 +106,24 @@ pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
         Ok(()) => obey(rollout, &request, turn),
         Err(why) => turn
             .events
-            .push(Event::warning("RequestIgnored", format!("{} by {}: {why}", request.verb, request.by))),
+            .push(Event::warning("RequestIgnored", format!("{} by {}: {why}", request.order(), request.by))),
     }
 }
 
 fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
     let by = &request.by;
     match request.verb {
+        Verb::Promote if request.step.is_some() => promote_to(rollout, request, turn),
         Verb::Promote => {
             turn.events.push(Event::normal(
                 "RolloutResumed",
                 format!("Rollout is promoted past its present step by {by}"),
             ));
             continue_on(rollout, true, turn);
+        }
+        Verb::SkipStep => {
+            turn.events.push(Event::normal("RolloutResumed", format!("The present step is skipped by {by}")));
+            skip_step(rollout, turn);
         }
         Verb::PromoteFull => {
             turn.events.push(Event::normal(
@@ -144,6 +166,27 @@ fn continue_on(rollout: &mut Rollout, leave: bool, turn: &mut Turn<'_>) {
         steps::leave(rollout, index, &step, turn);
     } else {
         super::analyses::start_anew(rollout, index, turn);
+    }
+}
+
+/// Goes on with a later step. Its weight comes into force as soon as the canary has the pods for it.
+fn promote_to(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
+    let Some(step) = request.step else { return };
+    turn.events.push(Event::normal(
+        "RolloutResumed",
+        format!("Rollout is promoted to step {step} by {}: the steps before it are skipped", request.by),
+    ));
+    rollout.manual_pause = None;
+    steps::enter(rollout, step, turn);
+}
+
+/// Leaves the step, also with an inconclusive verdict that `promote` would have asked for anew.
+fn skip_step(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+    rollout.manual_pause = None;
+    let Stage::Step { index, .. } = rollout.stage else { return };
+    match rollout.strategy().steps.get(index).cloned() {
+        Some(step) => steps::leave(rollout, index, &step, turn),
+        None => continue_on(rollout, true, turn),
     }
 }
 

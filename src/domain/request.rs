@@ -3,6 +3,8 @@
 use super::names::TemplateHash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use strum::VariantNames;
 
 /// What a person may order.
 #[derive(
@@ -34,6 +36,54 @@ pub enum Verb {
     Pause,
     /// Continue past a pause; never past an analysis.
     Resume,
+    /// Leave the present step whatever it waits for, also an inconclusive analysis.
+    SkipStep,
+}
+
+/// What a person orders: a verb, and for `promote` perhaps how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// What; RBAC grants it under this name.
+    pub verb: Verb,
+    /// Index of the step to go on with, counted from 0; only with [`Verb::Promote`].
+    pub step: Option<usize>,
+}
+
+/// The text is no order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown order, allowed are {}, promote --step N", Verb::VARIANTS.join(", "))]
+pub struct UnknownOrder;
+
+impl From<Verb> for Order {
+    fn from(verb: Verb) -> Self {
+        Self { verb, step: None }
+    }
+}
+
+impl FromStr for Order {
+    type Err = UnknownOrder;
+
+    /// A verb, or `promote --step N`.
+    fn from_str(text: &str) -> Result<Self, UnknownOrder> {
+        let words: Vec<&str> = text.split([' ', '=']).filter(|word| !word.is_empty()).collect();
+        match words.as_slice() {
+            [verb] => verb.parse::<Verb>().map(Self::from).map_err(|_| UnknownOrder),
+            ["promote", "--step", step] => {
+                let step = step.parse().map_err(|_| UnknownOrder)?;
+                Ok(Self { verb: Verb::Promote, step: Some(step) })
+            }
+            _ => Err(UnknownOrder),
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "{} --step {step}", self.verb),
+            None => self.verb.fmt(f),
+        }
+    }
 }
 
 /// An authorised order, written by the webhook only.
@@ -43,10 +93,21 @@ pub struct Request {
     pub id: String,
     /// What.
     pub verb: Verb,
+    /// See [`Order::step`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
     /// Who, as the API server authenticated them.
     pub by: String,
     /// When it was admitted.
     pub at: Timestamp,
     /// The template it was given for: an order for another revision is stale.
     pub template: TemplateHash,
+}
+
+impl Request {
+    /// What was ordered.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        Order { verb: self.verb, step: self.step }
+    }
 }

@@ -35,6 +35,9 @@ pub struct RolloutState {
     /// The template that serves; `None` until one has been seen available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<TemplateHash>,
+    /// Templates that served before it, newest last, each once, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<TemplateHash>,
     /// The rollout under way, or the one that was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
@@ -98,6 +101,9 @@ pub struct Traffic {
     pub weight: Weight,
     /// Whether header and cookie routes to the canary are on.
     pub routes: bool,
+    /// Index of the step whose header route is on; only with `routes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<usize>,
     /// When the routing objects were first seen to carry this; `None` = not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
@@ -223,6 +229,7 @@ impl Default for RolloutState {
             version: STATE_VERSION,
             revision: 0,
             stable: None,
+            served: Vec::new(),
             rollout: None,
             history: Vec::new(),
             blocked: None,
@@ -252,6 +259,25 @@ impl RolloutState {
             self.history.last().filter(|ended| now.duration_since(ended.ended_at) < FLOOR_AFTERWARDS);
         let active = active.map_or(0, |rollout| rollout.baseline_replicas);
         active.max(recent.map_or(0, |ended| ended.baseline_replicas))
+    }
+
+    /// Another template serves from now on; the one before is remembered.
+    pub fn becomes_stable(&mut self, template: TemplateHash) {
+        if self.stable.as_ref() == Some(&template) {
+            return;
+        }
+        self.served.extend(self.stable.take());
+        self.served.retain(|served| *served != template);
+        let excess = self.served.len().saturating_sub(HISTORY_LIMIT);
+        self.served.drain(..excess);
+        self.stable = Some(template);
+    }
+
+    /// Whether `template` is one of the last `window` that served before the present one.
+    #[must_use]
+    pub fn served_lately(&self, template: &TemplateHash, window: u32) -> bool {
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
+        self.served.iter().rev().take(window).any(|served| served == template)
     }
 
     /// Adds an ended rollout, forgetting the oldest beyond the limit.
@@ -327,12 +353,19 @@ impl Rollout {
 
 impl Traffic {
     /// None for the canary.
-    pub const NONE: Self = Self { weight: Weight::ZERO, routes: false, seen_at: None };
+    pub const NONE: Self = Self { weight: Weight::ZERO, routes: false, header: None, seen_at: None };
 
-    /// Asks for this traffic; what was already asked for keeps its time.
+    /// Asks for this traffic; what was already asked for keeps its time. Without `routes` the header route
+    /// goes as well.
     pub fn ask(&mut self, weight: Weight, routes: bool) {
-        if (self.weight, self.routes) != (weight, routes) {
-            *self = Self { weight, routes, seen_at: None };
+        self.ask_all(weight, routes, self.header);
+    }
+
+    /// As [`Traffic::ask`], also for the header route of the step at index `header`.
+    pub fn ask_all(&mut self, weight: Weight, routes: bool, header: Option<usize>) {
+        let wanted = (weight, routes, header.filter(|_| routes));
+        if (self.weight, self.routes, self.header) != wanted {
+            *self = Self { weight, routes, header: wanted.2, seen_at: None };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the user asked for: the canary strategy, in Argo Rollouts' words.
 
-use super::{duration::GoDuration, metric::AnalysisTemplate, names::Weight};
+use super::{duration::GoDuration, metric::AnalysisTemplate, names::Weight, selector::Labels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,8 +38,23 @@ pub struct CanaryStrategy {
     /// How long an aborted canary is kept for debugging; `None` keeps it until the next release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_scale_down_delay: Option<GoDuration>,
+    /// How long stable stays as it is, and an abort instant, once the canary has all traffic.
+    #[serde(default)]
+    pub scale_down_delay: GoDuration,
     /// Whether a canary that does not become available in time aborts the rollout.
     pub progress_deadline_abort: bool,
+    /// How much of the canary must be available for a step to go on; `None` = all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_threshold: Option<ProgressThreshold>,
+    /// Least size of a canary with traffic.
+    #[serde(default)]
+    pub min_pods: i32,
+    /// A template that was stable at most so many templates ago needs no new trial.
+    #[serde(default)]
+    pub rollback_window: u32,
+    /// What canary pods have and stable's have not.
+    #[serde(default)]
+    pub pods: CanaryPods,
     /// The user's Service to split; `None` means every Service that selects the Deployment's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_service: Option<String>,
@@ -64,6 +79,9 @@ pub struct NginxRouting {
     /// More annotations for the canary Ingress while it may carry traffic, e.g. `canary-by-header`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub additional_annotations: BTreeMap<String, String>,
+    /// Names that header routes may have; empty means any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managed_routes: Vec<String>,
 }
 
 /// One step of the plan.
@@ -72,10 +90,108 @@ pub struct NginxRouting {
 pub enum Step {
     /// Send this share of the traffic to the canary.
     SetWeight(Weight),
+    /// Give the canary a size of its own, whatever its traffic.
+    SetCanaryScale(CanaryScale),
+    /// Send requests with some header to the canary, beside its share of the others.
+    SetHeaderRoute(HeaderRoute),
     /// Wait: for a time, or for a person when no time is given.
     Pause(Option<GoDuration>),
     /// Wait for the verdict of an analysis.
-    Analysis(AnalysisRef),
+    Analysis(AnalysisStep),
+}
+
+/// The canary's size from a step on, until another such step.
+///
+/// Source: argo-rollouts `utils/replicaset/canary.go`, `UseSetCanaryScale`. A later `setWeight` does not end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CanaryScale {
+    /// So many pods.
+    Replicas(i32),
+    /// As many as this share of the traffic would need.
+    Weight(Weight),
+    /// As many as its traffic needs: as if there were no such step.
+    MatchTrafficWeight,
+}
+
+/// A route by header: one of this name replaces what was there, one without a match removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderRoute {
+    /// Name by which a later step changes or removes it.
+    pub name: String,
+    /// Requests that go to the canary; `None` removes the route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<HeaderMatch>,
+}
+
+/// A header and what it must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderMatch {
+    /// Name of the header.
+    pub header: String,
+    /// Its value.
+    pub value: HeaderValue,
+}
+
+/// What a header's value must be, as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HeaderValue {
+    /// This.
+    Exact(String),
+    /// Something that begins so.
+    Prefix(String),
+    /// Something that this regular expression describes from its first to its last character.
+    Regex(String),
+}
+
+/// An analysis, and how long its step lasts at least.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnalysisStep {
+    /// What is measured.
+    #[serde(flatten)]
+    pub analysis: AnalysisRef,
+    /// The `pause` beside it; the verdict may come later than its end, and the step waits for both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<GoDuration>,
+}
+
+/// How much of the canary must be available. Argo's `replicaProgressThreshold`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProgressThreshold {
+    /// This share of its pods.
+    Percent(Weight),
+    /// So many pods, or all if there are fewer.
+    Pods(i32),
+}
+
+/// What canary pods have and stable's have not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryPods {
+    /// More labels. None of them is one by which pods are selected.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// More annotations.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub annotations: Labels,
+    /// Kept away from the nodes of stable's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anti_affinity: Option<AntiAffinity>,
+}
+
+/// How much canary pods avoid nodes with stable ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AntiAffinity {
+    /// With this weight, 1 to 100, among the scheduler's other preferences.
+    Preferred(i32),
+    /// Always: without such a node a canary pod stays pending.
+    Required,
 }
 
 /// Analysis from some step on until promotion.
@@ -163,11 +279,65 @@ impl CanaryStrategy {
     /// The weight in force once the step at `index` has been reached: its own or the last before it.
     #[must_use]
     pub fn weight_at(&self, index: usize) -> Weight {
-        let reached = self.steps.iter().take(index.saturating_add(1));
-        let mut weights = reached.filter_map(|step| match step {
+        let mut weights = self.reached(index).filter_map(|(_, step)| match step {
             Step::SetWeight(weight) => Some(*weight),
             _ => None,
         });
         weights.next_back().unwrap_or(Weight::ZERO)
+    }
+
+    /// The canary's own size in force at the step at `index`, its own or the last before it.
+    #[must_use]
+    pub fn scale_at(&self, index: usize) -> CanaryScale {
+        let mut scales = self.reached(index).filter_map(|(_, step)| match step {
+            Step::SetCanaryScale(scale) => Some(*scale),
+            _ => None,
+        });
+        scales.next_back().unwrap_or(CanaryScale::MatchTrafficWeight)
+    }
+
+    /// Index of the step whose header route is in force at the step at `index`.
+    #[must_use]
+    pub fn header_at(&self, index: usize) -> Option<usize> {
+        self.reached(index).fold(None, |known, (at, step)| match step {
+            Step::SetHeaderRoute(HeaderRoute { matching: Some(_), .. }) => Some(at),
+            Step::SetHeaderRoute(removed)
+                if known.and_then(|k| self.header_route(k)) == Some(&removed.name) =>
+            {
+                None
+            }
+            _ => known,
+        })
+    }
+
+    /// The match of the header route that the step at `index` sets.
+    #[must_use]
+    pub fn header_match(&self, index: usize) -> Option<&HeaderMatch> {
+        match self.steps.get(index) {
+            Some(Step::SetHeaderRoute(route)) => route.matching.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn header_route(&self, index: usize) -> Option<&String> {
+        match self.steps.get(index) {
+            Some(Step::SetHeaderRoute(route)) => Some(&route.name),
+            _ => None,
+        }
+    }
+
+    fn reached(&self, index: usize) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
+        let count = index.saturating_add(1).min(self.steps.len());
+        self.steps.iter().take(count).enumerate()
+    }
+
+    /// How many of `wanted` canary pods must be available for a step to go on.
+    #[must_use]
+    pub fn pods_needed(&self, wanted: i32) -> i32 {
+        match self.progress_threshold {
+            None => wanted,
+            Some(ProgressThreshold::Percent(share)) => share.share_of(wanted),
+            Some(ProgressThreshold::Pods(pods)) => pods.min(wanted),
+        }
     }
 }

@@ -4,7 +4,10 @@ pub mod nginx;
 
 use crate::{
     build::manifest::{Manifest, Owner},
-    domain::{state::Traffic, strategy::NginxRouting},
+    domain::{
+        state::Traffic,
+        strategy::{HeaderMatch, NginxRouting},
+    },
 };
 use k8s_openapi::api::networking::v1::Ingress;
 use std::collections::BTreeMap;
@@ -24,6 +27,8 @@ pub struct RouteIntent<'a> {
     pub settings: &'a NginxRouting,
     /// Traffic that shall be in force.
     pub traffic: &'a Traffic,
+    /// The header route that shall be in force.
+    pub header: Option<&'a HeaderMatch>,
 }
 
 /// A way to split traffic.

@@ -10,7 +10,11 @@ use crate::{
         canary_deployment::canary_name,
         manifest::{Kind, Manifest, Meta},
     },
-    domain::{names::suffixed, selector::Labels},
+    domain::{
+        names::suffixed,
+        selector::Labels,
+        strategy::{HeaderMatch, HeaderValue},
+    },
 };
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressRule, IngressSpec, IngressTLS,
@@ -162,7 +166,7 @@ fn canary_tls(ingresses: &[&Ingress], hosts: &BTreeSet<&str>) -> Vec<IngressTLS>
     known
 }
 
-/// `canary-weight` always; the user's additional annotations only while header and cookie routes are on.
+/// `canary-weight` always; the user's additional annotations and the header route only while such routes are on.
 fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
     let prefix = &intent.settings.annotation_prefix;
     let full =
@@ -171,7 +175,28 @@ fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
     let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
     annotations.insert(full("canary"), "true".to_owned());
     annotations.insert(full("canary-weight"), intent.traffic.weight.to_string());
+    if let Some(route) = intent.header.filter(|_| intent.traffic.routes) {
+        let (key, value) = header_value(route);
+        annotations.insert(full("canary-by-header"), route.header.clone());
+        annotations.insert(full(key), value);
+    }
     annotations
+}
+
+/// The annotation that says what a header must hold. NGINX looks for a pattern anywhere in the value, so it is
+/// tied to both ends, as the other routers of Argo read it.
+fn header_value(route: &HeaderMatch) -> (&'static str, String) {
+    match &route.value {
+        HeaderValue::Exact(value) => ("canary-by-header-value", value.clone()),
+        HeaderValue::Prefix(prefix) => ("canary-by-header-pattern", format!("^{}", escaped(prefix))),
+        HeaderValue::Regex(regex) => ("canary-by-header-pattern", format!("^(?:{regex})$")),
+    }
+}
+
+/// A text as a regular expression that means just this text.
+fn escaped(text: &str) -> String {
+    let special = |c: char| "^$[](){}*+?|&=\\.".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]
@@ -199,14 +224,26 @@ mod tests {
     }
 
     fn made(ingresses: &[Ingress], weight: u8, routes: bool) -> Vec<Value> {
+        made_with(ingresses, weight, routes, None)
+    }
+
+    fn made_with(
+        ingresses: &[Ingress],
+        weight: u8,
+        routes: bool,
+        header: Option<&HeaderMatch>,
+    ) -> Vec<Value> {
+        let additional =
+            if header.is_some() { ("canary-by-cookie", "testers") } else { ("canary-by-header", "X-Canary") };
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
         let settings = NginxRouting {
             stable_ingresses: vec![],
             annotation_prefix: "nginx.ingress.kubernetes.io".into(),
-            additional_annotations: BTreeMap::from([("canary-by-header".into(), "X-Canary".into())]),
+            additional_annotations: BTreeMap::from([(additional.0.into(), additional.1.into())]),
+            managed_routes: vec![],
         };
-        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, seen_at: None };
+        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, ..Traffic::NONE };
         let intent = RouteIntent {
             owner: &owner,
             canary_of: "web",
@@ -214,6 +251,7 @@ mod tests {
             ingresses,
             settings: &settings,
             traffic: &traffic,
+            header,
         };
         Nginx.objects(&intent).into_iter().map(|m| m.body).collect()
     }
@@ -245,5 +283,36 @@ mod tests {
         let annotations = made[0]["metadata"]["annotations"].as_object().unwrap();
         let keys: Vec<_> = annotations.keys().filter(|k| k.starts_with("nginx")).collect();
         assert_eq!(keys, ["nginx.ingress.kubernetes.io/canary", "nginx.ingress.kubernetes.io/canary-weight"]);
+    }
+
+    #[test]
+    fn a_header_route_stands_beside_weight_and_cookie() {
+        let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
+        let keys = |value: HeaderValue, routes| {
+            let header = HeaderMatch { header: "X-Canary-Test".into(), value };
+            let made = made_with(&user, 5, routes, Some(&header));
+            let annotations = made[0]["metadata"]["annotations"].as_object().unwrap().clone();
+            let ours = annotations.iter().filter_map(|(key, value)| {
+                Some(format!(
+                    "{}={}",
+                    key.strip_prefix("nginx.ingress.kubernetes.io/canary-")?,
+                    value.as_str()?
+                ))
+            });
+            ours.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            keys(HeaderValue::Exact("true".into()), true),
+            "by-cookie=testers by-header=X-Canary-Test by-header-value=true weight=5"
+        );
+        assert_eq!(
+            keys(HeaderValue::Prefix("qa.".into()), true),
+            "by-cookie=testers by-header=X-Canary-Test by-header-pattern=^qa\\. weight=5"
+        );
+        assert_eq!(
+            keys(HeaderValue::Regex("a|b".into()), true),
+            "by-cookie=testers by-header=X-Canary-Test by-header-pattern=^(?:a|b)$ weight=5"
+        );
+        assert_eq!(keys(HeaderValue::Exact("true".into()), false), "weight=5");
     }
 }

@@ -6,7 +6,7 @@ use haldane::{
     decide::Next,
     domain::{
         keys,
-        names::{TemplateHash, Weight},
+        names::TemplateHash,
         review::{Operation, Outcome, Review, Stage, User, Verdict},
         rewrite::LabelRewrite,
         state::{Rollout, RolloutState, Traffic},
@@ -95,7 +95,7 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
         canary_replicas: 1,
         stable_pod_hash: None,
         canary_pod_hash: None,
-        traffic: Traffic { weight: Weight::ZERO, routes: true, seen_at: None },
+        traffic: Traffic { routes: true, ..Traffic::NONE },
         stage,
         manual_pause: None,
         lagging: None,

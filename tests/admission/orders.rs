@@ -91,8 +91,14 @@ fn step(stage: &Stage) -> String {
 #[test]
 fn a_forged_record_of_an_order_is_refused() {
     let request = |by: &str, at| {
-        let request =
-            Request { id: "x".into(), verb: Verb::Promote, by: by.into(), at, template: hash(&web("b")) };
+        let request = Request {
+            id: "x".into(),
+            verb: Verb::Promote,
+            step: None,
+            by: by.into(),
+            at,
+            template: hash(&web("b")),
+        };
         annotated(held(web("b")), keys::REQUEST, &serde_json::to_string(&request).unwrap())
     };
     let case =

@@ -4,7 +4,8 @@ use super::{canary, defaults, read};
 use haldane::{
     config::{
         annotations::{INTERNAL_KEYS, KEYS, read_annotations},
-        steps::STEPS,
+        settings::{REFUSED, SETTINGS},
+        steps::{REFUSED_STEPS, STEPS},
         yaml,
     },
     domain::{fields, keys, request::Verb, selector::Labels},
@@ -50,6 +51,25 @@ fn steps() {
         assert!(step.example.starts_with(step.key), "{}: {:?}", step.key, step.example);
         let plan = canary(&format!("{{steps: [{{{}}}]}}", step.example));
         assert!(plan.is_ok(), "{}: {plan:?}", step.key);
+    }
+    for (key, why) in REFUSED_STEPS {
+        let findings = canary(&format!("{{steps: [{{{key}: {{}}}}]}}")).expect_err(key);
+        assert_eq!(findings[0].problem, format!("is not supported: {why}"), "{key}");
+    }
+}
+
+#[test]
+fn settings() {
+    assert_unique(SETTINGS.iter().map(|setting| setting.key).chain(REFUSED.iter().map(|(key, _)| *key)));
+    for setting in SETTINGS {
+        assert_sentence(setting.key, setting.doc);
+        let plan = canary(&format!("{{{}}}", setting.example));
+        assert!(setting.example.contains(setting.key), "{}: {:?}", setting.key, setting.example);
+        assert!(plan.is_ok(), "{}: {plan:?}", setting.key);
+    }
+    for (key, why) in REFUSED {
+        let findings = canary(&format!("{{{key}: 1}}")).expect_err(key);
+        assert_eq!(findings[0].problem, format!("is not supported: {why}"), "{key}");
     }
 }
 

@@ -5,7 +5,10 @@ use haldane::{
     config::{annotations::Wish, strategy::default_strategy},
     domain::{
         keys,
-        strategy::{ArgSource, Side, Step, TemplateRef},
+        strategy::{
+            AnalysisStep, AntiAffinity, ArgSource, CanaryScale, HeaderMatch, HeaderRoute, HeaderValue,
+            ProgressThreshold, Side, Step, TemplateRef,
+        },
     },
 };
 
@@ -45,6 +48,73 @@ fn pauses_are_seconds_durations_or_endless() {
     assert_eq!(pause("{pause: {duration: 90}}").as_deref(), Some("1m30s"));
     assert_eq!(pause("{pause: {duration: \"90\"}}").as_deref(), Some("1m30s"));
     assert_eq!(pause("{pause: {duration: 1h}}").as_deref(), Some("1h"));
+    assert_eq!(pause("{pause: {duration: 0}}").as_deref(), Some("0s"));
+}
+
+#[test]
+fn a_pause_beside_an_analysis_is_its_least_time() {
+    let at_least = |text: &str| match steps(text).remove(0) {
+        Step::Analysis(step) => step.at_least.map(|span| span.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(at_least("{pause: {}, analysis: {templates: [{templateName: a}]}}"), None);
+    assert_eq!(at_least("{analysis: {}, pause: {duration: 90}}").as_deref(), Some("1m30s"));
+}
+
+#[test]
+fn of_several_sizes_argos_first_counts() {
+    let scale = |text: &str| steps(&format!("{{setCanaryScale: {{{text}}}}}")).remove(0);
+    assert_eq!(scale("replicas: 3, weight: 50"), Step::SetCanaryScale(CanaryScale::Replicas(3)));
+    assert_eq!(scale("weight: 50"), Step::SetCanaryScale(CanaryScale::Weight(50_u8.try_into().unwrap())));
+    assert_eq!(
+        scale("matchTrafficWeight: true, replicas: 3"),
+        Step::SetCanaryScale(CanaryScale::MatchTrafficWeight)
+    );
+    assert_eq!(scale(""), Step::SetCanaryScale(CanaryScale::MatchTrafficWeight));
+}
+
+#[test]
+fn a_header_route_is_exact_a_prefix_or_a_pattern_and_goes_without_a_match() {
+    let route = |value: &str| {
+        let text = format!(
+            "{{setHeaderRoute: {{name: r, match: [{{headerName: X-A, headerValue: {{{value}}}}}]}}}}"
+        );
+        match steps(&text).remove(0) {
+            Step::SetHeaderRoute(HeaderRoute { matching: Some(HeaderMatch { value, .. }), .. }) => value,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(route("exact: yes-1"), HeaderValue::Exact("yes-1".into()));
+    assert_eq!(route("prefix: qa"), HeaderValue::Prefix("qa".into()));
+    assert_eq!(route("regex: 'a|b.*'"), HeaderValue::Regex("a|b.*".into()));
+    let removed = HeaderRoute { name: "r".into(), matching: None };
+    assert_eq!(steps("{setHeaderRoute: {name: r}}"), [Step::SetHeaderRoute(removed)]);
+}
+
+#[test]
+fn what_nginx_cannot_route_is_refused() {
+    let set = |name: &str| {
+        format!("{{setHeaderRoute: {{name: {name}, match: [{{headerName: X, headerValue: {{exact: a}}}}]}}}}")
+    };
+    let plan = |steps: &str, more: &str| format!("{{steps: [{steps}]{more}}}");
+    let removed = "{setHeaderRoute: {name: a}}";
+    assert!(canary(&plan(&format!("{}, {removed}, {}", set("a"), set("b")), "")).is_ok());
+    assert!(canary(&plan(&format!("{}, {}", set("a"), set("a")), "")).is_ok(), "replaced");
+    let header = ", trafficRouting: {nginx: {additionalIngressAnnotations: {canary-by-header: X}}}";
+    let managed = ", trafficRouting: {managedRoutes: [{name: other}]}";
+    let two = "{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: {exact: a}}, {headerName: Y, headerValue: {exact: a}}]}}";
+    let odd =
+        "{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: {exact: 'a b', regex: '(?!x)'}}]}}";
+    let broken = [
+        plan(&format!("{}, {}", set("a"), set("b")), ""),
+        plan(&set("a"), header),
+        plan(&set("a"), managed),
+        plan(two, ""),
+        plan(odd, ""),
+    ];
+    let found: Vec<String> =
+        broken.iter().flat_map(|text| canary(text).unwrap_err()).map(|finding| finding.to_string()).collect();
+    insta::assert_snapshot!(found.join("\n"));
 }
 
 #[test]
@@ -53,7 +123,7 @@ fn an_analysis_names_templates_and_arguments() {
         {name: x, value: '1'}, \
         {name: y, valueFrom: {podTemplateHashValue: Latest}}, \
         {name: z, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}]}}";
-    let Step::Analysis(analysis) = steps(yaml).remove(0) else { panic!() };
+    let Step::Analysis(AnalysisStep { analysis, at_least: None }) = steps(yaml).remove(0) else { panic!() };
     assert_eq!(analysis.templates[1], TemplateRef { name: "b".into(), cluster_scope: true });
     let sources: Vec<ArgSource> = analysis.args.into_iter().map(|arg| arg.source).collect();
     let field = ArgSource::FieldRef("metadata.labels['app']".into());
@@ -87,6 +157,15 @@ fn settings_have_argos_meaning() {
     assert_eq!((nginx.stable_service.as_deref(), nginx.canary_service.as_deref()), (Some("s"), Some("c")));
     assert_eq!(nginx.nginx.stable_ingresses, ["i"]);
     assert_eq!(nginx.nginx.additional_annotations["canary-by-header"], "X");
+    assert_eq!(strategy("{scaleDownDelaySeconds: 300}").scale_down_delay.to_string(), "5m");
+    assert_eq!(strategy("{rollbackWindow: {revisions: 3}}").rollback_window, 3);
+    assert_eq!(strategy("{minPodsPerReplicaSet: 2}").min_pods, 2);
+    let threshold = strategy("{replicaProgressThreshold: {type: Pods, value: 2}}").progress_threshold;
+    assert_eq!(threshold, Some(ProgressThreshold::Pods(2)));
+    let required = strategy("{antiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {}}}");
+    assert_eq!(required.pods.anti_affinity, Some(AntiAffinity::Required));
+    assert_eq!(strategy("{canaryMetadata: {labels: {track: canary}}}").pods.labels["track"], "canary");
+    assert_eq!(strategy("{dynamicStableScale: false}"), strategy("{}"));
     let settle = read(&[(keys::CANARY, "enabled"), (keys::SETTLE, "2s")]).unwrap().strategy.settle;
     assert_eq!(settle.to_string(), "2s");
 }

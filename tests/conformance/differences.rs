@@ -93,3 +93,55 @@ pub static NO_METRICS: Rule = on_purpose(
     "no-metrics",
     "a run without metrics is refused when it is made, not when it is first reconciled",
 );
+pub static DYNAMIC_STABLE_SCALE: Rule = on_purpose(
+    "dynamic-stable-scale",
+    "refused by name: stable keeps its size, so that an abort is safe at any moment",
+);
+pub static WEIGHT_TOTAL: Rule =
+    gap("weight-total", "maxTrafficWeight other than 100 is refused by name: weights are percentages");
+pub static ONE_POD: Rule = on_purpose(
+    "one-pod",
+    "a canary without traffic has one pod, so that it is known to start before it gets any",
+);
+pub static DEFAULT_PLAN: Rule = on_purpose(
+    "default-plan",
+    "a strategy without steps gets the default plan, where Argo releases to everybody at once",
+);
+pub static NO_CANARY: Rule = not_applicable(
+    "no-canary",
+    "a first release, and the template that serves already, are rolled by Kubernetes without a canary",
+);
+pub static ROUTED_ANYWAY: Rule = on_purpose(
+    "routed-anyway",
+    "traffic is routed wherever an Ingress leads to the Service: trafficRouting need not be given for it",
+);
+pub static SERVICES_FOUND: Rule =
+    on_purpose("services-found", "Services need not be named: those that select the pods are split");
+pub static PLAN_CHECKED: Rule = on_purpose(
+    "plan-checked",
+    "a number, duration or argument that cannot be meant is refused when it is applied, where Argo makes something of it",
+);
+pub static PAUSED_ANALYSIS: Rule =
+    on_purpose("paused-analysis", "one step may have a pause and an analysis: the verdict ends it");
+pub static HEADER_ROUTES: Rule =
+    on_purpose("header-routes", "NGINX has routes by header, so setHeaderRoute works on it");
+pub static OTHER_ROUTERS: Rule = not_applicable(
+    "other-routers",
+    "traffic is routed by NGINX annotations only; other routers are refused by name",
+);
+pub static FRACTIONS: Rule =
+    on_purpose("fractions", "a fraction of a second is waited for, where Argo drops it");
+pub static MILLISECONDS: Rule = on_purpose(
+    "milliseconds",
+    "durations are kept in whole milliseconds: nothing can be observed on a finer scale",
+);
+pub static AT_ITS_END: Rule =
+    on_purpose("at-its-end", "a pause is over at the moment of its end, Argo's at the first moment after it");
+pub static PAUSE_FIELDS: Rule = not_applicable(
+    "pause-fields",
+    "the status fields by which Argo remembers a pause do not exist: a step has been entered, or left",
+);
+pub static NO_SUCH_STATE: Rule =
+    not_applicable("no-such-state", "a state in which Argo panics cannot be expressed");
+pub static BLUE_GREEN: Rule =
+    not_applicable("blue-green", "asked of a blue-green rollout, which has no canary step there");

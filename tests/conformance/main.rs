@@ -11,7 +11,10 @@ mod conditions;
 mod differences;
 mod evaluate;
 mod prometheus;
+mod replicas;
 mod report;
+mod steps;
+mod strategy;
 mod values;
 
 use report::{Figures, Recording};
@@ -24,6 +27,8 @@ static RECORDINGS: &[Recording] = &[
     Recording { file: "conditions-more.jsonl", check: conditions::check },
     Recording { file: "evaluate.jsonl", check: evaluate::check },
     Recording { file: "prometheus.jsonl", check: prometheus::check },
+    Recording { file: "replicas.jsonl", check: replicas::check },
+    Recording { file: "steps.jsonl", check: steps::check },
 ];
 
 #[test]

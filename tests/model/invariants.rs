@@ -11,7 +11,7 @@ use haldane::{
         metric::AnalysisPhase,
         names::{TemplateHash, Weight},
         request::Verb,
-        state::{Outcome, Rollout, RolloutState, Stage},
+        state::{Outcome, Rollout, RolloutState, RunRecord, Stage},
         strategy::Step,
     },
 };
@@ -129,13 +129,18 @@ impl Invariants {
         let skipped = matches!(order, Some(Verb::PromoteFull));
         for index in left.clone() {
             // An order skips the step at which it is given.
-            if skipped || (index == left.start && matches!(order, Some(Verb::Promote | Verb::Resume))) {
+            if skipped
+                || (index == left.start
+                    && matches!(order, Some(Verb::Promote | Verb::Resume | Verb::SkipStep)))
+            {
                 continue;
             }
             self.on_left_step(index, now, cluster)?;
         }
         let bad = |phase| matches!(phase, AnalysisPhase::Failed | AnalysisPhase::Error);
-        match now.runs.iter().find(|record| bad(record.run.phase)) {
+        // The verdict on a step that a person left says nothing about the others.
+        let matters = |record: &&RunRecord| record.step.is_none() || record.step == now.step_index();
+        match now.runs.iter().filter(matters).find(|record| bad(record.run.phase)) {
             Some(record) if !is_aborted(now) && !skipped && !is_ending(now) => {
                 Err(format!("goes on although {} is {}", record.run.name, record.run.phase))
             }

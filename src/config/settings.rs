@@ -1,0 +1,251 @@
+//! The fields of Argo's `strategy.canary`: one table, from which parser and reference page are made.
+
+use super::steps::{analysis_ref, percent, step};
+use crate::domain::{
+    duration::GoDuration,
+    fields::{Fields, Node},
+    selector::Labels,
+    strategy::{AntiAffinity, BackgroundAnalysis, CanaryStrategy, NginxRouting, ProgressThreshold},
+};
+
+/// A field: its word, how it changes the strategy `S`, and its documentation.
+#[derive(Debug)]
+pub struct Setting<S: 'static> {
+    /// The field's name.
+    pub key: &'static str,
+    /// One or two sentences for the reference page.
+    pub doc: &'static str,
+    /// As users write it.
+    pub example: &'static str,
+    pub(super) read: fn(Node<'_>, &mut S) -> Option<()>,
+}
+
+/// Every field of `haldane.dev/canary`, in the order of the reference page.
+pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
+    Setting {
+        key: "steps",
+        doc: "What happens, in order. Without steps: 10 % and 50 % for a minute each.",
+        example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
+        read: |node, strategy| node.list(step).map(|steps| strategy.steps = steps),
+    },
+    Setting {
+        key: "analysis",
+        doc: "An analysis beside the steps, from `startingStep` (counted from 0) until promotion.",
+        example: "analysis: {startingStep: 0, templates: [{templateName: success-rate}]}",
+        read: |node, strategy| node.object(background).map(|analysis| strategy.background = Some(analysis)),
+    },
+    Setting {
+        key: "stableService",
+        doc: "The user's Service to split; by default every Service that selects the Deployment's pods.",
+        example: "stableService: web",
+        read: |node, strategy| node.string().map(|name| strategy.stable_service = Some(name)),
+    },
+    Setting {
+        key: "canaryService",
+        doc: "Name of the Service that Haldane makes beside `stableService`; `SERVICE-canary` by default.",
+        example: "stableService: web, canaryService: web-next",
+        read: |node, strategy| node.string().map(|name| strategy.canary_service = Some(name)),
+    },
+    Setting {
+        key: "trafficRouting",
+        doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use.",
+        example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
+        read: |node, strategy| traffic_routing(node, &mut strategy.nginx),
+    },
+    Setting {
+        key: "canaryMetadata",
+        doc: "Labels and annotations that only canary pods get.",
+        example: "canaryMetadata: {labels: {track: canary}, annotations: {team: shop}}",
+        read: |node, strategy| {
+            metadata(node).map(|found| (strategy.pods.labels, strategy.pods.annotations) = found)
+        },
+    },
+    Setting {
+        key: "antiAffinity",
+        doc: "Keeps canary pods off the nodes of stable's: `preferredDuringSchedulingIgnoredDuringExecution` with a `weight` from 1 to 100, or `requiredDuringSchedulingIgnoredDuringExecution`.",
+        example: "antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}",
+        read: |node, strategy| {
+            node.object(anti_affinity).map(|affinity| strategy.pods.anti_affinity = Some(affinity))
+        },
+    },
+    Setting {
+        key: "minPodsPerReplicaSet",
+        doc: "Least size of a canary with traffic.",
+        example: "minPodsPerReplicaSet: 2",
+        read: |node, strategy| node.integer(0..=100_000).map(|pods: i32| strategy.min_pods = pods.max(1)),
+    },
+    Setting {
+        key: "replicaProgressThreshold",
+        doc: "How much of the canary must be available for a step to go on: `type: Percent` or `Pods`, and `value`. By default all of it.",
+        example: "replicaProgressThreshold: {type: Percent, value: 90}",
+        read: |node, strategy| {
+            node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
+        },
+    },
+    Setting {
+        key: "progressDeadlineAbort",
+        doc: "Whether a canary that is too small for the Deployment's `progressDeadlineSeconds` aborts the rollout; true by default.",
+        example: "progressDeadlineAbort: false",
+        read: |node, strategy| node.bool().map(|abort| strategy.progress_deadline_abort = abort),
+    },
+    Setting {
+        key: "abortScaleDownDelaySeconds",
+        doc: "How long an aborted canary stays to be looked at: 30 by default; 0 keeps it until the next release.",
+        example: "abortScaleDownDelaySeconds: 600",
+        // 0 keeps the aborted canary, as in Argo.
+        read: |node, strategy| {
+            seconds(node).map(|delay| {
+                strategy.abort_scale_down_delay = Some(delay).filter(|delay| *delay > GoDuration::ZERO);
+            })
+        },
+    },
+    Setting {
+        key: "scaleDownDelaySeconds",
+        doc: "How long stable stays whole once the canary has all traffic, so that an abort is still instant; 0 by default.",
+        example: "scaleDownDelaySeconds: 300",
+        read: |node, strategy| seconds(node).map(|delay| strategy.scale_down_delay = delay),
+    },
+    Setting {
+        key: "rollbackWindow",
+        doc: "A template that was stable at most `revisions` templates ago is promoted without steps and analyses. In Argo a field of the Rollout's spec.",
+        example: "rollbackWindow: {revisions: 3}",
+        read: |node, strategy| node.object(rollback_window).map(|window| strategy.rollback_window = window),
+    },
+    Setting {
+        key: "dynamicStableScale",
+        doc: "Must be false: stable keeps its size, so that an abort is safe at any moment.",
+        example: "dynamicStableScale: false",
+        read: |node, _| match node.value().as_bool() {
+            Some(false) => Some(()),
+            _ => node.fail(
+                "must be false or left out: stable keeps its size, so that an abort is safe at any moment",
+            ),
+        },
+    },
+];
+
+/// Fields of Argo's that are refused, and why.
+pub static REFUSED: &[(&str, &str)] = &[
+    ("stableMetadata", "the template of the Deployment is the user's and never written; set it there"),
+    ("maxSurge", "stable is replaced by the Deployment's own spec.strategy.rollingUpdate, set it there"),
+    (
+        "maxUnavailable",
+        "stable is replaced by the Deployment's own spec.strategy.rollingUpdate, set it there",
+    ),
+    ("progressDeadlineSeconds", "the Deployment has it itself: spec.progressDeadlineSeconds"),
+    ("pingPong", "the canary's Service is made for a rollout and goes with it, so there is nothing to swap"),
+    ("scaleDownDelayRevisionLimit", "there is one canary at a time"),
+];
+
+/// Reads every field of `settings` into `strategy`, and refuses the others by name.
+pub(super) fn read_all<S>(
+    settings: &'static [Setting<S>],
+    refused: &[(&'static str, &'static str)],
+    fields: &mut Fields<'_>,
+    strategy: &mut S,
+) {
+    for setting in settings {
+        fields.optional(setting.key, |node| (setting.read)(node, strategy));
+    }
+    for (key, why) in refused {
+        fields.unsupported(key, why);
+    }
+}
+
+fn background(fields: &mut Fields<'_>) -> Option<BackgroundAnalysis> {
+    let starting_step = fields.optional("startingStep", |node| node.integer(0..=100_i64)).unwrap_or(0);
+    let analysis = analysis_ref(fields)?;
+    Some(BackgroundAnalysis { analysis, starting_step: usize::try_from(starting_step).unwrap_or(0) })
+}
+
+/// Seconds, a week at most.
+pub(super) fn seconds(node: Node<'_>) -> Option<GoDuration> {
+    node.integer(0..=604_800_u32).map(GoDuration::from_secs)
+}
+
+/// Labels and annotations of canary pods.
+pub(super) fn metadata(node: Node<'_>) -> Option<(Labels, Labels)> {
+    node.object(|fields| {
+        let labels = fields.optional("labels", |node| node.map(Node::string));
+        let annotations = fields.optional("annotations", |node| node.map(Node::string));
+        Some((labels.unwrap_or_default(), annotations.unwrap_or_default()))
+    })
+}
+
+pub(super) fn anti_affinity(fields: &mut Fields<'_>) -> Option<AntiAffinity> {
+    let preferred = fields.optional("preferredDuringSchedulingIgnoredDuringExecution", |node| {
+        node.object(|fields| fields.required("weight", |node| node.integer(1..=100)))
+    });
+    let required =
+        fields.optional("requiredDuringSchedulingIgnoredDuringExecution", |node| node.object(|_| Some(())));
+    match (preferred, required) {
+        (Some(weight), None) => Some(AntiAffinity::Preferred(weight)),
+        (None, Some(())) => Some(AntiAffinity::Required),
+        _ => {
+            if fields.only_known() {
+                fields.fail("must have exactly one of preferredDuringSchedulingIgnoredDuringExecution, requiredDuringSchedulingIgnoredDuringExecution");
+            }
+            None
+        }
+    }
+}
+
+fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
+    #[derive(Clone, Copy)]
+    enum Unit {
+        Percent,
+        Pods,
+    }
+    let unit = fields.required("type", |node| match node.value().as_str() {
+        Some("Percent") => Some(Unit::Percent),
+        Some("Pods") => Some(Unit::Pods),
+        _ => node.fail("must be Percent or Pods"),
+    });
+    fields.required("value", |node| match unit? {
+        Unit::Percent if node.value().as_i64() == Some(0) => {
+            node.fail("must be from 1 to 100: at 0 traffic would go to a canary without pods")
+        }
+        Unit::Percent => percent(node).map(ProgressThreshold::Percent),
+        Unit::Pods => node.integer(1..=100_000).map(ProgressThreshold::Pods),
+    })
+}
+
+fn rollback_window(fields: &mut Fields<'_>) -> Option<u32> {
+    fields.required("revisions", |node| node.integer(0..=20_u32))
+}
+
+fn traffic_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
+    node.object(|fields| {
+        fields.optional("nginx", |node| nginx_routing(node, nginx));
+        nginx.managed_routes =
+            fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
+        for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
+            fields.unsupported(key, "traffic is routed by nginx annotations");
+        }
+        fields.optional("maxTrafficWeight", |node| match node.value().as_u64() {
+            Some(100) => Some(()),
+            _ => node.fail(
+                "must be 100 or left out: NGINX ignores a smaller total, and weights here are percentages",
+            ),
+        });
+        Some(())
+    })
+}
+
+fn nginx_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
+    node.object(|fields| {
+        let one = fields.optional("stableIngress", Node::string);
+        let several = fields.list("stableIngresses", Node::string);
+        if one.is_some() && !several.is_empty() {
+            fields.fail("must have stableIngress or stableIngresses, not both");
+        }
+        if let Some(prefix) = fields.optional("annotationPrefix", Node::string) {
+            nginx.annotation_prefix = prefix;
+        }
+        let additional = fields.optional("additionalIngressAnnotations", |node| node.map(Node::string));
+        let more = fields.optional("canaryIngressAnnotations", |node| node.map(Node::string));
+        nginx.stable_ingresses = one.into_iter().chain(several).collect();
+        nginx.additional_annotations = additional.into_iter().chain(more).flatten().collect();
+        Some(())
+    })
+}

@@ -1,0 +1,28 @@
+//! `replicas.jsonl`: the canary's size while traffic is routed.
+
+use crate::{
+    differences::{ONE_POD, ROUTED_ANYWAY},
+    report::Outcome,
+    strategy,
+};
+use haldane::domain::names::Weight;
+use serde_json::Value;
+
+/// The stable side belongs to the user's Deployment, so only the canary's count is compared.
+pub fn check(line: &Value) -> Outcome {
+    let rollout = match strategy::rollout(&line["rollout"]) {
+        Ok(rollout) => rollout,
+        Err(Ok(rule)) => return Outcome::Different(rule),
+        Err(Err(why)) => return Outcome::Failed(why),
+    };
+    let (canary, argos) = (rollout.canary(), line["expect"]["canary"].as_i64().unwrap());
+    if i64::from(canary) == argos {
+        return Outcome::Passed;
+    }
+    let is_routed = !line["rollout"]["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
+    match (canary, argos) {
+        _ if !is_routed => Outcome::Different(&ROUTED_ANYWAY),
+        (1, 0) if rollout.weight() == Weight::ZERO => Outcome::Different(&ONE_POD),
+        _ => Outcome::Failed(format!("canary has {canary} pods instead of {argos}")),
+    }
+}

@@ -1,0 +1,232 @@
+//! `steps.jsonl`: pauses, durations, what is in force at a step, and which strategies are valid.
+
+use crate::{
+    differences::{
+        AT_ITS_END, BLUE_GREEN, FRACTIONS, HEADER_ROUTES, MILLISECONDS, NO_SUCH_STATE, PAUSE_FIELDS,
+        PAUSED_ANALYSIS, PLAN_CHECKED, ROUTED_ANYWAY, SERVICES_FOUND,
+    },
+    report::Outcome,
+    strategy::{self, Rollout},
+};
+use haldane::{
+    build::manifest::Owner,
+    decide::{Input, Measurements, decide},
+    domain::{
+        duration::GoDuration,
+        names::Weight,
+        observed::Observed,
+        rewrite::LabelRewrite,
+        state::{self, RolloutState, Stage, Traffic},
+        strategy::{CanaryScale, CanaryStrategy, RolloutSpec, Step},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Nobody means a century.
+const LONGEST_NANOSECONDS: i64 = 100 * 366 * 86_400 * 1_000_000_000;
+
+/// By the line's kind.
+pub fn check(line: &Value) -> Outcome {
+    match line["kind"].as_str().unwrap() {
+        "pause" => pause(line),
+        "duration" => duration(line),
+        "pauseDone" => pause_done(line),
+        "validateCanary" => validate(line),
+        "rollout" if line["expect"].get("panic").is_some() => Outcome::Different(&NO_SUCH_STATE),
+        "rollout" if line["input"]["spec"]["strategy"].get("blueGreen").is_some() => {
+            Outcome::Different(&BLUE_GREEN)
+        }
+        "rollout" => match strategy::rollout(&line["input"]) {
+            Ok(rollout) => in_force(line, &rollout),
+            Err(Ok(rule)) => Outcome::Different(rule),
+            Err(Err(why)) => Outcome::Failed(why),
+        },
+        kind => Outcome::Failed(format!("unknown kind {kind}")),
+    }
+}
+
+fn passed_if(ok: bool, got: impl std::fmt::Debug) -> Outcome {
+    if ok { Outcome::Passed } else { Outcome::Failed(format!("{got:?}")) }
+}
+
+/// The pause, or `None` when it is refused.
+fn read_pause(pause: &Value) -> Option<(CanaryStrategy, Option<GoDuration>)> {
+    let strategy = strategy::read(&json!({"steps": [{"pause": pause}, {"pause": {}}]})).ok()?;
+    match strategy.steps[0] {
+        Step::Pause(duration) => Some((strategy, duration)),
+        _ => None,
+    }
+}
+
+/// What Argo reads as negative, or cannot read, its validation refuses.
+fn pause(line: &Value) -> Outcome {
+    let argos = line["expect"]["seconds"].as_i64();
+    let read = read_pause(&line["input"]);
+    match (read.map(|(_, duration)| duration), argos) {
+        (None, Some(seconds)) => passed_if(seconds < 0, "refused"),
+        (Some(None), argos) => passed_if(line["input"]["duration"].is_null(), argos),
+        (Some(Some(ours)), Some(argos)) if ours.signed().as_secs() != argos => {
+            Outcome::Failed(ours.to_string())
+        }
+        (Some(Some(ours)), Some(_)) if ours.signed().subsec_millis() > 0 => Outcome::Different(&FRACTIONS),
+        (None, None) | (Some(Some(_)), Some(_)) => Outcome::Passed,
+        (Some(ours), None) => Outcome::Failed(format!("not refused: {ours:?}")),
+    }
+}
+
+fn duration(line: &Value) -> Outcome {
+    let ours = line["input"].as_str().unwrap().parse::<GoDuration>();
+    match (ours, line["expect"]["nanoseconds"].as_i64()) {
+        (Err(_), None) => Outcome::Passed,
+        (Err(_), Some(argos)) if !(0..LONGEST_NANOSECONDS).contains(&argos) => {
+            Outcome::Different(&PLAN_CHECKED)
+        }
+        (Ok(ours), Some(argos)) if ours.signed().as_nanos() == i128::from(argos) => Outcome::Passed,
+        (Ok(ours), Some(argos)) if (ours.signed().as_nanos() - i128::from(argos)).abs() < 1_000_000 => {
+            Outcome::Different(&MILLISECONDS)
+        }
+        (ours, argos) => Outcome::Failed(format!("{ours:?} instead of {argos:?}")),
+    }
+}
+
+/// What is in force at the step at which the Rollout is.
+fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
+    let (expect, strategy) = (&line["expect"], &rollout.strategy);
+    let index = rollout.index;
+    let is_full = line["input"]["status"]["promoteFull"] == true;
+    let background = strategy.background.as_ref();
+    let is_before = background.is_some_and(|background| index < background.starting_step);
+    // A full promotion is a stage of its own here, not a step.
+    if !is_full {
+        let weight = rollout.weight();
+        if expect["setWeight"] != weight.percent() || expect["desiredCanaryWeight"] != weight.percent() {
+            return Outcome::Failed(format!("weight {weight}"));
+        }
+        if expect["currentStep"].is_null() != (index >= strategy.steps.len()) {
+            return Outcome::Failed(format!("step {:?}", strategy.steps.get(index)));
+        }
+    }
+    if expect["beforeStartingStep"] != is_before && !is_full {
+        return Outcome::Failed(format!("before its starting step: {is_before}"));
+    }
+    let scales = strategy.steps.iter().any(|step| matches!(step, Step::SetCanaryScale(_)));
+    let is_routed = !line["input"]["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
+    let is_kept = !rollout.aborted || strategy.abort_scale_down_delay.is_none();
+    if !is_kept {
+        return passed_if(expect["setCanaryScale"].is_null() && rollout.canary() == 0, rollout.canary());
+    }
+    if scales && !is_routed {
+        return Outcome::Different(&ROUTED_ANYWAY);
+    }
+    let scale =
+        if index < strategy.steps.len() { strategy.scale_at(index) } else { CanaryScale::MatchTrafficWeight };
+    let argos = match &expect["setCanaryScale"] {
+        Value::Null => CanaryScale::MatchTrafficWeight,
+        given => match (given["replicas"].as_i64(), given["weight"].as_u64()) {
+            (Some(replicas), _) => CanaryScale::Replicas(i32::try_from(replicas).unwrap()),
+            (None, Some(weight)) => CanaryScale::Weight(percent(weight)),
+            (None, None) => CanaryScale::MatchTrafficWeight,
+        },
+    };
+    if scale != argos {
+        return Outcome::Failed(format!("{scale:?}"));
+    }
+    // An aborted canary that is kept keeps the size it had, also where that came from its traffic.
+    if rollout.aborted && scale == CanaryScale::MatchTrafficWeight {
+        return Outcome::Passed;
+    }
+    let wanted = match expect["canaryReplicas"].as_i64() {
+        Some(replicas) => i32::try_from(replicas).unwrap(),
+        None => percent(expect["canaryWeight"].as_u64().unwrap()).share_of(rollout.replicas).max(1),
+    };
+    passed_if(rollout.canary() == wanted, rollout.canary())
+}
+
+fn percent(number: u64) -> Weight {
+    Weight::try_from(u8::try_from(number).unwrap()).unwrap()
+}
+
+/// The real decision about a rollout that has been at a pause for so long.
+fn pause_done(line: &Value) -> Outcome {
+    let input = &line["input"];
+    if input["pauseConditionReason"] != "CanaryPauseStep" {
+        return Outcome::Different(&PAUSE_FIELDS);
+    }
+    let Some((strategy, duration)) = read_pause(&input["pause"]) else {
+        return Outcome::Different(&PLAN_CHECKED);
+    };
+    let passed = SignedDuration::from_millis(input["ms_since_pause_started"].as_i64().unwrap());
+    let is_over = decided(strategy, passed);
+    match line["expect"]["completed"].as_bool().unwrap() {
+        argos if argos == is_over => Outcome::Passed,
+        false if duration.map(GoDuration::signed) == Some(passed) => Outcome::Different(&AT_ITS_END),
+        _ => Outcome::Failed(format!("over: {is_over}")),
+    }
+}
+
+/// Whether a rollout leaves its first step after this time at it.
+fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
+    let entered_at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let seen = Observed::default();
+    let rollout = state::Rollout {
+        revision: 2,
+        hash: seen.template_hash(),
+        spec: RolloutSpec { strategy, templates: Vec::new() },
+        rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() },
+        started_at: entered_at,
+        attempt: 1,
+        baseline_replicas: 1,
+        canary_replicas: 1,
+        stable_pod_hash: None,
+        canary_pod_hash: None,
+        traffic: Traffic { routes: true, ..Traffic::NONE },
+        stage: Stage::Step { index: 0, entered_at, inconclusive: None },
+        manual_pause: None,
+        lagging: None,
+        runs: Vec::new(),
+    };
+    let state = RolloutState { rollout: Some(rollout), ..RolloutState::default() };
+    let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
+    let input = Input {
+        seen: &seen,
+        owner: &owner,
+        next: &Err("its plan is frozen".to_owned()),
+        measurements: &Measurements::default(),
+        now: entered_at + passed,
+    };
+    decide(state, &input).state.rollout.unwrap().step_index() == Some(1)
+}
+
+fn validate(line: &Value) -> Outcome {
+    let errors = line["expect"]["errors"].as_array().unwrap();
+    let said = |words: &[&str]| {
+        let details = errors.iter().filter_map(|error| error["detail"].as_str());
+        errors.is_empty() || details.into_iter().any(|detail| words.iter().any(|word| detail.contains(word)))
+    };
+    match strategy::read(&line["input"]) {
+        Ok(_) if errors.is_empty() => Outcome::Passed,
+        Err(_) if !errors.is_empty() => Outcome::Passed,
+        Err(findings) => match strategy::refusal(&findings) {
+            Some(rule) => Outcome::Different(rule),
+            None => Outcome::Failed(format!("refused: {findings:?}")),
+        },
+        Ok(_) if said(&["Canary service and Stable service must to be set"]) => {
+            Outcome::Different(&SERVICES_FOUND)
+        }
+        Ok(_) if said(&["SetHeaderRoute requires TrafficRouting"]) => Outcome::Different(&HEADER_ROUTES),
+        Ok(_) if said(&["requires TrafficRouting", "only be used with traffic routing"]) => {
+            Outcome::Different(&ROUTED_ANYWAY)
+        }
+        Ok(_) if said(&["Step must have one of"]) && has_paused_analysis(&line["input"]) => {
+            Outcome::Different(&PAUSED_ANALYSIS)
+        }
+        Ok(_) => Outcome::Failed(format!("not refused: {errors:?}")),
+    }
+}
+
+fn has_paused_analysis(canary: &Value) -> bool {
+    let steps = canary["steps"].as_array().into_iter().flatten();
+    steps.into_iter().any(|step| step.get("pause").is_some() && step.get("analysis").is_some())
+}

@@ -1,0 +1,88 @@
+//! Recorded Rollouts as Haldane reads them.
+
+use crate::differences::{
+    DEFAULT_PLAN, DYNAMIC_STABLE_SCALE, NO_CANARY, OBJECTS_OF_ARGO, OTHER_ROUTERS, PLAN_CHECKED, Rule,
+    WEIGHT_TOTAL,
+};
+use haldane::{
+    build::size::canary_size,
+    config::strategy::{Defaults, read_strategy},
+    domain::{finding::Findings, names::Weight, strategy::CanaryStrategy},
+};
+use serde_json::Value;
+
+/// A Rollout under way.
+pub struct Rollout {
+    pub strategy: CanaryStrategy,
+    pub index: usize,
+    pub aborted: bool,
+    pub replicas: i32,
+}
+
+/// Reads `strategy.canary`.
+pub fn read(canary: &Value) -> Result<CanaryStrategy, Findings> {
+    let defaults =
+        Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() };
+    read_strategy(canary, "canary", &defaults)
+}
+
+/// The rule by which a strategy is refused that Argo accepts.
+pub fn refusal(findings: &Findings) -> Option<&'static Rule> {
+    let by_path = |word: &str| findings.iter().any(|finding| finding.path.contains(word));
+    let rules = [
+        ("dynamicStableScale", &DYNAMIC_STABLE_SCALE),
+        ("maxTrafficWeight", &WEIGHT_TOTAL),
+        ("experiment", &OBJECTS_OF_ARGO),
+        ("plugin", &OBJECTS_OF_ARGO),
+        ("setMirrorRoute", &OTHER_ROUTERS),
+        ("pingPong", &OTHER_ROUTERS),
+        ("trafficRouting", &OTHER_ROUTERS),
+        ("setWeight", &PLAN_CHECKED),
+        ("setCanaryScale", &PLAN_CHECKED),
+        ("duration", &PLAN_CHECKED),
+        ("args", &PLAN_CHECKED),
+    ];
+    let known = rules.iter().find(|(word, _)| by_path(word)).map(|(_, rule)| *rule);
+    let starts_late = findings.iter().any(|finding| finding.problem.contains("startingStep"));
+    known.or_else(|| starts_late.then_some(&PLAN_CHECKED))
+}
+
+/// The Rollout of a line; or the rule by which there is none, or what is wrong with it.
+pub fn rollout(recorded: &Value) -> Result<Rollout, Result<&'static Rule, String>> {
+    let (spec, status) = (&recorded["spec"], &recorded["status"]);
+    let canary = &spec["strategy"]["canary"];
+    if status["stableRS"].is_null() || status["stableRS"] == status["currentPodHash"] {
+        return Err(Ok(&NO_CANARY));
+    }
+    let strategy = read(canary)
+        .map_err(|findings| refusal(&findings).ok_or_else(|| format!("refused: {findings:?}")))?;
+    if canary["steps"].as_array().is_none_or(Vec::is_empty) {
+        return Err(Ok(&DEFAULT_PLAN));
+    }
+    let index = if status["promoteFull"] == true {
+        strategy.steps.len()
+    } else {
+        usize::try_from(status["currentStepIndex"].as_i64().unwrap_or(0)).unwrap()
+    };
+    let replicas = i32::try_from(spec["replicas"].as_i64().unwrap_or(1)).unwrap();
+    Ok(Rollout { strategy, index, aborted: status["abort"] == true, replicas })
+}
+
+impl Rollout {
+    /// Size of the canary: an aborted one goes, unless it is to be kept as it was.
+    pub fn canary(&self) -> i32 {
+        if self.aborted && self.strategy.abort_scale_down_delay.is_some() {
+            return 0;
+        }
+        canary_size(&self.strategy, self.index, Weight::ZERO, self.replicas)
+    }
+
+    /// Traffic of the canary.
+    pub fn weight(&self) -> Weight {
+        match self.index {
+            _ if self.aborted => Weight::ZERO,
+            index if index >= self.strategy.steps.len() => Weight::FULL,
+            index => self.strategy.weight_at(index),
+        }
+    }
+}
