@@ -1,6 +1,6 @@
 //! Flags and environment of the `haldane` binary.
 
-use crate::{domain::duration::GoDuration, runtime::telemetry::LogFormat};
+use crate::{domain::duration::GoDuration, providers::hosts::Hosts, runtime::telemetry::LogFormat};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 
@@ -59,6 +59,12 @@ pub struct RunArgs {
     /// Prometheus for metrics that name no address of their own.
     #[arg(long, env = "HALDANE_PROMETHEUS_ADDRESS", default_value = "http://prometheus.monitoring:9090")]
     pub prometheus_address: String,
+    /// The only hosts that metrics may be asked of, separated by commas: `*.monitoring`, `10.0.0.0/8`.
+    #[arg(long, env = "HALDANE_METRIC_HOSTS_ALLOWED", value_delimiter = ',')]
+    pub metric_hosts_allowed: Vec<Hosts>,
+    /// Hosts that metrics may not be asked of, beyond the machine itself, link-local and metadata addresses.
+    #[arg(long, env = "HALDANE_METRIC_HOSTS_DENIED", value_delimiter = ',')]
+    pub metric_hosts_denied: Vec<Hosts>,
     /// How long a change of weight takes to reach the data plane.
     #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
     pub settle: GoDuration,

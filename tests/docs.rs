@@ -104,11 +104,14 @@ fn reference() -> String {
         let example = provider.example().trim_end().replace('\n', "\n  ");
         write!(
             text,
-            "\n### `{0}`\n\n{1}\n\n```yaml\n{0}:\n  {example}\n```\n",
+            "\n### `{0}`\n\n{1}\n\n```yaml\n{0}:\n  {example}\n```\n\n| field | meaning |\n| --- | --- |\n",
             provider.key(),
             provider.doc()
         )
         .unwrap();
+        for field in provider.fields() {
+            writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
+        }
     }
 
     text += "\n## Traffic routers\n\nKeys of `trafficRouting` in `haldane.dev/canary`.\n\n| router | what it makes |\n| --- | --- |\n";
@@ -126,7 +129,11 @@ fn reference() -> String {
             "| `--{}` | `{}` | {} | {} |",
             flag.get_long().unwrap(),
             flag.get_env().unwrap().to_string_lossy(),
-            default.first().map_or("(required)".to_owned(), |value| format!("`{value}`")),
+            match default.first() {
+                Some(value) => format!("`{value}`"),
+                None if flag.is_required_set() => "(required)".to_owned(),
+                None => "none".to_owned(),
+            },
             flag.get_help().unwrap()
         )
         .unwrap();

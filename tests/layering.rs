@@ -18,7 +18,8 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { module: "domain", may_import: &[] },
     Layer { module: "analysis", may_import: &["domain"] },
-    Layer { module: "providers", may_import: &["domain"] },
+    // Ranges of time are written in the language of conditions.
+    Layer { module: "providers", may_import: &["domain", "analysis"] },
     Layer { module: "build", may_import: &["domain"] },
     Layer { module: "routers", may_import: &["domain", "build"] },
     Layer { module: "config", may_import: &["domain", "analysis", "providers", "build", "routers"] },

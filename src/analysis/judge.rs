@@ -7,6 +7,9 @@ use crate::domain::{
 };
 use jiff::Timestamp;
 
+/// As much as is shown of a question, in characters: the state of a rollout is limited.
+const MAX_ASKED: usize = 500;
+
 /// The reason of an error that is no fault of the condition.
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
@@ -41,13 +44,21 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
     let (phase, value, message) = match answer.outcome {
         Err(message) => (AnalysisPhase::Error, None, message),
         Ok(Reading::Verdict { phase, message }) => (phase, None, message),
-        Ok(Reading::Value(value)) => match verdict(spec, &value, answer.finished_at) {
-            Ok(phase) => (phase, Some(value.to_string()), String::new()),
-            Err(message) => (AnalysisPhase::Error, None, message),
+        Ok(Reading::Value { value, text }) => match verdict(spec, &value, answer.finished_at) {
+            Ok(phase) => (phase, Some(text), String::new()),
+            Err(message) => (AnalysisPhase::Error, None, explained(message, &value, &text, answer.asked)),
         },
     };
     let Answer { started_at, finished_at, metadata, .. } = answer;
     Measurement { phase, value, message, started_at, finished_at, metadata }
+}
+
+/// An answer with nothing in it is a reason of its own: the message names what was asked and answered.
+fn explained(message: String, value: &MetricValue, answered: &str, asked: Option<String>) -> String {
+    let Some(asked) = asked.filter(|_| value.is_empty()) else { return message };
+    let asked: String =
+        asked.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_ASKED).collect();
+    format!("{message}: {answered} is the answer to {asked}")
 }
 
 /// Adds a measurement to its metric's counters and list.

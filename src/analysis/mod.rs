@@ -30,6 +30,8 @@ pub struct Answer {
     pub finished_at: Timestamp,
     /// What it said, or why nothing could be learnt.
     pub outcome: Result<Reading, String>,
+    /// What was asked, for messages about an answer with nothing in it.
+    pub asked: Option<String>,
     /// What it said beside that, e.g. warnings.
     pub metadata: BTreeMap<String, String>,
 }

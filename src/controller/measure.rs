@@ -1,10 +1,10 @@
-//! Asking metric providers: the only requests that leave the cluster's API.
+//! Measurements under way: asking metric providers in the background, keeping answers until they are judged.
 
+use super::{metric_http::Clients, metric_secrets};
 use crate::{
-    analysis::Answer,
+    analysis::{Answer, args},
     decide::{DueMeasurement, Measurements},
-    domain::value::Reading,
-    providers::{self, Defaults, HttpRequest, Sample},
+    providers::{self, Defaults, Question, Sample, Step},
     runtime::clock,
 };
 use futures::{Stream, stream::poll_fn};
@@ -16,57 +16,38 @@ use std::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-/// Measurements under way at once; more wait.
+/// Requests under way at once; more wait.
 const MAX_CONCURRENT: usize = 30;
-/// Longest answer of a provider that is read, in bytes.
-const MAX_BODY: usize = 4 << 20;
 /// Finished measurements that wait for their reconcile; senders wait beyond.
 const QUEUE: usize = 256;
 
 type Key = ObjectRef<Deployment>;
 
 /// Runs measurements in the background and keeps their answers until they are judged.
-#[derive(Debug)]
 pub struct Measurer {
-    http: Clients,
-    defaults: Defaults,
-    permits: Arc<Semaphore>,
+    means: Means,
+    permits: Semaphore,
     by_object: Mutex<HashMap<Key, Measurements>>,
     done: mpsc::Sender<Key>,
 }
 
-/// The HTTP clients: one checks certificates, the other is for metrics that say `insecure`.
-#[derive(Debug, Clone)]
-pub struct Clients {
-    checked: reqwest::Client,
-    insecure: reqwest::Client,
-}
-
-impl Clients {
-    /// Clients that trust the public authorities: the image has no certificate store of its own.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots: Vec<_> = roots.map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>()?;
-        // A redirect could lead to an address that nobody has checked.
-        let builder =
-            || reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).user_agent("haldane");
-        Ok(Self {
-            checked: builder().tls_certs_only(roots).build()?,
-            insecure: builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true).build()?,
-        })
-    }
+/// What a measurement is made with.
+pub struct Means {
+    /// For requests over HTTP.
+    pub http: Clients,
+    /// For secret arguments.
+    pub secrets: metric_secrets::Reader,
+    /// What the installation adds to templates.
+    pub defaults: Defaults,
 }
 
 impl Measurer {
     /// A measurer, and the stream of objects with new answers.
     #[must_use = "the stream must be polled, or finished measurements wait for their reconcile"]
-    pub fn new(http: Clients, defaults: Defaults) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
+    pub fn new(means: Means) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
         let (done, mut finished) = mpsc::channel(QUEUE);
-        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
-        let measurer = Self { http, defaults, permits, by_object: Mutex::default(), done };
+        let permits = Semaphore::new(MAX_CONCURRENT);
+        let measurer = Self { means, permits, by_object: Mutex::default(), done };
         (Arc::new(measurer), poll_fn(move |context| finished.poll_recv(context)))
     }
 
@@ -109,19 +90,19 @@ impl Measurer {
     }
 
     async fn run(&self, object: Key, due: DueMeasurement) {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await;
         let started_at = clock::now();
-        let outcome = self.ask(&due).await;
-        let (outcome, metadata) = match outcome {
-            Ok(sample) => (Ok(Reading::Value(sample.value)), sample.metadata),
+        let (outcome, metadata) = match self.measure(&object, &due).await {
+            Ok(sample) => (Ok(sample.reading), sample.metadata),
             Err(problem) => (Err(problem), BTreeMap::new()),
         };
+        let provider = providers::find(&due.metric.provider.key);
         let answer = Answer {
             metric: due.metric.name.clone(),
             started_at,
             finished_at: clock::now(),
             outcome,
+            // Of the configuration with its secrets still unresolved.
+            asked: provider.and_then(|provider| provider.asked(&due.metric.provider.config)),
             metadata,
         };
         self.with(|all| {
@@ -134,50 +115,41 @@ impl Measurer {
         let _ = self.done.send(object).await;
     }
 
-    async fn ask(&self, due: &DueMeasurement) -> Result<Sample, String> {
+    async fn measure(&self, object: &Key, due: &DueMeasurement) -> Result<Sample, String> {
         let key = due.metric.provider.key.as_str();
         let provider = providers::find(key).ok_or_else(|| format!("no provider is called {key:?}"))?;
-        let config = due.metric.provider.config.clone();
-        let request = provider.request(&config, &self.defaults)?;
-        let (status, body) = self.send(request).await?;
-        provider.parse(&config, status, &body)
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        let secrets = self.means.secrets.read(namespace, &due.secrets).await?;
+        let mut config = due.metric.provider.config.clone();
+        if !secrets.is_empty() {
+            config = args::substitute_json(&config, &secrets)?;
+        }
+        let question = Question { config: &config, defaults: &self.means.defaults, now: clock::now() };
+        let first = provider.measure(&question);
+        let outcome = self.follow(first).await;
+        let redacted = |text: &str| args::redact(text, &secrets);
+        match outcome {
+            Ok(sample) => Ok(sample.map_texts(&redacted)),
+            Err(problem) => Err(redacted(&problem)),
+        }
     }
 
-    async fn send(&self, request: HttpRequest) -> Result<(u16, Vec<u8>), String> {
-        let client = if request.insecure { &self.http.insecure } else { &self.http.checked };
-        let mut outgoing =
-            client.request(request.method, request.url).timeout(request.timeout).body(request.body);
-        for (name, value) in request.headers {
-            outgoing = outgoing.header(name, value);
+    /// Takes the steps of a measurement to its end.
+    async fn follow(&self, mut step: Step) -> Result<Sample, String> {
+        loop {
+            step = match step {
+                Step::Http(request, then) => {
+                    // The semaphore is never closed.
+                    let _permit = self.permits.acquire().await;
+                    then(self.means.http.send(*request).await?)
+                }
+                Step::Done(outcome) => return outcome,
+            };
         }
-        let mut response = outgoing.send().await.map_err(|error| explain(&error))?;
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY {
-                return Err(format!("the answer is longer than {MAX_BODY} bytes; aggregate in the query"));
-            }
-        }
-        Ok((status, body))
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut HashMap<Key, Measurements>) -> T) -> T {
         // A panic while locked would leave a whole map: every change is one insertion or removal.
         then(&mut self.by_object.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The error with its causes, which reqwest keeps apart; without the URL, which may hold a secret.
-fn explain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    if let Some(url) = error.url() {
-        text = text.replace(url.as_str(), url.host_str().unwrap_or("the provider"));
-    }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -3,6 +3,8 @@
 pub mod apply;
 pub mod events;
 pub mod measure;
+pub mod metric_http;
+pub mod metric_secrets;
 pub mod objects;
 pub mod observe;
 mod reconcile;

@@ -50,7 +50,11 @@ fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
     }
     for metric in &advance.due {
         let spec = advance.run.specs.iter().find(|spec| spec.name == *metric);
-        turn.measure.extend(spec.map(|metric| DueMeasurement { run: name.clone(), metric: metric.clone() }));
+        turn.measure.extend(spec.map(|metric| DueMeasurement {
+            run: name.clone(),
+            metric: metric.clone(),
+            secrets: advance.run.secrets.clone(),
+        }));
     }
     if let Some(at) = advance.wake_at {
         turn.analysis_wake_at = Some(turn.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));

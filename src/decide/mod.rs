@@ -22,11 +22,12 @@ pub use turn::{Input, Measurements, Next};
 use crate::{
     build::manifest::{Kind, Manifest},
     domain::{
-        metric::MetricSpec,
+        metric::{MetricSpec, SecretKeyRef},
         state::{RolloutState, Stage},
     },
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use turn::Turn;
 
 /// Everything that follows from one look at the world.
@@ -77,6 +78,8 @@ pub struct DueMeasurement {
     pub run: String,
     /// The metric with resolved arguments.
     pub metric: MetricSpec,
+    /// The run's secret arguments, to be filled in last.
+    pub secrets: BTreeMap<String, SecretKeyRef>,
 }
 
 /// Decides. Calling it again with its own state and the same world changes nothing more.

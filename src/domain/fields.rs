@@ -50,6 +50,19 @@ pub fn read<T>(
     value.filter(|_| findings.is_empty()).ok_or(findings)
 }
 
+/// As [`read`], for a document that was read before and is not a person's at this moment.
+///
+/// # Errors
+/// All findings in one line.
+pub fn told<T>(
+    document: &Value,
+    path: &str,
+    reader: impl FnOnce(Node<'_>) -> Option<T>,
+) -> Result<T, String> {
+    let joined = |findings: Findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    read(document, path, reader).map_err(joined)
+}
+
 /// One value of a document, its path, and where findings about it go.
 ///
 /// Every getter consumes the node and answers `None` exactly when it has left a finding.

@@ -4,6 +4,7 @@ pub mod duration;
 pub mod fields;
 pub mod finding;
 pub mod go_float;
+pub mod go_json;
 pub mod keys;
 pub mod metric;
 pub mod names;

@@ -7,7 +7,12 @@ use std::{collections::BTreeMap, fmt};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// A value for the metric's conditions to judge.
-    Value(MetricValue),
+    Value {
+        /// The value itself.
+        value: MetricValue,
+        /// How the provider writes it, for people.
+        text: String,
+    },
     /// The provider's own verdict, such as a job's: no condition is asked.
     Verdict {
         /// A completed phase; any other means that there is no verdict yet.
@@ -15,6 +20,13 @@ pub enum Reading {
         /// The provider's reason.
         message: String,
     },
+}
+
+impl From<MetricValue> for Reading {
+    /// A value that is written as Prometheus' are.
+    fn from(value: MetricValue) -> Self {
+        Self::Value { text: value.to_string(), value }
+    }
 }
 
 /// A measured value.

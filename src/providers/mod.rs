@@ -1,16 +1,27 @@
-//! Who measures: one file per metric provider, each a pair of pure functions around one HTTP exchange.
+//! Who measures: one file per metric provider, which says what to send and what the answer means.
+//!
+//! No provider talks to anyone: [`MetricProvider::measure`] answers with a [`Step`], and the shell that
+//! takes the step calls its continuation with the answer. So one request, a token before it, and a Job
+//! that runs for an hour are one mechanism, and every one is tested with recorded answers.
 //!
 //! A new provider is its file and one line in [`PROVIDERS`].
 
+pub mod hosts;
+pub mod http;
 pub mod prometheus;
+pub mod web;
 
-use crate::domain::{fields::Node, value::MetricValue};
+use crate::domain::{
+    fields::Node,
+    value::{MetricValue, Reading},
+};
+use http::{HttpRequest, HttpResponse};
+use jiff::Timestamp;
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
-use url::Url;
+use std::{collections::BTreeMap, fmt};
 
 /// All providers.
-pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus];
+pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus, &web::Web];
 
 /// The provider that templates call `key`.
 #[must_use]
@@ -18,7 +29,7 @@ pub fn find(key: &str) -> Option<&'static dyn MetricProvider> {
     PROVIDERS.iter().copied().find(|provider| provider.key() == key)
 }
 
-/// Turns a metric's configuration into a request, and the response into a value.
+/// Turns a metric's configuration into a measurement.
 pub trait MetricProvider: Sync {
     /// Argo's word for it in a template.
     fn key(&self) -> &'static str;
@@ -29,20 +40,51 @@ pub trait MetricProvider: Sync {
     /// A configuration in YAML, as it stands below the key.
     fn example(&self) -> &'static str;
 
+    /// The fields below the key, for the reference.
+    fn fields(&self) -> &'static [Field];
+
     /// Leaves a finding for everything wrong with a configuration; `{{args.x}}` may still stand in it.
     fn check(&self, config: Node<'_>) -> Option<()>;
 
-    /// The request that measures now.
-    ///
-    /// # Errors
-    /// Why none can be made of this configuration.
-    fn request(&self, config: &Value, defaults: &Defaults) -> Result<HttpRequest, String>;
+    /// What is asked, in the words of who wrote it, for messages about what did not come.
+    fn asked(&self, config: &Value) -> Option<String>;
 
-    /// What a response says.
-    ///
-    /// # Errors
-    /// Why it says nothing.
-    fn parse(&self, config: &Value, status: u16, body: &[u8]) -> Result<Sample, String>;
+    /// Every address that a measurement would call, as written.
+    fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String>;
+
+    /// The first step of a measurement, all arguments filled in.
+    fn measure(&self, question: &Question<'_>) -> Step;
+}
+
+/// A field of a configuration, for the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its path below the provider's key.
+    pub name: &'static str,
+    /// What it means and its default.
+    pub doc: &'static str,
+}
+
+/// Whether an argument still stands in `text`, so that it cannot be judged yet.
+pub(crate) fn has_argument(text: &str) -> bool {
+    text.split("{{").skip(1).any(|tag| tag.trim_start().starts_with("args."))
+}
+
+/// Shorthand for a [`Field`].
+#[must_use]
+pub const fn field(name: &'static str, doc: &'static str) -> Field {
+    Field { name, doc }
+}
+
+/// What is to be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The provider's configuration; nothing is left to fill in.
+    pub config: &'a Value,
+    /// What the installation adds.
+    pub defaults: &'a Defaults,
+    /// The time for which it is asked.
+    pub now: Timestamp,
 }
 
 /// What the installation knows that templates need not say.
@@ -52,28 +94,67 @@ pub struct Defaults {
     pub prometheus_address: Option<String>,
 }
 
-/// A request to send. Redirects are not to be followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// HTTP method.
-    pub method: http::Method,
-    /// Where to.
-    pub url: Url,
-    /// Names and values, not checked for what HTTP allows in them.
-    pub headers: Vec<(String, String)>,
-    /// Content, may be empty.
-    pub body: String,
-    /// Longest time the whole exchange may take.
-    pub timeout: Duration,
-    /// Whether any certificate of the server is good enough.
-    pub insecure: bool,
+/// What a measurement needs next.
+pub enum Step {
+    /// An answer over HTTP. Redirects are not to be followed.
+    Http(Box<HttpRequest>, Then<HttpResponse>),
+    /// Nothing more.
+    Done(Result<Sample, String>),
 }
 
-/// A measured value and what the provider says beside it.
+/// How a measurement goes on with an answer.
+pub type Then<T> = Box<dyn FnOnce(T) -> Step + Send>;
+
+impl fmt::Debug for Step {
+    /// Without the content, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(request, _) => write!(f, "Http({})", request.url.host_str().unwrap_or_default()),
+            Self::Done(outcome) => write!(f, "Done({outcome:?})"),
+        }
+    }
+}
+
+impl Step {
+    /// The end of a measurement that failed.
+    pub fn fail(problem: impl Into<String>) -> Self {
+        Self::Done(Err(problem.into()))
+    }
+}
+
+/// What was measured and what the provider says beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// For the conditions to judge.
-    pub value: MetricValue,
+    /// A value for the conditions to judge, or the provider's own verdict.
+    pub reading: Reading,
     /// Kept with the measurement, e.g. warnings.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Sample {
+    /// With every text in it replaced, e.g. by one without secrets.
+    #[must_use]
+    pub fn map_texts(self, replace: &impl Fn(&str) -> String) -> Self {
+        let reading = match self.reading {
+            Reading::Value { value, text } => {
+                Reading::Value { value: map_texts(value, replace), text: replace(&text) }
+            }
+            Reading::Verdict { phase, message } => Reading::Verdict { phase, message: replace(&message) },
+        };
+        let entry = |(key, text): (String, String)| (key, replace(&text));
+        Self { reading, metadata: self.metadata.into_iter().map(entry).collect() }
+    }
+}
+
+fn map_texts(value: MetricValue, replace: &impl Fn(&str) -> String) -> MetricValue {
+    match value {
+        MetricValue::Text(text) => MetricValue::Text(replace(&text)),
+        MetricValue::List(items) => {
+            MetricValue::List(items.into_iter().map(|item| map_texts(item, replace)).collect())
+        }
+        MetricValue::Map(entries) => MetricValue::Map(
+            entries.into_iter().map(|(key, item)| (replace(&key), map_texts(item, replace))).collect(),
+        ),
+        other => other,
+    }
 }

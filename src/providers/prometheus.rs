@@ -6,12 +6,14 @@
 mod config;
 mod response;
 
-use super::{Defaults, HttpRequest, MetricProvider, Sample};
-use crate::domain::fields::Node;
+use super::{
+    Defaults, Field, MetricProvider, Question, Sample, Step, field,
+    http::{AUTHENTICATION, HttpRequest, HttpResponse, form_type},
+};
+use crate::domain::fields::{Node, told};
 use config::{Config, Query, base_url};
 use response::Response;
 use serde_json::Value;
-use std::time::Duration;
 use url::form_urlencoded;
 
 /// One query whose samples the conditions see as a list of numbers.
@@ -20,6 +22,25 @@ pub struct Prometheus;
 
 /// Label that tells the named queries of one request apart.
 const NAME_LABEL: &str = "haldane_query";
+
+static FIELDS: &[Field] = &[
+    field("address", "Where Prometheus is; by default what `--prometheus-address` says."),
+    field(
+        "query",
+        "PromQL. The conditions see its samples as a list of numbers. A mapping of names to queries (or \
+                 the same as JSON in a text) asks several for the same instant: `result.NAME` is a number, a \
+                 list if there are several samples, nil if there is none.",
+    ),
+    field(
+        "rangeQuery",
+        "`{start, end, step}` asks for a range, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', \
+                 step: 1m}`; the conditions see all samples, series by series.",
+    ),
+    field("timeout", "Seconds, 1 to 300; 30 by default."),
+    field("headers", "A list of `{key, value}`."),
+    field("insecure", "`true` accepts any certificate."),
+    AUTHENTICATION,
+];
 
 impl MetricProvider for Prometheus {
     fn key(&self) -> &'static str {
@@ -36,39 +57,69 @@ impl MetricProvider for Prometheus {
          timeout: 20\n"
     }
 
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
+
     fn check(&self, config: Node<'_>) -> Option<()> {
         Config::read(config).map(|_| ())
     }
 
-    fn request(&self, config: &Value, defaults: &Defaults) -> Result<HttpRequest, String> {
-        let config = Config::of(config)?;
-        config.require_no_placeholder()?;
-        let address = config.address.as_ref().or(defaults.prometheus_address.as_ref());
-        let mut url = base_url(address.ok_or("prometheus address is not configured")?)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1", "query"]);
+    fn asked(&self, config: &Value) -> Option<String> {
+        match config.get("query")? {
+            Value::String(query) => Some(query.trim().to_owned()),
+            queries => Some(queries.to_string()),
         }
-        let form_type = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        Ok(HttpRequest {
-            method: http::Method::POST,
-            url,
-            headers: config.headers.into_iter().chain(config.authorization).chain([form_type]).collect(),
-            body: form_urlencoded::Serializer::new(String::new())
-                .append_pair("query", &config.query.promql())
-                .finish(),
-            timeout: Duration::from_secs(config.timeout.into()),
-            insecure: config.insecure,
-        })
     }
 
-    fn parse(&self, config: &Value, status: u16, body: &[u8]) -> Result<Sample, String> {
-        let response = Response::read(status, body)?;
-        let value = match Config::of(config)?.query {
-            Query::One(_) => response.data.value(),
-            Query::Named(queries) => response.data.by_name(queries.into_keys()),
-        };
-        let warnings: Vec<_> = response.warnings.iter().map(|warning| format!("\"{warning}\"")).collect();
-        let metadata = (!warnings.is_empty()).then(|| ("warnings".to_owned(), warnings.join(", ")));
-        Ok(Sample { value, metadata: metadata.into_iter().collect() })
+    fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String> {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let own = config.get("address").and_then(text).or_else(|| defaults.prometheus_address.clone());
+        let token = config.pointer("/authentication/oauth2/tokenUrl").and_then(text);
+        own.into_iter().chain(token).collect()
     }
+
+    fn measure(&self, question: &Question<'_>) -> Step {
+        let parts = told(question.config, "prometheus", Config::read)
+            .and_then(|config| Ok((request(&config, question)?, config)));
+        match parts {
+            Err(problem) => Step::fail(problem),
+            Ok((request, Config { authentication, query, .. })) => {
+                authentication.send(request, Box::new(move |answer| Step::Done(read(query, &answer))))
+            }
+        }
+    }
+}
+
+fn request(config: &Config, question: &Question<'_>) -> Result<HttpRequest, String> {
+    let address = config.address.as_ref().or(question.defaults.prometheus_address.as_ref());
+    let mut url = base_url(address.ok_or("prometheus address is not configured")?)?;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("query", &config.query.promql());
+    if let Some(range) = &config.range {
+        form.extend_pairs(range.parameters(question.now)?);
+    }
+    let endpoint = if config.range.is_some() { "query_range" } else { "query" };
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["api", "v1", endpoint]);
+    }
+    Ok(HttpRequest {
+        method: http::Method::POST,
+        url,
+        headers: config.headers.iter().cloned().chain([form_type()]).collect(),
+        body: form.finish(),
+        timeout: config.timeout,
+        insecure: config.insecure,
+    })
+}
+
+fn read(query: Query, answer: &HttpResponse) -> Result<Sample, String> {
+    let response = Response::read(answer.status, &answer.body)?;
+    let value = match query {
+        Query::One(_) => response.data.value(),
+        Query::Named(queries) => response.data.by_name(queries.into_keys()),
+    };
+    let warnings: Vec<_> = response.warnings.iter().map(|warning| format!("\"{warning}\"")).collect();
+    let metadata = (!warnings.is_empty()).then(|| ("warnings".to_owned(), warnings.join(", ")));
+    Ok(Sample { reading: value.into(), metadata: metadata.into_iter().collect() })
 }

@@ -11,6 +11,12 @@ pub fn post() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
+/// We may not do that.
+#[must_use]
+pub fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 403)
+}
+
 /// Another writer was faster: read again and decide anew.
 #[must_use]
 pub fn lost_race(error: &Error) -> bool {

@@ -18,10 +18,12 @@ use crate::{
     controller::{
         self,
         events::Publisher,
-        measure::{Clients, Measurer},
+        measure::{Means, Measurer},
+        metric_http::Clients,
+        metric_secrets,
     },
     domain::duration::GoDuration,
-    providers,
+    providers::{self, hosts::HostPolicy},
     webhook::{
         decision::Decision,
         server::{Handler, Webhook},
@@ -140,7 +142,9 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
     let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
     let config = AdmitConfig { defaults: defaults.clone(), own_user };
     let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
-    let settings = Settings { defaults, providers, http: Clients::new().map_err(RunError::Http)? };
+    let hosts =
+        HostPolicy { allowed: args.metric_hosts_allowed.clone(), denied: args.metric_hosts_denied.clone() };
+    let settings = Settings { defaults, providers, http: Clients::new(hosts).map_err(RunError::Http)? };
     Ok(Parts { decision: Decision::new(client, config, args.namespace.clone()), settings })
 }
 
@@ -148,7 +152,13 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
 async fn control(client: Client, args: RunArgs, settings: Settings, leadership: Leadership, phases: Phases) {
     let Settings { defaults, providers, http } = settings;
     let work = || async {
-        let (measurer, answered) = Measurer::new(http.clone(), providers.clone());
+        let secrets = metric_secrets::Reader {
+            client: client.clone(),
+            own_namespace: args.namespace.clone(),
+            service_account: args.service_account.clone(),
+        };
+        let means = Means { http: http.clone(), secrets, defaults: providers.clone() };
+        let (measurer, answered) = Measurer::new(means);
         let context = controller::Context {
             client: client.clone(),
             own_namespace: args.namespace.clone(),

@@ -246,13 +246,13 @@ fn seconds(time: Timestamp) -> Value {
 
 fn answer(metric: &str, now: Timestamp, outcome: Result<Reading, String>) -> Answer {
     let metadata = BTreeMap::new();
-    Answer { metric: metric.to_owned(), started_at: now, finished_at: now, outcome, metadata }
+    Answer { metric: metric.to_owned(), started_at: now, finished_at: now, outcome, asked: None, metadata }
 }
 
 fn reading(outcome: &Value) -> Result<Reading, String> {
     let message = outcome["message"].as_str().unwrap_or_default().to_owned();
     match outcome["phase"].as_str() {
-        None => Ok(Reading::Value(MetricValue::from(outcome["value"].clone()))),
+        None => Ok(Reading::from(MetricValue::from(outcome["value"].clone()))),
         Some("Error") => Err(message),
         Some(phase) => Ok(Reading::Verdict { phase: phase.parse().unwrap(), message }),
     }

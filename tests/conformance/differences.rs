@@ -59,9 +59,17 @@ pub static NO_DATA: Rule = on_purpose(
     "no-data",
     "a condition that fails on an empty result says that there was no data, as later versions of Argo do",
 );
-pub static RANGE_QUERY: Rule =
-    gap("range-query", "rangeQuery is refused by name; a query can ask for its range itself");
-pub static GO_TYPES: Rule = on_purpose(
+pub static UNKNOWN_RANGE: Rule = not_applicable(
+    "unknown-range",
+    "the recording does not say which range was refused; an empty one is known by its reason",
+);
+pub static NOT_JSON: Rule = on_purpose(
+    "not-json",
+    "a 2xx body that is not JSON is an error; Argo 1.9 calls it successful, whatever the conditions say",
+);
+pub static PANICS: Rule =
+    on_purpose("panics", "where Argo's controller panics, there is an error that says why");
+pub static GO_TYPES: Rule = gap(
     "go-types",
     "methods of Go's time.Time that answer with a type of their own, such as Month(), are refused by name: \
      no such value ever equals a number",

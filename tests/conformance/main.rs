@@ -11,11 +11,13 @@ mod conditions;
 mod differences;
 mod evaluate;
 mod prometheus;
+mod provider;
 mod replicas;
 mod report;
 mod steps;
 mod strategy;
 mod values;
+mod web;
 
 use report::{Figures, Recording};
 use std::fs;
@@ -29,6 +31,8 @@ static RECORDINGS: &[Recording] = &[
     Recording { file: "prometheus.jsonl", check: prometheus::check },
     Recording { file: "replicas.jsonl", check: replicas::check },
     Recording { file: "steps.jsonl", check: steps::check },
+    Recording { file: "web.jsonl", check: web::check },
+    Recording { file: "web-more.jsonl", check: web::check },
 ];
 
 #[test]

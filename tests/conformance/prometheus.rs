@@ -1,36 +1,60 @@
 //! `prometheus.jsonl`: an HTTP answer, read and judged.
 
-use crate::{differences::RANGE_QUERY, evaluate::judged, report::Outcome};
-use haldane::providers::{Defaults, MetricProvider, prometheus::Prometheus};
+use crate::{
+    differences::{ADMISSION, UNKNOWN_RANGE},
+    evaluate::judged,
+    provider::exchange,
+    report::Outcome,
+};
+use haldane::{
+    domain::{fields, value::Reading},
+    providers::{MetricProvider, Sample, prometheus::Prometheus},
+};
 use serde_json::{Value, json};
 
 pub fn check(line: &Value) -> Outcome {
-    let config = json!({"address": "http://prometheus:9090/", "query": "q"});
-    let request = Prometheus.request(&config, &Defaults::default()).unwrap();
-    assert_eq!(request.url.as_str(), "http://prometheus:9090/api/v1/query");
-    exchange(line, &config)
-}
-
-fn exchange(line: &Value, config: &Value) -> Outcome {
-    let status = u16::try_from(line["http_status"].as_u64().unwrap()).unwrap();
-    match Prometheus.parse(config, status, line["body"].as_str().unwrap().as_bytes()) {
-        Err(said) => failed(line, &said),
-        Ok(sample) => {
-            let outcome = judged(line, &sample.value);
-            let is_error = line["phase"] == "Error";
-            let metadata = json!(sample.metadata);
-            if matches!(outcome, Outcome::Failed(_)) && line["range_query"] == true {
-                return Outcome::Different(&RANGE_QUERY);
+    let mut config = json!({"address": "http://prometheus:9090/", "query": "q"});
+    if line["range_query"] == true {
+        // The recording says of the range only what is wrong with it.
+        config["rangeQuery"] = json!({"start": "now() - duration(\"5m\")", "end": "now()", "step": "1m"});
+        let why = line["why"].as_str().unwrap();
+        match ["start", "end", "step"].into_iter().find(|field| why.ends_with(&format!("an empty {field}"))) {
+            Some(field) => config["rangeQuery"][field] = "".into(),
+            None if line["error_contains"].as_str().is_some_and(|said| said.contains("rangeQuery.")) => {
+                return Outcome::Different(&UNKNOWN_RANGE);
             }
-            if !is_error && line["value"] != sample.value.to_string() {
-                return Outcome::Failed(format!("value {} instead of {}", sample.value, line["value"]));
-            }
-            if *line.get("metadata").unwrap_or(&json!({})) != metadata {
-                return Outcome::Failed(format!("metadata {metadata}"));
-            }
-            outcome
+            None => {}
         }
     }
+    if let Err(findings) = fields::read(&config, "prometheus", |node| Prometheus.check(node)) {
+        let argos = line["error_contains"].as_str().unwrap_or_default();
+        let is_field = |path: &str| argos.contains(path.strip_prefix("prometheus.").unwrap_or(path));
+        return if line["phase"] == "Error" && findings.iter().any(|finding| is_field(&finding.path)) {
+            Outcome::Different(&ADMISSION)
+        } else {
+            Outcome::Failed(format!("refused: {findings:?}"))
+        };
+    }
+    let (request, outcome) = exchange(&Prometheus, &config, line);
+    let endpoint = if line["range_query"] == true { "query_range" } else { "query" };
+    assert_eq!(request.unwrap().url.as_str(), format!("http://prometheus:9090/api/v1/{endpoint}"));
+    match outcome {
+        Err(said) => failed(line, &said),
+        Ok(sample) => read(line, &sample),
+    }
+}
+
+fn read(line: &Value, sample: &Sample) -> Outcome {
+    let Reading::Value { value, text } = &sample.reading else { panic!("a verdict of Prometheus") };
+    let outcome = judged(line, value);
+    let metadata = json!(sample.metadata);
+    if line["phase"] != "Error" && line["value"] != *text {
+        return Outcome::Failed(format!("value {text} instead of {}", line["value"]));
+    }
+    if *line.get("metadata").unwrap_or(&json!({})) != metadata {
+        return Outcome::Failed(format!("metadata {metadata}"));
+    }
+    outcome
 }
 
 fn failed(line: &Value, said: &str) -> Outcome {

@@ -1,27 +1,30 @@
 //! What a template says about a Prometheus query.
 
 use super::NAME_LABEL;
-use crate::domain::fields::{Fields, Node, read};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use crate::{
+    analysis::condition,
+    domain::{duration::GoDuration, fields::Node},
+    providers::{
+        has_argument,
+        http::{self, Authentication},
+    },
+};
+use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use url::Url;
 
+/// Seconds, unless said otherwise.
 const DEFAULT_TIMEOUT: u32 = 30;
 
-/// A measurement that takes longer holds the whole analysis up.
-const LONGEST_TIMEOUT: u32 = 300;
-
 /// The configuration of one metric.
-#[derive(Debug)]
 pub(super) struct Config {
     pub address: Option<String>,
     pub query: Query,
-    /// Seconds.
-    pub timeout: u32,
+    pub range: Option<Range>,
+    pub timeout: Duration,
     pub headers: Vec<(String, String)>,
-    /// The header that basic authentication needs.
-    pub authorization: Option<(String, String)>,
+    pub authentication: Authentication,
     pub insecure: bool,
 }
 
@@ -32,42 +35,73 @@ pub(super) enum Query {
     Named(BTreeMap<String, String>),
 }
 
+/// The times for which a query is asked, the first two in the language of conditions.
+#[derive(Debug)]
+pub(super) struct Range {
+    start: String,
+    end: String,
+    step: GoDuration,
+}
+
 impl Config {
-    /// Reads a configuration again that was read at admission, its arguments now filled in.
-    pub fn of(config: &Value) -> Result<Self, String> {
-        let joined =
-            |findings: Vec<_>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        read(config, "prometheus", Self::read).map_err(joined)
-    }
-
-    /// Secrets are filled in last; without them the request would carry their names.
-    pub fn require_no_placeholder(&self) -> Result<(), String> {
-        let query = self.query.promql();
-        let headers = self.headers.iter().chain(&self.authorization).map(|(_, value)| value);
-        match headers.chain([&query]).find(|text| text.contains("{{args.")) {
-            Some(_) => Err("a secret argument has not been filled in".to_owned()),
-            None => Ok(()),
-        }
-    }
-
     pub fn read(node: Node<'_>) -> Option<Self> {
         node.object(|fields| {
             let address = fields.optional("address", address);
             let query = fields.required("query", query);
-            let timeout = fields.optional("timeout", |node| node.integer(1..=LONGEST_TIMEOUT));
+            let range = fields.optional("rangeQuery", Range::read);
+            let timeout = http::timeout(fields, "timeout", DEFAULT_TIMEOUT);
             let insecure = fields.optional("insecure", Node::bool);
-            let headers = fields.list("headers", header);
-            let authorization = fields.optional("authentication", |node| node.object(authorization));
-            fields.unsupported("rangeQuery", "ask for the range in the query, e.g. avg_over_time(x[5m])");
+            let headers = http::headers(fields);
+            let authentication = fields.optional("authentication", Authentication::read);
             Some(Self {
                 address: address.filter(|address| !address.is_empty()),
                 query: query?,
-                timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+                range,
+                timeout,
                 headers,
-                authorization,
+                authentication: authentication.unwrap_or_default(),
                 insecure: insecure.unwrap_or_default(),
             })
         })
+    }
+}
+
+impl Range {
+    fn read(node: Node<'_>) -> Option<Self> {
+        node.object(|range| {
+            let start = range.required("start", time);
+            let end = range.required("end", time);
+            let step = range.required("step", |node| match node.value().as_str() {
+                Some(text) if has_argument(text) => Some(GoDuration::from_secs(1)),
+                _ => node.duration(),
+            });
+            Some(Self { start: start?, end: end?, step: step? })
+        })
+    }
+
+    /// The parameters of the API.
+    ///
+    /// # Errors
+    /// In Argo's words, which of the times is none.
+    pub fn parameters(&self, now: Timestamp) -> Result<[(&'static str, String); 3], String> {
+        let at = |name: &str, text: &str| {
+            condition::time(text, now)
+                .map(|at| at.to_string())
+                .map_err(|why| format!("failed to parse rangeQuery.{name} as time: {why}"))
+        };
+        let step = self.step.signed().as_secs_f64().to_string();
+        Ok([("start", at("start", &self.start)?), ("end", at("end", &self.end)?), ("step", step)])
+    }
+}
+
+/// An expression for a time, such as `now() - duration("5m")`.
+fn time(node: Node<'_>) -> Option<String> {
+    match node.value().as_str() {
+        Some(text) if !has_argument(text) => match condition::time(text, Timestamp::UNIX_EPOCH) {
+            Ok(_) => node.string(),
+            Err(problem) => node.fail(format!("is not a time such as now() - duration(\"5m\"): {problem}")),
+        },
+        _ => node.string(),
     }
 }
 
@@ -75,30 +109,57 @@ impl Query {
     /// Named queries go as one, so that all are answered for the same instant.
     pub fn promql(&self) -> String {
         let labelled = |(name, query): (&String, &String)| {
+            let query = own_hash_label(query);
             format!("label_replace({query}, \"{NAME_LABEL}\", \"{name}\", \"\", \"\")")
         };
         match self {
-            Self::One(query) => query.clone(),
+            Self::One(query) => own_hash_label(query),
             Self::Named(queries) => queries.iter().map(labelled).collect::<Vec<_>>().join(" or "),
         }
     }
 }
 
+/// Argo's label of a pod's version, which is written on no pod here.
+const ARGO_HASH_LABEL: &str = "rollouts_pod_template_hash";
+/// The label that Kubernetes writes on the pods of both sides.
+const HASH_LABEL: &str = "pod_template_hash";
+
+/// The query with matchers and groupings on Argo's label of a version as such on Kubernetes' own.
+fn own_hash_label(query: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut quote = None;
+    let mut text = String::with_capacity(query.len());
+    let mut rest = query;
+    while let Some(c) = rest.chars().next() {
+        let follows_word = text.ends_with(is_word);
+        let tail = rest.strip_prefix(ARGO_HASH_LABEL).filter(|tail| !tail.starts_with(is_word));
+        if let (None, false, Some(tail)) = (quote, follows_word, tail) {
+            text.push_str(HASH_LABEL);
+            rest = tail;
+            continue;
+        }
+        if c == '\\' && quote.is_some_and(|quote| quote != '`') {
+            text.push(c);
+            rest = rest.get(1..).unwrap_or_default();
+        } else if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && matches!(c, '"' | '\'' | '`') {
+            quote = Some(c);
+        }
+        let next = rest.chars().next();
+        text.extend(next);
+        rest = rest.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
+    }
+    text
+}
+
 /// The address as a URL below which the API is found.
 pub(super) fn base_url(address: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(address).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(|| format!("prometheus address {address:?} is not an http or https URL"))
+    http::checked_url(address).map_err(|problem| format!("prometheus address {problem}"))
 }
 
 fn address(node: Node<'_>) -> Option<String> {
-    match node.value().as_str() {
-        Some(text) if !text.is_empty() && !text.contains("{{") => match base_url(text) {
-            Ok(_) => node.string(),
-            Err(problem) => node.fail(problem),
-        },
-        _ => node.string(),
-    }
+    if node.value().as_str() == Some("") { node.string() } else { http::url(node) }
 }
 
 /// A query, a mapping of named queries, or the same mapping as a text.
@@ -136,23 +197,32 @@ fn is_label_value(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn header(node: Node<'_>) -> Option<(String, String)> {
-    node.object(|header| {
-        let key = header.required("key", Node::string);
-        let value = header.required("value", Node::string);
-        Some((key?, value?))
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-fn authorization(fields: &mut Fields<'_>) -> Option<(String, String)> {
-    let basic = fields.optional("basicAuth", |node| {
-        node.object(|basic| {
-            let username = basic.required("username", Node::string);
-            let password = basic.required("password", Node::string);
-            Some(BASE64_STANDARD.encode(format!("{}:{}", username?, password?)))
-        })
-    });
-    fields.unsupported("oauth2", "put a token into headers");
-    fields.unsupported("sigv4", "put a signing proxy before Prometheus");
-    Some(("Authorization".to_owned(), format!("Basic {}", basic?)))
+    #[test]
+    fn argos_label_of_a_version_is_kubernetes_own_here() {
+        for (query, own) in [
+            (r#"x{rollouts_pod_template_hash="a"}"#, r#"x{pod_template_hash="a"}"#),
+            (
+                r#"sum by (rollouts_pod_template_hash) (x{a="b",rollouts_pod_template_hash=~"a"})"#,
+                r#"sum by (pod_template_hash) (x{a="b",pod_template_hash=~"a"})"#,
+            ),
+            (r#"x{a="rollouts_pod_template_hash"}"#, r#"x{a="rollouts_pod_template_hash"}"#),
+            (r#"x{a="\"",rollouts_pod_template_hash="b"}"#, r#"x{a="\"",pod_template_hash="b"}"#),
+            ("label_rollouts_pod_template_hash", "label_rollouts_pod_template_hash"),
+            ("rollouts_pod_template_hash_x", "rollouts_pod_template_hash_x"),
+        ] {
+            assert_eq!(own_hash_label(query), own);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn other_queries_stay_as_they_are(query in "[a-z\"'`\\\\{}é_ ]{0,40}") {
+            prop_assert_eq!(own_hash_label(&query), query);
+        }
+    }
 }

@@ -166,12 +166,13 @@ impl Process {
         if let Some(metrics) = self.measurements.in_flight.get_mut(&due.run) {
             metrics.retain(|metric| *metric != due.metric.name);
         }
-        let value = value.map(|value| Reading::Value(MetricValue::Vector(vec![value])));
+        let value = value.map(|value| Reading::from(MetricValue::Vector(vec![value])));
         let answer = Answer {
             metric: due.metric.name,
             started_at,
             finished_at: cluster.now,
             outcome: value.ok_or_else(|| "connection refused".to_owned()),
+            asked: None,
             metadata: BTreeMap::new(),
         };
         self.measurements.answers.entry(due.run.clone()).or_default().push(answer);

@@ -1,0 +1,248 @@
+//! Which hosts a metric may be asked of.
+//!
+//! Whoever may annotate a Deployment chooses addresses that Haldane calls from inside the cluster. So what
+//! no metric can be at is refused always: the machine itself, link-local addresses, where clouds serve
+//! credentials, and whatever is no host. What else is refused, an installation or a policy profile says.
+//! A name is checked before it is looked up, and every address that it leads to again before it is called.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use url::{Host, Url};
+
+/// Names under which clouds serve the credentials of a machine.
+const METADATA_NAMES: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
+
+/// Addresses outside of the link-local ranges at which clouds do so (AWS, Alibaba, Oracle).
+const METADATA_ADDRESSES: &[IpAddr] = &[
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+];
+
+/// Hosts that are allowed and denied beyond those that are refused always.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostPolicy {
+    /// Only these, if there are any.
+    pub allowed: Vec<Hosts>,
+    /// None of these, also among the allowed.
+    pub denied: Vec<Hosts>,
+}
+
+/// A set of hosts: `prometheus.monitoring`, `*.monitoring`, `10.0.0.0/8`, `10.1.2.3`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// One name.
+    Name(String),
+    /// All names that end so; the text begins with a point.
+    Below(String),
+    /// All addresses of which so many leading bits are equal.
+    Net(IpAddr, u8),
+}
+
+/// The text names no hosts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be a host such as prometheus.monitoring, *.monitoring, 10.1.2.3 or 10.0.0.0/8")]
+pub struct BadHosts;
+
+impl FromStr for Hosts {
+    type Err = BadHosts;
+
+    fn from_str(text: &str) -> Result<Self, BadHosts> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
+        if let Ok(address) = address.parse::<IpAddr>() {
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let bits = bits.map_or(Ok(most), str::parse).map_err(|_| BadHosts)?;
+            return if bits <= most { Ok(Self::Net(address, bits)) } else { Err(BadHosts) };
+        }
+        let text = text.trim_end_matches('.').to_ascii_lowercase();
+        let (name, is_below) = text.strip_prefix('*').map_or((text.as_str(), false), |name| (name, true));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if name.is_empty() || !name.chars().all(is_name) || is_below != name.starts_with('.') {
+            return Err(BadHosts);
+        }
+        Ok(if is_below { Self::Below(name.to_owned()) } else { Self::Name(name.to_owned()) })
+    }
+}
+
+impl Hosts {
+    fn has_name(&self, name: &str) -> bool {
+        match self {
+            Self::Name(known) => known == name,
+            Self::Below(ending) => name.ends_with(ending.as_str()),
+            Self::Net(..) => false,
+        }
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        let Self::Net(net, bits) = self else { return false };
+        let equal = match (net, address) {
+            (IpAddr::V4(net), IpAddr::V4(address)) => (net.to_bits() ^ address.to_bits()).leading_zeros(),
+            (IpAddr::V6(net), IpAddr::V6(address)) => (net.to_bits() ^ address.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        equal >= u32::from(*bits)
+    }
+}
+
+impl HostPolicy {
+    /// Whether a URL may be called, as far as it can be told from its text.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check(&self, url: &Url) -> Result<(), String> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check_address("", address.into()),
+            Some(Host::Ipv6(address)) => self.check_address("", address.into()),
+            Some(Host::Domain(name)) => self.check_name(&plain(name)),
+            None => Err("has no host".to_owned()),
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        if METADATA_NAMES.contains(&name) || name == "localhost" || name.ends_with(".localhost") {
+            return Err(format!("{name} is no host of metrics: it is the machine itself or its metadata"));
+        }
+        if self.denied.iter().any(|hosts| hosts.has_name(name)) {
+            return Err(format!("{name} is denied as a host of metrics"));
+        }
+        // An allowed net may still have the address that the name leads to.
+        let by_name_only = self.allowed.iter().all(|hosts| !matches!(hosts, Hosts::Net(..)));
+        let is_allowed = self.allowed.is_empty() || self.allowed.iter().any(|hosts| hosts.has_name(name));
+        if is_allowed || !by_name_only {
+            Ok(())
+        } else {
+            Err(format!("{name} is not among the allowed hosts of metrics"))
+        }
+    }
+
+    /// Whether an address that `name` leads to may be called; the name is empty for a bare address.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check_address(&self, name: &str, address: IpAddr) -> Result<(), String> {
+        let address = embedded(address);
+        let name = plain(name);
+        if let Some(what) = never(address) {
+            return Err(format!("{address} is no host of metrics: it is {what}"));
+        }
+        if self.denied.iter().any(|hosts| hosts.has_address(address)) {
+            return Err(format!("{address} is denied as a host of metrics"));
+        }
+        let is_allowed = |hosts: &Hosts| hosts.has_name(&name) || hosts.has_address(address);
+        if self.allowed.is_empty() || self.allowed.iter().any(is_allowed) {
+            Ok(())
+        } else {
+            Err(format!("{address} is not among the allowed hosts of metrics"))
+        }
+    }
+}
+
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The IPv4 address within an IPv6 one that leads to it (mapped, or by NAT64).
+fn embedded(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
+            }
+            _ => IpAddr::V6(v6),
+        },
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// What an address is that no metric can be at.
+fn never(address: IpAddr) -> Option<&'static str> {
+    if METADATA_ADDRESSES.contains(&address) {
+        return Some("where a cloud serves the machine's credentials");
+    }
+    let (is_link_local, is_broadcast) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local(), v4.is_broadcast()),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
+    };
+    match () {
+        () if is_link_local => Some("link-local"),
+        () if address.is_loopback() || address.is_unspecified() => Some("the machine itself"),
+        () if address.is_multicast() || is_broadcast => Some("no single host"),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy(allowed: &[&str], denied: &[&str]) -> HostPolicy {
+        let hosts = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        HostPolicy { allowed: hosts(allowed), denied: hosts(denied) }
+    }
+
+    fn check(policy: &HostPolicy, url: &str) -> Result<(), String> {
+        policy.check(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn what_is_no_host_of_metrics_is_refused_in_every_spelling() {
+        for url in [
+            "http://169.254.169.254/latest",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[fe80::1]/",
+            "http://[fd00:ec2::254]/",
+            "http://127.0.0.1:8080/",
+            "http://0/",
+            "http://[::1]/",
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://metadata.google.internal/",
+            "http://100.100.100.200/",
+            "http://224.0.0.1/",
+        ] {
+            assert!(check(&HostPolicy::default(), url).is_err(), "{url}");
+            assert!(check(&policy(&["0.0.0.0/0", "::/0", "*.internal"], &[]), url).is_err(), "{url}");
+        }
+        for url in ["http://prometheus.monitoring:9090", "https://10.1.2.3", "http://metadata-service.web"] {
+            assert_eq!(check(&HostPolicy::default(), url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_judged_again_by_its_address() {
+        let open = HostPolicy::default();
+        assert!(open.check_address("evil.example", "169.254.169.254".parse().unwrap()).is_err());
+        assert!(open.check_address("evil.example", "::ffff:127.0.0.1".parse().unwrap()).is_err());
+        let narrow = policy(&["*.monitoring", "10.0.0.0/8"], &["10.9.0.0/16", "old.monitoring"]);
+        assert_eq!(narrow.check_address("x.monitoring", "192.168.0.1".parse().unwrap()), Ok(()));
+        assert_eq!(narrow.check_address("other", "10.1.2.3".parse().unwrap()), Ok(()));
+        assert!(narrow.check_address("other", "10.9.2.3".parse().unwrap()).is_err());
+        assert!(narrow.check_address("other", "192.168.0.1".parse().unwrap()).is_err());
+        assert!(check(&narrow, "http://old.monitoring").is_err());
+        assert_eq!(
+            check(&policy(&["*.monitoring"], &[]), "http://evil.example").unwrap_err(),
+            "evil.example is not among the allowed hosts of metrics"
+        );
+    }
+
+    #[test]
+    fn hosts_are_read_or_refused() {
+        for text in ["", "*", "*x", "*.", "a/8", "10.0.0.0/33", "a b", "http://a", ".a"] {
+            assert_eq!(text.parse::<Hosts>(), Err(BadHosts), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_link_local_address_is_ever_called(bits in 0_u32..=0xffff, name in "[a-z]{1,8}") {
+            let v4 = Ipv4Addr::from_bits(0xa9fe_0000 | bits);
+            for address in [IpAddr::V4(v4), IpAddr::V6(v4.to_ipv6_mapped())] {
+                prop_assert!(policy(&["0.0.0.0/0", "::/0"], &[]).check_address(&name, address).is_err());
+            }
+        }
+    }
+}

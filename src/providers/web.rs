@@ -1,0 +1,196 @@
+//! Any service that answers with JSON.
+//!
+//! Source: argo-rollouts `metricproviders/webmetric`. One difference: an answer that is not JSON is an
+//! error; Argo 1.9 calls it successful, whatever the conditions say.
+
+mod jsonpath;
+
+use super::{
+    Defaults, Field, MetricProvider, Question, Sample, Step, field, has_argument,
+    http::{self, AUTHENTICATION, Authentication, HttpRequest, HttpResponse},
+};
+use crate::domain::{
+    fields::{Fields, Node, told},
+    value::Reading,
+};
+use ::http::Method;
+use jsonpath::JsonPath;
+use serde_json::Value;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Seconds, unless said otherwise.
+const DEFAULT_TIMEOUT: u32 = 10;
+
+/// One request whose JSON answer has the value.
+#[derive(Debug)]
+pub struct Web;
+
+/// The configuration of one metric.
+struct Config {
+    url: String,
+    method: Method,
+    headers: Vec<(String, String)>,
+    body: String,
+    path: JsonPath,
+    timeout: Duration,
+    insecure: bool,
+    authentication: Authentication,
+}
+
+static FIELDS: &[Field] = &[
+    field("url", "Where to ask. Required."),
+    field("method", "`GET` (the default), `POST` or `PUT`."),
+    field("headers", "A list of `{key, value}`."),
+    field("body", "Content of a `POST` or `PUT`."),
+    field("jsonBody", "The same as YAML; it is sent as `application/json`."),
+    field(
+        "jsonPath",
+        "Where the value is in the answer, as for `kubectl -o jsonpath`; the whole answer by default. \
+                 In a filter a number of the answer is a float: `[?(@.v>5.0)]`.",
+    ),
+    field("timeoutSeconds", "1 to 300; 10 by default."),
+    field("insecure", "`true` accepts any certificate."),
+    AUTHENTICATION,
+];
+
+impl MetricProvider for Web {
+    fn key(&self) -> &'static str {
+        "web"
+    }
+
+    fn doc(&self) -> &'static str {
+        "A request to any service that answers with JSON."
+    }
+
+    fn example(&self) -> &'static str {
+        "url: https://metrics.example.com/api/errors?service=web\n\
+         headers: [{key: X-Team, value: shop}]\n\
+         jsonPath: \"{$.data.error_rate}\"\n\
+         timeoutSeconds: 20\n"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
+
+    fn check(&self, config: Node<'_>) -> Option<()> {
+        Config::read(config).map(|_| ())
+    }
+
+    fn asked(&self, config: &Value) -> Option<String> {
+        let text = |key| config.get(key).and_then(Value::as_str);
+        Some(format!("{} of {}", text("jsonPath").unwrap_or("{$}"), text("url")?))
+    }
+
+    fn addresses(&self, config: &Value, _: &Defaults) -> Vec<String> {
+        let token = config.pointer("/authentication/oauth2/tokenUrl");
+        [config.get("url"), token]
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn measure(&self, question: &Question<'_>) -> Step {
+        let config = match told(question.config, "web", Config::read) {
+            Ok(config) => config,
+            Err(problem) => return Step::fail(problem),
+        };
+        let url = match http::checked_url(&config.url) {
+            Ok(url) => url,
+            Err(problem) => return Step::fail(problem),
+        };
+        let path = config.path;
+        let request = HttpRequest {
+            method: config.method,
+            url,
+            headers: config.headers,
+            body: config.body,
+            timeout: config.timeout,
+            insecure: config.insecure,
+        };
+        config.authentication.send(request, Box::new(move |answer| Step::Done(read(&path, &answer))))
+    }
+}
+
+fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
+    if !answer.is_success() {
+        return Err(format!("received non 2xx response code: {}", answer.status));
+    }
+    let body = serde_json::from_slice(&answer.body)
+        .map_err(|error| format!("the answer is not JSON ({error}): {}", beginning(&answer.body)))?;
+    let (value, text) = path.first(&body)?;
+    Ok(Sample { reading: Reading::Value { value, text }, metadata: BTreeMap::new() })
+}
+
+/// Enough of an answer to know what it is.
+fn beginning(body: &[u8]) -> String {
+    const SHOWN: usize = 80;
+    let text: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
+    format!("{text:?}")
+}
+
+impl Config {
+    fn read(node: Node<'_>) -> Option<Self> {
+        node.object(|fields| {
+            let url = fields.required("url", http::url);
+            let method = fields.optional("method", method).unwrap_or(Method::GET);
+            let mut headers = http::headers(fields);
+            let body = body(fields, &method, &mut headers);
+            let path = fields.optional("jsonPath", path);
+            let timeout = http::timeout(fields, "timeoutSeconds", DEFAULT_TIMEOUT);
+            let insecure = fields.optional("insecure", Node::bool).unwrap_or_default();
+            let authentication = fields.optional("authentication", Authentication::read);
+            let path = match path {
+                Some(path) => path,
+                None => JsonPath::parse("").ok()?,
+            };
+            let authentication = authentication.unwrap_or_default();
+            Some(Self { url: url?, method, headers, body: body?, path, timeout, insecure, authentication })
+        })
+    }
+}
+
+fn method(node: Node<'_>) -> Option<Method> {
+    match node.value().as_str() {
+        Some("" | "GET") => Some(Method::GET),
+        Some("POST") => Some(Method::POST),
+        Some("PUT") => Some(Method::PUT),
+        _ => node.fail("must be GET, POST or PUT"),
+    }
+}
+
+fn path(node: Node<'_>) -> Option<JsonPath> {
+    match node.value().as_str() {
+        // Arguments may stand in it, and braces are its own syntax too: it is read when they are known.
+        Some(text) if has_argument(text) => JsonPath::parse("").ok(),
+        Some(text) => match JsonPath::parse(text) {
+            Ok(path) => Some(path),
+            Err(problem) => node.fail(problem),
+        },
+        None => node.string().and(None),
+    }
+}
+
+fn body(fields: &mut Fields<'_>, method: &Method, headers: &mut Vec<(String, String)>) -> Option<String> {
+    let text = fields.optional("body", Node::string).filter(|text| !text.is_empty());
+    let json = fields.optional("jsonBody", |node| Some(node.value().to_string()));
+    match (text, json) {
+        (Some(_), Some(_)) => {
+            fields.fail("body and jsonBody exclude each other");
+            None
+        }
+        (None, None) => Some(String::new()),
+        _ if *method == Method::GET => {
+            fields.fail("a body can be sent with method POST or PUT only");
+            None
+        }
+        (Some(text), None) => Some(text),
+        (None, Some(json)) => {
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            Some(json)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `web.jsonl`: an HTTP answer of any service, read and judged; and what was sent for it.
+
+use crate::{
+    differences::{ADMISSION, NOT_JSON, PANICS},
+    evaluate::judged,
+    provider::exchange,
+    report::Outcome,
+};
+use haldane::{
+    domain::{fields, value::Reading},
+    providers::{MetricProvider, http::HttpRequest, web::Web},
+};
+use serde_json::{Value, json};
+
+pub fn check(line: &Value) -> Outcome {
+    let config = config(line);
+    let argos = line["error_contains"].as_str();
+    if let Err(findings) = fields::read(&config, "web", |node| Web.check(node)) {
+        return match argos {
+            Some(argos) if findings.iter().any(|finding| argos.contains(&finding.problem)) => Outcome::Passed,
+            Some(_) => Outcome::Different(&ADMISSION),
+            None => Outcome::Failed(format!("refused: {findings:?}")),
+        };
+    }
+    let (request, outcome) = exchange(&Web, &config, line);
+    if let Err(wrong) = compare_request(line, &request.unwrap()) {
+        return Outcome::Failed(wrong);
+    }
+    match (outcome, line["phase"].as_str().unwrap()) {
+        (Err(_), "panic") => Outcome::Different(&PANICS),
+        (Err(said), "Error") if argos.is_some_and(|argos| said.contains(argos)) => Outcome::Passed,
+        (Err(said), "Successful") if said.starts_with("the answer is not JSON") => {
+            Outcome::Different(&NOT_JSON)
+        }
+        (Err(said), phase) => Outcome::Failed(format!("error {said:?} instead of {phase} {argos:?}")),
+        (Ok(sample), phase) => {
+            let Reading::Value { value, text } = &sample.reading else { panic!("a verdict of a web metric") };
+            if phase != "Error" && line["value"] != *text {
+                return Outcome::Failed(format!("value {text} instead of {}", line["value"]));
+            }
+            judged(line, value)
+        }
+    }
+}
+
+fn config(line: &Value) -> Value {
+    let mut config = json!({"url": "http://metrics.example/x", "jsonPath": line["jsonPath"]});
+    let names = [
+        ("method", "method"),
+        ("request_body", "body"),
+        ("request_jsonBody", "jsonBody"),
+        ("request_headers", "headers"),
+        ("headers", "headers"),
+        ("timeoutSeconds", "timeoutSeconds"),
+    ];
+    for (recorded, field) in names {
+        if let Some(value) = line.get(recorded).filter(|value| **value != "") {
+            // JSON is recorded as its text.
+            let json = value.as_str().filter(|_| field == "jsonBody");
+            config[field] = json.map_or_else(|| value.clone(), |text| serde_json::from_str(text).unwrap());
+        }
+    }
+    config
+}
+
+/// `sent_*` is what the server saw.
+fn compare_request(line: &Value, request: &HttpRequest) -> Result<(), String> {
+    let header = |name: &str| {
+        request
+            .headers
+            .iter()
+            .rfind(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    };
+    let seen = [
+        ("sent_method", request.method.as_str()),
+        ("sent_body", request.body.as_str()),
+        ("sent_content_type", header("content-type").unwrap_or_default()),
+    ];
+    for (recorded, sent) in seen {
+        match line.get(recorded) {
+            Some(expected) if *expected != sent => {
+                return Err(format!("{recorded} {sent:?} instead of {expected}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
