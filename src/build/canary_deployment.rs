@@ -41,7 +41,7 @@ pub fn canary_deployment(
     pods: &CanaryPods,
     replicas: i32,
 ) -> Manifest {
-    let mut template = seen.template.clone();
+    let mut template = seen.template.body().clone();
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp");
         add_all(metadata, "annotations", &pods.annotations);

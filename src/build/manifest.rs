@@ -12,9 +12,23 @@ pub const MANAGED_BY: &str = "haldane";
 pub const APPLIED_ANNOTATION: &str = "haldane.dev/applied";
 /// Annotation on the canary Deployment: hash of the template that it was made from.
 pub const TEMPLATE_ANNOTATION: &str = "haldane.dev/template";
+/// Annotation on what routes: when its traffic was asked for, see `Traffic::asked_at`.
+pub const ASKED_AT_ANNOTATION: &str = "haldane.dev/asked-at";
 
 /// Kinds of the canary side, in the order in which they are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+)]
 pub enum Kind {
     /// Before the pods that it guards.
     NetworkPolicy,
@@ -96,7 +110,8 @@ impl Manifest {
         // A typed spec always serialises; were it not so, the API server would refuse the null by name.
         let mut spec = serde_json::to_value(spec).unwrap_or_default();
         spec.sort_all_objects();
-        let fingerprint = short_hash(json!([&labels, &annotations, &spec]).to_string().as_bytes());
+        let wish = serde_json::to_vec(&(&labels, &annotations, &spec)).unwrap_or_default();
+        let fingerprint = short_hash(&wish);
         annotations.insert(APPLIED_ANNOTATION.to_owned(), fingerprint);
         let body = json!({
             "apiVersion": kind.api_version(),

@@ -97,8 +97,12 @@ pub fn stable_services<'a>(
 /// The observed object of ours with this kind and name.
 #[must_use]
 pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
-    ours.iter().find(|object| {
-        object.pointer("/kind").and_then(Value::as_str) == Some(&kind.to_string())
-            && object.pointer("/metadata/name").and_then(Value::as_str) == Some(name)
-    })
+    ours.iter().find(|object| named(object) == Some((kind, name)))
+}
+
+/// Kind and name of an observed object, if it is of a kind of ours.
+#[must_use]
+pub fn named(object: &Value) -> Option<(Kind, &str)> {
+    let kind = object.pointer("/kind")?.as_str()?.parse().ok()?;
+    Some((kind, object.pointer("/metadata/name")?.as_str()?))
 }

@@ -30,6 +30,11 @@ pub enum ApplyError {
     /// Somebody else's object has the name.
     #[error("{0} exists and is not Haldane's; rename or delete it")]
     Foreign(String),
+    /// An object of ours for a Deployment that is gone has the name: garbage collection removes it.
+    #[error(
+        "{0} is Haldane's for a deleted Deployment of the same name; waiting until it is collected, or delete it"
+    )]
+    Predecessor(String),
     /// The API server's answer.
     #[error("{0}: {1}")]
     Api(String, Box<kube::Error>),
@@ -60,8 +65,11 @@ pub async fn apply(
         && let Some(found) = api.get_opt(&manifest.name).await.map_err(failed(what()))?
     {
         let found = raw(found, &manifest.kind.to_string());
-        let is_ours = is_managed(&found) && owner.owns(&found);
-        return Err(if is_ours { ApplyError::Conflict(what()) } else { ApplyError::Foreign(what()) });
+        return Err(match (is_managed(&found), owner.owns(&found)) {
+            (true, true) => ApplyError::Conflict(what()),
+            (true, false) => ApplyError::Predecessor(what()),
+            (false, _) => ApplyError::Foreign(what()),
+        });
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let body = manifest.for_update_of(seen);
@@ -69,7 +77,7 @@ pub async fn apply(
     Ok(())
 }
 
-/// Removes an object of ours; one that is gone already is fine.
+/// Removes an object of ours, as it was seen; one that is gone already is fine.
 ///
 /// # Errors
 /// See [`ApplyError`].
@@ -80,10 +88,11 @@ pub async fn delete(
     kind: Kind,
     name: &str,
 ) -> Result<(), ApplyError> {
-    let uid = crate::build::pair::find(&seen.ours, kind, name)
-        .and_then(|object| object.pointer("/metadata/uid")?.as_str().map(str::to_owned));
+    let object = crate::build::pair::find(&seen.ours, kind, name);
+    let text = |pointer| object?.pointer(pointer)?.as_str().map(str::to_owned);
+    let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid, resource_version: None }),
+        preconditions: Some(Preconditions { uid, resource_version }),
         ..DeleteParams::background()
     };
     match api(client, kind, &owner.namespace).delete(name, &params).await {
@@ -139,13 +148,15 @@ pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
     JsonPatch(patch)
 }
 
-/// Sets the `Progressing` condition, by which `kubectl rollout status` ends.
+/// Sets the `Progressing` condition, by which `kubectl rollout status` ends, on exactly the Deployment that
+/// was looked at.
 ///
 /// # Errors
 /// See [`ApplyError`].
 pub async fn write_condition(
     client: &Client,
     owner: &Owner,
+    seen: &Observed,
     condition: &ProgressingCondition,
     now: Timestamp,
 ) -> Result<(), ApplyError> {
@@ -158,7 +169,10 @@ pub async fn write_condition(
         "lastUpdateTime": now,
         "lastTransitionTime": now,
     });
-    let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
+    let patch = Patch::Strategic(json!({
+        "metadata": {"resourceVersion": seen.deployment.metadata.resource_version},
+        "status": {"conditions": [condition]},
+    }));
     let what = "status of the Deployment".to_owned();
     deployments(client, owner).patch_status(&owner.name, &params(), &patch).await.map_err(failed(what))?;
     Ok(())

@@ -7,10 +7,12 @@ pub mod metric_http;
 pub mod metric_secrets;
 pub mod objects;
 pub mod observe;
+mod ours;
 mod reconcile;
 mod run;
 pub mod state;
 pub mod templates;
 
+pub use ours::Ours;
 pub use reconcile::Context;
 pub use run::run;

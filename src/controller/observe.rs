@@ -45,7 +45,7 @@ pub async fn deployment(
         uid: object.metadata.uid.clone().unwrap_or_default(),
     };
     let object = raw(object, "Deployment");
-    let template = object.pointer("/spec/template").cloned().unwrap_or_default();
+    let template = object.pointer("/spec/template").cloned().unwrap_or_default().into();
     let deployment = typed(object, "Deployment")?;
     Ok(Some((owner, Observed { deployment, template, ..Observed::default() })))
 }

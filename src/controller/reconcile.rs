@@ -5,6 +5,7 @@ use super::{
     events::Publisher,
     measure::Measurer,
     observe::{self, ObserveError},
+    ours::Ours,
     state::{self, StateError, Stored},
     templates,
 };
@@ -14,13 +15,8 @@ use crate::{
         annotations::{is_opted_in, read_annotations},
         strategy::Defaults,
     },
-    decide::{Event, Input, Next, Plan, decide},
-    domain::{
-        finding::Finding,
-        observed::Observed,
-        selector::Labels,
-        state::{Rollout, Stage},
-    },
+    decide::{Event, Input, Measurements, Next, Plan, Write, decide, needs},
+    domain::{finding::Finding, observed::Observed, selector::Labels},
     runtime::{clock, lease::Leadership},
 };
 use jiff::Timestamp;
@@ -29,7 +25,7 @@ use kube::{
     Client,
     runtime::{controller::Action, reflector::ObjectRef},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
 
 /// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
@@ -54,6 +50,8 @@ pub struct Context {
     pub publisher: Publisher,
     /// Whether this replica may write.
     pub leadership: Leadership,
+    /// What of ours exists, as the watches tell.
+    pub ours: Ours,
 }
 
 /// Why a pass ended early; it is repeated.
@@ -83,48 +81,39 @@ pub enum ReconcileError {
 pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let key = ObjectRef::from_obj(object.as_ref());
     let (name, namespace) = (key.name.clone(), key.namespace.clone().unwrap_or_default());
+    // First of all: whatever is seen later is at least as new, and whoever decides from here on is noticed.
+    let recorded = state::load(&context.client, &namespace, &name).await?;
     let Some((owner, mut seen)) = observe::deployment(&context.client, &namespace, &name).await? else {
         return Ok(Action::await_change());
     };
     if !is_opted_in(seen.deployment.metadata.annotations.as_ref().unwrap_or(&Labels::new())) {
         return Ok(Action::await_change());
     }
-    let stored = state::load(&context.client, &namespace, &name).await?;
-    let rolling = stored.state.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::PromoteRoll);
-    if stored.state.rollout.is_some() || seen.is_held() {
-        observe::surroundings(&context.client, &owner, rolling, &mut seen).await?;
+    let stored = recorded.of(&owner.uid);
+    let needs = needs(&stored.state, &seen, context.ours.has_any(&owner));
+    if needs.surroundings {
+        observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
-    let next = next(&context, &owner, &seen, &stored).await?;
+    let next = if needs.next {
+        next(&context, &owner, &seen).await?
+    } else {
+        Err("no rollout can start now".to_owned())
+    };
     let measurements = context.measurer.seen(&key);
     let now = clock::now();
     let input = Input { seen: &seen, owner: &owner, next: &next, measurements: &measurements, now };
     let plan = decide(stored.state.clone(), &input);
-    carry_out(&context, &owner, &seen, &stored, &plan).await?;
-    let active: BTreeSet<&str> =
-        plan.state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.as_str()).collect();
-    context.measurer.judged(&key, &measurements.answers, &active);
-    for due in plan.measure {
-        context.measurer.start(&key, due);
-    }
-    Ok(action(plan.state.rollout.is_some() || seen.is_held(), plan.wake_at, now))
+    let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };
+    pass.carry_out(&plan, &measurements).await?;
+    Ok(action(needs.surroundings || plan.state.rollout.is_some(), plan.wake_at, now))
 }
 
-/// The plan that a rollout starting now would follow. Read only when one may start.
+/// The plan that a rollout starting now would follow.
 async fn next(
     context: &Context,
     owner: &Owner,
     seen: &Observed,
-    stored: &Stored,
 ) -> Result<Result<Next, String>, ReconcileError> {
-    if !seen.is_held() {
-        return Ok(Err("nothing is held".to_owned()));
-    }
-    let frozen = |rollout: &Rollout| {
-        rollout.hash == seen.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
-    };
-    if stored.state.rollout.as_ref().is_some_and(frozen) {
-        return Ok(Err("its plan is frozen".to_owned()));
-    }
     let annotations = seen.deployment.metadata.annotations.clone().unwrap_or_default();
     let words =
         |findings: Vec<Finding>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -144,41 +133,62 @@ async fn next(
     Ok(rewrite.map(|rewrite| Next { spec, rewrite }).map_err(|error| error.to_string()))
 }
 
-/// State first, then the world, then words. Each write is under the lease.
-async fn carry_out(
-    context: &Context,
-    owner: &Owner,
-    seen: &Observed,
-    stored: &Stored,
-    plan: &Plan,
-) -> Result<(), ReconcileError> {
-    let client = &context.client;
-    let lead = || if context.leadership.is_leader() { Ok(()) } else { Err(ReconcileError::NotLeader) };
-    lead()?;
-    if plan.state != stored.state {
-        state::store(client, owner, stored, &plan.state).await?;
+/// One pass that has made up its mind.
+struct Pass<'a> {
+    context: &'a Context,
+    key: &'a ObjectRef<Deployment>,
+    owner: &'a Owner,
+    seen: &'a Observed,
+    stored: &'a Stored,
+}
+
+impl Pass<'_> {
+    /// State first, then the world. From the moment the state is recorded, measurements and Events follow
+    /// whatever becomes of the other writes: the next pass would not tell them again.
+    async fn carry_out(&self, plan: &Plan, judged: &Measurements) -> Result<(), ReconcileError> {
+        let mut writes = plan.writes(&self.stored.state).into_iter().peekable();
+        if let Some(state) = writes.next_if(|write| matches!(write, Write::State(_))) {
+            self.write(&state).await?;
+        }
+        let measurer = &self.context.measurer;
+        let active = plan.state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.as_str()).collect();
+        measurer.judged(self.key, &judged.answers, &active);
+        for due in &plan.measure {
+            measurer.start(self.key, due.clone());
+        }
+        let mut written = Ok(());
+        for write in writes {
+            written = self.write(&write).await;
+            if written.is_err() {
+                break;
+            }
+        }
+        for event in &plan.events {
+            self.context.publisher.publish(self.owner, event).await;
+        }
+        written
     }
-    for manifest in &plan.apply {
-        lead()?;
-        let known = find(&seen.ours, manifest.kind, &manifest.name);
-        apply::apply(client, owner, manifest, known).await?;
+
+    /// One request, under the lease.
+    async fn write(&self, write: &Write<'_>) -> Result<(), ReconcileError> {
+        let Self { context: Context { client, leadership, .. }, owner, seen, stored, .. } = self;
+        if !leadership.is_leader() {
+            return Err(ReconcileError::NotLeader);
+        }
+        match write {
+            Write::State(state) => state::store(client, owner, stored, state).await.map(drop)?,
+            Write::Apply(manifest) => {
+                let known = find(&seen.ours, manifest.kind, &manifest.name);
+                apply::apply(client, owner, manifest, known).await?;
+            }
+            Write::Condition(condition) => {
+                apply::write_condition(client, owner, seen, condition, clock::now()).await?;
+            }
+            Write::Deployment(write) => apply::write_deployment(client, owner, seen, *write).await?,
+            Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,
+        }
+        Ok(())
     }
-    if let Some(condition) = &plan.condition {
-        lead()?;
-        apply::write_condition(client, owner, condition, clock::now()).await?;
-    }
-    if let Some(write) = plan.deployment {
-        lead()?;
-        apply::write_deployment(client, owner, seen, write).await?;
-    }
-    for (kind, name) in &plan.delete {
-        lead()?;
-        apply::delete(client, owner, seen, *kind, name).await?;
-    }
-    for event in &plan.events {
-        context.publisher.publish(owner, event).await;
-    }
-    Ok(())
 }
 
 fn action(is_active: bool, wake_at: Option<Timestamp>, now: Timestamp) -> Action {

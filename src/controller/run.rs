@@ -18,9 +18,8 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams},
-    core::PartialObjectMeta,
     runtime::{
         Controller, WatchStreamExt,
         controller::{Config, Error as ControllerError},
@@ -58,10 +57,10 @@ pub async fn run(
     let mut passes = std::pin::pin!(
         Controller::for_stream(deployments, reader)
             .with_config(Config::default().concurrency(CONCURRENCY))
-            .owns(ours::<Deployment>(&client), marked.clone())
-            .owns(ours::<Service>(&client), marked.clone())
-            .owns(ours::<Ingress>(&client), marked.clone())
-            .owns(ours::<NetworkPolicy>(&client), marked.clone())
+            .owns_stream(context.ours.watch::<Deployment>(&client, marked.clone()))
+            .owns_stream(context.ours.watch::<Service>(&client, marked.clone()))
+            .owns_stream(context.ours.watch::<Ingress>(&client, marked.clone()))
+            .owns_stream(context.ours.watch::<NetworkPolicy>(&client, marked))
             .reconcile_on(measured)
             .run(reconcile, on_error, Arc::clone(&context))
     );
@@ -84,14 +83,6 @@ pub async fn run(
 /// The label selector of everything of ours.
 fn our_marks() -> String {
     format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}")
-}
-
-/// Objects of ours, seen as metadata only: that one changed is all that matters.
-fn ours<K>(client: &Client) -> Api<PartialObjectMeta<K>>
-where
-    K: Resource<DynamicType = ()>,
-{
-    Api::all(client.clone())
 }
 
 /// Labels the Deployments that were annotated before Haldane was there.

@@ -41,6 +41,18 @@ pub struct Stored {
     /// The state; the default where nothing is stored.
     pub state: RolloutState,
     resource_version: Option<String>,
+    owners: Vec<String>,
+}
+
+impl Stored {
+    /// The state of the Deployment with this UID. What was recorded for a deleted one of the same name,
+    /// which garbage collection has not reached yet, is no state, but [`store`] replaces it.
+    #[must_use]
+    pub fn of(self, uid: &str) -> Self {
+        let state =
+            if self.owners.iter().any(|owner| owner == uid) { self.state } else { RolloutState::default() };
+        Self { state, ..self }
+    }
 }
 
 /// Name of the `ConfigMap`.
@@ -49,7 +61,7 @@ pub fn state_name(deployment: &str) -> String {
     format!("haldane-{}", suffixed(deployment, "", NAME_MAX - "haldane-".len()))
 }
 
-/// Reads the state of a Deployment.
+/// Reads what is recorded for a Deployment of this name.
 ///
 /// # Errors
 /// See [`StateError`].
@@ -76,7 +88,12 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
         _ => return Err(StateError::Newer(name, u32::try_from(version).unwrap_or(u32::MAX))),
     }
     let state = serde_json::from_value(value).map_err(|error| StateError::Unreadable(name, error))?;
-    Ok(Stored { state, resource_version: map.metadata.resource_version })
+    let owners = map.metadata.owner_references.unwrap_or_default();
+    Ok(Stored {
+        state,
+        resource_version: map.metadata.resource_version,
+        owners: owners.into_iter().map(|reference| reference.uid).collect(),
+    })
 }
 
 fn labels_owner(labels: &Labels) -> String {
@@ -103,7 +120,11 @@ pub async fn store(
         None => maps.create(&api::post(), &map).await,
     };
     let written = written.map_err(failed)?;
-    Ok(Stored { state: state.clone(), resource_version: written.metadata.resource_version })
+    Ok(Stored {
+        state: state.clone(),
+        resource_version: written.metadata.resource_version,
+        owners: vec![owner.uid.clone()],
+    })
 }
 
 /// Removes the record of a Deployment that has opted out.

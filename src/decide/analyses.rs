@@ -4,7 +4,7 @@
 
 use super::{DueMeasurement, Event, turn::Turn};
 use crate::{
-    analysis::{self, ResolvedArg},
+    analysis::{self, Answer, ResolvedArg},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
         state::{Rollout, RunRecord, Stage},
@@ -17,32 +17,45 @@ const RUN_LIMIT: usize = 12;
 
 /// Judges what has been measured, says what is to be measured, and draws the consequences.
 pub(super) fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    let judging = matches!(rollout.stage, Stage::Step { .. });
-    let at = rollout.step_index();
     for position in 0..rollout.runs.len() {
         let Some(record) = rollout.runs.get_mut(position) else { return };
         if record.run.completed_at.is_some() {
             continue;
         }
-        // Promotion, abort and rollback end what still runs, as in Argo; and so does a person who left the step.
-        let left = record.step.is_some() && record.step != at;
-        record.run.terminate |= !judging || left;
+        // The rest ends what still runs, as in Argo: abort, rollback, `promote` and `promote-full`.
+        record.run.terminate |= !has_a_say(record.step, &rollout.stage);
         let before = record.run.clone();
         let after = advance_run(before.clone(), turn);
         let step = record.step;
         record.run = after.clone();
         tell(&before, &after, step, turn);
-        if judging && !left && before.phase != after.phase {
+        if !after.terminate && before.phase != after.phase {
             on_verdict(rollout, step, &after, turn);
         }
     }
+}
+
+/// A step's analysis decides about its step, the background one about everything until stable rolls.
+fn has_a_say(step: Option<usize>, stage: &Stage) -> bool {
+    match stage {
+        Stage::Step { index, .. } => step.is_none_or(|step| step == *index),
+        Stage::PromoteScale | Stage::PromoteShift => step.is_none(),
+        _ => false,
+    }
+}
+
+/// Ends all analyses: a person has decided without them.
+pub(super) fn overrule(rollout: &mut Rollout) {
+    rollout.runs.iter_mut().for_each(|record| record.run.terminate = true);
 }
 
 /// One pass over a run, and a second when a metric ended badly: it ends the others at once, also those
 /// being measured, so that a slow provider cannot delay an abort.
 fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
     let name = run.name.clone();
-    let answers = turn.input.measurements.answers.get(&name).cloned().unwrap_or_default();
+    let mut answers = turn.input.measurements.answers.get(&name).cloned().unwrap_or_default();
+    // The answer to the write that recorded them may have been lost.
+    answers.retain(|answer| !is_counted(&run, answer));
     let in_flight = turn.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
     let mut advance = analysis::advance(run, answers, &in_flight, turn.now());
     if advance.run.completed_at.is_none() && advance.run.results.iter().any(ended_badly) {
@@ -62,6 +75,12 @@ fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
     advance.run
 }
 
+fn is_counted(run: &AnalysisRun, answer: &Answer) -> bool {
+    let results = run.results.iter().filter(|result| result.name == answer.metric);
+    let mut counted = results.flat_map(|result| &result.measurements);
+    counted.any(|known| (known.started_at, known.finished_at) == (answer.started_at, answer.finished_at))
+}
+
 fn ended_badly(result: &MetricResult) -> bool {
     !result.dry_run
         && matches!(result.phase, AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive)
@@ -69,15 +88,17 @@ fn ended_badly(result: &MetricResult) -> bool {
 
 /// Failed and Error abort; Inconclusive waits for a person; Successful is for the step to notice.
 fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, turn: &mut Turn<'_>) {
-    // An earlier run may have ended the rollout in this same look.
-    let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
     match run.phase {
+        // An earlier run may have ended the rollout in this same look.
+        _ if !has_a_say(step, &rollout.stage) => {}
         AnalysisPhase::Failed | AnalysisPhase::Error => {
             let kind = if step.is_some() { "Step-based" } else { "Background" };
             let message = format!("{kind} analysis phase error/failed: {}", run.message);
             turn.abort(rollout, &message);
         }
         AnalysisPhase::Inconclusive => {
+            // When the last step is done, only a bad verdict stops the promotion.
+            let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
             *inconclusive = Some(run.message.clone());
             turn.events.push(Event::warning("RolloutPaused", format!(
                 "Rollout is paused (InconclusiveAnalysisRun): {}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort",

@@ -1,11 +1,38 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{Event, turn::Turn};
+use super::{
+    Event,
+    turn::{Next, Turn},
+    world::ABORT_PREFIX,
+};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
     state::{Outcome, Rollout, RolloutState, Stage, Traffic},
 };
+
+/// Takes back a canary that the state knows nothing of: its record was deleted, or a replica that no
+/// longer leads has made an object late. An abort that is still told by the Deployment stays one.
+pub(super) fn recover(state: &mut RolloutState, turn: &mut Turn<'_>) {
+    if state.rollout.is_some() {
+        return;
+    }
+    let seen = turn.seen();
+    let abort = seen.progressing().and_then(|condition| condition.message.clone()).filter(|message| {
+        let is_trial = seen.is_held() && turn.stable_hash().as_ref() != Some(&seen.template_hash());
+        *state == RolloutState::default() && is_trial && message.starts_with(ABORT_PREFIX)
+    });
+    let (Ok(next), true) = (turn.input.next, abort.is_some() || !seen.ours.is_empty()) else { return };
+    let outcome = if abort.is_some() { Outcome::Aborted } else { Outcome::Superseded };
+    let message = abort.unwrap_or_else(|| "The canary is taken back: its record is gone".to_owned());
+    turn.events.push(Event::warning("RolloutUpdated", message.clone()));
+    state.revision = state.revision.max(seen.native_revision());
+    // Orders were for the rollout that is forgotten.
+    state.handled_request = seen.request().map(|request| request.id);
+    let mut rollout = made(state.revision, seen.template_hash(), next.clone(), turn);
+    rollout.stage = Stage::Retreat { outcome, since: turn.now(), message };
+    state.rollout = Some(rollout);
+}
 
 /// Follows the template of the user's Deployment.
 pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
@@ -26,6 +53,7 @@ pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
             }
         }
         Some(rollout) if rollout.hash != wanted => on_other_template(rollout, &wanted, turn),
+        Some(rollout) if turn.stable_hash().as_ref() == Some(&wanted) => on_bypass(rollout, turn),
         Some(_) => {}
     }
 }
@@ -54,6 +82,20 @@ fn on_other_template(rollout: &mut Rollout, wanted: &TemplateHash, turn: &mut Tu
     turn.retreat(rollout, outcome, message);
 }
 
+/// The template on trial serves already: it was started past the webhook, and what runs is not taken away.
+fn on_bypass(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+    let ends = match rollout.stage {
+        Stage::PromoteRoll => true,
+        Stage::Retreat { outcome, .. } => outcome != Outcome::Aborted,
+        _ => false,
+    };
+    if !ends {
+        let message = format!("Revision {} serves already, started past its canary", rollout.revision);
+        turn.events.push(Event::warning("RolloutUpdated", message.clone()));
+        turn.retreat(rollout, Outcome::Superseded, message);
+    }
+}
+
 fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
     let next = match turn.input.next {
         Ok(next) => next.clone(),
@@ -69,23 +111,7 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
     state.revision = state.revision.max(turn.seen().native_revision()).saturating_add(1);
     turn.events
         .push(Event::normal("RolloutUpdated", format!("Rollout updated to revision {}", state.revision)));
-    let mut rollout = Rollout {
-        revision: state.revision,
-        hash,
-        spec: next.spec,
-        rewrite: next.rewrite,
-        started_at: turn.now(),
-        attempt: 1,
-        baseline_replicas: turn.seen().replicas(),
-        canary_replicas: 0,
-        stable_pod_hash: None,
-        canary_pod_hash: None,
-        traffic: Traffic::NONE,
-        stage: Stage::Start,
-        manual_pause: None,
-        lagging: None,
-        runs: Vec::new(),
-    };
+    let mut rollout = made(state.revision, hash, next, turn);
     rollout.canary_replicas = turn.size_at(&rollout, 0);
     // The user had paused the Deployment before changing it: the canary waits for their `resume`.
     if let Some(request) = turn.seen().request().filter(|r| state.handled_request.as_ref() != Some(&r.id)) {
@@ -103,6 +129,27 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
         rollout.stage = Stage::PromoteScale;
     }
     state.rollout = Some(rollout);
+}
+
+/// A rollout of which nothing has been done yet.
+fn made(revision: u64, hash: TemplateHash, next: Next, turn: &Turn<'_>) -> Rollout {
+    Rollout {
+        revision,
+        hash,
+        spec: next.spec,
+        rewrite: next.rewrite,
+        started_at: turn.now(),
+        attempt: 1,
+        baseline_replicas: turn.seen().replicas(),
+        canary_replicas: 0,
+        stable_pod_hash: None,
+        canary_pod_hash: None,
+        traffic: Traffic::none(turn.now()),
+        stage: Stage::Start,
+        manual_pause: None,
+        lagging: None,
+        runs: Vec::new(),
+    }
 }
 
 /// Ends a retreat: an aborted one when the traffic is back, any other when nothing of the canary is left.

@@ -12,18 +12,21 @@ mod stopped;
 mod turn;
 pub mod verbs;
 mod world;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
 pub use events::{Event, EventType};
 pub use turn::{Input, Measurements, Next};
+pub use writes::Write;
 
 use crate::{
     build::manifest::{Kind, Manifest},
     domain::{
         metric::{MetricSpec, SecretKeyRef},
-        state::{RolloutState, Stage},
+        observed::Observed,
+        state::{Rollout, RolloutState, Stage},
     },
 };
 use jiff::Timestamp;
@@ -82,10 +85,39 @@ pub struct DueMeasurement {
     pub secrets: BTreeMap<String, SecretKeyRef>,
 }
 
+/// What must be looked at before [`decide`], beside the Deployment and the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Everything around the Deployment; false while nothing is under way.
+    pub surroundings: bool,
+    /// Endpoints of the user's Services as well.
+    pub endpoints: bool,
+    /// The plan that a rollout starting now would have.
+    pub next: bool,
+}
+
+/// Says what to look at. `leftovers` = objects of ours exist.
+#[must_use]
+pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Needs {
+    let (rollout, held) = (state.rollout.as_ref(), deployment.is_held());
+    let frozen = |rollout: &Rollout| {
+        rollout.hash == deployment.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
+    };
+    Needs {
+        surroundings: rollout.is_some() || held || leftovers,
+        endpoints: rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll),
+        next: match rollout {
+            Some(rollout) => held && !frozen(rollout),
+            None => held || leftovers,
+        },
+    }
+}
+
 /// Decides. Calling it again with its own state and the same world changes nothing more.
 #[must_use]
 pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
-    let mut turn = Turn::new(input);
+    let mut turn = Turn::new(input, state.stable.clone());
+    identity::recover(&mut state, &mut turn);
     verbs::carry_out(&mut state, &mut turn);
     identity::follow_template(&mut state, &mut turn);
     if let Some(rollout) = &mut state.rollout {
@@ -100,7 +132,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
 }
 
 /// Moves through the stages as far as the observed world allows.
-fn advance(rollout: &mut crate::domain::state::Rollout, turn: &mut Turn<'_>) {
+fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     // Each pass enters another stage or step, so the plan's length bounds the passes.
     for _ in 0..rollout.strategy().steps.len() + 5 {
         turn.wake_at = turn.analysis_wake_at;

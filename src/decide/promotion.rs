@@ -1,6 +1,6 @@
 //! Replacing stable behind a canary that carries all traffic.
 
-use super::{Event, turn::Turn};
+use super::{Event, steps, turn::Turn};
 use crate::domain::{
     names::Weight,
     state::{Outcome, Rollout, Stage},
@@ -15,6 +15,10 @@ pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     match turn.canary_has(rollout, rollout.canary_replicas) {
         Ok(true) => rollout.stage = Stage::PromoteShift,
         Ok(false) => {}
+        // Not even what its weight needs: there is nothing to promote with.
+        Err(late) if turn.canary(rollout).available < turn.size_for(rollout, rollout.traffic.weight) => {
+            steps::on_deadline(rollout, &late, turn);
+        }
         Err(late) => {
             let message = format!("{late}; promoting at weight {}", rollout.traffic.weight);
             turn.events.push(Event::warning("PromotingWithoutSurge", message));
@@ -28,7 +32,7 @@ pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 /// All traffic goes to the canary.
 pub(super) fn shift(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     let before = rollout.traffic.weight;
-    rollout.traffic.ask(Weight::FULL, true);
+    rollout.traffic.ask(Weight::FULL, true, turn.now());
     if before != Weight::FULL {
         let message = format!("Traffic weight updated from {before} to {}", Weight::FULL);
         turn.events.push(Event::normal("TrafficWeightUpdated", message));

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 /// The canary is made at weight 0, in the size of the first step.
 pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     rollout.canary_replicas = turn.size_at(rollout, 0);
-    rollout.traffic.ask(Weight::ZERO, true);
+    rollout.traffic.ask(Weight::ZERO, true, turn.now());
     match turn.canary_is_sized(rollout) {
         Err(late) => on_deadline(rollout, &late, turn),
         Ok(true) if rollout.traffic.seen_at.is_some() && rollout.manual_pause.is_none() => {
@@ -63,7 +63,7 @@ fn shift(rollout: &mut Rollout, index: usize, sized: bool, turn: &mut Turn<'_>) 
     if more && !sized {
         return false;
     }
-    rollout.traffic.ask_all(weight, true, header);
+    rollout.traffic.ask_all(weight, true, header, turn.now());
     if before.weight != weight {
         let message = format!("Traffic weight updated from {} to {weight}", before.weight);
         turn.events.push(Event::normal("TrafficWeightUpdated", message));
@@ -107,7 +107,8 @@ pub(super) fn enter(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
     analyses::start_background(rollout, index, turn);
 }
 
-fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>) {
+/// The canary has not grown in time, which ends the rollout unless the plan says otherwise.
+pub(super) fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>) {
     if rollout.strategy().progress_deadline_abort {
         turn.abort(rollout, &format!("ProgressDeadlineExceeded: {late}"));
     }

@@ -57,7 +57,7 @@ mod tests {
             deployment["spec"]["paused"] = json!(true);
         }
         let deployment = serde_json::from_value(deployment).unwrap();
-        Observed { deployment, template, ..Observed::default() }
+        Observed { deployment, template: template.into(), ..Observed::default() }
     }
 
     fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
@@ -88,6 +88,7 @@ mod tests {
                 weight: Weight::try_from(50).unwrap(),
                 routes: true,
                 header: None,
+                asked_at: now(),
                 seen_at: Some(now()),
             },
             stage,

@@ -6,7 +6,7 @@ use crate::{
     build::{
         canary_deployment::canary_name,
         manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
-        pair::{Pair, find},
+        pair::{Pair, find, named},
         size,
     },
     domain::{
@@ -58,6 +58,8 @@ pub struct Measurements {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) input: &'a Input<'a>,
+    /// The recorded stable template.
+    known_stable: Option<TemplateHash>,
     pub(super) events: Vec<Event>,
     pub(super) measure: Vec<DueMeasurement>,
     pub(super) wake_at: Option<Timestamp>,
@@ -73,9 +75,10 @@ pub(super) struct Canary {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(input: &'a Input<'a>) -> Self {
+    pub(super) fn new(input: &'a Input<'a>, known_stable: Option<TemplateHash>) -> Self {
         Self {
             input,
+            known_stable,
             events: Vec::new(),
             measure: Vec::new(),
             wake_at: None,
@@ -116,9 +119,15 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Identity of what serves.
+    /// Identity of what serves: the template that was stable last, as long as it has pods. Past a webhook
+    /// that is away another may come to have more of them, which is no reason to trust it.
     pub(super) fn stable_hash(&self) -> Option<TemplateHash> {
-        self.seen().stable_replica_set().map(|set| set.template.clone())
+        let seen = self.seen();
+        let serves = |hash: &&TemplateHash| {
+            seen.replica_sets.iter().any(|set| set.available > 0 && set.template == **hash)
+        };
+        let known = self.known_stable.as_ref().filter(serves);
+        known.or_else(|| seen.stable_replica_set().map(|set| &set.template)).cloned()
     }
 
     pub(super) fn canary(&self, rollout: &Rollout) -> Canary {
@@ -175,15 +184,17 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Every routing object that the rollout wants is observed as wanted.
+    /// Every routing object that the rollout wants is observed as wanted, and no other exists.
     fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
         let ours = &self.seen().ours;
         let retreating = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
         let routing = self.pair(rollout).routing(&rollout.traffic);
-        routing.iter().all(|wanted| match find(ours, wanted.kind, &wanted.name) {
-            Some(observed) => wanted.is_satisfied_by(observed),
-            None => retreating,
-        })
+        let mut routes = ours.iter().filter_map(named).filter(|(kind, _)| *kind == Kind::Ingress);
+        routes.all(|(_, name)| routing.iter().any(|wanted| wanted.name == name))
+            && routing.iter().all(|wanted| match find(ours, wanted.kind, &wanted.name) {
+                Some(observed) => wanted.is_satisfied_by(observed),
+                None => retreating,
+            })
     }
 
     /// Whether the traffic asked for has reached the data plane; if not, looks again when it has.
@@ -233,7 +244,7 @@ impl<'a> Turn<'a> {
                 message: message.clone(),
             });
         }
-        rollout.traffic.ask(Weight::ZERO, false);
+        rollout.traffic.ask(Weight::ZERO, false, self.now());
         rollout.manual_pause = None;
         rollout.lagging = None;
         rollout.stage = Stage::Retreat { outcome, since: self.now(), message };

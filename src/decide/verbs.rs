@@ -1,6 +1,6 @@
 //! Orders of people: when each is allowed, and what it does. Admission asks with the same words.
 
-use super::{Event, steps, turn::Turn};
+use super::{Event, analyses, steps, turn::Turn};
 use crate::domain::{
     names::Weight,
     request::{Order, Request, Verb},
@@ -131,6 +131,7 @@ fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
                 format!("Rollout is fully promoted by {by}: remaining steps and analyses are skipped"),
             ));
             rollout.manual_pause = None;
+            analyses::overrule(rollout);
             rollout.stage = Stage::PromoteScale;
         }
         Verb::Abort => turn.abort(rollout, &format!("by {by}")),
@@ -165,7 +166,7 @@ fn continue_on(rollout: &mut Rollout, leave: bool, turn: &mut Turn<'_>) {
     if leave && !judged_anew {
         steps::leave(rollout, index, &step, turn);
     } else {
-        super::analyses::start_anew(rollout, index, turn);
+        analyses::start_anew(rollout, index, turn);
     }
 }
 
@@ -197,7 +198,7 @@ fn retry(rollout: &mut Rollout, turn: &Turn<'_>) {
     rollout.started_at = turn.now();
     rollout.canary_pod_hash = None;
     rollout.baseline_replicas = turn.seen().replicas();
-    rollout.traffic.ask(Weight::ZERO, true);
+    rollout.traffic.ask(Weight::ZERO, true, turn.now());
     rollout.lagging = None;
     rollout.stage = Stage::Start;
 }

@@ -4,15 +4,14 @@ use super::{DeploymentWrite, Plan, ProgressingCondition, turn::Turn};
 use crate::{
     build::{
         manifest::{Kind, Manifest},
-        pair::find,
+        pair::{find, named},
     },
     domain::state::{Outcome, Rollout, RolloutState, Stage},
 };
 use serde_json::Value;
-use strum::IntoEnumIterator;
 
 /// Message prefix by which an abort's condition is told from the deployment controller's own.
-const ABORT_PREFIX: &str = "RolloutAborted:";
+pub(super) const ABORT_PREFIX: &str = "RolloutAborted:";
 
 /// The decision, as what is to be written.
 pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
@@ -22,21 +21,23 @@ pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
         _ => Vec::new(),
     };
     let retreats = |r: &Rollout| matches!(r.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
-    // While proxies let go of the canary, or people look at it, nothing of it may vanish.
-    let delete = if state.rollout.as_ref().is_some_and(retreats) && !removal {
-        Vec::new()
-    } else {
-        unwanted(&turn.seen().ours, &wanted)
-    };
+    let mut delete = unwanted(&turn.seen().ours, &wanted);
+    if state.rollout.as_ref().is_some_and(retreats) && !removal {
+        // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
+        delete.retain(|(kind, _)| *kind == Kind::Ingress);
+    }
     let satisfied =
         |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some_and(|o| m.is_satisfied_by(o));
     let apply = wanted.into_iter().filter(|manifest| !satisfied(manifest)).collect();
     let wakes = turn.wake_at.into_iter().chain(turn.analysis_wake_at);
+    let deployment = deployment_write(&state, &turn);
+    // Both hold for the Deployment that was looked at, so the condition waits for the next look.
+    let condition = if deployment.is_none() { condition(&state, &turn) } else { None };
     Plan {
         apply,
         delete,
-        deployment: deployment_write(&state, &turn),
-        condition: condition(&state, &turn),
+        deployment,
+        condition,
         wake_at: wakes.min(),
         measure: std::mem::take(&mut turn.measure),
         events: std::mem::take(&mut turn.events),
@@ -82,15 +83,9 @@ fn holds_another_canary(rollout: &Rollout, turn: &Turn<'_>) -> bool {
 
 /// Objects of ours that are not wanted, the routing ones first.
 fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
-    let kinds: Vec<Kind> = Kind::iter().collect();
-    let named = ours.iter().filter_map(|object| {
-        let kind = object.pointer("/kind").and_then(Value::as_str)?;
-        let kind = kinds.iter().find(|known| known.to_string() == kind)?;
-        let name = object.pointer("/metadata/name").and_then(Value::as_str)?;
-        Some((*kind, name.to_owned()))
-    });
-    let mut unwanted: Vec<_> =
-        named.filter(|(kind, name)| !wanted.iter().any(|m| m.kind == *kind && m.name == *name)).collect();
+    let is_wanted = |(kind, name)| wanted.iter().any(|m| m.kind == kind && m.name == name);
+    let unwanted = ours.iter().filter_map(named).filter(|object| !is_wanted(*object));
+    let mut unwanted: Vec<_> = unwanted.map(|(kind, name)| (kind, name.to_owned())).collect();
     unwanted.sort_by_key(|(kind, _)| std::cmp::Reverse(*kind));
     unwanted
 }
@@ -108,9 +103,12 @@ fn deployment_write(state: &RolloutState, turn: &Turn<'_>) -> Option<DeploymentW
         return Some(DeploymentWrite::Release);
     }
     let on_trial = state.rollout.as_ref().is_some_and(|rollout| {
-        let rolling =
-            matches!(rollout.stage, Stage::PromoteRoll | Stage::Retreat { outcome: Outcome::Promoted, .. });
-        rollout.hash == hash && !rolling
+        let trusted = match rollout.stage {
+            Stage::PromoteRoll => true,
+            Stage::Retreat { outcome, .. } => outcome != Outcome::Aborted,
+            _ => false,
+        };
+        rollout.hash == hash && !trusted
     });
     (on_trial && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
 }

@@ -14,8 +14,8 @@ use serde_json::Value;
 pub struct Observed {
     /// The user's Deployment.
     pub deployment: Deployment,
-    /// Its pod template as the API server sent it: typed forms drop fields newer than this program.
-    pub template: Value,
+    /// Its pod template.
+    pub template: PodTemplate,
     /// `ReplicaSets` that it controls.
     pub replica_sets: Vec<ReplicaSetView>,
     /// `ReplicaSets` of the canary Deployment.
@@ -32,6 +32,34 @@ pub struct Observed {
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
     pub ours: Vec<Value>,
+}
+
+/// A pod template as the API server sent it: typed forms drop fields newer than this program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodTemplate {
+    body: Value,
+    hash: TemplateHash,
+}
+
+impl PodTemplate {
+    /// The template itself.
+    #[must_use]
+    pub const fn body(&self) -> &Value {
+        &self.body
+    }
+}
+
+impl From<Value> for PodTemplate {
+    fn from(body: Value) -> Self {
+        let hash = TemplateHash::of(&body);
+        Self { body, hash }
+    }
+}
+
+impl Default for PodTemplate {
+    fn default() -> Self {
+        Self::from(Value::Null)
+    }
 }
 
 /// What matters of a `ReplicaSet`.
@@ -81,7 +109,7 @@ impl Observed {
     /// Identity of the template that the user wants.
     #[must_use]
     pub fn template_hash(&self) -> TemplateHash {
-        TemplateHash::of(&self.template)
+        self.template.hash.clone()
     }
 
     /// A text field of the Deployment by a `fieldRef` path: `metadata.name`, `metadata.labels['app']`.

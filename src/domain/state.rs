@@ -104,6 +104,9 @@ pub struct Traffic {
     /// Index of the step whose header route is on; only with `routes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<usize>,
+    /// When it was asked for. The routing objects carry it, so every new wish changes them, and a write
+    /// of an older wish that is still on its way is refused.
+    pub asked_at: Timestamp,
     /// When the routing objects were first seen to carry this; `None` = not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
@@ -353,19 +356,22 @@ impl Rollout {
 
 impl Traffic {
     /// None for the canary.
-    pub const NONE: Self = Self { weight: Weight::ZERO, routes: false, header: None, seen_at: None };
+    #[must_use]
+    pub const fn none(asked_at: Timestamp) -> Self {
+        Self { weight: Weight::ZERO, routes: false, header: None, asked_at, seen_at: None }
+    }
 
-    /// Asks for this traffic; what was already asked for keeps its time. Without `routes` the header route
+    /// Asks for this traffic; what was already asked for keeps its times. Without `routes` the header route
     /// goes as well.
-    pub fn ask(&mut self, weight: Weight, routes: bool) {
-        self.ask_all(weight, routes, self.header);
+    pub fn ask(&mut self, weight: Weight, routes: bool, now: Timestamp) {
+        self.ask_all(weight, routes, self.header, now);
     }
 
     /// As [`Traffic::ask`], also for the header route of the step at index `header`.
-    pub fn ask_all(&mut self, weight: Weight, routes: bool, header: Option<usize>) {
+    pub fn ask_all(&mut self, weight: Weight, routes: bool, header: Option<usize>, now: Timestamp) {
         let wanted = (weight, routes, header.filter(|_| routes));
         if (self.weight, self.routes, self.header) != wanted {
-            *self = Self { weight, routes, header: wanted.2, seen_at: None };
+            *self = Self { weight, routes, header: wanted.2, asked_at: now, seen_at: None };
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{RouteIntent, TrafficRouter};
 use crate::{
     build::{
         canary_deployment::canary_name,
-        manifest::{Kind, Manifest, Meta},
+        manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
     },
     domain::{
         names::suffixed,
@@ -180,6 +180,7 @@ fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
         annotations.insert(full("canary-by-header"), route.header.clone());
         annotations.insert(full(key), value);
     }
+    annotations.insert(ASKED_AT_ANNOTATION.to_owned(), intent.traffic.asked_at.to_string());
     annotations
 }
 
@@ -243,7 +244,8 @@ mod tests {
             additional_annotations: BTreeMap::from([(additional.0.into(), additional.1.into())]),
             managed_routes: vec![],
         };
-        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, ..Traffic::NONE };
+        let none = Traffic::none(jiff::Timestamp::UNIX_EPOCH);
+        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, ..none };
         let intent = RouteIntent {
             owner: &owner,
             canary_of: "web",

@@ -166,6 +166,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             measurer,
             publisher: Publisher::new(client.clone(), &args.pod_name),
             leadership: leadership.clone(),
+            ours: controller::Ours::default(),
         };
         controller::run(Arc::new(context), answered).await;
     };

@@ -62,7 +62,8 @@ async fn in_time<T, E: Display>(fact: impl Future<Output = Result<T, E>>) -> Fac
 }
 
 async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutState>, StateError> {
-    let stored = state::load(client, &review.namespace, &review.name).await?;
+    let uid = review.old_object.as_ref().and_then(|object| object.pointer("/metadata/uid")?.as_str());
+    let stored = state::load(client, &review.namespace, &review.name).await?.of(uid.unwrap_or_default());
     Ok(Some(stored.state))
 }
 

@@ -95,7 +95,7 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
         canary_replicas: 1,
         stable_pod_hash: None,
         canary_pod_hash: None,
-        traffic: Traffic { routes: true, ..Traffic::NONE },
+        traffic: Traffic { routes: true, ..Traffic::none(Timestamp::UNIX_EPOCH) },
         stage,
         manual_pause: None,
         lagging: None,

@@ -181,7 +181,7 @@ fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
         canary_replicas: 1,
         stable_pod_hash: None,
         canary_pod_hash: None,
-        traffic: Traffic { routes: true, ..Traffic::NONE },
+        traffic: Traffic { routes: true, ..Traffic::none(jiff::Timestamp::UNIX_EPOCH) },
         stage: Stage::Step { index: 0, entered_at, inconclusive: None },
         manual_pause: None,
         lagging: None,

@@ -8,28 +8,35 @@ use haldane::{
     build::manifest::{Kind, Manifest},
     decide::DeploymentWrite,
     domain::{
-        metric::AnalysisPhase,
+        metric::{AnalysisPhase, AnalysisRun},
         names::{TemplateHash, Weight},
         request::Verb,
-        state::{Outcome, Rollout, RolloutState, RunRecord, Stage},
+        state::{Outcome, Rollout, RolloutState, Stage},
         strategy::Step,
     },
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a schedule has shown so far.
 #[derive(Debug)]
 pub struct Invariants {
     /// The last recorded state.
-    before: RolloutState,
+    pub before: RolloutState,
     /// Templates that may run outside a canary.
     trusted: BTreeSet<TemplateHash>,
+    /// An abort whose record was deleted: it must be remembered by the Deployment.
+    aborted: Option<TemplateHash>,
     /// Orders that people gave, by id.
     pub orders: BTreeMap<String, Verb>,
     /// Answers that the provider gave, by run.
     pub answers: BTreeMap<String, i32>,
-    /// Somebody tampered with what is Haldane's: what proxies know is no longer its doing.
+    /// What proxies know is no longer Haldane's doing alone: somebody tampered, or the clock jumped.
     pub tampered: bool,
+    /// A template was started natively that may be bad: pods may be missing in the end.
+    native: bool,
+    /// Stable has had ready pods and nobody has taken them away.
+    serving: bool,
 }
 
 /// A promise that was broken.
@@ -41,20 +48,43 @@ impl Invariants {
         Self {
             before: RolloutState::default(),
             trusted: BTreeSet::from([hash("a")]),
+            aborted: None,
             orders: BTreeMap::new(),
             answers: BTreeMap::new(),
             tampered: false,
+            native: false,
+            serving: true,
         }
     }
 
-    /// A template that admission let start natively.
-    pub fn trust(&mut self, template: TemplateHash) {
+    /// A template that admission let start natively; `untried` = where nothing served.
+    pub fn trust(&mut self, template: TemplateHash, untried: bool) {
         self.trusted.insert(template);
+        self.native |= untried;
+        self.serving &= !untried;
     }
 
-    /// The record is gone, and with it what was known of the rollout.
-    pub fn forget(&mut self) {
+    /// A template that nobody could hold.
+    pub fn bypassed(&mut self, template: TemplateHash) {
+        self.trust(template, true);
+    }
+
+    /// The Deployment is another one with the same template.
+    pub fn recreated(&mut self, cluster: &Cluster) {
+        self.trust(cluster.wanted_hash(), true);
         self.before = RolloutState::default();
+        self.aborted = None;
+        self.tampered = true;
+    }
+
+    /// The record is gone, and with it what was known of the rollout, except an abort that was told.
+    pub fn forget(&mut self, cluster: &Cluster) {
+        let before = std::mem::take(&mut self.before);
+        let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
+        let aborted = before.rollout.filter(|rollout| rollout.abort_message() == Some(told));
+        let held = cluster.is_held() && cluster.is_paused();
+        self.aborted =
+            aborted.map(|rollout| rollout.hash).filter(|hash| held && *hash == cluster.wanted_hash());
         self.tampered = true;
     }
 
@@ -64,7 +94,7 @@ impl Invariants {
             Write::State(state) => self.on_state(state, cluster),
             // A new object carries no version that could be outdated; the leader sets it right at once.
             Write::Apply(manifest) if outdated && cluster.is_new(manifest) => Ok(()),
-            Write::Apply(manifest) => on_apply(manifest, cluster),
+            Write::Apply(manifest) => on_apply(manifest, self.tampered, cluster),
             Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
             Write::Deployment(DeploymentWrite::Hold) | Write::Condition(_) => Ok(()),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
@@ -72,14 +102,17 @@ impl Invariants {
     }
 
     /// After anything.
-    pub fn always(&self, cluster: &Cluster) -> Result<(), Violation> {
-        if cluster.replicas() > 0 && cluster.ready() == 0 {
+    pub fn always(&mut self, cluster: &Cluster) -> Result<(), Violation> {
+        let ready = cluster.ready() > 0;
+        if cluster.replicas() == 0 {
+            self.serving = false;
+        } else if ready {
+            self.serving = true;
+        } else if self.serving && !self.native {
             return Err("stable has no ready pod: NGINX answers 503".to_owned());
         }
-        let stray = cluster
-            .sets
-            .iter()
-            .find(|set| set.is_stable() && !set.pods.is_empty() && !self.trusted.contains(&set.hash));
+        let stray =
+            cluster.stable_sets().find(|set| !set.pods.is_empty() && !self.trusted.contains(&set.hash));
         match stray {
             Some(set) => {
                 Err(format!("version {} runs outside the canary, but was not promoted", set.version))
@@ -90,7 +123,11 @@ impl Invariants {
 
     fn on_state(&mut self, state: &RolloutState, cluster: &Cluster) -> Result<(), Violation> {
         let before = std::mem::replace(&mut self.before, state.clone());
-        let Some(now) = &state.rollout else { return Ok(()) };
+        let Some(now) = &state.rollout else {
+            self.aborted = None;
+            return Ok(());
+        };
+        self.stays_aborted(now, state, cluster)?;
         if now.stage == Stage::PromoteRoll {
             self.trusted.insert(now.hash.clone());
         }
@@ -112,6 +149,25 @@ impl Invariants {
         self.on_progress(old, now, order, cluster)
     }
 
+    /// Until another template comes, or an order.
+    fn stays_aborted(
+        &mut self,
+        now: &Rollout,
+        state: &RolloutState,
+        cluster: &Cluster,
+    ) -> Result<(), Violation> {
+        let verb = state.handled_request.as_ref().and_then(|id| self.orders.get(id));
+        if cluster.wanted_hash() != now.hash || (is_aborted(now) && verb != Some(&Verb::Retry)) {
+            self.aborted = None;
+        }
+        match &self.aborted {
+            Some(hash) if *hash == now.hash && !is_aborted(now) => {
+                Err("an aborted template is tried again, because its record was deleted".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn on_progress(
         &self,
         old: &Rollout,
@@ -131,17 +187,18 @@ impl Invariants {
             // An order skips the step at which it is given.
             if skipped
                 || (index == left.start
-                    && matches!(order, Some(Verb::Promote | Verb::Resume | Verb::SkipStep)))
+                    && matches!(order, Some(Verb::Promote | Verb::SkipStep | Verb::Resume)))
             {
                 continue;
             }
             self.on_left_step(index, now, cluster)?;
         }
-        let bad = |phase| matches!(phase, AnalysisPhase::Failed | AnalysisPhase::Error);
-        // The verdict on a step that a person left says nothing about the others.
-        let matters = |record: &&RunRecord| record.step.is_none() || record.step == now.step_index();
-        match now.runs.iter().filter(matters).find(|record| bad(record.run.phase)) {
-            Some(record) if !is_aborted(now) && !skipped && !is_ending(now) => {
+        // A terminated run was overruled by a person, or ended by the promotion.
+        let bad = |run: &AnalysisRun| {
+            matches!(run.phase, AnalysisPhase::Failed | AnalysisPhase::Error) && !run.terminate
+        };
+        match now.runs.iter().find(|record| bad(&record.run)) {
+            Some(record) if !is_aborted(now) && !is_ending(now) => {
                 Err(format!("goes on although {} is {}", record.run.name, record.run.phase))
             }
             _ => Ok(()),
@@ -183,7 +240,8 @@ impl Invariants {
 
     fn on_delete(&self, kind: Kind, name: &str, cluster: &Cluster) -> Result<(), Violation> {
         let proxied = cluster.proxied_weight();
-        if kind != Kind::NetworkPolicy && proxied > 0 && !self.tampered {
+        let carries = matches!(kind, Kind::Deployment | Kind::Service);
+        if carries && proxied > 0 && !self.tampered {
             return Err(format!("{kind} {name} is removed while proxies still send it {proxied} %"));
         }
         Ok(())
@@ -211,15 +269,19 @@ fn left_steps(old: &Rollout, now: &Rollout) -> Option<std::ops::Range<usize>> {
 }
 
 /// Traffic is never more than the recorded state allows, and the canary is never too small for it.
-fn on_apply(manifest: &Manifest, cluster: &Cluster) -> Result<(), Violation> {
-    if !manifest.name.starts_with("web-canary") {
+fn on_apply(manifest: &Manifest, tampered: bool, cluster: &Cluster) -> Result<(), Violation> {
+    if !manifest.name.ends_with("-canary") && !manifest.name.starts_with("web-canary-") {
         return Err(format!("{} {} is not Haldane's", manifest.kind, manifest.name));
     }
     if manifest.kind != Kind::Ingress {
         return Ok(());
     }
-    let weight = cluster.weight().unwrap();
-    let Some(rollout) = cluster.state().rollout else {
+    let annotations = manifest.body["metadata"]["annotations"].as_object().unwrap();
+    let weight = annotations["nginx.ingress.kubernetes.io/canary-weight"].as_str().unwrap();
+    let weight: u8 = weight.parse().unwrap();
+    let has_routes = annotations.keys().any(|key| key.contains("canary-by-"));
+    let state = cluster.state();
+    let Some(rollout) = &state.rollout else {
         return Err(format!("weight {weight} without a rollout"));
     };
     let steps = rollout.strategy().steps.len();
@@ -230,27 +292,24 @@ fn on_apply(manifest: &Manifest, cluster: &Cluster) -> Result<(), Violation> {
         Stage::PromoteShift | Stage::PromoteRoll => (Weight::FULL, true),
         Stage::Retreat { .. } | Stage::Aborted { .. } => (Weight::ZERO, false),
     };
-    if weight > allowed.percent() || (cluster.has_routes() && !routes) {
-        return Err(format!(
-            "weight {weight}, header routes {} in {:?}",
-            cluster.has_routes(),
-            rollout.stage
-        ));
+    if weight > allowed.percent() || (has_routes && !routes) {
+        return Err(format!("weight {weight}, header routes {has_routes} in {:?}", rollout.stage));
     }
     let rises = cluster.weights.iter().rev().nth(1).is_none_or(|(_, last)| weight > *last);
-    let pods = cluster.sets.iter().filter(|set| !set.is_stable()).map(|set| set.pods.len()).sum::<usize>();
+    let sets = cluster.sets.iter().filter(|set| !set.owner.starts_with("web-"));
+    let pods = sets.map(|set| set.pods.len()).sum::<usize>();
     let needed = Weight::try_from(weight).unwrap().share_of(rollout.baseline_replicas);
-    if rises && i32::try_from(pods).unwrap() < needed {
+    if rises && !tampered && i32::try_from(pods).unwrap() < needed {
         return Err(format!("weight rises to {weight} on {pods} pods, {needed} are needed"));
     }
     Ok(())
 }
 
 /// What a schedule must have come to once nothing disturbs it any more.
-pub fn at_rest(cluster: &Cluster) -> Result<&'static str, Violation> {
+pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static str, Violation> {
     let state = cluster.state();
-    let name = |object: &serde_json::Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
-    let condition = cluster.web["status"]["conditions"][0]["message"].as_str().unwrap_or("").to_owned();
+    let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+    let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
     let Some(rollout) = &state.rollout else {
         if let Some(why) = &state.blocked {
             return Err(format!("blocked: {why}"));
@@ -258,16 +317,17 @@ pub fn at_rest(cluster: &Cluster) -> Result<&'static str, Violation> {
         if let Some(leaked) = cluster.ours.first() {
             return Err(format!("{} is left over", name(leaked)));
         }
-        if cluster.is_held() || condition.starts_with("RolloutAborted") {
-            return Err(format!("Healthy, but held {}, condition {condition:?}", cluster.is_held()));
+        if cluster.is_held() || told.starts_with("RolloutAborted") {
+            return Err(format!("Healthy, but held {}, condition {told:?}", cluster.is_held()));
         }
         let wanted = cluster.wanted_hash();
-        let ready = cluster.sets.iter().filter(|set| set.hash == wanted && set.is_stable());
-        let ready: usize = ready.map(|set| set.ready(cluster.now)).sum();
-        if !cluster.is_paused() && i32::try_from(ready).unwrap() < cluster.replicas() {
+        let sets = cluster.stable_sets().filter(|set| set.hash == wanted);
+        let ready: usize = sets.map(|set| set.ready(cluster.now)).sum();
+        let excused = cluster.is_paused() || invariants.native;
+        if !excused && i32::try_from(ready).unwrap() < cluster.replicas() {
             return Err(format!("Healthy with {ready} of {} pods", cluster.replicas()));
         }
-        return Ok("Healthy");
+        return Ok(if cluster.is_opted_in() { "Healthy" } else { "OptedOut" });
     };
     let paused = rollout.manual_pause.is_some()
         || matches!(&rollout.stage, Stage::Step { inconclusive: Some(_), .. })
@@ -278,10 +338,15 @@ pub fn at_rest(cluster: &Cluster) -> Result<&'static str, Violation> {
             if !cluster.ours.is_empty() && !keeps {
                 return Err(format!("Degraded, but {} is left over", name(&cluster.ours[0])));
             }
-            if cluster.weight().unwrap_or(0) > 0 || cluster.has_routes() || condition != *message {
-                return Err(format!("Degraded with traffic or with the condition {condition:?}"));
+            if cluster.weight().unwrap_or(0) > 0 || cluster.has_routes() || told != *message {
+                return Err(format!("Degraded with traffic or with the condition {told:?}"));
             }
             Ok("Degraded")
+        }
+        Stage::Start | Stage::Step { .. } | Stage::PromoteScale | Stage::PromoteShift
+            if cluster.replicas() == 0 =>
+        {
+            Ok("Stopped")
         }
         Stage::Start | Stage::Step { .. } if paused => Ok("Paused"),
         Stage::Retreat { outcome: Outcome::Promoted, .. } | Stage::PromoteRoll
@@ -289,6 +354,8 @@ pub fn at_rest(cluster: &Cluster) -> Result<&'static str, Violation> {
         {
             Ok("Paused")
         }
+        // Kubernetes' own rollout is stuck, as it would be without Haldane.
+        Stage::PromoteRoll if invariants.native => Ok("Stuck"),
         stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
     }
 }

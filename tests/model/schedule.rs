@@ -1,13 +1,15 @@
 //! One random schedule: disturbances first, then peace until everything rests.
 
 use crate::{
+    faults::{Fault, Faults},
     invariants::{Invariants, Violation, at_rest},
     plans,
     rng::Rng,
     sim::{
         cluster::{Cluster, template},
         people::Wish,
-        process::{self, Process, Step},
+        process::{self, Process, Request, Step},
+        writes::Write,
     },
 };
 use haldane::{
@@ -15,25 +17,29 @@ use haldane::{
     decide::Next,
     domain::{
         keys,
-        request::{Request, Verb},
+        request::{self, Verb},
         review::Outcome,
+        state::RolloutState,
     },
 };
 use jiff::SignedDuration;
 use strum::IntoEnumIterator;
 
 /// Events in the disturbed part of a schedule.
-const EVENTS: u64 = 90;
+pub const EVENTS: u64 = 60;
 /// Passes after which everything must rest.
 const PATIENCE: usize = 400;
 
 /// A cluster, two replicas of the controller, and what has happened to them.
 pub struct Schedule {
     rng: Rng,
+    faults: Faults,
     cluster: Cluster,
     processes: [Process; 2],
     leader: usize,
+    late: Vec<Request>,
     plans: Result<Next, String>,
+    canary: String,
     invariants: Invariants,
     quality: [u64; 3],
     log: Option<Vec<String>>,
@@ -47,8 +53,9 @@ pub struct Ending {
     pub log: Vec<String>,
 }
 
-/// Runs the schedule of a seed.
-pub fn run(seed: u64, with_log: bool) -> Ending {
+/// Runs those events of a seed that `keeps` says. Each has its own randomness, so that leaving one out
+/// changes only what follows from it.
+pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
     let mut rng = Rng::new(seed);
     let annotations = plans::annotations(&mut rng);
     let mut cluster = Cluster::new(rng.pick(&[1, 2, 3, 4, 7]), &annotations);
@@ -60,25 +67,34 @@ pub fn run(seed: u64, with_log: bool) -> Ending {
     let quality = [100, rng.pick(&[100, 90, 0]), rng.pick(&[100, 90, 0])];
     let plans = process::plans(&cluster);
     let mut schedule = Schedule {
+        faults: Faults::some(&mut rng),
         rng,
         cluster,
         processes: Default::default(),
         leader: 0,
+        late: Vec::new(),
         plans,
+        canary: annotations[keys::CANARY].clone(),
         invariants: Invariants::new(),
         quality,
         log: with_log.then(|| vec![format!("{annotations:?}")]),
     };
-    schedule.note(|s| format!("{} replicas, {:?}", s.cluster.replicas(), s.cluster.behaviour));
-    let result = schedule.play();
+    schedule
+        .note(|s| format!("{} replicas, {:?}, {:?}", s.cluster.replicas(), s.cluster.behaviour, s.faults));
+    let result = schedule.play(seed, keeps);
     Ending { result, log: schedule.log.unwrap_or_default() }
 }
 
 impl Schedule {
-    fn play(&mut self) -> Result<&'static str, Violation> {
-        self.look(true)?;
-        self.people()?;
-        for _ in 0..EVENTS {
+    fn play(&mut self, seed: u64, keeps: &dyn Fn(u64) -> bool) -> Result<&'static str, Violation> {
+        self.look(true, false)?;
+        for event in (0..EVENTS).filter(|event| keeps(*event)) {
+            self.rng = Rng::new(seed.wrapping_mul(EVENTS + 1).wrapping_add(event + 1));
+            // Two things never happen at the same nanosecond.
+            self.cluster.now += SignedDuration::from_millis(1);
+            if event == 0 {
+                self.people()?;
+            }
             self.disturb()?;
             self.invariants.always(&self.cluster)?;
         }
@@ -92,74 +108,137 @@ impl Schedule {
         }
     }
 
+    /// Whether a fault that this schedule has happens now.
+    fn strikes(&mut self, fault: Fault, percent: u64) -> bool {
+        self.rng.chance(percent) && self.faults.has(fault)
+    }
+
     fn disturb(&mut self) -> Result<(), Violation> {
         match self.rng.below(100) {
-            0..34 => {
+            0..32 => {
                 let whole = self.rng.chance(70);
-                self.look(whole)?;
+                self.look(whole, true)?;
             }
-            34..44 => {
+            32..42 if self.faults.has(Fault::TwoLeaders) => {
                 // A replica that still believes to lead.
                 self.leader = 1 - self.leader;
-                let result = self.look(false);
+                let whole = self.rng.chance(20);
+                let result = self.look(whole, true);
                 self.leader = 1 - self.leader;
                 result?;
             }
-            44..68 => match self.rng.below(4) {
+            42..62 => match self.rng.below(4) {
                 0 => self.cluster.deployments(),
                 1 => self.cluster.pods(),
                 2 => self.cluster.slices(),
                 _ => self.cluster.work(),
             },
-            68..80 => {
+            62..73 => {
                 let seconds = self.rng.pick(&[1, 1, 2, 3, 6, 10, 30, 70]);
                 self.cluster.pass_time(seconds);
             }
-            80..86 => self.answer(),
-            86..88 => self.crash(),
-            88..90 => {
+            73..79 => self.answer(),
+            79..81 if self.faults.has(Fault::Crash) => self.crash(),
+            81..83 if self.faults.has(Fault::TwoLeaders) => {
                 self.leader = 1 - self.leader;
                 self.note(|s| format!("{} leads", s.leader));
             }
-            90..97 => self.people()?,
-            97 => self.fail_pod(),
-            98 => self.tamper(),
-            _ => self.cluster.pass_time(700),
+            83..90 => self.people()?,
+            90..92 if self.faults.has(Fault::Pods) => self.fail_pod(),
+            92 if self.faults.has(Fault::Tampering) => self.tamper(),
+            93 if self.faults.has(Fault::Clock) => self.jump(),
+            94..96 => self.land()?,
+            96 => self.surround()?,
+            97 if self.faults.has(Fault::Bypass) => self.bypass(),
+            98 if self.faults.has(Fault::Quota) => {
+                let used = self.cluster.sets.iter().map(|set| set.pods.len()).sum::<usize>();
+                let more = usize::try_from(self.rng.below(3)).unwrap();
+                self.cluster.room = used + more;
+                self.note(|_| format!("there is room for {more} more pods"));
+            }
+            99 => self.cluster.pass_time(700),
+            _ => self.look(true, true)?,
         }
         Ok(())
     }
 
     /// A pass of the leader, or its next request.
-    fn look(&mut self, whole: bool) -> Result<(), Violation> {
+    fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
         loop {
-            let process = &mut self.processes[self.leader];
-            let step = process.step(&mut self.cluster, &self.plans);
-            if let Step::Wrote(write) = &step {
-                self.note(|s| format!("{}: {write}", s.leader));
-                let outdated = self.processes[self.leader].is_outdated(&self.cluster);
-                self.invariants.after_write(write, outdated, &self.cluster)?;
-                self.invariants.always(&self.cluster)?;
-            }
-            if step == Step::Failed {
-                self.note(|s| format!("{}: conflict", s.leader));
-            }
-            if matches!(step, Step::Wrote(_)) && self.rng.chance(3) {
-                // Done, but the answer is lost: the process sees an error.
+            if disturbed && self.strikes(Fault::Refusal, 2) {
                 self.processes[self.leader].pass = None;
-                self.note(|s| format!("{}: answer lost", s.leader));
+                self.note(|s| format!("{}: request refused", s.leader));
                 return Ok(());
             }
-            if !whole || matches!(step, Step::Failed | Step::Done) {
-                return Ok(());
+            let step = self.processes[self.leader].step(&self.cluster, &self.plans);
+            match step {
+                Step::Read if whole => {}
+                Step::Read | Step::Failed | Step::Done => return Ok(()),
+                Step::Writes(write) => {
+                    if !self.write(write, disturbed)? || !whole {
+                        return Ok(());
+                    }
+                }
             }
         }
+    }
+
+    /// One write and what may befall it. Returns whether the pass goes on.
+    fn write(&mut self, write: Write, disturbed: bool) -> Result<bool, Violation> {
+        let leader = self.leader;
+        if disturbed && self.strikes(Fault::Crash, 4) {
+            self.crash();
+            return Ok(false);
+        }
+        let request = self.processes[leader].request(write);
+        if disturbed && self.strikes(Fault::Delay, 4) {
+            self.note(|s| format!("{}: no answer, but on its way: {}", s.leader, request.write));
+            self.late.push(request);
+            self.processes[leader].pass = None;
+            return Ok(false);
+        }
+        let outdated = self.processes[leader].is_outdated(&self.cluster);
+        if self.cluster.write(&request).is_err() {
+            self.note(|s| format!("{}: conflict at {}", s.leader, request.write));
+            self.processes[leader].pass = None;
+            return Ok(false);
+        }
+        self.note(|s| format!("{}: {}", s.leader, request.write));
+        self.judge(&request, outdated)?;
+        if disturbed && self.strikes(Fault::LostAnswer, 4) {
+            self.note(|s| format!("{}: answer lost", s.leader));
+            self.processes[leader].pass = None;
+            return Ok(false);
+        }
+        self.processes[leader].written(&request.write, &self.cluster);
+        if disturbed && self.strikes(Fault::Crash, 4) {
+            self.crash();
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A write arrives whose sender has long given up.
+    fn land(&mut self) -> Result<(), Violation> {
+        let Some(request) = self.late.pop() else { return Ok(()) };
+        let landed = self.cluster.write(&request).is_ok();
+        self.note(|_| format!("{} late: {}", if landed { "arrives" } else { "refused" }, request.write));
+        if landed { self.judge(&request, true) } else { Ok(()) }
+    }
+
+    fn judge(&mut self, request: &Request, outdated: bool) -> Result<(), Violation> {
+        // What is written for a Deployment that is gone, the garbage collector takes.
+        if request.owner.uid == self.cluster.uid {
+            self.invariants.after_write(&request.write, outdated, &self.cluster)?;
+        }
+        self.invariants.always(&self.cluster)
     }
 
     fn answer(&mut self) {
         for index in 0..2 {
             let Some((due, _)) = self.processes[index].asked.first() else { continue };
             let run = due.run.clone();
-            let canary = self.cluster.sets.iter().find(|set| !set.is_stable());
+            let canary = self.cluster.sets.iter().find(|set| !set.owner.starts_with("web-"));
             let version = canary.map_or("a", |set| set.version.as_str());
             let quality = match version {
                 "b" => self.quality[1],
@@ -182,12 +261,21 @@ impl Schedule {
         self.note(|s| format!("{} crashes", s.leader));
     }
 
+    fn jump(&mut self) {
+        let seconds = self.rng.pick(&[-3600, -60, -5, 5, 60, 3600]);
+        let skew = SignedDuration::from_secs(seconds);
+        self.processes[self.leader].skew += skew;
+        self.invariants.tampered = true;
+        self.note(|s| format!("the clock of {} jumps by {seconds}s", s.leader));
+    }
+
     fn fail_pod(&mut self) {
         let (now, seconds) = (self.cluster.now, self.rng.pick(&[3, 20, 100]));
         // Losing the last pods of stable at once is nobody's to survive.
         let ready = self.cluster.ready();
         let which = self.rng.below(9);
-        let sets = self.cluster.sets.iter_mut().filter(|set| !set.is_stable() || ready >= 3);
+        let uid = self.cluster.uid.clone();
+        let sets = self.cluster.sets.iter_mut().filter(|set| set.owner != uid || ready >= 3);
         let mut pods: Vec<_> = sets.flat_map(|set| &mut set.pods).collect();
         let count = pods.len() as u64;
         if count > 0 {
@@ -201,21 +289,75 @@ impl Schedule {
     }
 
     fn tamper(&mut self) {
-        if self.rng.chance(30) {
+        match self.rng.below(10) {
+            0..2 => {
+                self.cluster.record = None;
+                self.cluster.bump();
+                self.invariants.forget(&self.cluster);
+                self.note(|_| "the record is deleted by hand".to_owned());
+            }
+            2 => {
+                self.cluster.corrupt = true;
+                self.note(|_| "the record is damaged".to_owned());
+            }
+            _ => {
+                let kind = self.rng.pick(&[Kind::Ingress, Kind::Service, Kind::Deployment]);
+                self.invariants.tampered = true;
+                self.cluster.delete(kind, "web-canary");
+                self.note(|_| format!("{kind} is deleted by hand"));
+            }
+        }
+    }
+
+    /// What a person does who reads the Event about the damaged record.
+    fn mend(&mut self) {
+        if std::mem::take(&mut self.cluster.corrupt) {
             self.cluster.record = None;
             self.cluster.bump();
-            self.invariants.forget();
-            self.note(|_| "the record is deleted by hand".to_owned());
-            return;
+            self.invariants.forget(&self.cluster);
+            self.note(|_| "the damaged record is deleted".to_owned());
         }
-        let kind = self.rng.pick(&[Kind::Ingress, Kind::Service, Kind::Deployment]);
-        self.invariants.tampered = true;
-        self.cluster.delete(kind, "web-canary");
-        self.note(|_| format!("{kind} is deleted by hand"));
+    }
+
+    fn bypass(&mut self) {
+        let version = self.rng.pick(&["a", "b", "c"]);
+        let wish = self.rng.pick(&[Wish::Apply(template(version)), Wish::NativeResume]);
+        self.cluster.force(&wish);
+        self.invariants.bypassed(self.cluster.wanted_hash());
+        self.note(|_| format!("{wish}, past the webhook"));
+    }
+
+    /// Something around the Deployment changes.
+    fn surround(&mut self) -> Result<(), Violation> {
+        if self.strikes(Fault::Recreation, 40) {
+            self.cluster.recreate();
+            self.invariants.recreated(&self.cluster);
+            self.note(|_| "the Deployment is deleted and made anew".to_owned());
+        } else if self.strikes(Fault::Routes, 70) {
+            self.invariants.tampered = true;
+            let routes = &mut self.cluster.routes;
+            match self.rng.below(3) {
+                0 => routes.service = self.rng.pick(&["web", "shop"]).to_owned(),
+                1 => {
+                    routes.ingresses.push(self.rng.pick(&[("nginx", "new.example"), ("inner", "in.example")]))
+                }
+                _ => drop(routes.ingresses.drain(1..)),
+            }
+            self.cluster.touch();
+            self.cluster.slices();
+            self.note(|s| format!("{:?}", s.cluster.routes));
+        } else if self.faults.has(Fault::Tampering) {
+            self.mend();
+        } else if self.faults.has(Fault::Quota) {
+            self.cluster.room = usize::MAX;
+            self.note(|_| "there is room for all pods".to_owned());
+        }
+        Ok(())
     }
 
     fn people(&mut self) -> Result<(), Violation> {
         let wish = self.wish();
+        let was_serving = self.cluster.is_serving();
         let verdict = self.cluster.ask(&wish);
         self.note(|_| match &verdict.outcome {
             Outcome::Allow { .. } => format!("{wish}"),
@@ -225,15 +367,12 @@ impl Schedule {
             return Ok(());
         }
         if let Some(request) = self.cluster.web["metadata"]["annotations"][keys::REQUEST].as_str() {
-            let request: Request = serde_json::from_str(request).unwrap();
+            let request: request::Request = serde_json::from_str(request).unwrap();
             self.invariants.orders.insert(request.id, request.verb);
         }
-        if !self.cluster.is_held() && matches!(verdict.outcome, Outcome::Allow { .. }) {
-            let native = self.cluster.wanted_hash();
-            let known = matches!(wish, Wish::Restart(_)) || self.cluster.replicas() == 0;
-            if known {
-                self.invariants.trust(native);
-            }
+        let native = !was_serving || matches!(wish, Wish::Restart(_)) || !self.cluster.is_opted_in();
+        if !self.cluster.is_held() && (native || self.cluster.replicas() == 0) {
+            self.invariants.trust(self.cluster.wanted_hash(), !was_serving || !self.cluster.is_opted_in());
         }
         self.invariants.always(&self.cluster)
     }
@@ -241,43 +380,65 @@ impl Schedule {
     fn wish(&mut self) -> Wish {
         let verbs: Vec<Verb> = Verb::iter().collect();
         let version = self.rng.pick(&["a", "b", "b", "c"]);
-        match self.rng.below(10) {
-            0..4 => Wish::Apply(template(version)),
-            4 => Wish::Sync(template(version)),
-            5 => Wish::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
-            6 | 7 => Wish::Order(self.rng.pick(&verbs)),
-            8 => Wish::NativeResume,
-            _ => Wish::Restart(self.rng.below(1000)),
+        match self.rng.below(20) {
+            0..8 => Wish::Apply(template(version)),
+            8 | 9 => Wish::Sync(template(version)),
+            10 | 11 if self.strikes(Fault::Zero, 30) => Wish::Scale(0),
+            10 | 11 => Wish::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
+            12..16 => Wish::Order(self.rng.pick(&verbs)),
+            16 => Wish::NativeResume,
+            17 => Wish::NativePause,
+            18 if !self.cluster.is_opted_in() => Wish::OptIn(self.canary.clone()),
+            18 if self.faults.has(Fault::OptOut) => Wish::OptOut,
+            _ => Wish::Restart(self.rng.below(3)),
         }
     }
 
     /// No more disturbances: one leader, a provider that answers, and time.
     fn rest(&mut self) -> Result<&'static str, Violation> {
         self.note(|_| "peace".to_owned());
-        let other = 1 - self.leader;
-        self.processes[other] = Process::default();
+        while !self.late.is_empty() {
+            self.land()?;
+        }
+        self.mend();
+        self.cluster.room = usize::MAX;
+        self.processes[1 - self.leader] = Process::default();
         self.processes[self.leader].pass = None;
         let mut quiet = 0;
         for _ in 0..PATIENCE {
-            let (version, now) = (self.cluster.version(), self.cluster.now);
-            self.look(true)?;
+            let before = self.cluster.version();
+            self.look(true, false)?;
+            self.forget_if_out();
             self.cluster.work();
             self.invariants.always(&self.cluster)?;
-            if self.processes[self.leader].asked.is_empty() && version == self.cluster.version() {
-                let wake_at = self.processes[self.leader].wake_at;
-                let resync = now + SignedDuration::from_secs(30);
-                self.cluster.now =
-                    wake_at.map_or(resync, |at| at.min(resync)).max(now + SignedDuration::from_millis(20));
-                quiet += if wake_at.is_none() { 1 } else { 0 };
-                if quiet > 30 {
-                    return at_rest(&self.cluster);
-                }
-            } else {
+            let process = &self.processes[self.leader];
+            if !process.asked.is_empty() || before != self.cluster.version() {
                 self.cluster.pass_time(1);
                 self.answer();
                 quiet = 0;
+                continue;
+            }
+            let wake_at = process.wake_at.map(|at| at - process.skew);
+            match [wake_at, self.cluster.next_ready()].into_iter().flatten().min() {
+                Some(at) => self.cluster.now = at.max(self.cluster.now + SignedDuration::from_millis(20)),
+                None => {
+                    self.cluster.pass_time(30);
+                    quiet += 1;
+                }
+            }
+            if quiet > 2 {
+                return at_rest(&self.cluster, &self.invariants);
             }
         }
-        at_rest(&self.cluster).map_err(|why| format!("no rest after {PATIENCE} passes: {why}"))
+        at_rest(&self.cluster, &self.invariants)
+            .map_err(|why| format!("no rest after {PATIENCE} passes: {why}"))
+    }
+
+    /// As `run::forget_if_out`: the record of a Deployment that has opted out goes.
+    fn forget_if_out(&mut self) {
+        if !self.cluster.is_opted_in() && self.cluster.record.take().is_some() {
+            self.cluster.bump();
+            self.invariants.before = RolloutState::default();
+        }
     }
 }

@@ -1,12 +1,17 @@
-//! The API server: objects with versions, and what proxies make of the canary Ingress.
+//! The API server: objects with versions, and what proxies make of the canary Ingresses.
 
 use super::{
-    NAME, NAMESPACE,
+    NAMESPACE, owner_of,
+    routes::Routes,
     workloads::{Behaviour, Set},
     writes::Conflict,
 };
 use haldane::{
-    build::manifest::{Kind, Manifest},
+    build::{
+        manifest::{Kind, Manifest, Owner},
+        pair::{find, named},
+    },
+    config::annotations::is_opted_in,
     domain::{
         keys,
         names::TemplateHash,
@@ -16,8 +21,8 @@ use haldane::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, networking::v1::Ingress};
 use serde_json::{Value, json};
+use std::{cell::RefCell, rc::Rc};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -26,23 +31,31 @@ pub struct Cluster {
     pub now: Timestamp,
     /// The user's Deployment, as stored.
     pub web: Value,
+    /// Its present name for the garbage collector; another one after it was made anew.
+    pub uid: String,
     /// `ReplicaSets` of both Deployments.
     pub sets: Vec<Set>,
     /// Objects of Haldane beside the state.
     pub ours: Vec<Value>,
-    /// The state and its version.
-    pub record: Option<(RolloutState, u64)>,
-    /// Pods in the endpoint slices of the user's Service.
+    /// The state, its version, and the UID of its owner.
+    pub record: Option<(Rc<RolloutState>, u64, String)>,
+    /// Somebody has written nonsense into the record.
+    pub corrupt: bool,
+    /// Pods in the endpoint slices of the user's Services.
     pub endpoints: Vec<String>,
     /// How images behave.
     pub behaviour: Behaviour,
+    /// Pods for which there is room.
+    pub room: usize,
     /// Time that a weight takes to reach the proxies.
     pub proxy_lag: SignedDuration,
-    /// Weights of the canary Ingress and since when it had them, newest last.
+    /// Weights of the canary Ingresses and since when they had them, newest last.
     pub weights: Vec<(Timestamp, u8)>,
-    services: Vec<Service>,
-    ingresses: Vec<Ingress>,
+    /// The user's Services and Ingresses.
+    pub routes: Routes,
     version: u64,
+    seen: RefCell<Option<Rc<Observed>>>,
+    hashes: RefCell<Vec<(Value, TemplateHash)>>,
 }
 
 /// Annotation of the deployment controller.
@@ -68,16 +81,12 @@ pub fn hash(version: &str) -> TemplateHash {
 impl Cluster {
     /// A cluster in which version `a` of the application serves with `replicas` pods.
     pub fn new(replicas: i32, annotations: &Labels) -> Self {
-        let backend = json!({"service": {"name": NAME, "port": {"number": 80}}});
-        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
-        let rule = json!({"host": "shop.example", "http": {"paths": [path]}});
-        let service = json!({"metadata": {"name": NAME}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
         let mut cluster = Self {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             web: json!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {
-                    "name": NAME, "namespace": NAMESPACE, "uid": "web-uid", "generation": 1, "resourceVersion": "1",
+                    "name": "web", "namespace": NAMESPACE, "uid": "web-1", "generation": 1, "resourceVersion": "1",
                     "labels": {keys::MANAGED: "true"}, "annotations": annotations,
                 },
                 "spec": {
@@ -88,21 +97,20 @@ impl Cluster {
                 },
                 "status": {},
             }),
+            uid: "web-1".to_owned(),
             sets: Vec::new(),
             ours: Vec::new(),
             record: None,
+            corrupt: false,
             endpoints: Vec::new(),
             behaviour: Behaviour::default(),
+            room: usize::MAX,
             proxy_lag: SignedDuration::from_secs(3),
             weights: Vec::new(),
-            services: vec![serde_json::from_value(service).unwrap()],
-            ingresses: vec![
-                serde_json::from_value(json!({
-                    "metadata": {"name": NAME}, "spec": {"ingressClassName": "nginx", "rules": [rule]},
-                }))
-                .unwrap(),
-            ],
+            routes: Routes::default(),
             version: 1,
+            seen: RefCell::default(),
+            hashes: RefCell::default(),
         };
         for _ in 0..4 {
             cluster.work();
@@ -118,8 +126,14 @@ impl Cluster {
 
     /// The next version of some object.
     pub fn bump(&mut self) -> u64 {
+        self.touch();
         self.version += 1;
         self.version
+    }
+
+    /// Something changed that has no version: what was seen is outdated.
+    pub fn touch(&self) {
+        *self.seen.borrow_mut() = None;
     }
 
     /// The number of writes so far.
@@ -127,43 +141,48 @@ impl Cluster {
         self.version
     }
 
-    /// The Deployment as the first request of a pass reads it.
-    pub fn read_deployment(&self) -> Observed {
-        Observed {
-            deployment: serde_json::from_value(self.web.clone()).unwrap(),
-            template: self.web["spec"]["template"].clone(),
-            ..Observed::default()
-        }
+    /// The user's Deployment as an owner.
+    pub fn owner(&self) -> Owner {
+        owner_of(&self.uid)
     }
 
-    /// Everything beside the Deployment.
-    pub fn read_surroundings(&self, seen: &mut Observed) {
+    /// Everything, as a pass reads it whose requests nothing comes between.
+    pub fn seen(&self) -> Rc<Observed> {
+        if let Some(seen) = &*self.seen.borrow() {
+            return Rc::clone(seen);
+        }
         let view = |set: &Set| ReplicaSetView {
             name: set.name.clone(),
             pod_hash: set.pod_hash.clone(),
+            created: format!("{:0>9}", &set.name[3..]),
             template: set.hash.clone(),
-            created: format!("{:08}", set.revision),
             wanted: set.wanted,
             available: set.available,
         };
-        let (stable, canary): (Vec<&Set>, Vec<&Set>) = self.sets.iter().partition(|set| set.is_stable());
-        seen.replica_sets = stable.into_iter().map(view).collect();
-        seen.canary_sets = canary.into_iter().map(view).collect();
-        seen.services.clone_from(&self.services);
-        seen.ingresses.clone_from(&self.ingresses);
-        seen.ours.clone_from(&self.ours);
-        let target = |pod: &String| json!({"addresses": [], "targetRef": {"name": pod}});
-        let endpoints: Vec<Value> = self.endpoints.iter().map(target).collect();
-        let slice: EndpointSlice = serde_json::from_value(json!({
-            "metadata": {"labels": {"kubernetes.io/service-name": NAME}}, "addressType": "IPv4", "endpoints": endpoints,
-        })).unwrap();
-        seen.endpoints = vec![slice];
+        let owner = self.owner();
+        let ours: Vec<Value> = self.ours.iter().filter(|object| owner.owns(object)).cloned().collect();
+        let canary = find(&ours, Kind::Deployment, "web-canary").map(|canary| &canary["metadata"]["uid"]);
+        let of = |uid: Option<&str>| {
+            self.sets.iter().filter(move |set| Some(set.owner.as_str()) == uid).map(view).collect()
+        };
+        let seen = Rc::new(Observed {
+            deployment: serde_json::from_value(self.web.clone()).unwrap(),
+            template: self.web["spec"]["template"].clone().into(),
+            replica_sets: of(Some(&self.uid)),
+            canary_sets: of(canary.and_then(Value::as_str)),
+            services: self.routes.services(),
+            ingresses: self.routes.ingresses(),
+            endpoints: self.routes.endpoints(&self.endpoints),
+            ours,
+            ..Observed::default()
+        });
+        *self.seen.borrow_mut() = Some(Rc::clone(&seen));
+        seen
     }
 
     /// An object of Haldane.
     pub fn find(&self, kind: Kind, name: &str) -> Option<usize> {
-        let kind = kind.to_string();
-        self.ours.iter().position(|o| o["kind"] == kind.as_str() && o["metadata"]["name"] == name)
+        self.ours.iter().position(|object| named(object) == Some((kind, name)))
     }
 
     /// The canary Deployment.
@@ -171,20 +190,22 @@ impl Cluster {
         self.find(Kind::Deployment, "web-canary").map(|index| &self.ours[index])
     }
 
-    /// The canary Ingress.
-    pub fn ingress(&self) -> Option<&Value> {
-        self.find(Kind::Ingress, "web-canary").map(|index| &self.ours[index])
+    fn ingresses(&self) -> impl Iterator<Item = &Value> {
+        self.ours.iter().filter(|object| named(object).is_some_and(|(kind, _)| kind == Kind::Ingress))
     }
 
-    /// The weight on the canary Ingress; `None` when there is none.
+    /// The highest weight on a canary Ingress; `None` when there is none.
     pub fn weight(&self) -> Option<u8> {
-        let annotations = &self.ingress()?["metadata"]["annotations"];
-        annotations["nginx.ingress.kubernetes.io/canary-weight"].as_str()?.parse().ok()
+        let weight = |ingress: &Value| {
+            let annotations = &ingress["metadata"]["annotations"];
+            annotations["nginx.ingress.kubernetes.io/canary-weight"].as_str()?.parse().ok()
+        };
+        self.ingresses().filter_map(weight).max()
     }
 
     /// Whether header routes lead to the canary.
     pub fn has_routes(&self) -> bool {
-        self.ingress().is_some_and(|ingress| {
+        self.ingresses().any(|ingress| {
             let annotations = ingress["metadata"]["annotations"].as_object().unwrap();
             annotations.keys().any(|key| key.contains("canary-by-"))
         })
@@ -206,13 +227,14 @@ impl Cluster {
     /// Server-side apply of an object of Haldane, only to the version that `body` names; none = it is new.
     pub fn apply(&mut self, body: &Value, manifest: &Manifest) -> Result<(), Conflict> {
         let known = self.find(manifest.kind, &manifest.name);
-        let before = known.map(|index| self.ours[index].clone());
-        let version = before.as_ref().map(|object| &object["metadata"]["resourceVersion"]);
-        if version != body["metadata"].get("resourceVersion") {
+        let before = known.map(|index| &self.ours[index]);
+        if before.map(|object| &object["metadata"]["resourceVersion"])
+            != body["metadata"].get("resourceVersion")
+        {
             return Err(Conflict);
         }
         let mut object =
-            before.clone().unwrap_or_else(|| json!({"metadata": {"generation": 0}, "status": {}}));
+            before.cloned().unwrap_or_else(|| json!({"metadata": {"generation": 0}, "status": {}}));
         for part in ["apiVersion", "kind", "spec"] {
             object[part] = body[part].clone();
         }
@@ -220,18 +242,20 @@ impl Cluster {
             object["metadata"][part] = body["metadata"][part].clone();
         }
         // What others wrote stays, as with server-side apply.
-        let revision = before.as_ref().map(|before| before["metadata"]["annotations"][REVISION].clone());
+        let revision = before.map(|before| before["metadata"]["annotations"][REVISION].clone());
         if let Some(revision) = revision.filter(|revision| !revision.is_null()) {
             object["metadata"]["annotations"][REVISION] = revision;
         }
-        if before.as_ref() == Some(&object) {
+        if before == Some(&object) {
             return Ok(());
         }
+        let (is_new, changed) =
+            (before.is_none(), before.is_none_or(|before| before["spec"] != object["spec"]));
         let version = self.bump();
-        if before.as_ref().is_none_or(|before| before["spec"] != object["spec"]) {
+        if changed {
             object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
         }
-        if before.is_none() {
+        if is_new {
             object["metadata"]["uid"] = json!(format!("uid-{version}"));
         }
         object["metadata"]["resourceVersion"] = json!(version.to_string());
@@ -245,8 +269,8 @@ impl Cluster {
 
     /// Whether an object was made by the last write.
     pub fn is_new(&self, manifest: &Manifest) -> bool {
-        let index = self.find(manifest.kind, &manifest.name).unwrap();
-        self.ours[index]["metadata"]["uid"] == format!("uid-{}", self.version)
+        let index = self.find(manifest.kind, &manifest.name);
+        index.is_some_and(|index| self.ours[index]["metadata"]["uid"] == format!("uid-{}", self.version))
     }
 
     /// Removes an object of Haldane.
@@ -255,6 +279,21 @@ impl Cluster {
             self.ours.remove(index);
             self.bump();
             self.note_weight();
+        }
+    }
+
+    /// The garbage collector: what belongs to a Deployment that is gone.
+    pub fn collect(&mut self) {
+        let owner = self.owner();
+        let count = self.ours.len();
+        self.ours.retain(|object| owner.owns(object));
+        if self.ours.len() != count {
+            self.bump();
+            self.note_weight();
+        }
+        if self.record.as_ref().is_some_and(|(_, _, uid)| *uid != self.uid) {
+            self.record = None;
+            self.bump();
         }
     }
 
@@ -270,6 +309,34 @@ impl Cluster {
         self.web = web;
     }
 
+    /// The Deployment is deleted and made anew, as it is in the user's repository.
+    pub fn recreate(&mut self) {
+        let version = self.bump();
+        self.uid = format!("web-{version}");
+        self.sets.retain(|set| !set.owner.starts_with("web-"));
+        self.endpoints.clear();
+        let web = &mut self.web;
+        web["status"] = json!({});
+        web["metadata"]["uid"] = json!(self.uid);
+        web["metadata"]["resourceVersion"] = json!(version.to_string());
+        web["metadata"]["generation"] = json!(1);
+        web["spec"].as_object_mut().unwrap().remove("paused");
+        let annotations = web["metadata"]["annotations"].as_object_mut().unwrap();
+        for key in [keys::HELD, keys::REQUEST, REVISION] {
+            annotations.remove(key);
+        }
+    }
+
+    /// Identity of a template; each is computed once.
+    pub fn hash_of(&self, template: &Value) -> TemplateHash {
+        let known = self.hashes.borrow().iter().find(|(known, _)| known == template).map(|(_, h)| h.clone());
+        known.unwrap_or_else(|| {
+            let hash = TemplateHash::of(template);
+            self.hashes.borrow_mut().push((template.clone(), hash.clone()));
+            hash
+        })
+    }
+
     /// Size that the user wants.
     pub fn replicas(&self) -> i32 {
         i32::try_from(self.web["spec"]["replicas"].as_i64().unwrap()).unwrap()
@@ -277,7 +344,14 @@ impl Cluster {
 
     /// Identity of the user's template.
     pub fn wanted_hash(&self) -> TemplateHash {
-        TemplateHash::of(&self.web["spec"]["template"])
+        self.hash_of(&self.web["spec"]["template"])
+    }
+
+    /// Whether the user's Deployment is Haldane's to drive.
+    pub fn is_opted_in(&self) -> bool {
+        self.web["metadata"]["annotations"].get(keys::CANARY).is_some_and(|value| {
+            is_opted_in(&Labels::from([(keys::CANARY.to_owned(), value.as_str().unwrap().to_owned())]))
+        })
     }
 
     /// Whether the user's Deployment is held by Haldane.
@@ -290,13 +364,24 @@ impl Cluster {
         self.web["spec"]["paused"] == true
     }
 
+    /// Sets of the user's Deployment.
+    pub fn stable_sets(&self) -> impl Iterator<Item = &Set> {
+        self.sets.iter().filter(|set| set.owner == self.uid)
+    }
+
     /// Ready pods of the user's Deployment.
     pub fn ready(&self) -> usize {
-        self.sets.iter().filter(|set| set.is_stable()).map(|set| set.ready(self.now)).sum()
+        self.stable_sets().map(|set| set.ready(self.now)).sum()
+    }
+
+    /// Whether the deployment controller has last counted an available pod: what admission goes by.
+    pub fn is_serving(&self) -> bool {
+        self.web["status"]["availableReplicas"].as_i64().unwrap_or(0) > 0
     }
 
     /// The recorded state.
-    pub fn state(&self) -> RolloutState {
-        self.record.as_ref().map(|(state, _)| state.clone()).unwrap_or_default()
+    pub fn state(&self) -> Rc<RolloutState> {
+        let record = self.record.as_ref().filter(|(_, _, uid)| *uid == self.uid);
+        record.map(|(state, ..)| Rc::clone(state)).unwrap_or_default()
     }
 }

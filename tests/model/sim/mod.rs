@@ -1,12 +1,10 @@
 //! A model of everything around the decisions: API server, deployment controller, proxies, metric
 //! provider, people. The decisions themselves are the real ones.
-// The lints allow it in test functions; their helpers are tests as well.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(dead_code, reason = "shared by two test programs, of which neither uses all")]
 
 pub mod cluster;
 pub mod people;
 pub mod process;
+pub mod routes;
 pub mod workloads;
 pub mod writes;
 
@@ -24,8 +22,8 @@ pub const NAME: &str = "web";
 pub const NAMESPACE: &str = "shop";
 
 /// The user's Deployment as an owner.
-pub fn owner() -> Owner {
-    Owner { name: NAME.into(), namespace: NAMESPACE.into(), uid: "web-uid".into() }
+pub fn owner_of(uid: &str) -> Owner {
+    Owner { name: NAME.into(), namespace: NAMESPACE.into(), uid: uid.to_owned() }
 }
 
 /// Settings as the program has them when it is told nothing.

@@ -33,6 +33,10 @@ pub enum Wish {
     NativeResume,
     /// `kubectl rollout restart`.
     Restart(u64),
+    /// The canary annotation is removed.
+    OptOut,
+    /// And set again.
+    OptIn(String),
 }
 
 impl fmt::Display for Wish {
@@ -45,6 +49,8 @@ impl fmt::Display for Wish {
             Self::NativePause => f.write_str("rollout pause"),
             Self::NativeResume => f.write_str("rollout resume"),
             Self::Restart(_) => f.write_str("rollout restart"),
+            Self::OptOut => f.write_str("opt out"),
+            Self::OptIn(_) => f.write_str("opt in"),
         }
     }
 }
@@ -57,6 +63,17 @@ pub fn config() -> AdmitConfig {
 impl Cluster {
     /// A person's request, from admission to storage.
     pub fn ask(&mut self, wish: &Wish) -> Verdict {
+        let (object, manager) = self.wished(wish);
+        self.request(object, manager)
+    }
+
+    /// The same while no webhook is there and the API server has been told not to mind.
+    pub fn force(&mut self, wish: &Wish) {
+        let (object, _) = self.wished(wish);
+        self.store_web(object);
+    }
+
+    fn wished(&self, wish: &Wish) -> (Value, &'static str) {
         let mut object = self.web.clone();
         let mut manager = "kubectl";
         match wish {
@@ -77,8 +94,12 @@ impl Cluster {
                     json!({keys::RESTARTED_AT: number.to_string()});
                 manager = "kubectl-rollout";
             }
+            Wish::OptOut => {
+                drop(object["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::CANARY))
+            }
+            Wish::OptIn(canary) => object["metadata"]["annotations"][keys::CANARY] = json!(canary),
         }
-        self.request(object, manager)
+        (object, manager)
     }
 
     /// An update of the user's Deployment.
@@ -99,7 +120,7 @@ impl Cluster {
             old_object: Some(self.web.clone()),
         };
         let facts =
-            Facts { state: Ok(self.record.as_ref().map(|r| r.0.clone())), may: Ok(true), ..Facts::default() };
+            Facts { state: Ok(Some(self.state().as_ref().clone())), may: Ok(true), ..Facts::default() };
         let config = config();
         let verdict = {
             let context = Context { review: &review, config: &config, now: self.now };

@@ -2,26 +2,27 @@
 
 use super::{
     cluster::Cluster,
-    next, owner,
+    next,
     writes::{Write, writes},
 };
 use haldane::{
     analysis::Answer,
-    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, decide},
+    build::manifest::Owner,
+    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, decide, needs},
     domain::{
         observed::Observed,
-        state::{Rollout, RolloutState, Stage},
+        state::RolloutState,
         value::{MetricValue, Reading},
     },
 };
-use jiff::Timestamp;
-use std::collections::BTreeMap;
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, rc::Rc};
 
 /// A state as it was loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
     /// The state.
-    pub state: RolloutState,
+    pub state: Rc<RolloutState>,
     /// Version of its record; `None` = there is none.
     pub version: Option<u64>,
 }
@@ -37,15 +38,25 @@ pub struct Process {
     pub pass: Option<Pass>,
     /// When it wants to look again.
     pub wake_at: Option<Timestamp>,
-    /// Events that were published, for the tests' eyes.
+    /// Events that were published.
     pub events: Vec<Event>,
+    /// How far its clock is off.
+    pub skew: SignedDuration,
 }
 
 /// A pass under way.
 #[derive(Debug)]
 pub struct Pass {
-    seen: Observed,
-    stored: Option<Stored>,
+    record: Option<(Rc<RolloutState>, String)>,
+    version: Option<u64>,
+    looked: Option<Looked>,
+}
+
+#[derive(Debug)]
+struct Looked {
+    owner: Owner,
+    seen: Rc<Observed>,
+    stored: Stored,
     decided: Option<Decided>,
 }
 
@@ -61,106 +72,158 @@ struct Decided {
 pub enum Step {
     /// The pass goes on.
     Read,
-    /// A request changed the cluster.
-    Wrote(Write),
+    /// The next request is this one: [`Process::write`] sends it.
+    Writes(Write),
     /// The request failed, and with it the pass.
     Failed,
     /// The pass is complete.
     Done,
 }
 
+/// A request on its way, with what it depends on.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is to be written.
+    pub write: Write,
+    /// The cluster as its sender saw it.
+    pub seen: Rc<Observed>,
+    /// The record as its sender saw it.
+    pub stored: Stored,
+    /// The Deployment as its sender knows it.
+    pub owner: Owner,
+}
+
 impl Process {
     /// Whether another process has recorded a state since this one's pass began.
     pub fn is_outdated(&self, cluster: &Cluster) -> bool {
-        let stored = self.pass.as_ref().and_then(|pass| pass.stored.as_ref());
-        stored.is_some_and(|stored| stored.version != cluster.record.as_ref().map(|(_, version)| *version))
+        let version = cluster.record.as_ref().map(|(_, version, _)| *version);
+        self.pass.as_ref().is_some_and(|pass| pass.version != version)
     }
 
-    /// The next request of the pass under way, or the first of a new one.
-    pub fn step(&mut self, cluster: &mut Cluster, plans: &Result<Next, String>) -> Step {
+    /// The next request of the pass under way, or the first of a new one; a write is only told.
+    pub fn step(&mut self, cluster: &Cluster, plans: &Result<Next, String>) -> Step {
         let Some(pass) = &mut self.pass else {
-            self.pass = Some(Pass { seen: cluster.read_deployment(), stored: None, decided: None });
-            return Step::Read;
-        };
-        let Some(stored) = &pass.stored else {
-            let (state, version) = match &cluster.record {
-                Some((state, version)) => (state.clone(), Some(*version)),
-                None => (RolloutState::default(), None),
-            };
-            pass.stored = Some(Stored { state, version });
-            return Step::Read;
-        };
-        let Some(decided) = &mut pass.decided else {
-            if is_active(stored, &pass.seen) {
-                cluster.read_surroundings(&mut pass.seen);
-            }
-            let next = next_plan(stored, &pass.seen, plans);
-            let plan = look(&pass.seen, stored, &next, &self.measurements, cluster.now);
-            let writes = writes(&plan, stored).into_iter();
-            pass.decided = Some(Decided { plan, answers: self.measurements.answers.clone(), writes });
-            return Step::Read;
-        };
-        if let Some(write) = decided.writes.next() {
-            if cluster.write(&write, &pass.seen, stored).is_err() {
-                self.pass = None;
+            if cluster.corrupt {
                 return Step::Failed;
             }
-            if let (Write::State(_), Some(stored)) = (&write, &mut pass.stored) {
-                stored.version = cluster.record.as_ref().map(|(_, version)| *version);
+            let version = cluster.record.as_ref().map(|(_, version, _)| *version);
+            let record = cluster.record.as_ref().map(|(state, _, uid)| (Rc::clone(state), uid.clone()));
+            self.pass = Some(Pass { record, version, looked: None });
+            return Step::Read;
+        };
+        let Some(looked) = &mut pass.looked else {
+            if !cluster.is_opted_in() {
+                self.pass = None;
+                return Step::Done;
             }
-            return Step::Wrote(write);
+            // The record of a deleted Deployment of this name is no state, but its version counts.
+            let owner = cluster.owner();
+            let record = pass.record.take().filter(|(_, uid)| *uid == owner.uid);
+            let state = record.map(|(state, _)| state).unwrap_or_default();
+            let stored = Stored { state, version: pass.version };
+            pass.looked = Some(Looked { owner, seen: cluster.seen(), stored, decided: None });
+            return Step::Read;
+        };
+        if looked.decided.is_none() {
+            let now = cluster.now + self.skew;
+            let needs = needs(&looked.stored.state, &looked.seen, !cluster.seen().ours.is_empty());
+            looked.seen = surroundings(&looked.seen, cluster, needs.surroundings);
+            let next = if needs.next { plans } else { &Err(String::new()) };
+            let input = Input {
+                seen: &looked.seen,
+                owner: &looked.owner,
+                next,
+                measurements: &self.measurements,
+                now,
+            };
+            let plan = decide(looked.stored.state.as_ref().clone(), &input);
+            let writes = writes(&plan, &looked.stored).into_iter();
+            let answers = self.measurements.answers.clone();
+            let has_state = writes.as_slice().first().is_some_and(|write| matches!(write, Write::State(_)));
+            looked.decided = Some(Decided { plan, answers, writes });
+            if !has_state {
+                self.recorded(cluster);
+            }
+            return Step::Read;
         }
-        if let Some(Pass { decided: Some(decided), .. }) = self.pass.take() {
-            self.finish(decided, cluster.now);
+        match looked.decided.as_mut().and_then(|decided| decided.writes.next()) {
+            Some(write) => Step::Writes(write),
+            None => {
+                if let Some(decided) = self.pass.take().and_then(|pass| pass.looked?.decided) {
+                    self.wake_at = decided.plan.wake_at;
+                }
+                Step::Done
+            }
         }
-        Step::Done
     }
 
-    /// As `Measurer::judged` and `Measurer::start`.
-    fn finish(&mut self, decided: Decided, now: Timestamp) {
-        let Decided { plan, answers, .. } = decided;
-        self.judged(&plan.state, &answers);
-        for due in plan.measure {
-            let metrics = self.measurements.in_flight.entry(due.run.clone()).or_default();
-            if !metrics.contains(&due.metric.name) {
-                metrics.push(due.metric.name.clone());
-                self.asked.push((due, now));
-            }
+    /// The request that is about to be sent.
+    pub fn request(&self, write: Write) -> Request {
+        let looked = self.pass.as_ref().unwrap().looked.as_ref().unwrap();
+        Request {
+            write,
+            seen: Rc::clone(&looked.seen),
+            stored: looked.stored.clone(),
+            owner: looked.owner.clone(),
         }
-        self.events.extend(plan.events);
-        self.wake_at = plan.wake_at;
     }
 
-    fn judged(&mut self, state: &RolloutState, answers: &BTreeMap<String, Vec<Answer>>) {
-        let active: Vec<&str> =
-            state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.as_str()).collect();
+    /// The answer to a write that was carried out.
+    pub fn written(&mut self, write: &Write, cluster: &Cluster) {
+        if let Write::State(_) = write {
+            self.pass.as_mut().unwrap().version = cluster.record.as_ref().map(|(_, version, _)| *version);
+            self.recorded(cluster);
+        }
+    }
+
+    /// As `reconcile` does once the state is recorded: `Measurer::judged`, `Measurer::start`, Events.
+    fn recorded(&mut self, cluster: &Cluster) {
+        let looked = self.pass.as_mut().and_then(|pass| pass.looked.as_mut());
+        let Some(decided) = looked.and_then(|looked| looked.decided.as_mut()) else { return };
+        let active: Vec<String> =
+            decided.plan.state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.clone()).collect();
         let known = &mut self.measurements;
-        for (run, judged) in answers {
+        for (run, judged) in &decided.answers {
             if let Some(waiting) = known.answers.get_mut(run) {
                 waiting.drain(..judged.len().min(waiting.len()));
             }
         }
-        known.answers.retain(|run, waiting| active.contains(&run.as_str()) && !waiting.is_empty());
-        known.in_flight.retain(|run, metrics| active.contains(&run.as_str()) && !metrics.is_empty());
-        self.asked.retain(|(due, _)| active.contains(&due.run.as_str()));
+        known.answers.retain(|run, waiting| active.contains(run) && !waiting.is_empty());
+        known.in_flight.retain(|run, metrics| active.contains(run) && !metrics.is_empty());
+        self.asked.retain(|(due, _)| active.contains(&due.run));
+        for due in std::mem::take(&mut decided.plan.measure) {
+            let metrics = known.in_flight.entry(due.run.clone()).or_default();
+            if !metrics.contains(&due.metric.name) {
+                metrics.push(due.metric.name.clone());
+                self.asked.push((due, cluster.now + self.skew));
+            }
+        }
+        self.events.append(&mut decided.plan.events);
     }
 
-    /// A whole pass. Returns its writes.
+    /// A whole pass without a disturbance. Returns its writes.
     pub fn run(&mut self, cluster: &mut Cluster, plans: &Result<Next, String>) -> Vec<Write> {
-        let mut writes = Vec::new();
+        let mut done = Vec::new();
         loop {
             match self.step(cluster, plans) {
                 Step::Read => {}
-                Step::Wrote(write) => writes.push(write),
-                Step::Failed | Step::Done => return writes,
+                Step::Writes(write) => {
+                    if cluster.write(&self.request(write.clone())).is_err() {
+                        self.pass = None;
+                        return done;
+                    }
+                    self.written(&write, cluster);
+                    done.push(write);
+                }
+                Step::Failed | Step::Done => return done,
             }
         }
     }
 
     /// The provider answers the oldest question; `None` is an error.
-    pub fn answer(&mut self, cluster: &Cluster, value: Option<f64>) -> Option<String> {
+    pub fn answer(&mut self, cluster: &Cluster, value: Option<f64>) {
         if self.asked.is_empty() {
-            return None;
+            return;
         }
         let (due, started_at) = self.asked.remove(0);
         if let Some(metrics) = self.measurements.in_flight.get_mut(&due.run) {
@@ -170,54 +233,23 @@ impl Process {
         let answer = Answer {
             metric: due.metric.name,
             started_at,
-            finished_at: cluster.now,
+            finished_at: cluster.now + self.skew,
             outcome: value.ok_or_else(|| "connection refused".to_owned()),
             asked: None,
             metadata: BTreeMap::new(),
         };
-        self.measurements.answers.entry(due.run.clone()).or_default().push(answer);
-        Some(due.run)
+        self.measurements.answers.entry(due.run).or_default().push(answer);
     }
 }
 
-/// As `reconcile` asks: is there more to look at than the Deployment?
-fn is_active(stored: &Stored, seen: &Observed) -> bool {
-    stored.state.rollout.is_some() || seen.is_held()
-}
-
-/// As `reconcile::next`.
-fn next_plan(stored: &Stored, seen: &Observed, plans: &Result<Next, String>) -> Result<Next, String> {
-    if !seen.is_held() {
-        return Err("nothing is held".to_owned());
+/// The Deployment as it was read first, everything else as it is now, if it is asked for.
+fn surroundings(first: &Rc<Observed>, cluster: &Cluster, wanted: bool) -> Rc<Observed> {
+    let now = cluster.seen();
+    if wanted && Rc::ptr_eq(first, &now) {
+        return now;
     }
-    let frozen = |rollout: &Rollout| {
-        rollout.hash == seen.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
-    };
-    if stored.state.rollout.as_ref().is_some_and(frozen) {
-        return Err("its plan is frozen".to_owned());
-    }
-    plans.clone()
-}
-
-fn look(
-    seen: &Observed,
-    stored: &Stored,
-    next: &Result<Next, String>,
-    measurements: &Measurements,
-    now: Timestamp,
-) -> Plan {
-    decide(stored.state.clone(), &Input { seen, owner: &owner(), next, measurements, now })
-}
-
-/// What the decision would be now, with nothing carried out.
-pub fn decide_now(cluster: &Cluster, plans: &Result<Next, String>, measurements: &Measurements) -> Plan {
-    let mut seen = cluster.read_deployment();
-    let version = cluster.record.as_ref().map(|(_, version)| *version);
-    let stored = Stored { state: cluster.state(), version };
-    if is_active(&stored, &seen) {
-        cluster.read_surroundings(&mut seen);
-    }
-    look(&seen, &stored, &next_plan(&stored, &seen, plans), measurements, cluster.now)
+    let around = if wanted { now.as_ref().clone() } else { Observed::default() };
+    Rc::new(Observed { deployment: first.deployment.clone(), template: first.template.clone(), ..around })
 }
 
 /// The plan of the annotations on the Deployment.

@@ -3,7 +3,7 @@
 //! Source of the rules: kubernetes `pkg/controller/deployment` (`sync.go`, `rolling.go`, `progress.go`).
 
 use super::cluster::{Cluster, REVISION, version_of};
-use haldane::domain::names::TemplateHash;
+use haldane::{build::manifest::Kind, domain::names::TemplateHash};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -48,11 +48,6 @@ pub struct Behaviour {
 }
 
 impl Set {
-    /// Whether it belongs to the user's Deployment.
-    pub fn is_stable(&self) -> bool {
-        self.owner == "web-uid"
-    }
-
     /// Pods that are ready now.
     pub fn ready(&self, now: Timestamp) -> usize {
         self.pods.iter().filter(|pod| pod.ready_at.is_some_and(|at| at <= now)).count()
@@ -70,28 +65,27 @@ impl Cluster {
 
     /// One pass of the deployment controller over both Deployments.
     pub fn deployments(&mut self) {
-        let mut web = self.web.clone();
-        self.deployment(&mut web);
-        if web != self.web {
+        let mut web = std::mem::take(&mut self.web);
+        if self.deployment(&mut web) {
             // Status and revision: no new generation.
             web["metadata"]["resourceVersion"] = json!(self.bump().to_string());
-            self.web = web;
         }
-        if let Some(index) = self.ours.iter().position(|object| object["kind"] == "Deployment") {
-            let mut canary = self.ours[index].clone();
-            self.deployment(&mut canary);
-            if canary != self.ours[index] {
+        self.web = web;
+        if let Some(index) = self.find(Kind::Deployment, "web-canary") {
+            let mut canary = std::mem::take(&mut self.ours[index]);
+            if self.deployment(&mut canary) {
                 canary["metadata"]["resourceVersion"] = json!(self.bump().to_string());
-                self.ours[index] = canary;
             }
+            self.ours[index] = canary;
         }
     }
 
-    fn deployment(&mut self, object: &mut Value) {
+    /// Whether the object has changed.
+    fn deployment(&mut self, object: &mut Value) -> bool {
         let uid = object["metadata"]["uid"].as_str().unwrap().to_owned();
         let replicas = i32::try_from(object["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap();
         let paused = object["spec"]["paused"] == true;
-        let hash = TemplateHash::of(&object["spec"]["template"]);
+        let hash = self.hash_of(&object["spec"]["template"]);
         let newest =
             self.sets.iter().filter(|set| set.owner == uid).map(|set| set.revision).max().unwrap_or(0);
         if !paused && !self.sets.iter().any(|set| set.owner == uid && set.hash == hash) {
@@ -108,39 +102,57 @@ impl Cluster {
                 pods: Vec::new(),
             });
         }
+        let before: i64 = self.sets.iter().map(|set| i64::from(set.wanted)).sum();
         let mut own: Vec<&mut Set> = self.sets.iter_mut().filter(|set| set.owner == uid).collect();
         own.sort_by_key(|set| set.revision);
+        let mut changed = false;
         if let Some(new) = own.iter_mut().find(|set| set.hash == hash) {
             if new.revision < newest {
                 new.revision = newest + 1;
             }
-            object["metadata"]["annotations"][REVISION] = json!(new.revision.to_string());
+            changed |= put(&mut object["metadata"]["annotations"], REVISION, json!(new.revision.to_string()));
         }
         if paused {
-            scale(&mut own, replicas)
+            scale(&mut own, replicas);
         } else {
-            roll(&mut own, &hash, replicas)
+            roll(&mut own, &hash, replicas);
         }
-        status(object, &own, &hash, replicas, paused);
+        changed |= status(object, &own, &hash, replicas, paused);
+        let after: i64 = self.sets.iter().map(|set| i64::from(set.wanted)).sum();
+        if before != after {
+            self.touch();
+        }
+        changed
     }
 
     /// One pass of the `ReplicaSet` controller, the kubelets and the garbage collector.
     pub fn pods(&mut self) {
+        self.collect();
         let canary = self.canary().map(|canary| canary["metadata"]["uid"].as_str().unwrap().to_owned());
-        self.sets.retain(|set| set.is_stable() || Some(&set.owner) == canary.as_ref());
+        let uid = self.uid.clone();
+        self.sets.retain(|set| set.owner == uid || Some(&set.owner) == canary.as_ref());
         let (now, mut number) = (self.now, self.version());
+        let mut free = self.room.saturating_sub(self.sets.iter().map(|set| set.pods.len()).sum());
+        let mut changed = false;
         for set in &mut self.sets {
             let wanted = usize::try_from(set.wanted).unwrap();
-            // Those that are not ready go first.
-            set.pods.sort_by_key(|pod| pod.ready_at.is_none_or(|at| at > now));
-            set.pods.truncate(wanted);
-            while set.pods.len() < wanted {
-                number += 1;
+            if set.pods.len() > wanted {
+                // Those that are not ready go first.
+                set.pods.sort_by_key(|pod| pod.ready_at.is_none_or(|at| at > now));
+                set.pods.truncate(wanted);
+            }
+            while set.pods.len() < wanted && free > 0 {
+                (number, free) = (number + 1, free - 1);
                 let startup = self.behaviour.startup.get(&set.version).copied().unwrap_or(Some(2));
                 let ready_at = startup.map(|seconds| now + SignedDuration::from_secs(seconds));
                 set.pods.push(Pod { name: format!("{}-{number:05}", set.name), ready_at });
             }
-            set.available = i32::try_from(set.ready(now)).unwrap();
+            let available = i32::try_from(set.ready(now)).unwrap();
+            changed |= set.available != available;
+            set.available = available;
+        }
+        if changed {
+            self.touch();
         }
         while self.version() < number {
             self.bump();
@@ -150,10 +162,29 @@ impl Cluster {
     /// One pass of the endpoint slice controller.
     pub fn slices(&mut self) {
         let now = self.now;
-        let pods = self.sets.iter().filter(|set| set.is_stable()).flat_map(|set| &set.pods);
+        let pods = self.stable_sets().flat_map(|set| &set.pods);
         let ready = pods.filter(|pod| pod.ready_at.is_some_and(|at| at <= now));
-        self.endpoints = ready.map(|pod| pod.name.clone()).collect();
+        let endpoints: Vec<String> = ready.map(|pod| pod.name.clone()).collect();
+        if endpoints != self.endpoints {
+            self.endpoints = endpoints;
+            self.touch();
+        }
     }
+
+    /// When the next pod becomes ready.
+    pub fn next_ready(&self) -> Option<Timestamp> {
+        let pods = self.sets.iter().flat_map(|set| &set.pods);
+        pods.filter_map(|pod| pod.ready_at).filter(|at| *at > self.now).min()
+    }
+}
+
+/// Sets a field; whether that changed it.
+fn put(map: &mut Value, key: &str, value: Value) -> bool {
+    if map.get(key) == Some(&value) {
+        return false;
+    }
+    map[key] = value;
+    true
 }
 
 /// A paused Deployment only keeps its size.
@@ -206,30 +237,31 @@ fn roll(own: &mut [&mut Set], hash: &TemplateHash, replicas: i32) {
     }
 }
 
-fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i32, paused: bool) {
+/// Whether the status has changed.
+fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i32, paused: bool) -> bool {
     let count = |sets: &mut dyn Iterator<Item = &&mut Set>| sets.map(|set| set.pods.len()).sum::<usize>();
     let updated = count(&mut own.iter().filter(|set| set.hash == *hash));
     let all = count(&mut own.iter());
     let available: i32 = own.iter().map(|set| set.available).sum();
     let generation = object["metadata"]["generation"].clone();
-    let status = object["status"].as_object_mut().unwrap();
-    status.insert("observedGeneration".into(), generation);
-    status.insert("replicas".into(), json!(all));
-    status.insert("updatedReplicas".into(), json!(updated));
-    status.insert("availableReplicas".into(), json!(available));
-    let reason = status.get("conditions").and_then(|c| c[0]["reason"].as_str()).unwrap_or("").to_owned();
+    let status = &mut object["status"];
+    let mut changed = put(status, "observedGeneration", generation);
+    changed |= put(status, "replicas", json!(all));
+    changed |= put(status, "updatedReplicas", json!(updated));
+    changed |= put(status, "availableReplicas", json!(available));
+    let reason = status.pointer("/conditions/0/reason").and_then(Value::as_str).unwrap_or("");
     let size = usize::try_from(replicas).unwrap();
-    let next = match (paused, reason.as_str()) {
+    let next = match (paused, reason) {
         // Kept while paused, so `kubectl rollout status` fails.
-        (true, "ProgressDeadlineExceeded" | "DeploymentPaused") => return,
+        (true, "ProgressDeadlineExceeded" | "DeploymentPaused") => return changed,
         (true, _) => ("Unknown", "DeploymentPaused", "Deployment is paused"),
         (false, _) if updated == size && all == size && available >= replicas => {
             ("True", "NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
         }
-        (false, "ReplicaSetUpdated") => return,
+        (false, "ReplicaSetUpdated") => return changed,
         (false, _) => ("True", "ReplicaSetUpdated", "ReplicaSet is progressing."),
     };
     let (state, reason, message) = next;
     let condition = json!({"type": "Progressing", "status": state, "reason": reason, "message": message});
-    status.insert("conditions".into(), json!([condition]));
+    put(status, "conditions", json!([condition])) || changed
 }

@@ -1,17 +1,20 @@
-//! The controller's writes, in the order and under the conditions of `controller/{reconcile,apply,state}.rs`.
+//! What the API server makes of the controller's writes, under the conditions of `controller/{apply,state}.rs`.
 
-use super::{cluster::Cluster, process::Stored};
+use super::{
+    cluster::Cluster,
+    process::{Request, Stored},
+};
 use haldane::{
     build::{
-        manifest::{Kind, Manifest},
+        manifest::{Kind, Manifest, Owner},
         pair::find,
     },
     controller::apply::deployment_patch,
-    decide::{DeploymentWrite, Plan, ProgressingCondition},
-    domain::{observed::Observed, state::RolloutState},
+    decide::{self, DeploymentWrite, Plan, ProgressingCondition},
+    domain::state::RolloutState,
 };
 use serde_json::{Value, json};
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 /// One request that changes the cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,50 +66,74 @@ pub struct Conflict;
 
 /// What a plan asks for, in order.
 pub fn writes(plan: &Plan, stored: &Stored) -> Vec<Write> {
-    let state = (plan.state != stored.state).then(|| Write::State(Box::new(plan.state.clone())));
-    let objects = plan.apply.iter().cloned().map(Write::Apply);
-    let rest = plan.condition.iter().cloned().map(Write::Condition);
-    let deployment = plan.deployment.map(Write::Deployment);
-    let deletions = plan.delete.iter().map(|(kind, name)| Write::Delete(*kind, name.clone()));
-    state.into_iter().chain(objects).chain(rest).chain(deployment).chain(deletions).collect()
+    plan.writes(&stored.state).into_iter().map(Write::from).collect()
+}
+
+impl From<decide::Write<'_>> for Write {
+    fn from(write: decide::Write<'_>) -> Self {
+        match write {
+            decide::Write::State(state) => Self::State(Box::new(state.clone())),
+            decide::Write::Apply(manifest) => Self::Apply(manifest.clone()),
+            decide::Write::Condition(condition) => Self::Condition(condition.clone()),
+            decide::Write::Deployment(write) => Self::Deployment(write),
+            decide::Write::Delete(kind, name) => Self::Delete(kind, name.to_owned()),
+        }
+    }
 }
 
 impl Cluster {
-    /// Carries out one request of a controller that has seen `seen` and `stored`.
-    pub fn write(&mut self, write: &Write, seen: &Observed, stored: &Stored) -> Result<(), Conflict> {
+    /// Carries out one request of a controller, or refuses it.
+    pub fn write(&mut self, request: &Request) -> Result<(), Conflict> {
+        let Request { write, seen, stored, owner } = request;
         match write {
-            Write::State(state) => {
-                if self.record.as_ref().map(|(_, version)| *version) != stored.version {
-                    return Err(Conflict);
-                }
-                let version = self.bump();
-                self.record = Some((state.as_ref().clone(), version));
-            }
+            Write::State(state) => self.store(state, stored, owner),
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
-                self.apply(&manifest.for_update_of(known), manifest)?;
+                self.apply(&manifest.for_update_of(known), manifest)
             }
             Write::Condition(condition) => {
+                if self.web["metadata"]["resourceVersion"].as_str()
+                    != seen.deployment.metadata.resource_version.as_deref()
+                {
+                    return Err(Conflict);
+                }
                 let mut web = self.web.clone();
                 web["status"]["conditions"] = json!([{
                     "type": "Progressing", "status": condition.status,
                     "reason": condition.reason, "message": condition.message,
                 }]);
                 self.store_web(web);
+                Ok(())
             }
             Write::Deployment(write) => {
                 let mut web = self.web.clone();
                 json_patch::patch(&mut web, &deployment_patch(seen, *write)).map_err(|_| Conflict)?;
                 self.store_web(web);
+                Ok(())
             }
             Write::Delete(kind, name) => {
-                let uid =
-                    |ours: &[Value]| find(ours, *kind, name).map(|object| object["metadata"]["uid"].clone());
-                match (uid(&self.ours), uid(&seen.ours)) {
+                let version = |ours: &[Value]| {
+                    find(ours, *kind, name).map(|object| object["metadata"]["resourceVersion"].clone())
+                };
+                match (version(&self.ours), version(&seen.ours)) {
                     (Some(now), Some(then)) if now != then => return Err(Conflict),
                     _ => self.delete(*kind, name),
                 }
+                Ok(())
             }
+        }
+    }
+
+    fn store(&mut self, state: &RolloutState, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
+        if self.record.as_ref().map(|(_, version, _)| *version) != stored.version {
+            return Err(Conflict);
+        }
+        let is_same =
+            |(known, _, uid): &(Rc<RolloutState>, u64, String)| known.as_ref() == state && *uid == owner.uid;
+        // A write that changes nothing makes no new version.
+        if !self.record.as_ref().is_some_and(is_same) {
+            let version = self.bump();
+            self.record = Some((Rc::new(state.clone()), version, owner.uid.clone()));
         }
         Ok(())
     }

@@ -1,0 +1,39 @@
+//! A plan as single requests, in the one order that survives a crash between any two of them.
+
+use super::{DeploymentWrite, Plan, ProgressingCondition};
+use crate::{
+    build::manifest::{Kind, Manifest},
+    domain::state::RolloutState,
+};
+
+/// One request that changes the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write<'a> {
+    /// The state `ConfigMap`, over exactly the one that was read.
+    State(&'a RolloutState),
+    /// An object of ours is made or changed.
+    Apply(&'a Manifest),
+    /// The `Progressing` condition of the user's Deployment.
+    Condition(&'a ProgressingCondition),
+    /// `spec.paused` and keys of ours on the user's Deployment.
+    Deployment(DeploymentWrite),
+    /// An object of ours goes.
+    Delete(Kind, &'a str),
+}
+
+impl Plan {
+    /// What is to be written over the state `stored`.
+    ///
+    /// The state comes first, also unchanged: the API server then does nothing, or it tells that somebody
+    /// else has decided since, and nothing follows. Traffic goes before anything that carries it does.
+    #[must_use]
+    pub fn writes(&self, stored: &RolloutState) -> Vec<Write<'_>> {
+        let objects = self.apply.iter().map(Write::Apply);
+        let condition = self.condition.iter().map(Write::Condition);
+        let deployment = self.deployment.map(Write::Deployment);
+        let deletions = self.delete.iter().map(|(kind, name)| Write::Delete(*kind, name));
+        let world: Vec<_> = objects.chain(condition).chain(deployment).chain(deletions).collect();
+        let state = (self.state != *stored || !world.is_empty()).then_some(Write::State(&self.state));
+        state.into_iter().chain(world).collect()
+    }
+}

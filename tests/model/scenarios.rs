@@ -1,0 +1,255 @@
+//! Schedules that once broke a promise, each in its shortest form and under its name.
+
+use crate::sim::{
+    cluster::{Cluster, template},
+    people::Wish,
+    process::{self, Process, Request, Step},
+    writes::Write,
+};
+use haldane::{
+    build::manifest::Kind,
+    decide::Next,
+    domain::{
+        keys,
+        metric::AnalysisPhase,
+        request::Verb,
+        selector::Labels,
+        state::{Outcome, Phase, Stage},
+    },
+};
+
+const METRICS: &str = r#"
+metrics:
+  - name: share
+    interval: 10s
+    count: 3
+    failureLimit: 1
+    failureCondition: "result[0] < 0.5"
+    provider: {prometheus: {query: "share"}}
+"#;
+
+/// A cluster with one controller.
+struct Story {
+    cluster: Cluster,
+    process: Process,
+    plans: Result<Next, String>,
+}
+
+/// Whether a request is the one that is waited for.
+type Is = fn(&Write) -> bool;
+
+impl Story {
+    /// Version `a` serves with 4 pods.
+    fn with(canary: &str) -> Self {
+        let annotations = Labels::from([
+            (keys::CANARY.to_owned(), canary.to_owned()),
+            (keys::ANALYSIS.to_owned(), METRICS.to_owned()),
+        ]);
+        let cluster = Cluster::new(4, &annotations);
+        let plans = process::plans(&cluster);
+        let mut story = Self { cluster, process: Process::default(), plans };
+        story.pass(2);
+        story
+    }
+
+    /// Seconds in which everybody does what there is to do.
+    fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.process.run(&mut self.cluster, &self.plans);
+            self.cluster.work();
+            self.cluster.pass_time(1);
+        }
+    }
+
+    fn ask(&mut self, wish: &Wish) {
+        let verdict = self.cluster.ask(wish);
+        assert!(verdict.is_allowed(), "{wish}: {verdict:?}");
+    }
+
+    fn apply(&mut self, version: &str) {
+        self.ask(&Wish::Apply(template(version)));
+    }
+
+    /// A pass of `process` up to the first request that `is` it, which is not sent.
+    fn until(&mut self, process: &mut Process, is: Is) -> Request {
+        for _ in 0..40 {
+            match process.step(&self.cluster, &self.plans) {
+                Step::Writes(write) if is(&write) => return process.request(write),
+                Step::Writes(write) => {
+                    assert!(self.cluster.write(&process.request(write.clone())).is_ok());
+                    process.written(&write, &self.cluster);
+                }
+                Step::Failed => panic!("the pass failed"),
+                Step::Read | Step::Done => {}
+            }
+        }
+        panic!("no such request in {:?}", self.cluster.state());
+    }
+
+    fn phase(&self) -> Phase {
+        self.cluster.state().phase()
+    }
+}
+
+const IS_STATE: Is = |write| matches!(write, Write::State(_));
+const IS_INGRESS: Is = |write| matches!(write, Write::Apply(manifest) if manifest.kind == Kind::Ingress);
+
+#[test]
+fn an_answer_counts_once_when_the_answer_to_its_record_is_lost() {
+    let mut story = Story::with("{steps: [{analysis: {}}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(8);
+    story.process.answer(&story.cluster, Some(0.1));
+    let mut process = std::mem::take(&mut story.process);
+    let request = story.until(&mut process, IS_STATE);
+    assert!(story.cluster.write(&request).is_ok());
+    process.pass = None;
+    story.process = process;
+    story.pass(2);
+    let state = story.cluster.state();
+    let run = &state.rollout.as_ref().unwrap().runs[0].run;
+    assert_eq!((run.results[0].failed, run.phase), (1, AnalysisPhase::Running));
+}
+
+#[test]
+fn a_weight_that_arrives_after_its_abort_is_refused() {
+    // No header routes: at weight 0 the Ingress looks the same before the weight and after the abort.
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(3);
+    let mut process = Process::default();
+    let late = story.until(&mut process, IS_INGRESS);
+    story.ask(&Wish::Order(Verb::Abort));
+    story.pass(2);
+    assert_eq!(story.phase(), Phase::Aborting);
+    assert!(story.cluster.write(&late).is_err());
+    assert_eq!(story.cluster.weight(), Some(0));
+}
+
+#[test]
+fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(20);
+    // The Ingress is gone, and a replica has read the record of the pause.
+    story.cluster.delete(Kind::Ingress, "web-canary");
+    let mut old = Process::default();
+    assert_eq!(old.step(&story.cluster, &story.plans), Step::Read);
+    assert_eq!(old.step(&story.cluster, &story.plans), Step::Read);
+    story.ask(&Wish::Order(Verb::Abort));
+    story.pass(1);
+    let state = story.until(&mut old, IS_STATE);
+    assert!(story.cluster.write(&state).is_err());
+    assert_eq!(story.cluster.weight(), None);
+}
+
+#[test]
+fn a_canary_without_a_record_is_taken_back_weight_first() {
+    let mut story = Story::with("{steps: [{setWeight: 50}]}");
+    story.apply("b");
+    while story.phase() != Phase::Promoting {
+        story.pass(1);
+    }
+    while story.cluster.is_held() {
+        story.pass(1);
+    }
+    // Stable rolls behind a canary with all traffic, and nobody remembers why.
+    story.cluster.record = None;
+    story.cluster.bump();
+    story.pass(2);
+    assert_eq!(story.cluster.weight(), Some(0));
+    assert!(story.cluster.canary().is_some());
+    story.pass(30);
+    assert!(story.cluster.ours.is_empty(), "{:?}", story.cluster.ours);
+    assert_eq!((story.phase(), story.cluster.is_paused()), (Phase::Healthy, false));
+}
+
+#[test]
+fn an_abort_outlives_its_record() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(20);
+    story.ask(&Wish::Order(Verb::Abort));
+    story.pass(60);
+    assert_eq!(story.phase(), Phase::Degraded);
+    story.cluster.record = None;
+    story.cluster.bump();
+    story.pass(60);
+    assert_eq!(story.phase(), Phase::Degraded);
+    story.ask(&Wish::Order(Verb::Retry));
+    story.pass(20);
+    assert_eq!(story.phase(), Phase::Paused);
+}
+
+#[test]
+fn a_canary_that_cannot_carry_its_weight_is_not_promoted() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.cluster.behaviour.startup.insert("b".to_owned(), None);
+    story.apply("b");
+    story.pass(3);
+    story.ask(&Wish::Order(Verb::PromoteFull));
+    story.pass(700);
+    assert_eq!(story.phase(), Phase::Degraded);
+    assert_eq!(story.cluster.ready(), 4);
+}
+
+#[test]
+fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
+    let mut story = Story::with("{steps: [{setWeight: 50}], analysis: {}}");
+    story.apply("b");
+    while story.cluster.state().rollout.as_ref().is_none_or(|rollout| rollout.stage != Stage::PromoteScale) {
+        story.pass(1);
+    }
+    for _ in 0..2 {
+        story.process.answer(&story.cluster, Some(0.1));
+        story.cluster.pass_time(10);
+        story.process.run(&mut story.cluster, &story.plans);
+    }
+    assert_eq!(story.phase(), Phase::Aborting);
+}
+
+#[test]
+fn promote_ends_the_analysis_that_it_skips() {
+    let mut story = Story::with("{steps: [{analysis: {}}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(8);
+    story.ask(&Wish::Order(Verb::Promote));
+    story.pass(1);
+    for _ in 0..3 {
+        story.process.answer(&story.cluster, Some(0.1));
+        story.pass(11);
+    }
+    assert_eq!(story.phase(), Phase::Paused);
+}
+
+#[test]
+fn a_route_that_the_user_removed_does_not_survive_an_abort() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.cluster.routes.ingresses.push(("inner", "in.example"));
+    story.cluster.touch();
+    story.apply("b");
+    story.pass(20);
+    assert_eq!(story.cluster.weight(), Some(50));
+    // One class is left, so the remaining Ingress has another name.
+    story.cluster.routes.ingresses.pop();
+    story.cluster.touch();
+    story.ask(&Wish::Order(Verb::Abort));
+    story.pass(2);
+    assert_eq!(story.cluster.weight().unwrap_or(0), 0);
+}
+
+#[test]
+fn a_deployment_made_anew_has_no_past() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(20);
+    story.ask(&Wish::Order(Verb::Abort));
+    story.pass(20);
+    // With version b, which was aborted, and before the garbage collector has been here.
+    story.cluster.recreate();
+    story.process.run(&mut story.cluster, &story.plans);
+    story.pass(10);
+    assert_eq!((story.phase(), story.cluster.is_paused()), (Phase::Healthy, false));
+    assert_eq!(story.cluster.ready(), 4);
+    assert!(story.cluster.state().history.iter().all(|entry| entry.outcome != Outcome::Aborted));
+}
