@@ -1,24 +1,27 @@
 //! Whether the Deployment can have a canary at all: strategy, selectors, names, routes.
 
-use super::{facts::Neighbours, object::Object};
+use super::{facts::Neighbours, missed, object::Object, routes};
 use crate::{
     build::{
         canary_service::canary_service_name,
         labels::{choose, service_selector},
         manifest::{MANAGED_BY, MANAGED_BY_LABEL},
     },
-    config::annotations::path,
+    config::{annotations::path, queries::marks_of, trial},
     domain::{
         finding::{Finding, Findings},
         keys,
         selector::{self, Labels, map_selects},
         strategy::CanaryStrategy,
     },
-    routers::nginx,
+    promql::sight::Mark,
 };
 use k8s_openapi::{
-    api::{core::v1::Service, networking::v1::Ingress},
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+    api::core::v1::Service,
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
 use serde_json::Value;
 
@@ -29,6 +32,8 @@ pub struct Report {
     pub findings: Findings,
     /// Worth knowing.
     pub warnings: Vec<String>,
+    /// What will tell the two sides apart in Prometheus.
+    pub marks: Vec<Mark>,
 }
 
 /// The checks that need nothing but the Deployment.
@@ -45,9 +50,15 @@ pub fn alone(object: Object<'_>) -> Findings {
     )]
 }
 
-/// The checks against what else is in the namespace.
+/// The checks against what else is in the namespace. `releases`: a changed template starts its canary now.
 #[must_use]
-pub fn among(object: Object<'_>, name: &str, strategy: &CanaryStrategy, neighbours: &Neighbours) -> Report {
+pub fn among(
+    object: Object<'_>,
+    name: &str,
+    strategy: &CanaryStrategy,
+    neighbours: &Neighbours,
+    releases: bool,
+) -> Report {
     let mut report = Report::default();
     let users: Vec<Service> = neighbours.services.iter().filter(|s| !is_ours(&s.metadata)).cloned().collect();
     let selector = object.0.pointer("/spec/selector").cloned().unwrap_or_default();
@@ -58,11 +69,25 @@ pub fn among(object: Object<'_>, name: &str, strategy: &CanaryStrategy, neighbou
     let ours: Vec<String> = split.iter().map(|service| canary_name_of(service, strategy)).collect();
     let is_in_place = |s: &&Service| s.metadata.name.as_ref().is_some_and(|name| ours.contains(name));
     let others: Vec<Service> = users.iter().filter(|service| !is_in_place(service)).cloned().collect();
-    if let Err(error) = choose(name, &selector, &object.pod_labels(), &others, &neighbours.policies) {
-        let shown = serde_json::to_string(&selector).unwrap_or_default();
-        let advice =
-            format!("{error}; it must have a label with one fixed value, e.g. matchLabels: {{app: {name}}}");
-        report.findings.push(Finding::new("spec.selector", shown, advice));
+    match choose(name, &selector, &object.pod_labels(), &others, &neighbours.policies) {
+        Ok(rewrite) => {
+            report.marks = marks_of(
+                &rewrite,
+                &object.pod_labels(),
+                &split,
+                strategy,
+                Some((trial::STABLE_HASH, trial::CANARY_HASH)),
+            );
+            report.warnings.extend(missed::by_budgets(&neighbours.budgets, &object.pod_labels(), &rewrite));
+            report.warnings.extend(missed::by_scheduling(object, &rewrite));
+        }
+        Err(error) => {
+            let shown = serde_json::to_string(&selector).unwrap_or_default();
+            let advice = format!(
+                "{error}; it must have a label with one fixed value, e.g. matchLabels: {{app: {name}}}"
+            );
+            report.findings.push(Finding::new("spec.selector", shown, advice));
+        }
     }
     report.findings.extend(labels_that_select(strategy, &selector, &users));
     for holder in neighbours.holders.iter().filter(|holder| !holder.is_ours) {
@@ -72,8 +97,9 @@ pub fn among(object: Object<'_>, name: &str, strategy: &CanaryStrategy, neighbou
     }
     for service in &split {
         services(service, strategy, neighbours, &mut report);
+        report.warnings.extend(unnamed_ports(service, object));
     }
-    routes(&split, strategy, neighbours, &mut report);
+    routes::check(&split, strategy, neighbours, releases, &mut report);
     report
 }
 
@@ -91,7 +117,7 @@ fn labels_that_select(strategy: &CanaryStrategy, selector: &LabelSelector, servi
         .collect()
 }
 
-fn is_ours(metadata: &ObjectMeta) -> bool {
+pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
     metadata
         .labels
         .as_ref()
@@ -129,51 +155,24 @@ fn services(service: &Service, strategy: &CanaryStrategy, neighbours: &Neighbour
     }
 }
 
-/// Traffic can be split only where an Ingress leads to a Service, and only one canary can be attached to it.
-fn routes(split: &[&Service], strategy: &CanaryStrategy, neighbours: &Neighbours, report: &mut Report) {
-    let names: Vec<&str> = split.iter().filter_map(|service| service.metadata.name.as_deref()).collect();
-    if let Some(wanted) = strategy.stable_service.as_deref().filter(|wanted| !names.contains(wanted)) {
-        report.warnings.push(format!("Service {wanted:?}, named as stableService, does not exist yet"));
-    }
-    let prefix = &strategy.nginx.annotation_prefix;
-    let leads = |ingress: &&Ingress| {
-        nginx::paths(ingress)
-            .any(|(_, path)| nginx::backend(path).is_some_and(|service| names.contains(&service)))
-    };
-    let (canaries, stable): (Vec<&Ingress>, Vec<&Ingress>) = neighbours
-        .ingresses
-        .iter()
-        .filter(|ingress| !is_ours(&ingress.metadata))
-        .partition(|i| nginx::is_canary(i, prefix));
-    let stable_names: Vec<&str> =
-        stable.iter().filter(|i| leads(i)).filter_map(|i| i.metadata.name.as_deref()).collect();
-    if stable_names.is_empty() {
-        report.warnings.push(
-            "no Ingress leads to a Service of this Deployment, so its canary would get no traffic".to_owned(),
-        );
-    }
-    for missing in
-        strategy.nginx.stable_ingresses.iter().filter(|name| !stable_names.contains(&name.as_str()))
-    {
-        report.warnings.push(format!(
-            "Ingress {missing:?}, named as stableIngress, does not lead to a Service of this Deployment"
-        ));
-    }
-    for foreign in canaries.iter().filter(|i| shares_route(i, &stable, &names)) {
-        let name = foreign.metadata.name.as_deref().unwrap_or_default();
-        let problem =
-            "this Ingress is a canary of the same host and path already; NGINX honours one, so delete it";
-        report.findings.push(Finding::new(path(keys::CANARY), name, problem));
-    }
-}
-
-/// A foreign canary joins our upstream when its host and path are those of a stable route of ours.
-fn shares_route(canary: &Ingress, stable: &[&Ingress], services: &[&str]) -> bool {
-    nginx::paths(canary).any(|(host, path)| {
-        stable.iter().flat_map(|ingress| nginx::paths(ingress)).any(|(stable_host, stable_path)| {
-            host == stable_host
-                && path.path == stable_path.path
-                && nginx::backend(stable_path).is_some_and(|service| services.contains(&service))
+/// Ports by which a Service finds its pods, but that the pod template does not name.
+fn unnamed_ports(service: &Service, object: Object<'_>) -> Vec<String> {
+    let pod = object.template().get("spec").unwrap_or(&Value::Null);
+    let containers =
+        ["containers", "initContainers"].iter().filter_map(|key| pod.get(*key)?.as_array()).flatten();
+    let ports = containers.filter_map(|container| container.get("ports")?.as_array()).flatten();
+    let named: Vec<&str> = ports.filter_map(|port| port.get("name")?.as_str()).collect();
+    let targets = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    targets
+        .filter_map(|port| match &port.target_port {
+            Some(IntOrString::String(name)) if !named.contains(&name.as_str()) => Some(name),
+            _ => None,
         })
-    })
+        .map(|name| {
+            format!(
+                "targetPort {name:?} of Service {:?} is a name that no container port of the pod template has: these pods would get no requests by it",
+                service.metadata.name.as_deref().unwrap_or_default()
+            )
+        })
+        .collect()
 }

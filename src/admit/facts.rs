@@ -7,6 +7,7 @@ use crate::{
 use k8s_openapi::api::{
     core::v1::Service,
     networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +47,8 @@ pub struct Neighbours {
     pub ingresses: Vec<Ingress>,
     /// Network policies.
     pub policies: Vec<NetworkPolicy>,
+    /// Pod disruption budgets.
+    pub budgets: Vec<PodDisruptionBudget>,
     /// Who has the names of the canary Deployment and of the state.
     pub holders: Vec<Holder>,
 }

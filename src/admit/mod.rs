@@ -1,20 +1,25 @@
 //! L2: the admission decision. A review, facts and time in; a verdict out.
 
+mod advice;
 pub mod checks;
+mod examine;
 pub mod facts;
 pub mod floor;
 pub mod hold;
+mod missed;
 pub mod object;
 pub mod orders;
 mod preview;
+mod routes;
 pub mod rules;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
     config::{
-        annotations::{Wish, is_opted_in, read_annotations},
+        annotations::{is_opted_in, read_annotations},
         strategy::Defaults,
     },
     domain::{
@@ -22,9 +27,9 @@ use crate::{
         keys,
         request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
-        strategy::RolloutSpec,
     },
 };
+use examine::{concerns_plan, examine};
 use facts::{Facts, Needs};
 use floor::ScaleDown;
 use hold::{Hold, hold};
@@ -106,31 +111,22 @@ fn mutate(
     if !is_opted_in(&new.annotations()) {
         return opt_out(context, old, new, facts);
     }
-    let name = context.review.name.as_str();
     let order = orders::ordered(context, old, new)?;
-    let mut findings = checks::alone(new);
-    let mut warnings = Vec::new();
-    let spec =
-        read_annotations(&new.annotations(), &context.config.defaults).and_then(|wish| complete(wish, facts));
-    match (&spec, &facts.neighbours) {
-        (Ok(spec), Ok(neighbours)) => {
-            let report = checks::among(new, name, &spec.strategy, neighbours);
-            findings.extend(report.findings);
-            warnings.extend(report.warnings);
-        }
-        (Ok(_), Err(why)) => warnings.push(format!("names, selectors and routes were not checked: {why}")),
-        (Err(found), _) => findings.extend(found.iter().cloned()),
+    let change = old.map_or(Hold::Unchanged, |old| hold(old, new));
+    let mut examined = examine(context, new, change == Hold::Hold, facts);
+    if !examined.findings.is_empty() {
+        return Err(invalid(&context.review.name, examined.findings));
     }
-    if !findings.is_empty() {
-        return Err(invalid(name, findings));
+    let mut warnings = Vec::new();
+    if change != Hold::Native && concerns_plan(old, new) {
+        warnings.append(&mut examined.warnings);
     }
     let (edits, hold) = hold_and_orders(context, old, new, order, facts, &mut warnings)?;
-    if let (Hold::Hold, Ok(spec)) = (hold, &spec) {
-        warnings.push(preview::plan(&spec.strategy, new.replicas()));
-        warnings.extend(preview::too_small(&spec.strategy, new.replicas()));
+    if hold == Hold::Hold {
+        warnings.extend(examined.plan(context, new));
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
-    verdict.warnings = warnings.into_iter().map(|warning| format!("haldane: {warning}")).collect();
+    verdict.warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
     verdict.rules.extend((hold == Hold::Hold).then_some(rules::HOLD));
     verdict.rules.extend(order.map(|_| rules::ORDER));
     Ok(verdict)
@@ -143,19 +139,6 @@ fn invalid(name: &str, findings: Findings) -> Verdict {
         *message = format!("Deployment.apps {name:?} is invalid: {message}");
     }
     verdict
-}
-
-/// The plan with its templates; templates that could not be looked up in time are a refusal, because
-/// a plan that was never read whole must not start.
-fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
-    match &facts.templates {
-        Ok(templates) => wish.complete(templates),
-        Err(why) => Err(vec![crate::domain::finding::Finding::new(
-            crate::config::annotations::path(keys::CANARY),
-            "",
-            format!("analysis templates could not be read: {why}; try again"),
-        )]),
-    }
 }
 
 /// Whether the Deployment is held after this request, and which order is recorded.

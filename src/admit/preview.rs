@@ -1,31 +1,35 @@
-//! The plan in one line, for the person who has just applied it.
+//! The plan in words, for the person who has just applied it.
 
 use crate::{
     build::size::{canary_size, pods_for},
+    config::trial::Trial,
+    decide::describe,
     domain::{
         duration::GoDuration,
+        metric::MetricSpec,
         names::Weight,
         strategy::{CanaryScale, CanaryStrategy, Step},
     },
 };
 use jiff::SignedDuration;
 
-/// What will happen now: steps, least time, most canary pods before promotion.
+/// What will happen now, in one line: steps, least time, most canary pods before promotion.
 #[must_use]
-pub fn plan(strategy: &CanaryStrategy, replicas: i64) -> String {
+pub fn plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) -> String {
     let steps = strategy.steps.len();
     let people = strategy.steps.iter().filter(|step| matches!(step, Step::Pause(None))).count();
+    let sizes = (0..steps).map(|index| size_at(strategy, index, replicas));
     let peak = (0..steps).map(|index| strategy.weight_at(index)).max().unwrap_or(Weight::ZERO);
-    let stable = i32::try_from(replicas).unwrap_or(i32::MAX);
-    let pods = (0..steps).map(|index| canary_size(strategy, index, Weight::ZERO, stable)).max().unwrap_or(1);
+    let plural = if steps == 1 { "" } else { "s" };
     let waits = match people {
         0 => String::new(),
         1 => ", one of which waits for a person".to_owned(),
         n => format!(", {n} of which wait for a person"),
     };
     format!(
-        "the new template is held; its canary takes {steps} steps{waits}, at least {}, with up to {pods} pods and weight {peak} before promotion",
-        least_time(strategy)
+        "the new template is held; its canary takes {steps} step{plural}{waits}, at least {}, with up to {} and weight {peak} before promotion",
+        printed(least_time(strategy, trials)),
+        pods(sizes.max().unwrap_or(1))
     )
 }
 
@@ -35,8 +39,7 @@ pub fn too_small(strategy: &CanaryStrategy, replicas: i64) -> Vec<String> {
     let stable = i32::try_from(replicas).unwrap_or(i32::MAX);
     let warning = |index: usize| {
         let weight = strategy.weight_at(index);
-        let (size, needed) =
-            (canary_size(strategy, index, Weight::ZERO, stable), pods_for(strategy, weight, stable));
+        let (size, needed) = (size_at(strategy, index, replicas), pods_for(strategy, weight, stable));
         let changed = match strategy.steps.get(index)? {
             Step::SetWeight(_) => strategy.scale_at(index) != CanaryScale::MatchTrafficWeight,
             step => matches!(step, Step::SetCanaryScale(_)),
@@ -48,17 +51,100 @@ pub fn too_small(strategy: &CanaryStrategy, replicas: i64) -> Vec<String> {
     (0..strategy.steps.len()).filter_map(warning).collect()
 }
 
-fn least_time(strategy: &CanaryStrategy) -> GoDuration {
-    let step = |step: &Step| match step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) => strategy.settle,
-        Step::Pause(duration) => duration.unwrap_or(GoDuration::ZERO),
-        Step::SetCanaryScale(_) => GoDuration::ZERO,
-        Step::Analysis(step) => step.at_least.unwrap_or(GoDuration::ZERO),
+/// The whole plan, a line a step: for `--dry-run=server`.
+#[must_use]
+pub fn whole_plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) -> Vec<String> {
+    let count = strategy.steps.len();
+    let mut lines = vec![format!(
+        "plan: the new template starts as a canary of {} at weight 0",
+        pods(size_at(strategy, 0, replicas))
+    )];
+    for (index, step) in strategy.steps.iter().enumerate() {
+        if let Some(background) = strategy.background.as_ref().filter(|b| b.starting_step == index) {
+            let names: Vec<&str> = background.analysis.templates.iter().map(|t| t.name.as_str()).collect();
+            lines.push(format!(
+                "plan: background analysis {} begins{}",
+                names.join(", "),
+                metrics(trials, None)
+            ));
+        }
+        let number = index.saturating_add(1);
+        let (said, size) = (describe(step), pods(size_at(strategy, index, replicas)));
+        let detail = match step {
+            Step::SetWeight(_) => format!(", {size}, {} to settle", strategy.settle),
+            Step::SetCanaryScale(_) => format!(", {size}"),
+            Step::SetHeaderRoute(_) => format!(", {} to settle", strategy.settle),
+            Step::Pause(None) => ", until a person orders promote or resume".to_owned(),
+            Step::Pause(Some(_)) => String::new(),
+            Step::Analysis(_) => metrics(trials, Some(index)),
+        };
+        lines.push(format!("plan {number}/{count}: {said}{detail}"));
+    }
+    lines.push(format!(
+        "plan: promotion: the canary grows to {}, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least {}",
+        pods(i32::try_from(replicas).unwrap_or(i32::MAX).max(1)),
+        printed(least_time(strategy, trials))
+    ));
+    lines
+}
+
+/// The canary's size at a step, at the present size of stable.
+fn size_at(strategy: &CanaryStrategy, index: usize, replicas: i64) -> i32 {
+    canary_size(strategy, index, Weight::ZERO, i32::try_from(replicas).unwrap_or(i32::MAX))
+}
+
+fn pods(count: i32) -> String {
+    if count == 1 { "1 pod".to_owned() } else { format!("{count} pods") }
+}
+
+fn metrics(trials: &[Trial], step: Option<usize>) -> String {
+    let of_step = trials.iter().filter(|trial| trial.step == step).flat_map(|trial| &trial.metrics);
+    let told: Vec<String> = of_step.map(|metric| measured(&metric.spec)).collect();
+    if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) }
+}
+
+fn measured(metric: &MetricSpec) -> String {
+    let interval = metric.interval.map(|interval| format!(" every {interval}")).unwrap_or_default();
+    match metric.effective_count() {
+        Some(1) => format!("{} once", metric.name),
+        Some(count) => format!("{}{interval}, {count} times", metric.name),
+        None => format!("{}{interval} until the end", metric.name),
+    }
+}
+
+/// The least time that the steps take, if nobody lets a pause wait and every analysis succeeds.
+#[must_use]
+pub fn least_time(strategy: &CanaryStrategy, trials: &[Trial]) -> SignedDuration {
+    let steps = strategy.steps.iter().enumerate();
+    let spans = steps.map(|(index, step)| step_time(strategy, trials, index, step));
+    spans.fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+}
+
+/// The least time that one step takes; an indefinite pause takes none.
+#[must_use]
+pub fn step_time(strategy: &CanaryStrategy, trials: &[Trial], index: usize, step: &Step) -> SignedDuration {
+    match step {
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) => strategy.settle.signed(),
+        Step::Pause(duration) => duration.unwrap_or(GoDuration::ZERO).signed(),
+        Step::SetCanaryScale(_) => SignedDuration::ZERO,
+        Step::Analysis(step) => {
+            step.at_least.unwrap_or(GoDuration::ZERO).signed().max(analysis_time(trials, index))
+        }
+    }
+}
+
+/// An analysis lasts as long as its slowest metric.
+fn analysis_time(trials: &[Trial], index: usize) -> SignedDuration {
+    let metrics = trials.iter().filter(|trial| trial.step == Some(index)).flat_map(|trial| &trial.metrics);
+    let span = |spec: &MetricSpec| {
+        let delay = spec.initial_delay.unwrap_or(GoDuration::ZERO).signed();
+        let interval = spec.interval.unwrap_or(GoDuration::ZERO).signed();
+        let pauses = spec.effective_count().unwrap_or(1).saturating_sub(1);
+        delay.saturating_add(interval.checked_mul(pauses).unwrap_or(SignedDuration::MAX))
     };
-    let total: SignedDuration = strategy
-        .steps
-        .iter()
-        .map(|s| step(s).signed())
-        .fold(SignedDuration::ZERO, SignedDuration::saturating_add);
-    GoDuration::from_secs(u32::try_from(total.as_secs()).unwrap_or(u32::MAX))
+    metrics.map(|metric| span(&metric.spec)).max().unwrap_or(SignedDuration::ZERO)
+}
+
+fn printed(span: SignedDuration) -> GoDuration {
+    GoDuration::from_secs(u32::try_from(span.as_secs()).unwrap_or(u32::MAX))
 }

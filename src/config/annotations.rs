@@ -2,19 +2,16 @@
 
 use super::{
     strategy::{Defaults, default_strategy, read_strategy},
-    template, yaml,
+    template, trial, yaml,
 };
-use crate::{
-    analysis::{self, ResolvedArg},
-    domain::{
-        duration::{BadDuration, GoDuration},
-        fields::nearest,
-        finding::{Finding, Findings},
-        keys,
-        metric::AnalysisTemplate,
-        selector::Labels,
-        strategy::{AnalysisRef, ArgSource, CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
-    },
+use crate::domain::{
+    duration::{BadDuration, GoDuration},
+    fields::nearest,
+    finding::{Finding, Findings},
+    keys,
+    metric::AnalysisTemplate,
+    selector::Labels,
+    strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -189,7 +186,7 @@ impl Wish {
             }
         }
         if findings.is_empty() {
-            findings.extend(self.strategy.analyses().filter_map(|analysis| trial(analysis, &templates)));
+            findings.extend(trial::faults(&self.strategy, &templates));
         }
         if findings.is_empty() {
             Ok(RolloutSpec { strategy: self.strategy, templates })
@@ -197,26 +194,6 @@ impl Wish {
             Err(findings)
         }
     }
-}
-
-/// Starts the analysis for trial, with samples for what is only known later: a missing argument or
-/// limits that contradict each other are found before anything is released.
-fn trial(analysis: &AnalysisRef, templates: &[NamedTemplate]) -> Option<Finding> {
-    let found =
-        analysis.templates.iter().filter_map(|wanted| templates.iter().find(|t| t.reference == *wanted));
-    let templates: Vec<AnalysisTemplate> = found.map(|found| found.template.clone()).collect();
-    let sample = |source: &ArgSource| match source {
-        ArgSource::Value(value) => value.clone(),
-        ArgSource::PodTemplateHash(_) | ArgSource::FieldRef(_) => "sample".to_owned(),
-    };
-    let args: Vec<ResolvedArg> = analysis
-        .args
-        .iter()
-        .map(|arg| ResolvedArg { name: arg.name.clone(), value: sample(&arg.source) })
-        .collect();
-    let problem = analysis::start("trial", &templates, &args).err()?;
-    let names: Vec<&str> = templates.iter().map(|template| template.name.as_str()).collect();
-    Some(Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}")))
 }
 
 fn missing(reference: &TemplateRef) -> Finding {

@@ -3,9 +3,11 @@
 //! The webhook and the controller read through the same functions, so what is admitted is what runs.
 
 pub mod annotations;
+pub mod queries;
 mod routes;
 pub mod settings;
 pub mod steps;
 pub mod strategy;
 pub mod template;
+pub mod trial;
 pub mod yaml;

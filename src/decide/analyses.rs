@@ -5,6 +5,8 @@
 use super::{DueMeasurement, Event, turn::Turn};
 use crate::{
     analysis::{self, Answer, ResolvedArg},
+    build::pair::stable_services,
+    config::queries::{blind, marks_of},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
         state::{Rollout, RunRecord, Stage},
@@ -178,7 +180,8 @@ pub(super) fn start_anew(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_
 fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, turn: &mut Turn<'_>) {
     let name = run_name(rollout, step, turn);
     let run = resolve(rollout, analysis, turn)
-        .and_then(|(templates, args)| analysis::start(&name, &templates, &args));
+        .and_then(|(templates, args)| analysis::start(&name, &templates, &args))
+        .and_then(|run| sighted(run, rollout, turn));
     match run {
         Ok(run) => {
             let kind = if step.is_some() { "Step" } else { "Background" };
@@ -195,6 +198,17 @@ fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, tur
             let kind = if step.is_some() { "Step-based" } else { "Background" };
             turn.abort(rollout, &format!("{kind} analysis phase error/failed: {problem}"));
         }
+    }
+}
+
+/// Refuses a run that would judge stable: arguments may say something else now than they did at admission.
+fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<AnalysisRun, String> {
+    let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
+    let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
+    let marks = marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes);
+    match run.specs.iter().find_map(|metric| Some((&metric.name, blind(metric, &marks)?))) {
+        Some((name, why)) => Err(format!("metric {name:?}: the query {why}")),
+        None => Ok(run),
     }
 }
 

@@ -18,6 +18,7 @@ mod writes;
 mod tests;
 
 pub use events::{Event, EventType};
+pub use steps::describe;
 pub use turn::{Input, Measurements, Next};
 pub use writes::Write;
 

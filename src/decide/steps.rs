@@ -116,7 +116,7 @@ pub(super) fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>
 
 /// A step in Argo's words.
 #[must_use]
-pub(super) fn describe(step: &Step) -> String {
+pub fn describe(step: &Step) -> String {
     match step {
         Step::SetWeight(weight) => format!("setWeight: {weight}"),
         Step::SetCanaryScale(CanaryScale::Replicas(replicas)) => {

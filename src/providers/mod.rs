@@ -49,6 +49,11 @@ pub trait MetricProvider: Sync {
     /// What is asked, in the words of who wrote it, for messages about what did not come.
     fn asked(&self, config: &Value) -> Option<String>;
 
+    /// The PromQL queries that a configuration asks, for those who look at what they can see.
+    fn promql(&self, _config: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Every address that a measurement would call, as written.
     fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String>;
 

@@ -72,6 +72,14 @@ impl MetricProvider for Prometheus {
         }
     }
 
+    fn promql(&self, config: &Value) -> Vec<String> {
+        match told(config, "prometheus", Config::read).map(|config| config.query) {
+            Ok(Query::One(query)) => vec![query],
+            Ok(Query::Named(queries)) => queries.into_values().collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let own = config.get("address").and_then(text).or_else(|| defaults.prometheus_address.clone());

@@ -19,6 +19,7 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::Service,
     networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client,
@@ -73,10 +74,12 @@ async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours
     let services = Api::<Service>::namespaced(client.clone(), namespace);
     let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
-    let (services, ingresses, policies, deployment, record) = tokio::try_join!(
+    let budgets = Api::<PodDisruptionBudget>::namespaced(client.clone(), namespace);
+    let (services, ingresses, policies, budgets, deployment, record) = tokio::try_join!(
         services.list(&every),
         ingresses.list(&every),
         policies.list(&every),
+        budgets.list(&every),
         holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
         holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
     )?;
@@ -84,6 +87,7 @@ async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours
         services: services.items,
         ingresses: ingresses.items,
         policies: policies.items,
+        budgets: budgets.items,
         holders: deployment.into_iter().chain(record).collect(),
     })
 }

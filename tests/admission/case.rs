@@ -46,7 +46,11 @@ pub fn web(version: &str) -> Value {
             "strategy": {"type": "RollingUpdate"},
             "template": {
                 "metadata": {"labels": {"app": "web"}},
-                "spec": {"containers": [{"name": "web", "image": format!("web:{version}")}]},
+                "spec": {"containers": [{
+                    "name": "web",
+                    "image": format!("web:{version}"),
+                    "readinessProbe": {"httpGet": {"path": "/", "port": 80}},
+                }]},
             },
         },
         "status": {"availableReplicas": 4},

@@ -88,10 +88,13 @@ fn a_canary_without_a_route_is_warned_about() {
 }
 
 #[test]
-fn names_in_the_plan_that_lead_nowhere_are_warned_about() {
+fn names_in_the_plan_that_lead_nowhere_are_refused_when_they_are_needed() {
     let plan = "{stableService: shop, trafficRouting: {nginx: {stableIngress: front}}}";
     let case = Case::update(annotated(web("a"), keys::CANARY, plan), annotated(web("b"), keys::CANARY, plan));
     assert_snapshot!(case.mutate());
+    // A Deployment may come before its Service.
+    let early = Case::create(annotated(web("a"), keys::CANARY, plan));
+    assert_snapshot!(early.mutate());
 }
 
 #[test]
@@ -100,5 +103,39 @@ fn an_external_name_cannot_be_split() {
     let external =
         json!({"metadata": {"name": "web"}, "spec": {"type": "ExternalName", "selector": {"app": "web"}}});
     case.facts.neighbours.as_mut().unwrap().services = vec![service(external)];
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn every_route_of_the_upstream_is_listed() {
+    let paths: Vec<Value> = (1..=7)
+        .map(|n| json!({"path": format!("/{n}"), "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}))
+        .collect();
+    let annotations = json!({
+        "nginx.ingress.kubernetes.io/affinity": "cookie",
+        "external-dns.alpha.kubernetes.io/hostname": "shop.example",
+    });
+    let more = ingress(json!({
+        "metadata": {"name": "more", "annotations": annotations},
+        "spec": {"rules": [{"host": "a.example", "http": {"paths": paths}}]},
+    }));
+    let mut case = change();
+    case.facts.neighbours.as_mut().unwrap().ingresses.push(more);
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn what_would_miss_the_canary_is_told() {
+    let term =
+        json!({"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "kubernetes.io/hostname"});
+    let affinity = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
+    let mut case = Case::update(web("a"), with(web("b"), "/spec/template/spec/affinity", affinity));
+    let neighbours = case.facts.neighbours.as_mut().unwrap();
+    let budget = json!({"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
+    neighbours.budgets.push(serde_json::from_value(budget).unwrap());
+    neighbours.services[0] = service(json!({
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+    }));
     assert_snapshot!(case.mutate());
 }

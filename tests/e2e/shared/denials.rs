@@ -52,6 +52,7 @@ fn a_bad_expression_in_a_template_is_refused() {
     };
     insta::assert_snapshot!(inline("failureCondition: 'result >', provider: {prometheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].failureCondition: Invalid value: "result >": unexpected token EOF"#);
     insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus"#);
+    insta::assert_snapshot!(inline("provider: {prometheus: {query: 'sum(up'}}"), @"");
     insta::assert_snapshot!(inline("failureLimit: few, provider: {prometheus: {}}"), @r#"
         The Deployment "web" is invalid: 
         * metadata.annotations[haldane.dev/analysis].metrics[0].failureLimit: Invalid value: "few": must be a whole number
@@ -114,4 +115,28 @@ fn an_order_that_makes_no_sense_is_refused() {
     ]);
     insta::assert_snapshot!(said(&space, &together.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": the order promote came together with a changed pod template; give it in a request of its own"#);
     assert_eq!(space.summary("web")["weight"], "25", "nothing was carried out");
+}
+
+#[test]
+fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
+    let space = Space::new("denials");
+    let plan = "steps: [{setWeight: 5}, {pause: {duration: 1m}}, {analysis: {}}]";
+    let of = |query: &str| {
+        let metric = format!(
+            "metrics: [{{name: errors, successCondition: 'len(result) == 0 || result[0] == 0', provider: {{prometheus: {{query: 'sum(rate({query}[1m]))'}}}}}}]"
+        );
+        App::canary(plan).annotated("haldane.dev/analysis", &metric)
+    };
+    space.deploy(&of("errors{service=\"web-canary\"}"));
+    let blind = of("errors{service=\"web\"}").with("VERSION", "v2");
+    let refused = space.apply(&blind.deployment().to_string()).refused();
+    let told = refused.lines().find(|line| line.contains("sees stable only")).unwrap_or(&refused).to_owned();
+    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @"");
+
+    let release = of("errors{service=\"web-canary\"}").with("VERSION", "v2").deployment().to_string();
+    let shown = space.apply_with(&["--dry-run=server"], &release);
+    insta::assert_snapshot!(said(&space, &shown.err), @"");
+    assert!(space.get("v1 ConfigMap", "haldane-web").is_none_or(|map| map["data"]["phase"] == "Healthy"));
+    let deployment = space.the("apps/v1 Deployment", "web");
+    assert_eq!(deployment["spec"]["paused"], json!(null), "nothing happened");
 }

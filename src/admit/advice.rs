@@ -1,0 +1,177 @@
+//! Plans that are legal and still unwise, told to the person who has just applied one.
+
+use super::object::Object;
+use crate::{
+    config::{
+        queries::{queries, sight_of},
+        trial::{Trial, TrialMetric},
+    },
+    domain::{
+        duration::GoDuration,
+        finding::{Finding, Findings},
+        names::Weight,
+        strategy::{CanaryStrategy, Step},
+    },
+    promql::{
+        Problem,
+        sight::{Mark, Sight},
+    },
+};
+use jiff::SignedDuration;
+use serde_json::Value;
+
+/// From this first weight on, a bad release meets half of the users at once.
+const BOLD_WEIGHT: u8 = 50;
+
+/// What is wrong with the metrics' queries: refused, because every measurement would be wrong.
+#[must_use]
+pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
+    let of = |metric: &TrialMetric| {
+        let place = format!("{}.provider.{}.query", metric.path, metric.spec.provider.key);
+        let broken = queries(&metric.spec).into_iter().filter_map(|(text, query)| match query {
+            Err(problem @ Problem::Syntax(_)) => Some((text, problem.to_string())),
+            _ => None,
+        });
+        let blind = crate::config::queries::blind(&metric.spec, marks).map(|why| (first_query(metric), why));
+        broken.chain(blind).map(|(text, why)| Finding::new(&place, text, why)).collect::<Vec<_>>()
+    };
+    let mut findings: Findings = trials.iter().flat_map(|trial| &trial.metrics).flat_map(of).collect();
+    // The same template may run in several steps.
+    let mut known = Findings::new();
+    findings.retain(|finding| {
+        let is_new = !known.contains(finding);
+        known.push(finding.clone());
+        is_new
+    });
+    findings
+}
+
+fn first_query(metric: &TrialMetric) -> String {
+    queries(&metric.spec).into_iter().map(|(text, _)| text).next().unwrap_or_default()
+}
+
+/// What is worth a second thought.
+#[must_use]
+pub fn advice(
+    object: Object<'_>,
+    strategy: &CanaryStrategy,
+    trials: &[Trial],
+    marks: &[Mark],
+) -> Vec<String> {
+    let mut warnings: Vec<String> = [without_analysis(strategy), bold_start(strategy), without_probe(object)]
+        .into_iter()
+        .flatten()
+        .collect();
+    for trial in trials {
+        for metric in &trial.metrics {
+            warnings.extend(about_metric(metric, marks));
+            warnings.extend(too_early(metric, trial.step, strategy));
+        }
+    }
+    let mut known = Vec::new();
+    warnings.retain(|warning| {
+        let is_new = !known.contains(warning);
+        known.push(warning.clone());
+        is_new
+    });
+    warnings
+}
+
+fn without_analysis(strategy: &CanaryStrategy) -> Option<String> {
+    strategy.analyses().next().is_none().then(|| {
+        "the plan has no analysis: only a person or a failing probe would stop a bad release; describe metrics in the annotation haldane.dev/analysis".to_owned()
+    })
+}
+
+fn bold_start(strategy: &CanaryStrategy) -> Option<String> {
+    let first = first_weight(strategy)?;
+    (first.percent() >= BOLD_WEIGHT).then(|| {
+        format!("the first weight is {first}: a bad release would meet {first}% of the requests at once; start with 5 or 10")
+    })
+}
+
+/// The first weight above 0.
+#[must_use]
+pub fn first_weight(strategy: &CanaryStrategy) -> Option<Weight> {
+    (0..strategy.steps.len()).map(|index| strategy.weight_at(index)).find(|weight| *weight > Weight::ZERO)
+}
+
+fn without_probe(object: Object<'_>) -> Option<String> {
+    let containers = object.template().pointer("/spec/containers").and_then(Value::as_array);
+    let probed = containers.into_iter().flatten().any(|container| container.get("readinessProbe").is_some());
+    (!probed).then(|| {
+        "no container of the pod template has a readinessProbe: canary pods get requests before they can serve them".to_owned()
+    })
+}
+
+fn about_metric(metric: &TrialMetric, marks: &[Mark]) -> Vec<String> {
+    let name = &metric.spec.name;
+    let queries = queries(&metric.spec);
+    let mut warnings = Vec::new();
+    for problem in queries.iter().filter_map(|(_, query)| query.as_ref().err()) {
+        if !matches!(problem, Problem::Syntax(_)) {
+            warnings.push(format!("metric {name:?}: the query {problem}"));
+        }
+    }
+    if sight_of(&metric.spec, marks) == Sight::Both {
+        let mark = marks.first().map(|mark| format!(", such as {}={:?}", mark.label, mark.canary));
+        warnings.push(format!(
+            "metric {name:?}: the query does not tell the canary from stable, so it judges both together; add a matcher{}",
+            mark.unwrap_or_default()
+        ));
+    }
+    let is_total = queries.iter().all(|(_, query)| query.as_ref().is_ok_and(|query| query.is_total));
+    if !queries.is_empty() && !is_total && expects_samples(metric) {
+        warnings.push(format!(
+            "metric {name:?}: without any series result[0] is an error; begin successCondition with len(result) == 0 || …, or end the query with … or vector(0)"
+        ));
+    }
+    warnings
+}
+
+/// A condition looks at the first sample without asking whether there is one.
+fn expects_samples(metric: &TrialMetric) -> bool {
+    let conditions = [&metric.spec.success_condition, &metric.spec.failure_condition];
+    let careful = ["len(result)", "isNil(", "default(", "any(", "all(", "none(", "count("];
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|text| text.contains("result[0]") && !careful.iter().any(|word| text.contains(word)))
+}
+
+/// The first measurement comes before the query's range holds canary traffic only.
+fn too_early(metric: &TrialMetric, step: Option<usize>, strategy: &CanaryStrategy) -> Option<String> {
+    let windows =
+        queries(&metric.spec).into_iter().filter_map(|(_, query)| query.ok()).map(|query| query.window);
+    let window = windows.max().and_then(|window| SignedDuration::try_from(window).ok())?;
+    let start = step.or_else(|| strategy.background.as_ref().map(|background| background.starting_step))?;
+    let delay = metric.spec.initial_delay.unwrap_or(GoDuration::ZERO);
+    let known = traffic_before(strategy, start)?.saturating_add(delay.signed());
+    let seconds =
+        |span: SignedDuration| GoDuration::from_secs(u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
+    (known < window).then(|| {
+        format!(
+            "metric {:?} looks back {}, but is first measured {} after the canary gets traffic: pause longer, or set initialDelay",
+            metric.spec.name,
+            seconds(window),
+            seconds(known)
+        )
+    })
+}
+
+/// How long the canary has had traffic when the step at `start` begins; `None` when a person decides.
+fn traffic_before(strategy: &CanaryStrategy, start: usize) -> Option<SignedDuration> {
+    let mut total = SignedDuration::ZERO;
+    for (index, step) in strategy.steps.iter().enumerate().take(start) {
+        if strategy.weight_at(index) == Weight::ZERO {
+            continue;
+        }
+        total = total.saturating_add(match step {
+            Step::SetWeight(_) | Step::SetHeaderRoute(_) => strategy.settle.signed(),
+            Step::Pause(duration) => (*duration)?.signed(),
+            Step::Analysis(step) => step.at_least.unwrap_or(GoDuration::ZERO).signed(),
+            Step::SetCanaryScale(_) => SignedDuration::ZERO,
+        });
+    }
+    Some(total)
+}

@@ -1,0 +1,91 @@
+//! Everything that can be said about a plan before it runs: all findings at once, and warnings.
+
+use super::{Context, advice, checks, facts::Facts, object::Object, preview};
+use crate::{
+    config::{
+        annotations::{KEYS, Wish, path, read_annotations},
+        trial::{Trial, trials},
+    },
+    domain::{
+        finding::{Finding, Findings},
+        keys,
+        strategy::RolloutSpec,
+    },
+};
+
+/// What came of the examination.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// The plan, if it could be read.
+    pub spec: Option<RolloutSpec>,
+    /// Its analyses, started for trial.
+    pub trials: Vec<Trial>,
+    /// Reasons to refuse.
+    pub findings: Findings,
+    /// Worth knowing.
+    pub warnings: Vec<String>,
+}
+
+/// Examines the Deployment, its plan and what is around it. `releases`: a changed template is held now.
+pub(super) fn examine(context: &Context<'_>, new: Object<'_>, releases: bool, facts: &Facts) -> Examined {
+    let mut examined = Examined { findings: checks::alone(new), ..Examined::default() };
+    let wish = read_annotations(&new.annotations(), &context.config.defaults);
+    let spec = match wish.and_then(|wish| complete(wish, facts)) {
+        Ok(spec) => spec,
+        Err(found) => {
+            examined.findings.extend(found);
+            return examined;
+        }
+    };
+    let mut marks = Vec::new();
+    match &facts.neighbours {
+        Ok(neighbours) => {
+            let report = checks::among(new, &context.review.name, &spec.strategy, neighbours, releases);
+            examined.findings.extend(report.findings);
+            examined.warnings.extend(report.warnings);
+            marks = report.marks;
+        }
+        Err(why) => {
+            examined.warnings.push(format!("names, selectors and routes were not checked: {why}"));
+        }
+    }
+    examined.trials = trials(&spec);
+    examined.findings.extend(advice::faults(&examined.trials, &marks));
+    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
+    examined.spec = Some(spec);
+    examined
+}
+
+/// The plan with its templates; templates that could not be looked up in time are a refusal, because
+/// a plan that was never read whole must not start.
+fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
+    match &facts.templates {
+        Ok(templates) => wish.complete(templates),
+        Err(why) => Err(vec![Finding::new(
+            path(keys::CANARY),
+            "",
+            format!("analysis templates could not be read: {why}; try again"),
+        )]),
+    }
+}
+
+impl Examined {
+    /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
+    pub fn plan(&self, context: &Context<'_>, new: Object<'_>) -> Vec<String> {
+        let Some(spec) = &self.spec else { return Vec::new() };
+        let mut lines = vec![preview::plan(&spec.strategy, &self.trials, new.replicas())];
+        lines.extend(preview::too_small(&spec.strategy, new.replicas()));
+        if context.review.dry_run {
+            lines.extend(preview::whole_plan(&spec.strategy, &self.trials, new.replicas()));
+        }
+        lines
+    }
+}
+
+/// Whether a request is about the plan or the pods, and not only an order or a pause: then people want to
+/// read what would be better.
+pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
+    let Some(old) = old else { return true };
+    let mut plan = KEYS.iter().map(|key| key.name).filter(|name| *name != keys::DO);
+    old.template_hash() != new.template_hash() || plan.any(|key| old.annotation(key) != new.annotation(key))
+}

@@ -1,0 +1,126 @@
+//! Where the traffic comes from: traffic can be split only where an Ingress leads to a Service, and
+//! whatever leads to that Service is split with it.
+
+use super::{
+    checks::{Report, is_ours},
+    facts::Neighbours,
+};
+use crate::{
+    config::annotations::path,
+    domain::{finding::Finding, keys, strategy::CanaryStrategy},
+    routers::nginx,
+};
+use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
+use std::collections::BTreeSet;
+
+/// Hosts and paths that one warning lists.
+const SHOWN: usize = 5;
+/// Prefix of the annotations by which external-dns makes records.
+const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/";
+
+/// Checks the Ingresses that lead to the Services to be split. `releases`: traffic is to be split now, so
+/// what the plan names must exist; before that, it may still be on its way.
+pub(super) fn check(
+    split: &[&Service],
+    strategy: &CanaryStrategy,
+    neighbours: &Neighbours,
+    releases: bool,
+    report: &mut Report,
+) {
+    let names: Vec<&str> = split.iter().filter_map(|service| service.metadata.name.as_deref()).collect();
+    let mut missing = |name: &str, field: &str, problem: String| {
+        if releases {
+            report.findings.push(Finding::new(format!("{}.{field}", path(keys::CANARY)), name, problem));
+        } else {
+            report.warnings.push(format!("{field} {name:?}: {problem}"));
+        }
+    };
+    if let Some(wanted) = strategy.stable_service.as_deref().filter(|wanted| !names.contains(wanted)) {
+        missing(wanted, "stableService", "this Service does not exist".to_owned());
+    }
+    let prefix = &strategy.nginx.annotation_prefix;
+    let users = neighbours.ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
+    let (canaries, stable): (Vec<&Ingress>, Vec<&Ingress>) = users.partition(|i| nginx::is_canary(i, prefix));
+    let leading: Vec<&Ingress> = stable.iter().copied().filter(|ingress| leads(ingress, &names)).collect();
+    for wanted in &strategy.nginx.stable_ingresses {
+        if !leading.iter().any(|ingress| name_of(ingress) == wanted) {
+            let problem = "this Ingress does not lead to a Service of this Deployment".to_owned();
+            missing(wanted, "trafficRouting.nginx.stableIngress", problem);
+        }
+    }
+    if leading.is_empty() {
+        report.warnings.push(
+            "no Ingress leads to a Service of this Deployment, so its canary would get no traffic".to_owned(),
+        );
+    }
+    for foreign in canaries.iter().filter(|i| shares_route(i, &stable, &names)) {
+        let problem =
+            "this Ingress is a canary of the same host and path already; NGINX honours one, so delete it";
+        report.findings.push(Finding::new(path(keys::CANARY), name_of(foreign), problem));
+    }
+    report.warnings.extend(shared(&leading, &names));
+    report.warnings.extend(hazards(&leading, prefix));
+}
+
+fn name_of(ingress: &Ingress) -> &str {
+    ingress.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn leads(ingress: &Ingress, services: &[&str]) -> bool {
+    nginx::paths(ingress)
+        .any(|(_, path)| nginx::backend(path).is_some_and(|service| services.contains(&service)))
+}
+
+/// A foreign canary joins our upstream when its host and path are those of a stable route of ours.
+fn shares_route(canary: &Ingress, stable: &[&Ingress], services: &[&str]) -> bool {
+    nginx::paths(canary).any(|(host, path)| {
+        stable.iter().flat_map(|ingress| nginx::paths(ingress)).any(|(stable_host, stable_path)| {
+            host == stable_host
+                && path.path == stable_path.path
+                && nginx::backend(stable_path).is_some_and(|service| services.contains(&service))
+        })
+    })
+}
+
+/// Every host and path of an upstream gets the canary's weight; more than one may be a surprise.
+fn shared(leading: &[&Ingress], services: &[&str]) -> Option<String> {
+    let routes: BTreeSet<String> = leading
+        .iter()
+        .flat_map(|ingress| nginx::paths(ingress))
+        .filter(|(_, path)| nginx::backend(path).is_some_and(|service| services.contains(&service)))
+        .map(|(host, path)| {
+            format!("{}{}", if host.is_empty() { "*" } else { host }, path.path.as_deref().unwrap_or("/"))
+        })
+        .collect();
+    if routes.len() < 2 {
+        return None;
+    }
+    let shown: Vec<&str> = routes.iter().take(SHOWN).map(String::as_str).collect();
+    let more = routes.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("the canary's weight applies to every route of its Services: {}{more}", shown.join(", ")))
+}
+
+/// Annotations of the user's Ingresses that do not go well with a canary.
+fn hazards(leading: &[&Ingress], prefix: &str) -> Vec<String> {
+    let annotation = |ingress: &Ingress, key: &str| ingress.metadata.annotations.as_ref()?.get(key).cloned();
+    let is = |ingress: &Ingress, key: &str, value: &str| {
+        annotation(ingress, &format!("{prefix}/{key}")).is_some_and(|found| found == value)
+    };
+    let mut warnings = Vec::new();
+    for ingress in leading {
+        let name = name_of(ingress);
+        // Source: ingress-nginx, rootfs/etc/nginx/lua/balancer.lua, route_to_alternative_balancer.
+        if is(ingress, "affinity", "cookie") && !is(ingress, "affinity-canary-behavior", "legacy") {
+            warnings.push(format!(
+                "Ingress {name:?} has affinity: cookie: clients keep the side that they are on whatever the weight, so shares differ from the plan; affinity-canary-behavior: legacy lets the weight decide"
+            ));
+        }
+        if ingress.metadata.annotations.iter().flatten().any(|(key, _)| key.starts_with(EXTERNAL_DNS)) {
+            warnings.push(format!(
+                "Ingress {name:?} is read by external-dns, which sees the canary's Ingress of the same hosts too: exclude it there with the label filter app.kubernetes.io/managed-by!=haldane"
+            ));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,48 @@
+//! Warnings as kubectl can show them.
+//!
+//! Source of the limit: k8s.io/apiserver `pkg/endpoints/filters/warning.go`: 256 characters each once all
+//! of them together are over 4096.
+
+/// Before every line, so that people know who speaks.
+const SPEAKER: &str = "haldane: ";
+/// Before the second and further lines of one warning.
+const CONTINUED: &str = "haldane: … ";
+/// Longest line.
+const WIDTH: usize = 256;
+
+/// A warning as lines of at most 256 characters, broken between words.
+#[must_use]
+pub fn lines(warning: &str) -> Vec<String> {
+    let mut lines = vec![SPEAKER.to_owned()];
+    for word in warning.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        let is_fresh = line.ends_with(' ');
+        let length = line.chars().count() + word.chars().count() + usize::from(!is_fresh);
+        if length > WIDTH && !is_fresh {
+            lines.push(format!("{CONTINUED}{word}"));
+        } else {
+            if !is_fresh {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_warnings_are_broken_between_words() {
+        assert_eq!(lines("all is well"), ["haldane: all is well"]);
+        let long = vec!["words"; 120].join(" ");
+        let broken = lines(&long);
+        assert_eq!(broken.len(), 3);
+        assert!(broken.iter().all(|line| line.chars().count() <= WIDTH), "{broken:?}");
+        let text: String =
+            broken.iter().map(|line| line.replace(CONTINUED, " ").replace(SPEAKER, "")).collect();
+        assert_eq!(text, long, "nothing is lost");
+    }
+}

@@ -1,0 +1,83 @@
+//! The PromQL of metrics: read at admission, with samples for arguments, and again when a run starts.
+
+use crate::{
+    build::{canary_service::canary_service_name, labels::service_selector},
+    domain::{metric::MetricSpec, rewrite::LabelRewrite, selector::Labels, strategy::CanaryStrategy},
+    promql::{
+        Problem, Query, parse,
+        sight::{Mark, Sight, corrections, marks, sight},
+    },
+    providers,
+};
+use k8s_openapi::api::core::v1::Service;
+use std::collections::BTreeMap;
+
+/// The queries of a metric, each as text and as what it says; none for providers without PromQL.
+#[must_use]
+pub fn queries(metric: &MetricSpec) -> Vec<(String, Result<Query, Problem>)> {
+    let texts = providers::find(&metric.provider.key)
+        .map(|provider| provider.promql(&metric.provider.config))
+        .unwrap_or_default();
+    texts
+        .into_iter()
+        .map(|text| {
+            let parsed = parse(&without_secrets(&text));
+            (text, parsed)
+        })
+        .collect()
+}
+
+/// Secrets are filled in last; any text does in their place.
+fn without_secrets(text: &str) -> String {
+    let mut parts = text.split("{{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |whole, part| match part.split_once("}}") {
+        Some((_, rest)) => whole + "sample" + rest,
+        None => whole + "{{" + part,
+    })
+}
+
+/// What tells the sides of this pair apart in Prometheus.
+#[must_use]
+pub fn marks_of(
+    rewrite: &LabelRewrite,
+    pod_labels: &Labels,
+    split: &[&Service],
+    strategy: &CanaryStrategy,
+    hashes: Option<(&str, &str)>,
+) -> Vec<Mark> {
+    let services: BTreeMap<String, String> = split
+        .iter()
+        .filter(|service| service_selector(service).is_some())
+        .filter_map(|service| service.metadata.name.clone())
+        .map(|name| (name.clone(), canary_service_name(&name, strategy)))
+        .collect();
+    marks(rewrite, pod_labels, &services, hashes)
+}
+
+/// What a metric's queries see; `Elsewhere` if it has none that can be read.
+#[must_use]
+pub fn sight_of(metric: &MetricSpec, marks: &[Mark]) -> Sight {
+    sight(&readable(metric), marks)
+}
+
+/// Why a metric would judge stable instead of the canary, and what to write instead.
+#[must_use]
+pub fn blind(metric: &MetricSpec, marks: &[Mark]) -> Option<String> {
+    let queries = readable(metric);
+    if sight(&queries, marks) != Sight::Stable {
+        return None;
+    }
+    let pairs = corrections(&queries, marks);
+    let written: Vec<_> = pairs.iter().map(|(from, _)| from.as_str()).collect();
+    let wanted: Vec<_> = pairs.iter().map(|(_, to)| to.as_str()).collect();
+    Some(format!(
+        "sees stable only, because {} does not match the canary's series; write {} (or a regular expression, =~, if the application sets this label itself)",
+        written.join(", "),
+        wanted.join(", ")
+    ))
+}
+
+fn readable(metric: &MetricSpec) -> Vec<Query> {
+    queries(metric).into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()
+}

@@ -1,0 +1,99 @@
+//! Analyses started for trial, with samples for what is only known later: a missing argument, limits that
+//! contradict each other or a query that sees the wrong side are found before anything is released.
+
+use super::annotations::path;
+use crate::{
+    analysis::{self, ResolvedArg},
+    domain::{
+        finding::{Finding, Findings},
+        keys,
+        metric::{AnalysisTemplate, MetricSpec},
+        strategy::{
+            AnalysisRef, ArgSource, CanaryStrategy, NamedTemplate, RolloutSpec, Side, Step, TemplateRef,
+        },
+    },
+};
+
+/// Stands for the `pod-template-hash` of stable.
+pub const STABLE_HASH: &str = "HASH-OF-STABLE";
+/// Stands for the `pod-template-hash` of the canary.
+pub const CANARY_HASH: &str = "HASH-OF-CANARY";
+
+/// An analysis of a plan, as it would run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// The step it belongs to; `None` for the background analysis.
+    pub step: Option<usize>,
+    /// Names of its templates, as steps write them.
+    pub templates: Vec<String>,
+    /// Its metrics, arguments filled in.
+    pub metrics: Vec<TrialMetric>,
+}
+
+/// A metric and where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialMetric {
+    /// Field path of the metric.
+    pub path: String,
+    /// The metric.
+    pub spec: MetricSpec,
+}
+
+/// Every analysis of a plan whose templates are complete; those that cannot start are left out.
+#[must_use]
+pub fn trials(spec: &RolloutSpec) -> Vec<Trial> {
+    analyses(&spec.strategy)
+        .filter_map(|(step, analysis)| start(step, analysis, &spec.templates).ok())
+        .collect()
+}
+
+/// Why analyses of a plan could not start.
+#[must_use]
+pub fn faults(strategy: &CanaryStrategy, templates: &[NamedTemplate]) -> Findings {
+    analyses(strategy).filter_map(|(step, analysis)| start(step, analysis, templates).err()).collect()
+}
+
+fn analyses(strategy: &CanaryStrategy) -> impl Iterator<Item = (Option<usize>, &AnalysisRef)> {
+    let in_steps = strategy.steps.iter().enumerate().filter_map(|(index, step)| match step {
+        Step::Analysis(step) => Some((Some(index), &step.analysis)),
+        _ => None,
+    });
+    in_steps.chain(strategy.background.iter().map(|background| (None, &background.analysis)))
+}
+
+fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Trial, Finding> {
+    let found: Vec<&NamedTemplate> = analysis
+        .templates
+        .iter()
+        .filter_map(|wanted| known.iter().find(|t| t.reference == *wanted))
+        .collect();
+    let names: Vec<String> = found.iter().map(|found| found.template.name.clone()).collect();
+    let templates: Vec<AnalysisTemplate> = found.iter().map(|found| found.template.clone()).collect();
+    let args: Vec<ResolvedArg> = analysis
+        .args
+        .iter()
+        .map(|arg| ResolvedArg { name: arg.name.clone(), value: sample(&arg.source) })
+        .collect();
+    let run = analysis::start("trial", &templates, &args).map_err(|problem| {
+        Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}"))
+    })?;
+    // A run has the metrics of its templates, one after the other.
+    let paths = found.iter().flat_map(|found| {
+        (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
+    });
+    let metrics = paths.zip(run.specs).map(|(path, spec)| TrialMetric { path, spec }).collect();
+    Ok(Trial { step, templates: names, metrics })
+}
+
+fn sample(source: &ArgSource) -> String {
+    match source {
+        ArgSource::Value(value) => value.clone(),
+        ArgSource::PodTemplateHash(Side::Stable) => STABLE_HASH.to_owned(),
+        ArgSource::PodTemplateHash(Side::Canary) => CANARY_HASH.to_owned(),
+        ArgSource::FieldRef(_) => "sample".to_owned(),
+    }
+}
+
+fn place(reference: &TemplateRef) -> String {
+    if reference.is_inline() { path(keys::ANALYSIS) } else { format!("ConfigMap[{}].data", reference.name) }
+}
