@@ -52,7 +52,7 @@ fn a_bad_expression_in_a_template_is_refused() {
     };
     insta::assert_snapshot!(inline("failureCondition: 'result >', provider: {prometheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].failureCondition: Invalid value: "result >": unexpected token EOF"#);
     insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus"#);
-    insta::assert_snapshot!(inline("provider: {prometheus: {query: 'sum(up'}}"), @"");
+    insta::assert_snapshot!(inline("provider: {prometheus: {query: 'sum(up'}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(up": is not PromQL: '(' at position 4 is never closed"#);
     insta::assert_snapshot!(inline("failureLimit: few, provider: {prometheus: {}}"), @r#"
         The Deployment "web" is invalid: 
         * metadata.annotations[haldane.dev/analysis].metrics[0].failureLimit: Invalid value: "few": must be a whole number
@@ -131,11 +131,18 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     let blind = of("errors{service=\"web\"}").with("VERSION", "v2");
     let refused = space.apply(&blind.deployment().to_string()).refused();
     let told = refused.lines().find(|line| line.contains("sees stable only")).unwrap_or(&refused).to_owned();
-    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @"");
+    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary" (or a regular expression, =~, if the application sets this label itself)"#);
 
     let release = of("errors{service=\"web-canary\"}").with("VERSION", "v2").deployment().to_string();
     let shown = space.apply_with(&["--dry-run=server"], &release);
-    insta::assert_snapshot!(said(&space, &shown.err), @"");
+    insta::assert_snapshot!(said(&space, &shown.err), @"
+    Warning: haldane: the new template is held; its canary takes 3 steps, at least 1m6s, with up to 1 pod at weight 5 before promotion
+    Warning: haldane: plan: the new template starts as a canary of 1 pod at weight 0
+    Warning: haldane: plan 1/3: setWeight: 5, 1 pod, 6s to settle
+    Warning: haldane: plan 2/3: pause: 1m
+    Warning: haldane: plan 3/3: analysis: @annotation: errors once
+    Warning: haldane: plan: promotion: the canary grows to 2 pods, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least 1m6s
+    ");
     assert!(space.get("v1 ConfigMap", "haldane-web").is_none_or(|map| map["data"]["phase"] == "Healthy"));
     let deployment = space.the("apps/v1 Deployment", "web");
     assert_eq!(deployment["spec"]["paused"], json!(null), "nothing happened");
