@@ -136,7 +136,7 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     let release = of("errors{service=\"web-canary\"}").with("VERSION", "v2").deployment().to_string();
     let shown = space.apply_with(&["--dry-run=server"], &release);
     insta::assert_snapshot!(said(&space, &shown.err), @"
-    Warning: haldane: the new template is held; its canary takes 3 steps, at least 1m6s, with up to 1 pod at weight 5 before promotion
+    Warning: haldane: the new template is held; its canary takes 3 steps, at least 1m6s, with up to 1 pod and weight 5 before promotion
     Warning: haldane: plan: the new template starts as a canary of 1 pod at weight 0
     Warning: haldane: plan 1/3: setWeight: 5, 1 pod, 6s to settle
     Warning: haldane: plan 2/3: pause: 1m
