@@ -12,6 +12,7 @@ use haldane::{
         annotations::{INTERNAL_KEYS, KEYS},
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
+        template::{ARGUMENT_SOURCES, METRIC_FIELDS},
     },
     domain::{request::Verb, state::Phase},
     providers::PROVIDERS,
@@ -97,6 +98,16 @@ fn reference() -> String {
         "\n## Phases\n\nKey `phase` of the ConfigMap `haldane-NAME`.\n\n| phase | meaning |\n| --- | --- |\n";
     for phase in Phase::iter() {
         writeln!(text, "| `{phase}` | {} |", documentation(&phase)).unwrap();
+    }
+
+    text += "\n## Metrics\n\nItems of `metrics` in an analysis template. `{{args.NAME}}` may stand in every text.\n\n| field | meaning |\n| --- | --- |\n";
+    for field in METRIC_FIELDS {
+        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
+    }
+
+    text += "\n## Arguments\n\nItems of `args` in a template, where they are declared, and in a step, where they get values.\n\n| source | meaning |\n| --- | --- |\n";
+    for field in ARGUMENT_SOURCES {
+        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
     }
 
     text += "\n## Metric providers\n\nKeys of `provider` in an analysis template.\n";

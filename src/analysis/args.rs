@@ -2,7 +2,7 @@
 
 use crate::domain::{
     duration::GoDuration,
-    metric::{Arg, Metric, MetricSpec, ProviderRef, RawMetric, ResolvedArg, SecretKeyRef},
+    metric::{Arg, Metric, MetricSpec, MinSamples, ProviderRef, RawMetric, ResolvedArg, SecretKeyRef},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -123,6 +123,17 @@ impl RunArgs {
             inconclusive_limit: number(&raw.inconclusive_limit)?,
             consecutive_error_limit: number(&raw.consecutive_error_limit)?,
             consecutive_success_limit: number(&raw.consecutive_success_limit)?,
+            min_samples: raw
+                .min_samples
+                .as_ref()
+                .map(|few| -> Result<_, String> {
+                    Ok(MinSamples {
+                        query: substitute(&few.query, &self.values)?,
+                        count: self.number(&few.count)?,
+                        extend_up_to: span("extendUpTo", &few.extend_up_to)?,
+                    })
+                })
+                .transpose()?,
             provider: self.provider(&raw.provider)?,
         })
     }

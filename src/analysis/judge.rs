@@ -44,6 +44,8 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
     let (phase, value, message) = match answer.outcome {
         Err(message) => (AnalysisPhase::Error, None, message),
         Ok(Reading::Verdict { phase, message }) => (phase, None, message),
+        // Waited for before, by `samples`.
+        Ok(Reading::TooFew { .. }) => (AnalysisPhase::Inconclusive, None, "too few samples".to_owned()),
         Ok(Reading::Value { value, text }) => match verdict(spec, &value, answer.finished_at) {
             Ok(phase) => (phase, Some(text), String::new()),
             Err(message) => (AnalysisPhase::Error, None, explained(message, &value, &text, answer.asked)),

@@ -9,6 +9,7 @@ pub mod condition;
 pub mod expression;
 pub mod judge;
 mod run;
+pub mod samples;
 mod schedule;
 pub mod validate;
 
@@ -72,6 +73,16 @@ fn record(run: &mut AnalysisRun, answer: Answer) {
     let mut metrics = run.specs.iter().zip(&mut run.results);
     let open = metrics.find(|(spec, result)| spec.name == answer.metric && !result.phase.is_completed());
     if let Some((spec, result)) = open {
-        judge::record(result, judge::measurement(spec, answer));
+        let measurement = match answer.outcome {
+            Ok(Reading::TooFew { got }) => {
+                samples::wait(spec, result, got, answer.started_at, answer.finished_at)
+            }
+            _ => Some(judge::measurement(spec, answer)),
+        };
+        if let Some(measurement) = measurement {
+            result.thin = None;
+            result.message.clear();
+            judge::record(result, measurement);
+        }
     }
 }

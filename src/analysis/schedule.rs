@@ -1,10 +1,11 @@
 //! When a metric is measured next.
 
+use super::samples;
 use crate::domain::metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec};
 use jiff::{SignedDuration, Timestamp};
 
 /// After an error the interval does not matter.
-const ERROR_RETRY: SignedDuration = SignedDuration::from_secs(10);
+pub(super) const ERROR_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the run is to end: asked to, or because a metric that counts did not end well.
 pub(super) fn is_terminating(run: &AnalysisRun) -> bool {
@@ -59,6 +60,9 @@ impl Next {
 fn next(spec: &MetricSpec, result: &MetricResult, started_at: Timestamp) -> Option<Next> {
     if result.phase.is_completed() {
         return None;
+    }
+    if let Some(thin) = result.thin {
+        return Some(Next { at: samples::counted_again(spec, thin), is_first: true });
     }
     let Some(last) = result.measurements.last() else {
         let delay = spec.initial_delay.unwrap_or_default().signed();

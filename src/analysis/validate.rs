@@ -32,6 +32,7 @@ pub fn limits(raw: &RawMetric) -> Result<(), String> {
         name: String::new(),
         success_condition: None,
         failure_condition: None,
+        min_samples: None,
         provider: ProviderRef { key: String::new(), config: Value::Null },
         ..raw.clone()
     };

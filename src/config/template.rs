@@ -7,13 +7,62 @@ use crate::{
         duration::GoDuration,
         fields::{Fields, Node, nearest, read},
         finding::{Finding, Findings},
-        metric::{AnalysisTemplate, Arg, Metric, MetricRule, ProviderRef, RawMetric, SecretKeyRef},
+        metric::{
+            AnalysisTemplate, Arg, Metric, MetricRule, MinSamples, ProviderRef, RawMetric, SecretKeyRef,
+        },
     },
-    providers::{self, PROVIDERS},
+    providers::{self, Field, PROVIDERS, field},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use regex::Regex;
 use serde_json::Value;
+
+/// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
+pub static METRIC_FIELDS: &[Field] = &[
+    field("name", "Unique within an analysis. Required."),
+    field(
+        "interval",
+        "Time between two measurements, such as `30s`. After an error the next comes after 10 s.",
+    ),
+    field("initialDelay", "Time before the first measurement."),
+    field("count", "Measurements to take; without it one, or with an `interval` endlessly many."),
+    field("successCondition", "What must hold of `result` for a measurement to be good."),
+    field(
+        "failureCondition",
+        "What makes it bad. With both conditions and neither true it is inconclusive, with none of the two always good.",
+    ),
+    field("failureLimit", "More bad ones than this fail the metric; 0 by default, -1 is no limit."),
+    field(
+        "inconclusiveLimit",
+        "More inconclusive ones end it, and the rollout waits for a person; 0 by default.",
+    ),
+    field("consecutiveErrorLimit", "More errors in a row end it; 4 by default."),
+    field("consecutiveSuccessLimit", "So many good ones in a row end it; off by default."),
+    field(
+        "minSamples",
+        "`{query, count, extendUpTo}`: with fewer samples than `count` there is no measurement yet, for up to \
+         `extendUpTo` (10m); then an inconclusive one. Not in Argo; provider `prometheus` only.",
+    ),
+    field("provider", "Who measures, see below. Required."),
+];
+
+/// The sources of an argument, for the reference.
+pub static ARGUMENT_SOURCES: &[Field] = &[
+    field("value", "A text. In a template it is the default."),
+    field(
+        "valueFrom.podTemplateHashValue",
+        "`Stable`, or `Latest` (also `Canary`): the `pod-template-hash` of that side. In a step only.",
+    ),
+    field(
+        "valueFrom.fieldRef.fieldPath",
+        "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a step only.",
+    ),
+    field(
+        "valueFrom.secretKeyRef",
+        "`{name, key}` of a Secret in the Deployment's namespace, read when a measurement is made and stored \
+         nowhere. In a template only; needs a RoleBinding of ClusterRole `haldane-secrets`.",
+    ),
+];
 
 /// Reads the YAML of an `AnalysisTemplate`'s spec, or of a whole (Cluster)AnalysisTemplate object.
 ///
@@ -132,6 +181,7 @@ pub fn metric(node: Node<'_>) -> Option<RawMetric> {
         let inconclusive_limit = fields.optional("inconclusiveLimit", number);
         let consecutive_error_limit = fields.optional("consecutiveErrorLimit", number);
         let consecutive_success_limit = fields.optional("consecutiveSuccessLimit", number);
+        let min_samples = fields.optional("minSamples", min_samples);
         let provider = fields.required("provider", provider);
         let metric = Metric {
             name: name?,
@@ -144,8 +194,13 @@ pub fn metric(node: Node<'_>) -> Option<RawMetric> {
             inconclusive_limit,
             consecutive_error_limit,
             consecutive_success_limit,
+            min_samples,
             provider: provider?,
         };
+        if metric.min_samples.is_some() && metric.provider.key != "prometheus" {
+            fields.fail("minSamples asks a second query, which only provider prometheus has");
+            return None;
+        }
         match validate::limits(&metric) {
             Ok(()) => Some(metric),
             Err(problem) => {
@@ -153,6 +208,15 @@ pub fn metric(node: Node<'_>) -> Option<RawMetric> {
                 None
             }
         }
+    })
+}
+
+fn min_samples(node: Node<'_>) -> Option<MinSamples<String, IntOrString>> {
+    node.object(|fields| {
+        let query = fields.required("query", Node::string);
+        let count = fields.required("count", number);
+        let extend_up_to = fields.optional("extendUpTo", span);
+        Some(MinSamples { query: query?, count: count?, extend_up_to })
     })
 }
 

@@ -1,20 +1,21 @@
 //! Measurements under way: asking metric providers in the background, keeping answers until they are judged.
 
-use super::{metric_http::Clients, metric_secrets};
+use super::{metric_http::Clients, metric_job, metric_secrets};
 use crate::{
-    analysis::{Answer, args},
+    analysis::{Answer, args, samples},
     decide::{DueMeasurement, Measurements},
-    providers::{self, Defaults, Question, Sample, Step},
+    providers::{self, Defaults, MetricProvider, Question, Sample, Step},
     runtime::clock,
 };
 use futures::{Stream, stream::poll_fn};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// Requests under way at once; more wait.
 const MAX_CONCURRENT: usize = 30;
@@ -29,6 +30,8 @@ pub struct Measurer {
     permits: Semaphore,
     by_object: Mutex<HashMap<Key, Measurements>>,
     done: mpsc::Sender<Key>,
+    /// Told whenever it may be that an answer matters no longer.
+    judged: Notify,
 }
 
 /// What a measurement is made with.
@@ -47,7 +50,7 @@ impl Measurer {
     pub fn new(means: Means) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
         let (done, mut finished) = mpsc::channel(QUEUE);
         let permits = Semaphore::new(MAX_CONCURRENT);
-        let measurer = Self { means, permits, by_object: Mutex::default(), done };
+        let measurer = Self { means, permits, by_object: Mutex::default(), done, judged: Notify::new() };
         (Arc::new(measurer), poll_fn(move |context| finished.poll_recv(context)))
     }
 
@@ -57,7 +60,7 @@ impl Measurer {
         self.with(|all| all.get(object).cloned()).unwrap_or_default()
     }
 
-    /// Forgets answers that a recorded state has taken in, and runs that it no longer has.
+    /// Forgets answers that a recorded state has taken in, and runs that are no longer under way in it.
     pub fn judged(&self, object: &Key, answers: &BTreeMap<String, Vec<Answer>>, active: &BTreeSet<&str>) {
         self.with(|all| {
             let Some(known) = all.get_mut(object) else { return };
@@ -72,6 +75,7 @@ impl Measurer {
                 all.remove(object);
             }
         });
+        self.judged.notify_waiters();
     }
 
     /// Starts a measurement, unless it is under way.
@@ -124,9 +128,7 @@ impl Measurer {
         if !secrets.is_empty() {
             config = args::substitute_json(&config, &secrets)?;
         }
-        let question = Question { config: &config, defaults: &self.means.defaults, now: clock::now() };
-        let first = provider.measure(&question);
-        let outcome = self.follow(first).await;
+        let outcome = self.sample(provider, &config, object, due).await;
         let redacted = |text: &str| args::redact(text, &secrets);
         match outcome {
             Ok(sample) => Ok(sample.map_texts(&redacted)),
@@ -134,8 +136,30 @@ impl Measurer {
         }
     }
 
+    /// The value, unless there are too few samples for it to mean anything.
+    async fn sample(
+        &self,
+        provider: &dyn MetricProvider,
+        config: &Value,
+        object: &Key,
+        due: &DueMeasurement,
+    ) -> Result<Sample, String> {
+        let name = format!("{}-{}-{}", due.run, due.metric.name, due.number);
+        let first = |config: &Value| {
+            let defaults = &self.means.defaults;
+            provider.measure(&Question { config, defaults, now: clock::now(), name: &name })
+        };
+        if let Some(least) = &due.metric.min_samples {
+            let counted = self.follow(first(&samples::counting(least, config)), object, due).await?;
+            if let Some(few) = samples::short_of(least, &counted.reading) {
+                return Ok(Sample { reading: few, ..counted });
+            }
+        }
+        self.follow(first(config), object, due).await
+    }
+
     /// Takes the steps of a measurement to its end.
-    async fn follow(&self, mut step: Step) -> Result<Sample, String> {
+    async fn follow(&self, mut step: Step, object: &Key, due: &DueMeasurement) -> Result<Sample, String> {
         loop {
             step = match step {
                 Step::Http(request, then) => {
@@ -143,8 +167,34 @@ impl Measurer {
                     let _permit = self.permits.acquire().await;
                     then(self.means.http.send(*request).await?)
                 }
+                Step::Job(job, then) => {
+                    let nobody_waits = self.nobody_waits(object, due);
+                    // Boxed, because most measurements are no Jobs and need not have the room for one.
+                    let ended = Box::pin(metric_job::run(self.client(), object, *job, nobody_waits)).await;
+                    then(ended?)
+                }
                 Step::Done(outcome) => return outcome,
             };
+        }
+    }
+
+    fn client(&self) -> &kube::Client {
+        &self.means.secrets.client
+    }
+
+    /// Ends when the answer would come too late to matter.
+    async fn nobody_waits(&self, object: &Key, due: &DueMeasurement) {
+        loop {
+            // Before the look, so that what happens after it is not missed.
+            let judged = self.judged.notified();
+            let is_awaited = self.with(|all| {
+                let metrics = all.get(object).and_then(|known| known.in_flight.get(&due.run));
+                metrics.is_some_and(|metrics| metrics.contains(&due.metric.name))
+            });
+            if !is_awaited {
+                return;
+            }
+            judged.await;
         }
     }
 

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod events;
 pub mod measure;
 pub mod metric_http;
+mod metric_job;
 pub mod metric_secrets;
 pub mod objects;
 pub mod observe;

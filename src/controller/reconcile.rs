@@ -151,7 +151,8 @@ impl Pass<'_> {
             self.write(&state).await?;
         }
         let measurer = &self.context.measurer;
-        let active = plan.state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.as_str()).collect();
+        let runs = plan.state.rollout.iter().flat_map(|rollout| &rollout.runs).map(|record| &record.run);
+        let active = runs.filter(|run| run.completed_at.is_none()).map(|run| run.name.as_str()).collect();
         measurer.judged(self.key, &judged.answers, &active);
         for due in &plan.measure {
             measurer.start(self.key, due.clone());

@@ -64,10 +64,12 @@ fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
         advance = analysis::advance(advance.run, Vec::new(), &[], turn.now());
     }
     for metric in &advance.due {
-        let spec = advance.run.specs.iter().find(|spec| spec.name == *metric);
-        turn.measure.extend(spec.map(|metric| DueMeasurement {
+        let mut metrics = advance.run.specs.iter().zip(&advance.run.results);
+        let found = metrics.find(|(spec, _)| spec.name == *metric);
+        turn.measure.extend(found.map(|(metric, result)| DueMeasurement {
             run: name.clone(),
             metric: metric.clone(),
+            number: result.count.saturating_add(result.error).saturating_add(1),
             secrets: advance.run.secrets.clone(),
         }));
     }

@@ -82,6 +82,8 @@ pub struct DueMeasurement {
     pub run: String,
     /// The metric with resolved arguments.
     pub metric: MetricSpec,
+    /// Which measurement of this metric it is, from 1; the same as long as it has not been judged.
+    pub number: i32,
     /// The run's secret arguments, to be filled in last.
     pub secrets: BTreeMap<String, SecretKeyRef>,
 }

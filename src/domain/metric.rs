@@ -167,8 +167,24 @@ pub struct Metric<Span, Number> {
     /// So many good measurements in a row end the metric; 0 by default, which is off.
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub consecutive_success_limit: Option<Number>,
+    /// How many samples a value must rest on to be judged at all; not in Argo.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<MinSamples<Span, Number>>,
     /// Who measures.
     pub provider: ProviderRef,
+}
+
+/// With fewer samples than this a measurement is made again, up to a bound; then it is inconclusive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MinSamples<Span, Number> {
+    /// Asked of the same provider; the sum of its samples is their number.
+    pub query: String,
+    /// The least number.
+    pub count: Number,
+    /// How long too few are waited for, from the first time that they were; 10 minutes by default.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub extend_up_to: Option<Span>,
 }
 
 impl MetricSpec {
@@ -247,11 +263,24 @@ pub struct MetricResult {
     /// Measured, but without a say in the run's phase.
     #[serde(skip_serializing_if = "is_default")]
     pub dry_run: bool,
+    /// Since when there have been too few samples to judge, as `minSamples` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<Thin>,
     /// How many measurements are kept.
     pub retention: u32,
     /// The newest measurements, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
+}
+
+/// Too few samples to judge, so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thin {
+    /// When they were counted first.
+    pub since: Timestamp,
+    /// When they were counted last.
+    pub counted_at: Timestamp,
 }
 
 /// How many metrics of a run ended how.

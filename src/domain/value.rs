@@ -13,6 +13,11 @@ pub enum Reading {
         /// How the provider writes it, for people.
         text: String,
     },
+    /// Too few samples for a value to mean anything.
+    TooFew {
+        /// How many there are.
+        got: f64,
+    },
     /// The provider's own verdict, such as a job's: no condition is asked.
     Verdict {
         /// A completed phase; any other means that there is no verdict yet.

@@ -268,7 +268,7 @@ mod tests {
             }},
         });
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        Web.measure(&Question { config: &config, defaults: &Defaults::default(), now })
+        Web.measure(&Question { config: &config, defaults: &Defaults::default(), now, name: "run-m-1" })
     }
 
     fn answer(status: u16, body: &Value) -> HttpResponse {
@@ -278,7 +278,7 @@ mod tests {
     fn sent(step: Step) -> (HttpRequest, Then<HttpResponse>) {
         match step {
             Step::Http(request, then) => (*request, then),
-            Step::Done(outcome) => panic!("done: {outcome:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

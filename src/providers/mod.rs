@@ -8,6 +8,7 @@
 
 pub mod hosts;
 pub mod http;
+pub mod job;
 pub mod prometheus;
 pub mod web;
 
@@ -17,11 +18,12 @@ use crate::domain::{
 };
 use http::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1 as batch;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
 /// All providers.
-pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus, &web::Web];
+pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus, &web::Web, &job::Job];
 
 /// The provider that templates call `key`.
 #[must_use]
@@ -90,6 +92,8 @@ pub struct Question<'a> {
     pub defaults: &'a Defaults,
     /// The time for which it is asked.
     pub now: Timestamp,
+    /// Name of this one measurement: that of its run, its metric, and its number within them.
+    pub name: &'a str,
 }
 
 /// What the installation knows that templates need not say.
@@ -103,8 +107,19 @@ pub struct Defaults {
 pub enum Step {
     /// An answer over HTTP. Redirects are not to be followed.
     Http(Box<HttpRequest>, Then<HttpResponse>),
+    /// A Job, and its end. When nobody waits for it any more it is to be deleted.
+    Job(Box<batch::Job>, Then<JobEnd>),
     /// Nothing more.
     Done(Result<Sample, String>),
+}
+
+/// How a Job has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// As it should.
+    Complete,
+    /// With this reason.
+    Failed(String),
 }
 
 /// How a measurement goes on with an answer.
@@ -115,6 +130,7 @@ impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(request, _) => write!(f, "Http({})", request.url.host_str().unwrap_or_default()),
+            Self::Job(job, _) => write!(f, "Job({:?})", job.metadata.name),
             Self::Done(outcome) => write!(f, "Done({outcome:?})"),
         }
     }
@@ -145,6 +161,7 @@ impl Sample {
                 Reading::Value { value: map_texts(value, replace), text: replace(&text) }
             }
             Reading::Verdict { phase, message } => Reading::Verdict { phase, message: replace(&message) },
+            few @ Reading::TooFew { .. } => few,
         };
         let entry = |(key, text): (String, String)| (key, replace(&text));
         Self { reading, metadata: self.metadata.into_iter().map(entry).collect() }

@@ -6,6 +6,7 @@ use haldane::{
         annotations::{INTERNAL_KEYS, KEYS, read_annotations},
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
+        template::{self, METRIC_FIELDS},
         yaml,
     },
     domain::{fields, keys, request::Verb, selector::Labels},
@@ -109,4 +110,26 @@ fn every_key_of_the_code_is_documented_or_internal() {
     // Internal keys come with every update of a managed Deployment.
     let internal = INTERNAL_KEYS.map(|key| (key, "x"));
     assert!(read(&[&internal[..], &[(keys::CANARY, "enabled")]].concat()).is_ok());
+}
+
+#[test]
+fn metric_fields_are_those_that_are_read() {
+    let text = |name: &str| match name {
+        "minSamples" => serde_json::json!({"query": "q", "count": 1}),
+        "provider" => serde_json::json!({"prometheus": {"query": "q"}}),
+        "count"
+        | "failureLimit"
+        | "inconclusiveLimit"
+        | "consecutiveErrorLimit"
+        | "consecutiveSuccessLimit" => 0.into(),
+        "successCondition" | "failureCondition" => "result == 1".into(),
+        _ => "1m".into(),
+    };
+    assert_unique(METRIC_FIELDS.iter().map(|field| field.name));
+    let metric = METRIC_FIELDS.iter().map(|field| (field.name.to_owned(), text(field.name)));
+    let metric = serde_json::Value::Object(metric.collect());
+    let read = fields::read(&metric, "metric", template::metric).unwrap();
+    let written = serde_json::to_value(&read).unwrap();
+    let fields: BTreeSet<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, METRIC_FIELDS.iter().map(|field| field.name).collect());
 }

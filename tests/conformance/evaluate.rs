@@ -28,6 +28,7 @@ pub fn judged(line: &Value, value: &MetricValue) -> Outcome {
         inconclusive_limit: None,
         consecutive_error_limit: None,
         consecutive_success_limit: None,
+        min_samples: None,
         provider: ProviderRef { key: "prometheus".to_owned(), config: Value::Null },
     };
     let argos_error = line["error_contains"].as_str();

@@ -1,0 +1,169 @@
+//! Values that rest on too few samples are not judged: `minSamples` of a metric.
+//!
+//! One error among three requests is not an error rate of 33 %. While there are too few samples the metric
+//! is measured again, up to a bound; then the measurement is inconclusive, for a person to decide: neither
+//! a failure of the canary nor a silent pass.
+
+use super::schedule::ERROR_RETRY;
+use crate::domain::{
+    duration::GoDuration,
+    go_float::GoFloat,
+    metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec, MinSamples, Thin},
+    value::{MetricValue, Reading},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How long too few samples are waited for, unless said otherwise.
+const DEFAULT_EXTENSION: GoDuration = GoDuration::from_secs(600);
+
+/// The provider's configuration, with the number of samples asked for in place of the value.
+#[must_use]
+pub fn counting<Span, Number>(least: &MinSamples<Span, Number>, config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(fields) = config.as_object_mut() {
+        fields.insert("query".to_owned(), least.query.clone().into());
+        fields.remove("rangeQuery");
+    }
+    config
+}
+
+/// What a measurement comes to for which `counted` are too few samples; `None` when they are enough.
+#[must_use]
+pub fn short_of(least: &MinSamples<GoDuration, i32>, counted: &Reading) -> Option<Reading> {
+    let got = match counted {
+        Reading::Value { value, .. } => number(value),
+        Reading::TooFew { .. } | Reading::Verdict { .. } => 0.0,
+    };
+    (got < f64::from(least.count)).then_some(Reading::TooFew { got })
+}
+
+/// The sum of all samples; what is no number counts for none.
+fn number(value: &MetricValue) -> f64 {
+    let sum = match value {
+        MetricValue::Float(number) => *number,
+        MetricValue::Vector(samples) => samples.iter().filter(|sample| !sample.is_nan()).sum(),
+        _ => 0.0,
+    };
+    if sum.is_nan() { 0.0 } else { sum }
+}
+
+/// Waits on, or ends the wait with an inconclusive measurement.
+pub(super) fn wait(
+    spec: &MetricSpec,
+    result: &mut MetricResult,
+    got: f64,
+    started_at: Timestamp,
+    at: Timestamp,
+) -> Option<Measurement> {
+    let least = spec.min_samples.as_ref()?;
+    let since = result.thin.map_or(at, |thin| thin.since);
+    let bound = least.extend_up_to.unwrap_or(DEFAULT_EXTENSION);
+    let few = format!("{} of the {} samples that minSamples asks for", GoFloat(got.floor()), least.count);
+    if at.duration_since(since) < bound.signed() {
+        result.thin = Some(Thin { since, counted_at: at });
+        result.message = format!("{few}, waiting up to {bound}");
+        return None;
+    }
+    Some(Measurement {
+        phase: AnalysisPhase::Inconclusive,
+        value: None,
+        message: format!("only {few} after {bound}"),
+        started_at,
+        finished_at: at,
+        metadata: BTreeMap::new(),
+    })
+}
+
+/// When too few samples are counted again: as soon as after an error, or sooner if the interval is shorter.
+pub(super) fn counted_again(spec: &MetricSpec, thin: Thin) -> Timestamp {
+    let interval = spec.interval.map_or(ERROR_RETRY, GoDuration::signed);
+    let pause = interval.clamp(SignedDuration::from_secs(1), ERROR_RETRY);
+    thin.counted_at.checked_add(pause).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analysis::{Answer, advance, start},
+        domain::metric::{AnalysisRun, AnalysisTemplate},
+    };
+    use serde_json::json;
+
+    fn run() -> AnalysisRun {
+        let metric = json!({
+            "name": "errors", "interval": "30s", "count": 2, "successCondition": "result[0] < 0.05",
+            "minSamples": {"query": "sum(increase(requests[1m]))", "count": 100, "extendUpTo": "1m"},
+            "provider": {"key": "prometheus", "config": {"address": "http://prometheus", "query": "errors"}},
+        });
+        let metrics = vec![serde_json::from_value(metric).unwrap()];
+        start("run", &[AnalysisTemplate { metrics, ..AnalysisTemplate::default() }], &[]).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// The run after an answer at this second, and when it is looked at next.
+    fn told(run: AnalysisRun, second: i64, reading: Reading) -> (AnalysisRun, Option<i64>) {
+        let answer = Answer {
+            metric: "errors".to_owned(),
+            started_at: at(second),
+            finished_at: at(second),
+            outcome: Ok(reading),
+            asked: None,
+            metadata: BTreeMap::new(),
+        };
+        let advance = advance(run, vec![answer], &[], at(second));
+        let wake = advance.wake_at.map(|wake| wake.as_second() - at(0).as_second());
+        (advance.run, wake)
+    }
+
+    fn value(number: f64) -> Reading {
+        MetricValue::Vector(vec![number]).into()
+    }
+
+    #[test]
+    fn thin_data_is_waited_for_and_then_judged() {
+        let (run, wake) = told(run(), 0, Reading::TooFew { got: 12.7 });
+        let told_so = "12 of the 100 samples that minSamples asks for, waiting up to 1m";
+        assert_eq!((run.results[0].message.as_str(), wake), (told_so, Some(10)));
+        assert_eq!((run.phase, run.results[0].count), (AnalysisPhase::Running, 0));
+        let (run, _) = told(run, 10, value(0.01));
+        assert_eq!((run.results[0].thin, run.results[0].successful), (None, 1));
+        let (run, _) = told(run, 41, value(0.01));
+        assert_eq!(run.phase, AnalysisPhase::Successful);
+    }
+
+    #[test]
+    fn data_that_stays_thin_is_for_a_person() {
+        let (run, _) = told(run(), 0, Reading::TooFew { got: 0.0 });
+        let (run, _) = told(run, 30, Reading::TooFew { got: 3.0 });
+        let (run, _) = told(run, 60, Reading::TooFew { got: 3.0 });
+        let run = advance(run, Vec::new(), &[], at(61)).run;
+        assert_eq!(run.phase, AnalysisPhase::Inconclusive);
+        assert_eq!(
+            run.message,
+            "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0): \
+             \"Error Message: only 3 of the 100 samples that minSamples asks for after 1m\""
+        );
+    }
+
+    #[test]
+    fn no_series_is_no_sample() {
+        let least = MinSamples { query: "q".to_owned(), count: 1, extend_up_to: None };
+        for (counted, enough) in [
+            (MetricValue::Vector(Vec::new()), false),
+            (MetricValue::Vector(vec![f64::NAN]), false),
+            (MetricValue::Vector(vec![0.5, 0.5]), true),
+            (MetricValue::Float(1.0), true),
+            (MetricValue::Nil, false),
+        ] {
+            assert_eq!(short_of(&least, &counted.into()).is_none(), enough);
+        }
+        let config = json!({"query": "errors", "address": "http://p", "rangeQuery": {}});
+        assert_eq!(counting(&least, &config), json!({"query": "q", "address": "http://p"}));
+    }
+}

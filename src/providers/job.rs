@@ -1,0 +1,202 @@
+//! A Kubernetes Job whose end is the verdict.
+//!
+//! Source: argo-rollouts `metricproviders/job`. The Job is owned by the Deployment and named after the run,
+//! the metric and the number of the measurement, so that a controller that takes over finds it again.
+
+use super::{Defaults, Field, JobEnd, MetricProvider, Question, Sample, Step, field};
+use crate::domain::{
+    fields::{Node, told},
+    metric::AnalysisPhase,
+    names::suffixed,
+    selector::Labels,
+    value::Reading,
+};
+use k8s_openapi::{
+    api::batch::v1::{Job as KubernetesJob, JobSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Longest name of a Job: its pods carry it as the value of a label.
+const MAX_NAME: usize = 63;
+
+/// Seconds for which a finished Job stays, so that its log can be read, unless it says otherwise.
+const KEPT: i32 = 600;
+
+/// Seconds after which a Job that does not end by itself is ended, unless it says otherwise.
+const LONGEST: i64 = 3600;
+
+/// A Job that is made for every measurement.
+#[derive(Debug)]
+pub struct Job;
+
+static FIELDS: &[Field] = &[
+    field("metadata", "`labels` and `annotations` of the Job."),
+    field(
+        "spec",
+        "The Job's spec. A Job that completes is a good measurement, one that fails a bad one. Unless it says \
+         otherwise it is ended after an hour (`activeDeadlineSeconds`), is not repeated (`backoffLimit: 0`), and \
+         is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is \
+         deleted.",
+    ),
+];
+
+impl MetricProvider for Job {
+    fn key(&self) -> &'static str {
+        "job"
+    }
+
+    fn doc(&self) -> &'static str {
+        "A Kubernetes Job in the namespace of the Deployment; its success or failure is the measurement."
+    }
+
+    fn example(&self) -> &'static str {
+        "spec:\n  \
+           template:\n    \
+             spec:\n      \
+               restartPolicy: Never\n      \
+               containers: [{name: smoke, image: \"registry.example.com/smoke-test:1\", args: [\"http://web-canary\"]}]\n"
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        FIELDS
+    }
+
+    fn check(&self, config: Node<'_>) -> Option<()> {
+        read(config).map(|_| ())
+    }
+
+    fn asked(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    fn addresses(&self, _: &Value, _: &Defaults) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn measure(&self, question: &Question<'_>) -> Step {
+        let mut job = match told(question.config, "job", read) {
+            Ok(job) => job,
+            Err(problem) => return Step::fail(problem),
+        };
+        let name = name(question.name);
+        job.metadata.name = Some(name.clone());
+        Step::Job(Box::new(job), Box::new(move |end| Step::Done(Ok(sample(name, end)))))
+    }
+}
+
+fn sample(name: String, end: JobEnd) -> Sample {
+    let (phase, message) = match end {
+        JobEnd::Complete => (AnalysisPhase::Successful, String::new()),
+        JobEnd::Failed(why) => (AnalysisPhase::Failed, format!("job {name} failed: {why}")),
+    };
+    let metadata = BTreeMap::from([("job-name".to_owned(), name)]);
+    Sample { reading: Reading::Verdict { phase, message }, metadata }
+}
+
+/// A name that Kubernetes takes; the number at its end is kept whatever is cut off.
+fn name(measurement: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = measurement.chars().map(plain).collect();
+    match name.rfind('-') {
+        Some(at) => {
+            suffixed(name.get(..at).unwrap_or_default(), name.get(at..).unwrap_or_default(), MAX_NAME)
+        }
+        None => suffixed(&name, "", MAX_NAME),
+    }
+}
+
+fn read(node: Node<'_>) -> Option<KubernetesJob> {
+    node.object(|fields| {
+        let meta = fields.optional("metadata", metadata).unwrap_or_default();
+        let spec = fields.required("spec", spec)?;
+        Some(KubernetesJob { metadata: meta, spec: Some(spec), ..KubernetesJob::default() })
+    })
+}
+
+fn metadata(node: Node<'_>) -> Option<ObjectMeta> {
+    node.object(|fields| {
+        let texts = |node: Node<'_>| node.map(Node::string);
+        let labels: Option<Labels> = fields.optional("labels", texts);
+        let annotations: Option<Labels> = fields.optional("annotations", texts);
+        Some(ObjectMeta { labels, annotations, ..ObjectMeta::default() })
+    })
+}
+
+fn spec(node: Node<'_>) -> Option<JobSpec> {
+    let mut spec: JobSpec = match serde_json::from_value(node.value().clone()) {
+        Ok(spec) => spec,
+        Err(error) => return node.fail(format!("is not the spec of a Job: {error}")),
+    };
+    let pods = spec.template.spec.as_ref();
+    if pods.is_none_or(|pods| pods.containers.is_empty()) {
+        return node.fail("template.spec.containers must name a container");
+    }
+    if !matches!(pods.and_then(|pods| pods.restart_policy.as_deref()), Some("Never" | "OnFailure")) {
+        return node.fail("template.spec.restartPolicy must be Never or OnFailure");
+    }
+    spec.backoff_limit.get_or_insert(0);
+    spec.active_deadline_seconds.get_or_insert(LONGEST);
+    spec.ttl_seconds_after_finished.get_or_insert(KEPT);
+    Some(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fields;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn begin(measurement: &str) -> (KubernetesJob, crate::providers::Then<JobEnd>) {
+        let pods = json!({"restartPolicy": "Never", "containers": [{"name": "smoke", "image": "smoke:1"}]});
+        let config = json!({"spec": {"template": {"spec": pods}}});
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let question = Question { config: &config, defaults: &Defaults::default(), now, name: measurement };
+        match Job.measure(&question) {
+            Step::Job(job, then) => (*job, then),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_job_is_the_verdict() {
+        let (job, then) = begin("web-abc-2-1-Smoke_Test-3");
+        assert_eq!(job.metadata.name.as_deref(), Some("web-abc-2-1-smoke-test-3"));
+        let spec = job.spec.unwrap();
+        let bounds = (spec.backoff_limit, spec.active_deadline_seconds, spec.ttl_seconds_after_finished);
+        assert_eq!(bounds, (Some(0), Some(3600), Some(600)));
+        let Step::Done(Ok(sample)) = then(JobEnd::Failed("BackoffLimitExceeded".to_owned())) else {
+            panic!("no verdict")
+        };
+        let message = "job web-abc-2-1-smoke-test-3 failed: BackoffLimitExceeded".to_owned();
+        assert_eq!(sample.reading, Reading::Verdict { phase: AnalysisPhase::Failed, message });
+        assert_eq!(sample.metadata["job-name"], "web-abc-2-1-smoke-test-3");
+    }
+
+    #[test]
+    fn what_is_no_job_is_refused() {
+        for (config, problem) in [
+            (json!({}), "job.spec: is required"),
+            (json!({"spec": {"template": {"spec": {"containers": []}}}}), "must name a container"),
+            (
+                json!({"spec": {"template": {"spec": {"containers": [{"name": "a"}]}}}}),
+                "restartPolicy must be",
+            ),
+            (json!({"spec": {"template": 5}}), "is not the spec of a Job"),
+            (json!({"specs": {}}), "did you mean \"spec\"?"),
+        ] {
+            let findings = fields::read(&config, "job", |node| Job.check(node)).unwrap_err();
+            assert!(findings.iter().any(|f| f.to_string().contains(problem)), "{problem}: {findings:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_measurement_has_a_name_of_its_own(run in "[a-z0-9-]{1,90}", number in 1_u32..1000) {
+            let (this, next) = (name(&format!("{run}-m-{number}")), name(&format!("{run}-m-{}", number + 1)));
+            prop_assert!(this.len() <= MAX_NAME && this != next, "{this} {next}");
+        }
+    }
+}
