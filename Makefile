@@ -99,7 +99,12 @@ e2e: ## tests on a real cluster [CLUSTER=haldane-e2e] [FILTER=words] (root)
 
 .PHONY: bench-abort
 bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2e] (root)
-	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench
+	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::abort
+
+.PHONY: soak
+soak: ## release over and over, kill leaders, write docs/soak.md [MINUTES=45] [DEPLOYMENTS=50] [CLUSTER=haldane-e2e] (root)
+	@SOAK_MINUTES=$(or $(MINUTES),45) SOAK_DEPLOYMENTS=$(or $(DEPLOYMENTS),50) \
+	  $(STEP) "soak" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::soak
 
 .PHONY: cluster
 cluster: ## bring up a real Kubernetes on this machine [CLUSTER=haldane] (root)

@@ -17,7 +17,38 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the admission webhook and the controller.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Make every opted-in Deployment a plain one again, with or without a running controller.
+    Eject(EjectArgs),
+}
+
+/// Everything that `haldane eject` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct EjectArgs {
+    /// Promote rollouts under way, without their remaining steps and analyses.
+    #[arg(long, conflicts_with = "revert")]
+    pub finish: bool,
+    /// Bring back what served before rollouts under way.
+    #[arg(long)]
+    pub revert: bool,
+    /// How long rollouts may take to end.
+    #[arg(long, default_value = "15m")]
+    pub timeout: GoDuration,
+    /// Namespace of Haldane and its lease.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "haldane-system")]
+    pub namespace: String,
+    /// Lease that elects the leader.
+    #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
+    pub lease_name: String,
+    /// How long a change of weight takes to reach the data plane.
+    #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
+    pub settle: GoDuration,
+    /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
+    #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
+    pub ingress_annotation_prefix: String,
+    /// What is logged, e.g. `info,haldane=debug`.
+    #[arg(long, env = "HALDANE_LOG", default_value = "warn")]
+    pub log: String,
 }
 
 /// Everything that `haldane run` can be told.
@@ -92,7 +123,7 @@ mod tests {
     #[test]
     fn a_pod_name_is_all_it_takes() {
         let cli = Cli::try_parse_from(["haldane", "run", "--pod-name=haldane-0"]).unwrap();
-        let Command::Run(args) = cli.command;
+        let Command::Run(args) = cli.command else { panic!("{cli:?}") };
         assert_eq!((args.pod_name.as_str(), args.settle), ("haldane-0", GoDuration::from_secs(6)));
         let error = Cli::try_parse_from(["haldane", "run", "--drain=5", "--pod-name=x"]).unwrap_err();
         assert!(error.to_string().contains("must be a duration such as"), "{error}");

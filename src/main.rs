@@ -3,7 +3,11 @@
 use clap::Parser;
 use haldane::{
     cli::{Cli, Command},
-    runtime::{self, telemetry},
+    runtime::{
+        self,
+        eject::eject,
+        telemetry::{self, LogFormat},
+    },
 };
 use std::{error::Error, process::ExitCode};
 
@@ -11,14 +15,21 @@ use std::{error::Error, process::ExitCode};
 // largest review that ever passed through it.
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Command::Run(args) = Cli::parse().command;
+    let command = Cli::parse().command;
     let run = async {
-        telemetry::start(args.log_format, &args.log)?;
+        let (format, filter) = match &command {
+            Command::Run(args) => (args.log_format, &args.log),
+            Command::Eject(args) => (LogFormat::Text, &args.log),
+        };
+        telemetry::start(format, filter)?;
         // Without it every TLS client would panic at its first connection.
         rustls::crypto::ring::default_provider()
             .install_default()
             .map_err(|_| "another TLS crypto provider is installed already")?;
-        runtime::run(args).await.map_err(Box::<dyn Error>::from)
+        match command {
+            Command::Run(args) => runtime::run(*args).await.map_err(Box::<dyn Error>::from),
+            Command::Eject(args) => Box::pin(eject(args)).await.map_err(Box::<dyn Error>::from),
+        }
     };
     match run.await {
         Ok(()) => ExitCode::SUCCESS,

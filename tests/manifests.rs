@@ -29,8 +29,10 @@ fn configurations() -> [Value; 2] {
 
 /// What the process uses when it is told nothing.
 fn defaults() -> RunArgs {
-    let Command::Run(args) = Cli::parse_from(["haldane", "run", "--pod-name=x"]).command;
-    args
+    let Command::Run(args) = Cli::parse_from(["haldane", "run", "--pod-name=x"]).command else {
+        unreachable!()
+    };
+    *args
 }
 
 #[test]

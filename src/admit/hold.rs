@@ -1,8 +1,7 @@
 //! Whether a change of the pod template must be held.
 
 use super::object::Object;
-use crate::domain::keys;
-use serde_json::Value;
+use crate::domain::{keys, names::TemplateHash};
 
 /// What becomes of the template in this request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +33,13 @@ pub fn hold(old: Object<'_>, new: Object<'_>) -> Hold {
 
 /// Only `kubectl rollout restart`'s time stamp differs.
 fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
-    let without_stamp = |object: Object<'_>| {
-        let mut template = object.template().clone();
-        if let Some(annotations) =
-            template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
-        {
-            annotations.remove(keys::RESTARTED_AT);
-        }
-        crate::domain::names::TemplateHash::of(&template)
-    };
-    without_stamp(old) == without_stamp(new)
+    TemplateHash::of_code(old.template()) == TemplateHash::of_code(new.template())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn deployment(image: &str, available: i64) -> Value {
         json!({

@@ -110,6 +110,12 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wis
     }
 }
 
+/// Keys that people know from elsewhere, and what to do instead.
+const REFUSED: [(&str, &str); 1] = [(
+    keys::TRACK_CONFIG,
+    "is not supported: stable would read the changed ConfigMap or Secret at once; name it by its content (Kustomize's configMapGenerator, secretGenerator), so that a change is a new template",
+)];
+
 fn unknown_keys(annotations: &Labels) -> Findings {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     let ours = annotations.iter().filter(|(key, _)| key.starts_with(keys::PREFIX));
@@ -117,10 +123,12 @@ fn unknown_keys(annotations: &Labels) -> Findings {
         ours.filter(|(key, _)| !known.contains(&key.as_str()) && !INTERNAL_KEYS.contains(&key.as_str()));
     unknown
         .map(|(key, value)| {
-            let problem = match nearest(key, &known) {
+            let refused =
+                REFUSED.iter().find(|(name, _)| name == key).map(|(_, advice)| (*advice).to_owned());
+            let problem = refused.unwrap_or_else(|| match nearest(key, &known) {
                 Some(known) => format!("unknown annotation, did you mean {known:?}?"),
                 None => format!("unknown annotation, allowed are {}", known.join(", ")),
-            };
+            });
             Finding::new(path(key), value, problem)
         })
         .collect()

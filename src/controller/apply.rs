@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf,
 };
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -116,6 +116,17 @@ pub async fn write_deployment(
         .patch(&owner.name, &params(), &patch)
         .await
         .map_err(failed("Deployment".to_owned()))?;
+    Ok(())
+}
+
+/// Takes away the pods of a `ReplicaSet` that Kubernetes made before its template was held. None is ready.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn empty(client: &Client, owner: &Owner, name: &str) -> Result<(), ApplyError> {
+    let patch = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    let sets = Api::<ReplicaSet>::namespaced(client.clone(), &owner.namespace);
+    sets.patch_scale(name, &params(), &patch).await.map_err(failed(format!("ReplicaSet {name:?}")))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod events;
 pub mod measure;
+pub mod membership;
 pub mod metric_http;
 mod metric_job;
 pub mod metric_secrets;

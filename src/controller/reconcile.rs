@@ -186,6 +186,7 @@ impl Pass<'_> {
                 apply::write_condition(client, owner, seen, condition, clock::now()).await?;
             }
             Write::Deployment(write) => apply::write_deployment(client, owner, seen, *write).await?,
+            Write::Empty(name) => apply::empty(client, owner, name).await?,
             Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,
         }
         Ok(())

@@ -181,3 +181,60 @@ fn summary(state: &RolloutState) -> Labels {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn owner(uid: &str) -> Owner {
+        Owner { name: "web".into(), namespace: "shop".into(), uid: uid.into() }
+    }
+
+    /// A record with this state, of the Deployment with this UID.
+    fn record(state: &str, uid: &str) -> ConfigMap {
+        let mut map = config_map(&owner(uid), &Stored::default(), &RolloutState::default()).unwrap();
+        map.metadata.resource_version = Some("7".to_owned());
+        map.data.as_mut().unwrap().insert(STATE_KEY.to_owned(), state.to_owned());
+        map
+    }
+
+    fn read_text(state: &str) -> Result<RolloutState, String> {
+        let stored = read(record(state, "u"), "haldane-web".into());
+        stored.map(|stored| stored.state).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_state_of_another_version_or_none_is_told_and_never_guessed() {
+        let written =
+            serde_json::to_string(&RolloutState { revision: 3, ..RolloutState::default() }).unwrap();
+        assert_eq!(read_text(&written).unwrap().revision, 3);
+        let newer = json!({"version": STATE_VERSION + 1, "revision": 3}).to_string();
+        assert_eq!(
+            read_text(&newer).unwrap_err(),
+            r#"ConfigMap "haldane-web" has version 2, this Haldane reads 1; upgrade it"#
+        );
+        for broken in ["", "{", "[]", r#"{"revision": 3}"#, r#"{"version": "1", "revision": 3}"#] {
+            let told = read_text(broken).unwrap_err();
+            assert!(told.ends_with("delete the ConfigMap to start from what is running"), "{broken}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_map_of_somebody_else_is_not_a_record() {
+        let mut map = record("{}", "u");
+        map.metadata.labels = None;
+        let told = read(map, "haldane-web".into()).unwrap_err().to_string();
+        assert_eq!(told, r#"ConfigMap "haldane-web" exists and is not Haldane's; rename or delete it"#);
+    }
+
+    #[test]
+    fn the_record_of_an_earlier_deployment_of_the_same_name_is_replaced() {
+        let state = RolloutState { revision: 3, ..RolloutState::default() };
+        let stored =
+            read(record(&serde_json::to_string(&state).unwrap(), "old"), "haldane-web".into()).unwrap();
+        assert_eq!(stored.clone().of("old").state, state);
+        let other = stored.of("new");
+        assert_eq!((other.state, other.resource_version.as_deref()), (RolloutState::default(), Some("7")));
+    }
+}

@@ -1,7 +1,7 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
 use super::{
-    Event,
+    Event, slipped,
     turn::{Next, Turn},
     world::ABORT_PREFIX,
 };
@@ -51,6 +51,7 @@ pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
                 state.becomes_stable(wanted);
                 state.revision = state.revision.max(turn.seen().native_revision());
             }
+            slipped::hold(state, turn);
         }
         Some(rollout) if rollout.hash != wanted => on_other_template(rollout, &wanted, turn),
         Some(rollout) if turn.stable_hash().as_ref() == Some(&wanted) => on_bypass(rollout, turn),

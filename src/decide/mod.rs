@@ -7,6 +7,7 @@ mod analyses;
 mod events;
 mod identity;
 mod promotion;
+pub mod slipped;
 mod steps;
 mod stopped;
 mod turn;
@@ -14,6 +15,8 @@ pub mod verbs;
 mod world;
 mod writes;
 
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +48,9 @@ pub struct Plan {
     pub delete: Vec<(Kind, String)>,
     /// The one write to the user's Deployment.
     pub deployment: Option<DeploymentWrite>,
+    /// Name of a `ReplicaSet` of the user's Deployment that was made before its template was held, and
+    /// must have no pods.
+    pub empty: Option<String>,
     /// The `Progressing` condition to set.
     pub condition: Option<ProgressingCondition>,
     /// Metrics to measure now.
@@ -107,7 +113,7 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
         rollout.hash == deployment.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
     };
     Needs {
-        surroundings: rollout.is_some() || held || leftovers,
+        surroundings: rollout.is_some() || held || leftovers || slipped::is_suspected(state, deployment),
         endpoints: rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll),
         next: match rollout {
             Some(rollout) => held && !frozen(rollout),

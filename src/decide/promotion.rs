@@ -47,7 +47,8 @@ pub(super) fn shift(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 /// The user's Deployment rolls natively; the traffic returns when all of its pods are new, available
 /// and known as endpoints.
 pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    if turn.seen().template_hash() != rollout.hash || !has_rolled(rollout, turn) {
+    if turn.seen().template_hash() != rollout.hash || !has_rolled(rollout, turn) || !may_return(rollout, turn)
+    {
         return;
     }
     let message = format!(
@@ -58,6 +59,31 @@ pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     );
     turn.events.push(Event::normal("RolloutCompleted", message.clone()));
     turn.retreat(rollout, Outcome::Promoted, message);
+}
+
+/// Whether stable can carry all of the traffic. It cannot if load has grown since the canary took it and an
+/// autoscaler has enlarged the canary: then stable gets a part, a quarter more for each pod than the canary's
+/// pods had, so that its own autoscaler sees the load and follows; then the next part.
+///
+/// An autoscaler that does not follow within the progress deadline is not waited for any longer.
+fn may_return(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
+    let (stable, canary) = (turn.seen().replicas(), turn.canary_size());
+    let share = i64::from(stable) * 125 / i64::from(canary.max(1));
+    if canary <= rollout.canary_replicas.max(stable) || share >= 100 || turn.is_stuck(rollout, stable) {
+        rollout.lagging = None;
+        return true;
+    }
+    let rest = u8::try_from(100 - share).ok().and_then(|rest| Weight::try_from(rest).ok());
+    let before = rollout.traffic.weight;
+    let weight = rest.unwrap_or(Weight::FULL).min(before);
+    rollout.traffic.ask(weight, true, turn.now());
+    if weight != before {
+        let message = format!(
+            "Traffic weight updated from {before} to {weight}: stable has {stable} pods, the canary {canary}"
+        );
+        turn.events.push(Event::normal("TrafficWeightUpdated", message));
+    }
+    false
 }
 
 fn has_rolled(rollout: &Rollout, turn: &mut Turn<'_>) -> bool {
@@ -80,4 +106,85 @@ fn has_rolled(rollout: &Rollout, turn: &mut Turn<'_>) -> bool {
         turn.wake(now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now));
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        Plan,
+        fixtures::{decided, now, seen, set, state},
+    };
+    use crate::domain::{
+        names::Weight,
+        observed::{Observed, ReplicaSetView},
+        state::{Lag, Outcome, RolloutState, Stage, Traffic},
+    };
+    use serde_json::json;
+
+    /// Stable has rolled with `stable` pods, behind a canary of `canary` pods.
+    fn rolled(stable: i32, canary: i32) -> Observed {
+        let mut seen = seen(stable, "b", false);
+        let status = json!({"observedGeneration": 1, "replicas": stable, "updatedReplicas": stable, "availableReplicas": stable});
+        seen.deployment.status = serde_json::from_value(status).unwrap();
+        let made = set(&seen, "web-b", "1");
+        seen.replica_sets = vec![ReplicaSetView { wanted: stable, available: stable, ..made }];
+        seen.ours = vec![
+            json!({"kind": "Deployment", "metadata": {"name": "web-canary"}, "spec": {"replicas": canary}}),
+        ];
+        seen
+    }
+
+    fn promoting(seen: &Observed) -> RolloutState {
+        let mut state = state(seen, Stage::PromoteRoll);
+        let rollout = state.rollout.as_mut().unwrap();
+        rollout.canary_replicas = 4;
+        rollout.traffic = Traffic {
+            weight: Weight::FULL,
+            routes: true,
+            header: None,
+            asked_at: now(),
+            seen_at: Some(now()),
+        };
+        state
+    }
+
+    fn weight(plan: &Plan) -> u8 {
+        plan.state.rollout.as_ref().unwrap().traffic.weight.percent()
+    }
+
+    fn is_done(plan: &Plan) -> bool {
+        matches!(
+            plan.state.rollout.as_ref().unwrap().stage,
+            Stage::Retreat { outcome: Outcome::Promoted, .. }
+        )
+    }
+
+    #[test]
+    fn stable_takes_grown_load_back_in_parts_as_it_grows() {
+        let first = decided(promoting(&rolled(4, 8)), &rolled(4, 8));
+        assert_eq!((weight(&first), is_done(&first)), (38, false), "four pods carry five eighths");
+        let next = decided(first.state.clone(), &rolled(6, 8));
+        assert_eq!((weight(&next), is_done(&next)), (7, false));
+        let rising = decided(next.state.clone(), &rolled(6, 12));
+        assert_eq!(weight(&rising), 7, "it never rises again");
+        assert!(is_done(&decided(next.state, &rolled(7, 8))));
+        assert!(is_done(&decided(first.state, &rolled(4, 5))), "or as the canary shrinks");
+    }
+
+    #[test]
+    fn an_autoscaler_that_does_not_follow_is_not_waited_for_any_longer() {
+        let mut state = promoting(&rolled(4, 8));
+        let long_ago = now() - jiff::SignedDuration::from_secs(601);
+        state.rollout.as_mut().unwrap().lagging = Some(Lag { available: 4, since: long_ago });
+        assert!(is_done(&decided(state, &rolled(4, 8))));
+    }
+
+    #[test]
+    fn a_canary_that_nobody_enlarged_gives_all_of_it_back_at_once() {
+        assert!(is_done(&decided(promoting(&rolled(4, 4)), &rolled(4, 4))));
+        assert!(
+            is_done(&decided(promoting(&rolled(2, 4)), &rolled(2, 4))),
+            "a person has scaled stable down"
+        );
+    }
 }

@@ -21,6 +21,12 @@ pub(super) fn waits(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
             "Rollout waits, and its canary has no pods, because the Deployment is scaled to 0",
         ));
     }
+    if rollout.stage == Stage::PromoteShift {
+        // The canary has to grow anew before it gets all traffic.
+        let weight = rollout.strategy().weight_at(rollout.strategy().steps.len());
+        rollout.traffic.ask(weight, true, turn.now());
+        rollout.stage = Stage::PromoteScale;
+    }
     rollout.canary_replicas = 0;
     rollout.lagging = None;
     true
@@ -28,85 +34,15 @@ pub(super) fn waits(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        build::manifest::Owner,
-        config::strategy::{Defaults, default_strategy},
-        decide::{Input, Measurements, Plan, decide},
-        domain::{
-            names::Weight,
-            observed::{Observed, ReplicaSetView},
-            rewrite::LabelRewrite,
-            state::{Outcome, Rollout, RolloutState, Stage, Traffic},
-            strategy::RolloutSpec,
-        },
+    use super::super::{
+        Plan,
+        fixtures::{decided, now, seen, set, state},
     };
-    use jiff::Timestamp;
+    use crate::domain::{
+        names::Weight,
+        state::{Outcome, Stage},
+    };
     use serde_json::{Value, json};
-    use std::collections::BTreeSet;
-
-    /// The Deployment `web` of this size, with a template of `image`.
-    fn seen(replicas: i32, image: &str, held: bool) -> Observed {
-        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image}]}});
-        let mut deployment = json!({
-            "metadata": {"name": "web", "generation": 1, "annotations": {}},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template},
-            "status": {"observedGeneration": 1},
-        });
-        if held {
-            deployment["metadata"]["annotations"] = json!({"haldane.dev/held": "x"});
-            deployment["spec"]["paused"] = json!(true);
-        }
-        let deployment = serde_json::from_value(deployment).unwrap();
-        Observed { deployment, template: template.into(), ..Observed::default() }
-    }
-
-    fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
-        let (name, created) = (name.to_owned(), created.to_owned());
-        let template = seen.template_hash();
-        ReplicaSetView { pod_hash: name.clone(), name, template, created, wanted: 0, available: 0 }
-    }
-
-    fn now() -> Timestamp {
-        "2026-01-01T00:00:00Z".parse().unwrap()
-    }
-
-    fn state(seen: &Observed, stage: Stage) -> RolloutState {
-        let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
-        let spec = RolloutSpec { strategy: default_strategy(&defaults), templates: Vec::new() };
-        let rollout = Rollout {
-            revision: 2,
-            hash: seen.template_hash(),
-            spec,
-            rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) },
-            started_at: now(),
-            attempt: 1,
-            baseline_replicas: 4,
-            canary_replicas: 2,
-            stable_pod_hash: None,
-            canary_pod_hash: None,
-            traffic: Traffic {
-                weight: Weight::try_from(50).unwrap(),
-                routes: true,
-                header: None,
-                asked_at: now(),
-                seen_at: Some(now()),
-            },
-            stage,
-            manual_pause: None,
-            lagging: None,
-            runs: Vec::new(),
-        };
-        RolloutState { revision: 2, rollout: Some(rollout), ..RolloutState::default() }
-    }
-
-    fn decided(state: RolloutState, seen: &Observed) -> Plan {
-        let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
-        let next = Err("its plan is frozen".to_owned());
-        decide(
-            state,
-            &Input { seen, owner: &owner, next: &next, measurements: &Measurements::default(), now: now() },
-        )
-    }
 
     fn canary_size(plan: &Plan) -> Option<&Value> {
         plan.apply.iter().find(|m| m.name == "web-canary")?.body.pointer("/spec/replicas")
@@ -123,6 +59,14 @@ mod tests {
         assert_eq!((again.events.len(), &again.state), (0, &stopped.state), "told once");
         let back = decided(again.state, &seen(4, "b", true));
         assert_eq!(canary_size(&back), Some(&json!(2)), "half of four");
+    }
+
+    #[test]
+    fn a_canary_that_was_stopped_grows_anew_before_it_gets_all_traffic() {
+        let stopped = decided(state(&seen(4, "b", true), Stage::PromoteShift), &seen(0, "b", true));
+        let back = decided(stopped.state, &seen(4, "b", true)).state.rollout.unwrap();
+        assert_eq!((back.stage, back.canary_replicas), (Stage::PromoteScale, 4));
+        assert!(back.traffic.weight < Weight::FULL, "{:?}", back.traffic);
     }
 
     #[test]

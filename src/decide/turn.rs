@@ -4,7 +4,7 @@ use super::{DueMeasurement, Event};
 use crate::{
     analysis::Answer,
     build::{
-        canary_deployment::canary_name,
+        canary_deployment::{autoscaled_size, canary_name},
         manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
         pair::{Pair, find, named},
         size,
@@ -65,6 +65,8 @@ pub(super) struct Turn<'a> {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) analysis_wake_at: Option<Timestamp>,
     pub(super) ended: Vec<HistoryEntry>,
+    /// The template must be held although no rollout of it is recorded yet.
+    pub(super) hold: bool,
 }
 
 /// What matters of the canary Deployment.
@@ -84,6 +86,7 @@ impl<'a> Turn<'a> {
             wake_at: None,
             analysis_wake_at: None,
             ended: Vec::new(),
+            hold: false,
         }
     }
 
@@ -153,6 +156,11 @@ impl<'a> Turn<'a> {
         failure.get("message")?.as_str()
     }
 
+    /// The size that the canary Deployment has, which an autoscaler may have enlarged; at least 1.
+    pub(super) fn canary_size(&self) -> i32 {
+        autoscaled_size(self.seen(), self.input.owner, 1)
+    }
+
     /// The size that the canary needs to carry `weight`.
     pub(super) fn size_for(&self, rollout: &Rollout, weight: Weight) -> i32 {
         size::pods_for(rollout.strategy(), weight, self.full_size(rollout))
@@ -217,17 +225,23 @@ impl<'a> Turn<'a> {
             rollout.lagging = None;
             return Ok(true);
         }
-        let known = rollout.lagging.filter(|lag| available <= lag.available);
-        let lag = known.unwrap_or(Lag { available, since: self.now() });
-        rollout.lagging = Some(lag);
-        let deadline = self.seen().progress_deadline_seconds();
-        if self.passed(lag.since, SignedDuration::from_secs(i64::from(deadline))) {
+        if self.is_stuck(rollout, available) {
+            let deadline = self.seen().progress_deadline_seconds();
             let why = self.refusal().map(|why| format!(": {why}")).unwrap_or_default();
             return Err(format!(
                 "canary has {available} of {needed} available pods and made no progress for {deadline}s{why}"
             ));
         }
         Ok(false)
+    }
+
+    /// Whether a number of pods that shall grow has not grown for the progress deadline.
+    pub(super) fn is_stuck(&mut self, rollout: &mut Rollout, available: i32) -> bool {
+        let known = rollout.lagging.filter(|lag| available <= lag.available);
+        let lag = known.unwrap_or(Lag { available, since: self.now() });
+        rollout.lagging = Some(lag);
+        let deadline = i64::from(self.seen().progress_deadline_seconds());
+        self.passed(lag.since, SignedDuration::from_secs(deadline))
     }
 
     /// Takes all traffic back, now; what else follows is up to the outcome.

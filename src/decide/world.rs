@@ -1,6 +1,6 @@
 //! The world as the state wants it, and the writes that are missing for that.
 
-use super::{DeploymentWrite, Plan, ProgressingCondition, turn::Turn};
+use super::{DeploymentWrite, Plan, ProgressingCondition, slipped, turn::Turn};
 use crate::{
     build::{
         manifest::{Kind, Manifest},
@@ -37,6 +37,7 @@ pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
         apply,
         delete,
         deployment,
+        empty: empty(&state, &turn),
         condition,
         wake_at: wakes.min(),
         measure: std::mem::take(&mut turn.measure),
@@ -92,6 +93,9 @@ fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
 
 /// The hold is taken away only for a template that may serve: the promoted one, or the stable one.
 fn deployment_write(state: &RolloutState, turn: &Turn<'_>) -> Option<DeploymentWrite> {
+    if turn.hold {
+        return Some(DeploymentWrite::Hold);
+    }
     let seen = turn.seen();
     let hash = seen.template_hash();
     let is_stable = turn.stable_hash().as_ref() == Some(&hash);
@@ -111,6 +115,11 @@ fn deployment_write(state: &RolloutState, turn: &Turn<'_>) -> Option<DeploymentW
         rollout.hash == hash && !trusted
     });
     (on_trial && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
+}
+
+fn empty(state: &RolloutState, turn: &Turn<'_>) -> Option<String> {
+    let premature = slipped::premature_set(state.rollout.as_ref()?, turn.seen());
+    premature.map(|set| set.name.clone())
 }
 
 /// After an abort `kubectl rollout status` shall fail, and after a retry it shall wait again.

@@ -17,6 +17,8 @@ pub enum Write<'a> {
     Condition(&'a ProgressingCondition),
     /// `spec.paused` and keys of ours on the user's Deployment.
     Deployment(DeploymentWrite),
+    /// A `ReplicaSet` of the user's Deployment loses its pods, see [`Plan::empty`].
+    Empty(&'a str),
     /// An object of ours goes.
     Delete(Kind, &'a str),
 }
@@ -31,8 +33,10 @@ impl Plan {
         let objects = self.apply.iter().map(Write::Apply);
         let condition = self.condition.iter().map(Write::Condition);
         let deployment = self.deployment.map(Write::Deployment);
+        let empty = self.empty.as_deref().map(Write::Empty);
         let deletions = self.delete.iter().map(|(kind, name)| Write::Delete(*kind, name));
-        let world: Vec<_> = objects.chain(condition).chain(deployment).chain(deletions).collect();
+        let world: Vec<_> =
+            objects.chain(condition).chain(deployment).chain(empty).chain(deletions).collect();
         let state = (self.state != *stored || !world.is_empty()).then_some(Write::State(&self.state));
         state.into_iter().chain(world).collect()
     }

@@ -12,6 +12,8 @@ pub const SETTLE: &str = "haldane.dev/settle";
 pub const DO: &str = "haldane.dev/do";
 /// Annotation that says what `kubectl rollout restart` does.
 pub const RESTART: &str = "haldane.dev/restart";
+/// Annotation that is refused: content is tracked by name.
+pub const TRACK_CONFIG: &str = "haldane.dev/track-config";
 /// Internal annotation: the newest authorised order.
 pub const REQUEST: &str = "haldane.dev/request";
 /// Internal annotation: hash of the template that is held; `spec.paused` is ours while it is there.

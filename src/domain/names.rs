@@ -1,5 +1,6 @@
 //! Checked names, weights and hashes.
 
+use super::keys::RESTARTED_AT;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -77,6 +78,18 @@ impl TemplateHash {
         // Equal values must print equally, whichever order their keys came in.
         template.sort_all_objects();
         Self(hex_hash(template.to_string().as_bytes(), 8))
+    }
+
+    /// The hash of a pod template without the stamp of `kubectl rollout restart`: of what it runs.
+    #[must_use]
+    pub fn of_code(template: &Value) -> Self {
+        let mut template = template.clone();
+        if let Some(annotations) =
+            template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(RESTARTED_AT);
+        }
+        Self::of(&template)
     }
 
     /// The sixteen hexadecimal digits.

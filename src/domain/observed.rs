@@ -71,6 +71,8 @@ pub struct ReplicaSetView {
     pub pod_hash: String,
     /// Identity of its template.
     pub template: TemplateHash,
+    /// Identity of what it runs: a restart has another template and the same code.
+    pub code: TemplateHash,
     /// When it was made, in RFC 3339 and UTC, so that later is greater.
     pub created: String,
     /// Pods that it shall have.
@@ -88,11 +90,13 @@ impl ReplicaSetView {
             let number = set.pointer(pointer).and_then(Value::as_i64);
             number.and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
         };
+        let template = set.pointer("/spec/template").unwrap_or(&Value::Null);
         Self {
             name: text("/metadata/name"),
             pod_hash: text("/metadata/labels/pod-template-hash"),
             created: text("/metadata/creationTimestamp"),
-            template: TemplateHash::of(set.pointer("/spec/template").unwrap_or(&Value::Null)),
+            template: TemplateHash::of(template),
+            code: TemplateHash::of_code(template),
             wanted: number("/spec/replicas"),
             available: number("/status/availableReplicas"),
         }

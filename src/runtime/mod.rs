@@ -6,6 +6,7 @@ pub mod ca_bundle;
 pub mod cert_store;
 pub mod certs;
 pub mod clock;
+pub mod eject;
 pub mod http;
 pub mod lease;
 pub mod metrics;

@@ -6,6 +6,12 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 #[test]
+fn config_is_tracked_by_name_only() {
+    let tracked = annotated(web("a"), keys::TRACK_CONFIG, "true");
+    assert_snapshot!(Case::update(web("a"), tracked).mutate());
+}
+
+#[test]
 fn an_unknown_key_gets_the_nearest() {
     let case = Case::update(web("a"), annotated(web("a"), "haldane.dev/setle", "3s"));
     assert_snapshot!(case.mutate());

@@ -10,19 +10,24 @@ mod harness;
 
 mod shared {
     mod analysis;
-    mod autoscaler;
     mod denials;
+    mod lifecycle;
+    mod lifecycle_changes;
     mod native;
     mod untouched;
     mod w0;
 }
 
 mod alone {
+    mod autoscaler;
+    mod bypass;
     mod kill;
     mod outage;
+    mod uninstall;
     mod zero_loss;
 }
 
 mod bench {
     mod abort;
+    mod soak;
 }

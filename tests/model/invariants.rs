@@ -97,6 +97,7 @@ impl Invariants {
             Write::Apply(manifest) => on_apply(manifest, self.tampered, cluster),
             Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
             Write::Deployment(DeploymentWrite::Hold) | Write::Condition(_) => Ok(()),
+            Write::Empty(_) => Ok(()),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
         }
     }

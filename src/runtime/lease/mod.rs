@@ -47,6 +47,13 @@ pub struct Leadership {
 }
 
 impl Leadership {
+    /// For a process beside which no other can be: it leads as long as it runs.
+    #[must_use]
+    pub fn undisputed() -> Self {
+        let forever = clock::monotonic().checked_add(Duration::from_hours(24 * 365));
+        Self { until: watch::channel(forever).1, leading: watch::channel(true).1 }
+    }
+
     /// Whether this process is the leader now. Ask directly before each write.
     #[must_use]
     pub fn is_leader(&self) -> bool {

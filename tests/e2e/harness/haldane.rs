@@ -2,7 +2,7 @@
 
 use super::{
     Output, Space,
-    cluster::{get, kubectl, list, run},
+    cluster::{get, kubectl, list, run, setting},
     eventually,
 };
 use serde_json::Value;
@@ -96,6 +96,16 @@ pub fn kill_leader() -> String {
     leader
 }
 
+/// Haldane's pods and their processes.
+#[track_caller]
+pub fn processes() -> Vec<(String, String)> {
+    let of = |pod: &Value| {
+        let pid = process_of(pod["metadata"]["uid"].as_str().unwrap_or_default())?;
+        Some((name(pod).to_owned(), pid))
+    };
+    pods().iter().filter_map(of).collect()
+}
+
 /// The process `/haldane` in a pod: control groups are named after the pod's uid.
 fn process_of(uid: &str) -> Option<String> {
     let names = [format!("pod{uid}"), format!("pod{}", uid.replace('-', "_"))];
@@ -115,4 +125,58 @@ pub fn order_when_possible(space: &Space, name: &str, verb: &str) {
         let output = space.order(name, verb);
         if output.code == 0 { Ok(()) } else { Err(output.err) }
     });
+}
+
+/// Both webhook configurations are away, until this is dropped.
+#[derive(Debug)]
+pub struct WithoutWebhooks(String);
+
+/// Takes both webhook configurations away, as one does to break the glass.
+#[track_caller]
+pub fn take_webhooks_away() -> WithoutWebhooks {
+    const BOTH: &str = "mutatingwebhookconfiguration,validatingwebhookconfiguration";
+    let saved = kubectl(&["get", BOTH, "haldane", "--output=yaml"]).ok().out;
+    kubectl(&["delete", BOTH, "haldane"]).ok();
+    WithoutWebhooks(saved)
+}
+
+impl WithoutWebhooks {
+    /// Brings them back.
+    #[track_caller]
+    pub fn come_back(self) {
+        drop(self);
+    }
+}
+
+impl Drop for WithoutWebhooks {
+    fn drop(&mut self) {
+        run("kubectl", &["create", "--filename=-"], &self.0);
+    }
+}
+
+/// All that is installed of Haldane is deleted, until this is dropped.
+#[derive(Debug)]
+pub struct Uninstalled;
+
+/// `kubectl delete -k` of what was installed.
+#[track_caller]
+pub fn uninstall() -> Uninstalled {
+    let uninstalled = Uninstalled;
+    kubectl(&["delete", "-k", &setting("HALDANE_OVERLAY"), "--timeout=120s"]).ok();
+    uninstalled
+}
+
+impl Uninstalled {
+    /// Installs it again.
+    #[track_caller]
+    pub fn come_back(self) {
+        drop(self);
+        is_complete();
+    }
+}
+
+impl Drop for Uninstalled {
+    fn drop(&mut self) {
+        kubectl(&["apply", "-k", &setting("HALDANE_OVERLAY")]);
+    }
 }

@@ -156,6 +156,7 @@ impl Cluster {
             pod_hash: set.pod_hash.clone(),
             created: format!("{:0>9}", &set.name[3..]),
             template: set.hash.clone(),
+            code: set.hash.clone(),
             wanted: set.wanted,
             available: set.available,
         };

@@ -27,6 +27,8 @@ pub enum Write {
     Condition(ProgressingCondition),
     /// The user's Deployment.
     Deployment(DeploymentWrite),
+    /// A `ReplicaSet` loses its pods.
+    Empty(String),
     /// Removal of an object of ours.
     Delete(Kind, String),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Write {
             }
             Self::Condition(condition) => write!(f, "condition {}", condition.message),
             Self::Deployment(write) => write!(f, "deployment {write:?}"),
+            Self::Empty(name) => write!(f, "empty {name}"),
             Self::Delete(kind, _) => write!(f, "delete {kind}"),
         }
     }
@@ -76,6 +79,7 @@ impl From<decide::Write<'_>> for Write {
             decide::Write::Apply(manifest) => Self::Apply(manifest.clone()),
             decide::Write::Condition(condition) => Self::Condition(condition.clone()),
             decide::Write::Deployment(write) => Self::Deployment(write),
+            decide::Write::Empty(name) => Self::Empty(name.to_owned()),
             decide::Write::Delete(kind, name) => Self::Delete(kind, name.to_owned()),
         }
     }
@@ -109,6 +113,11 @@ impl Cluster {
                 let mut web = self.web.clone();
                 json_patch::patch(&mut web, &deployment_patch(seen, *write)).map_err(|_| Conflict)?;
                 self.store_web(web);
+                Ok(())
+            }
+            Write::Empty(name) => {
+                let set = self.sets.iter_mut().find(|set| set.name == *name);
+                set.into_iter().for_each(|set| set.wanted = 0);
                 Ok(())
             }
             Write::Delete(kind, name) => {

@@ -1,6 +1,6 @@
 //! A real autoscaler beside a canary: stable keeps its size, and the canary follows the load.
 
-use crate::harness::{App, Load, Recorder, SOON, Space, eventually};
+use crate::harness::{App, Load, Recorder, SOON, Space, eventually, haldane, space::weight_of};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ const AUTOSCALER: &str = "autoscaling/v2 HorizontalPodAutoscaler";
 /// metrics-server measures every 10 s and needs two measurements; the autoscaler looks every 5 s.
 const MEASURED: Duration = Duration::from_secs(120);
 /// Requests per second: little, and more than three pods may use.
-const LITTLE: u32 = 20;
-const MUCH: u32 = 200;
+const LITTLE: u32 = 10;
+const MUCH: u32 = 300;
 
 /// Scales `web` by CPU, without any delay.
 fn autoscaler(least: u32) -> Value {
@@ -32,6 +32,7 @@ fn autoscaler(least: u32) -> Value {
 
 /// `web` with three pods and an autoscaler that measures them.
 fn start(name: &str, strategy: &str) -> (Space, Recorder) {
+    haldane::is_complete();
     let space = Space::new(name);
     space.apply(&autoscaler(3).to_string()).ok();
     space.deploy(&App::canary(strategy).sized(3));
@@ -55,12 +56,20 @@ fn grows_beyond(space: &Space, name: &str, pods: i64) {
     });
 }
 
+fn has_size(space: &Space, name: &str, pods: i64) {
+    eventually(&format!("{pods} pods of {name}"), MEASURED, || {
+        let now = size(&space.the(DEPLOYMENT, name));
+        if now == Some(pods) { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+}
+
 /// Lets the autoscaler shrink `web` to one pod, and waits until it has tried.
 fn tries_to_shrink(space: &Space) {
     space.apply(&autoscaler(1).to_string()).ok();
     eventually("the autoscaler to want fewer pods", MEASURED, || {
         let events = space.events("SuccessfulRescale");
-        let shrinks = |event: &&String| event.contains("All metrics below target");
+        let shrinks =
+            |event: &&String| ["New size: 1;", "New size: 2;"].iter().any(|size| event.contains(size));
         if events.iter().any(|event| shrinks(&event)) { Ok(()) } else { Err(format!("{events:?}")) }
     });
 }
@@ -91,8 +100,10 @@ fn a_long_step_follows_the_load_and_an_abort_finds_stable_in_its_size() {
 }
 
 #[test]
-fn a_promotion_never_falls_below_the_size_before() {
-    let (space, deployments) = start("scaled", "steps: [{setWeight: 50}, {pause: {}}]");
+fn an_autoscaled_promotion_keeps_the_size_and_returns_grown_load_in_parts() {
+    let strategy = "steps: [{setWeight: 50}, {pause: {}}, {setWeight: 100}, {pause: {}}]";
+    let (space, deployments) = start("scaled", strategy);
+    let ingresses = space.record("networking.k8s.io/v1 Ingress");
     let load = Load::start(&space, LITTLE);
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
@@ -102,8 +113,18 @@ fn a_promotion_never_falls_below_the_size_before() {
     much.stop().assert_nothing_failed("more load in the middle of a canary");
     tries_to_shrink(&space);
     space.order("web", "promote").ok();
-    space.is_healthy("web", 2 * SOON);
-    load.stop().assert_nothing_failed("an autoscaled promotion");
+    space.pauses_at("web", "100");
+    has_size(&space, "web", 3);
+    has_size(&space, "web-canary", 3);
+    let much = Load::start(&space, MUCH);
+    grows_beyond(&space, "web-canary", 4);
+    space.order("web", "promote").ok();
+    space.is_healthy("web", MEASURED);
+    much.stop().assert_nothing_failed("a promotion under load that has grown");
+    load.stop().assert_nothing_failed("an autoscaled rollout");
+    let weights = ingresses.course("web-canary", weight_of);
+    let after = weights.iter().skip_while(|weight| *weight != "100").skip(1);
+    assert!(after.filter(|weight| *weight != "0").count() > 0, "weights over time: {weights:?}");
     never_below_three(&deployments);
     assert_eq!(space.get(AUTOSCALER, "web-canary"), None, "the clone goes with the canary");
 }

@@ -1,0 +1,171 @@
+//! Which Deployments are managed: adopting those that were annotated before, cleaning up after those that left.
+
+use super::{
+    objects::{api, api_of, list},
+    observe::{self, ObserveError},
+    state::{self, StateError},
+};
+use crate::{
+    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+    config::annotations::is_opted_in,
+    domain::{duration::GoDuration, keys, rewrite::CANARY_OF_LABEL, selector::Labels},
+    runtime::api::FIELD_MANAGER,
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
+    core::PartialObjectMeta,
+};
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use tokio::time;
+use tracing::{info, warn};
+
+/// Objects per page when all Deployments are looked through.
+const PAGE: u32 = 500;
+
+/// The clean-up after a Deployment failed; it is tried again when a controller starts.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ForgetError {
+    /// The API server's answer.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// See [`ObserveError`].
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// See [`StateError`].
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The label selector of everything of ours.
+pub(super) fn our_marks() -> String {
+    format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}")
+}
+
+/// Every Deployment of the cluster that is opted in, or still carries our label.
+///
+/// # Errors
+/// The API server's.
+pub async fn members(client: &Client) -> kube::Result<Vec<PartialObjectMeta<Deployment>>> {
+    let mut params = ListParams::default().limit(PAGE);
+    let mut members = Vec::new();
+    loop {
+        let page = Api::<Deployment>::all(client.clone()).list_metadata(&params).await?;
+        let is_in = |object: &PartialObjectMeta<Deployment>| {
+            is_opted_in(object.annotations()) || object.labels().contains_key(keys::MANAGED)
+        };
+        members.extend(page.items.into_iter().filter(is_in));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(members),
+        }
+    }
+}
+
+/// Labels the Deployments that were annotated before Haldane was there.
+pub(super) async fn adopt(client: &Client) -> kube::Result<()> {
+    let unmarked = |object: &PartialObjectMeta<Deployment>| !object.labels().contains_key(keys::MANAGED);
+    for object in members(client).await?.into_iter().filter(unmarked) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        info!(namespace, name, "adopting a Deployment");
+        let patch = json!({"metadata": {"labels": {keys::MANAGED: "true"}}});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api = Api::<Deployment>::namespaced(client.clone(), &namespace);
+        api.patch_metadata(&name, &params, &Patch::Merge(patch)).await?;
+    }
+    Ok(())
+}
+
+/// Cleans up after Deployments that left while no controller was there.
+pub(super) async fn forget_strays(client: &Client, settle: GoDuration) -> Result<(), ForgetError> {
+    let ours = ListParams::default().labels(&our_marks());
+    let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&ours).await?;
+    for record in records.items {
+        let Some(namespace) = record.namespace() else { continue };
+        let owner = record.owner_references().iter().find(|reference| reference.kind == "Deployment");
+        match (owner, record.labels().get(CANARY_OF_LABEL)) {
+            (Some(owner), _) => forget_if_out(client, &namespace, &owner.name, settle).await?,
+            (None, Some(mark)) => remove_orphans(client.clone(), namespace, mark.clone(), settle),
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes the record of a Deployment that opted out, and what a deleted one left behind.
+pub(super) async fn forget_if_out(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    settle: GoDuration,
+) -> Result<(), ForgetError> {
+    let Some((_, seen)) = observe::deployment(client, namespace, name).await? else {
+        let mark = observe::our_labels(name).remove(CANARY_OF_LABEL).unwrap_or_default();
+        remove_orphans(client.clone(), namespace.to_owned(), mark, settle);
+        return Ok(());
+    };
+    if is_opted_in(seen.deployment.metadata.annotations.as_ref().unwrap_or(&Labels::new())) {
+        return Ok(());
+    }
+    info!(namespace, name, "forgetting a Deployment that opted out");
+    Ok(state::forget(client, namespace, name).await?)
+}
+
+/// Removes, beside everything else, what `kubectl delete deployment --cascade=orphan` has left of a canary:
+/// without an owner nothing else ever would, and it would keep its traffic.
+fn remove_orphans(client: Client, namespace: String, mark: String, settle: GoDuration) {
+    tokio::spawn(async move {
+        if let Err(error) = remove_orphans_now(&client, &namespace, &mark, settle).await {
+            warn!(namespace, mark, %error, "cannot remove what a deleted Deployment left behind");
+        }
+    });
+}
+
+/// The routes first; the rest when proxies have let go of them.
+async fn remove_orphans_now(
+    client: &Client,
+    namespace: &str,
+    mark: &str,
+    settle: GoDuration,
+) -> kube::Result<()> {
+    let labels = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={mark}");
+    let records = api_of(client, "v1", "ConfigMap", namespace);
+    let mut waits = false;
+    let kinds: Vec<Kind> = Kind::iter().collect();
+    for kind in kinds.into_iter().rev() {
+        let api = api(client, kind, namespace);
+        let orphans = orphans(&api, &labels).await?;
+        if kind != Kind::Ingress && !orphans.is_empty() && std::mem::take(&mut waits) {
+            time::sleep(settle.signed().unsigned_abs()).await;
+        }
+        waits |= kind == Kind::Ingress && !orphans.is_empty();
+        remove(&api, orphans, namespace).await?;
+    }
+    let left = orphans(&records, &labels).await?;
+    remove(&records, left, namespace).await
+}
+
+/// Objects of ours without an owner; those with one are left to garbage collection.
+async fn orphans(api: &Api<DynamicObject>, labels: &str) -> kube::Result<Vec<Value>> {
+    let found = list(api, "", labels).await?;
+    Ok(found.into_iter().filter(|object| object.pointer("/metadata/ownerReferences/0").is_none()).collect())
+}
+
+async fn remove(api: &Api<DynamicObject>, orphans: Vec<Value>, namespace: &str) -> kube::Result<()> {
+    for orphan in orphans {
+        let text = |pointer| orphan.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let (name, uid) = (text("/metadata/name").unwrap_or_default(), text("/metadata/uid"));
+        info!(namespace, name, "removing what a deleted Deployment left behind");
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid, resource_version: None }),
+            ..DeleteParams::background()
+        };
+        match api.delete(&name, &params).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            result => drop(result?),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! One Deployment and its rollout, for tests of single rules.
+
+use super::{Input, Measurements, Plan, decide};
+use crate::{
+    build::manifest::Owner,
+    config::strategy::{Defaults, default_strategy},
+    domain::{
+        names::Weight,
+        observed::{Observed, ReplicaSetView},
+        rewrite::LabelRewrite,
+        state::{Rollout, RolloutState, Stage, Traffic},
+        strategy::RolloutSpec,
+    },
+};
+use jiff::Timestamp;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// The Deployment `web` of this size, with a template of `image`.
+pub fn seen(replicas: i32, image: &str, held: bool) -> Observed {
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image}]}});
+    let mut deployment = json!({
+        "metadata": {"name": "web", "generation": 1, "annotations": {}},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template},
+        "status": {"observedGeneration": 1},
+    });
+    if held {
+        deployment["metadata"]["annotations"] = json!({"haldane.dev/held": "x"});
+        deployment["spec"]["paused"] = json!(true);
+    }
+    let deployment = serde_json::from_value(deployment).unwrap();
+    Observed { deployment, template: template.into(), ..Observed::default() }
+}
+
+/// A `ReplicaSet` of its template, without pods.
+pub fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
+    let (name, created) = (name.to_owned(), created.to_owned());
+    let template = seen.template_hash();
+    ReplicaSetView {
+        pod_hash: name.clone(),
+        name,
+        code: template.clone(),
+        template,
+        created,
+        wanted: 0,
+        available: 0,
+    }
+}
+
+/// The time of every decision.
+pub fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Its template on trial at `stage`, with half of the traffic.
+pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
+    let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
+    let spec = RolloutSpec { strategy: default_strategy(&defaults), templates: Vec::new() };
+    let rollout = Rollout {
+        revision: 2,
+        hash: seen.template_hash(),
+        spec,
+        rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) },
+        started_at: now(),
+        attempt: 1,
+        baseline_replicas: 4,
+        canary_replicas: 2,
+        stable_pod_hash: None,
+        canary_pod_hash: None,
+        traffic: Traffic {
+            weight: Weight::try_from(50).unwrap(),
+            routes: true,
+            header: None,
+            asked_at: now(),
+            seen_at: Some(now()),
+        },
+        stage,
+        manual_pause: None,
+        lagging: None,
+        runs: Vec::new(),
+    };
+    RolloutState { revision: 2, rollout: Some(rollout), ..RolloutState::default() }
+}
+
+/// The decision.
+pub fn decided(state: RolloutState, seen: &Observed) -> Plan {
+    let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
+    let next = Err("its plan is frozen".to_owned());
+    decide(
+        state,
+        &Input { seen, owner: &owner, next: &next, measurements: &Measurements::default(), now: now() },
+    )
+}

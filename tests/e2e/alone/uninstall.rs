@@ -1,0 +1,84 @@
+//! Leaving Haldane: plain Deployments go on serving, and nothing of it is left on them.
+
+use crate::harness::{
+    App, Load, Output, Space,
+    cluster::{run, setting},
+    haldane,
+};
+use serde_json::Value;
+
+const STEPS: &str = "{steps: [{setWeight: 50}, {pause: {}}]}";
+
+/// `haldane eject`, as an administrator runs it on their own machine.
+fn eject(flags: &[&str]) -> Output {
+    run(&setting("HALDANE_PROGRAM"), &[&["eject"], flags].concat(), "")
+}
+
+/// Nothing is Haldane's any more, and a change is an ordinary rolling update.
+fn is_plain(space: &Space, name: &str) {
+    assert_eq!(space.ours(), Vec::<String>::new(), "what is left");
+    let deployment = space.the("apps/v1 Deployment", name);
+    let metadata = deployment["metadata"].to_string().replace("last-applied-configuration", "");
+    let keys = ["annotations", "labels"]
+        .map(|map| deployment["metadata"][map].as_object().cloned().unwrap_or_default());
+    let ours = keys.iter().flat_map(serde_json::Map::keys).find(|key| key.starts_with("haldane.dev/"));
+    assert_eq!(ours, None, "{metadata}");
+    assert_eq!(deployment["spec"]["paused"], Value::Null);
+}
+
+fn version(space: &Space) -> Value {
+    space.the("apps/v1 Deployment", "web")["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+        .clone()
+}
+
+#[test]
+fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
+    haldane::is_complete();
+    let space = Space::new("eject");
+    space.deploy(&App::canary(STEPS));
+    let idle = App { name: "idle".to_owned(), ..App::canary(STEPS) };
+    space.apply(&idle.deployment().to_string()).ok();
+    space.rolled_out("idle");
+    space.answers("v1");
+    let before = (space.pods("app=web"), space.pods("app=idle"));
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "50");
+    let undecided = eject(&[]).refused();
+    let named = format!("rollouts are under way: {}/web (Paused); say --revert", space.namespace);
+    assert!(undecided.contains(&named), "{undecided}");
+    eject(&["--revert"]).ok();
+    for name in ["web", "idle"] {
+        is_plain(&space, name);
+    }
+    assert_eq!(version(&space), "v1");
+    assert_eq!((space.pods("app=web"), space.pods("app=idle")), before, "no pod was replaced");
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.rolled_out("web");
+    assert_eq!(space.ours(), Vec::<String>::new(), "an ordinary rolling update");
+    load.stop().assert_nothing_failed("eject --revert");
+}
+
+#[test]
+fn after_haldane_is_deleted_everything_serves_and_eject_finishes_what_was_under_way() {
+    haldane::is_complete();
+    let space = Space::new("deleted");
+    space.deploy(&App::canary(STEPS));
+    space.answers("v1");
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "50");
+    let gone = haldane::uninstall();
+    let sample = Load::with(&space, &["--rate", "100", "--duration", "3s"]).finish();
+    assert!(sample.answers("v1") > 0 && sample.answers("v2") > 0, "both serve on: {}", sample.split());
+    eject(&["--finish"]).ok();
+    is_plain(&space, "web");
+    assert_eq!(version(&space), "v2");
+    space.rolled_out("web");
+    load.stop().assert_nothing_failed("deleting Haldane and eject --finish");
+    let sample = Load::with(&space, &["--rate", "100", "--duration", "1s"]).finish();
+    assert_eq!(sample.answers("v2"), sample.sent(), "{}", sample.split());
+    gone.come_back();
+    space.rolled_out("web");
+    assert_eq!(space.ours(), Vec::<String>::new(), "it is opted out also for a new installation");
+}

@@ -1,0 +1,89 @@
+//! Another template, or the stable one again, at every stage of a rollout.
+
+use crate::harness::{App, Load, SOON, Space, eventually};
+use serde_json::Value;
+
+const STEPS: &str = "{steps: [{setWeight: 50}, {pause: {}}]}";
+
+/// Waits until the recorded rollout of `version` is at a stage.
+fn is_at(space: &Space, revision: u64, stage: &str) {
+    eventually(&format!("revision {revision} to be at {stage}"), SOON, || {
+        let rollout = space.state("web")["rollout"].take();
+        let now = (&rollout["revision"], &rollout["stage"]["name"]);
+        if *now.0 == revision && now.1 == stage { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+}
+
+/// Waits until this revision is on trial, with its traffic.
+fn is_on_trial(space: &Space, revision: u64) {
+    let revision = revision.to_string();
+    space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("revision", &revision)]);
+}
+
+fn set_version(space: &Space, number: u64) {
+    space.set_env("web", &[&format!("VERSION=v{number}")]).ok();
+}
+
+#[test]
+fn a_newer_template_gets_its_canary_at_every_stage() {
+    let space = Space::new("newer");
+    space.deploy(&App::canary(STEPS).annotated("haldane.dev/settle", "1s"));
+    space.answers("v1");
+    set_version(&space, 2);
+    // Whether revision 2 was ever seen depends on the moment; nobody gets it either way.
+    set_version(&space, 3);
+    eventually("v3 to be on trial", SOON, || {
+        let summary = space.summary("web");
+        if summary["phase"] == "Paused" { Ok(()) } else { Err(summary.to_string()) }
+    });
+    let mut newest: u64 =
+        space.summary("web")["revision"].as_str().and_then(|text| text.parse().ok()).unwrap();
+    assert_eq!(canary_version(&space), "v3", "the last of two changes within a second is on trial");
+
+    for stage in ["start", "step", "promoteScale", "promoteShift", "promoteRoll", "retreat"] {
+        if stage.starts_with("promote") || stage == "retreat" {
+            is_on_trial(&space, newest);
+            space.order("web", "promote").ok();
+        } else {
+            set_version(&space, 100 + newest);
+            newest += 1;
+        }
+        // Scaling to full size may be over before it is seen.
+        if stage != "promoteScale" {
+            is_at(&space, newest, stage);
+        }
+        set_version(&space, 200 + newest);
+        newest += 1;
+        is_on_trial(&space, newest);
+        assert_eq!(canary_version(&space), format!("v{}", 199 + newest), "after a change at {stage}");
+    }
+    space.order("web", "promote").ok();
+    space.is_healthy("web", 2 * SOON);
+    space.answers(&format!("v{}", 199 + newest));
+}
+
+/// The version that the canary's pods are made of.
+fn canary_version(space: &Space) -> String {
+    let canary = space.the("apps/v1 Deployment", "web-canary");
+    let version = &canary["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"];
+    version.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_stable_template_again_is_safe_while_the_traffic_shifts() {
+    let space = Space::new("shifted");
+    space.deploy(&App::canary(STEPS));
+    space.answers("v1");
+    let before = space.pods("app=web");
+    let load = Load::start(&space, 40);
+    set_version(&space, 2);
+    is_on_trial(&space, 2);
+    space.order("web", "promote").ok();
+    is_at(&space, 2, "promoteShift");
+    set_version(&space, 1);
+    space.is_healthy("web", SOON);
+    space.rolled_out("web");
+    load.stop().assert_nothing_failed("the stable template again, while the traffic shifts");
+    assert_eq!(space.pods("app=web"), before, "no pod of stable was replaced");
+    assert_eq!(space.the("apps/v1 Deployment", "web")["spec"]["paused"], Value::Null);
+}
