@@ -59,7 +59,7 @@ fmt-check: ## check the format
 
 .PHONY: clippy
 clippy: ## lint; every warning is an error
-	@$(STEP) "clippy" cargo clippy --release --all-targets -- -D warnings
+	@$(STEP) "clippy" cargo clippy --release --all-targets --test e2e -- -D warnings
 
 .PHONY: unit
 unit: ## all tests without a cluster: unit, integration, conformance, model

@@ -2,7 +2,7 @@
 //! the API and of the application behind the ingress. `tests/e2e/run` runs it all; README.md says how.
 //!
 //! `shared::` run side by side, each in its own namespace; `alone::` take Haldane itself away,
-//! or must not be disturbed by others' changes of the ingress controller, one at a time.
+//! or must not be disturbed by others' changes of the ingress controller, one at a time; `last::` look back on it all.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -14,6 +14,7 @@ mod shared {
     mod lifecycle;
     mod lifecycle_changes;
     mod native;
+    mod provider_faults;
     mod untouched;
     mod w0;
 }
@@ -21,10 +22,17 @@ mod shared {
 mod alone {
     mod autoscaler;
     mod bypass;
+    mod faults;
     mod kill;
+    mod leader;
     mod outage;
     mod uninstall;
+    mod upgrade;
     mod zero_loss;
+}
+
+mod last {
+    mod rights;
 }
 
 mod bench {

@@ -97,6 +97,7 @@ ready_etcd() { answers_tcp 2379; }
 
 run_apiserver() {
   local pki=$RUN/pki
+  render audit.yaml >"$RUN/audit.yaml"
   # Aggregator routing sends webhook calls to pod addresses, so that they do not depend on kube-proxy.
   # Without a preferred address type, logs and exec would look up the node's name.
   launch apiserver "$(tool_dir kubernetes)/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
@@ -106,6 +107,7 @@ run_apiserver() {
     --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
     --service-cluster-ip-range="$SERVICE_NET" --enable-aggregator-routing=true \
+    --audit-policy-file="$RUN/audit.yaml" --audit-log-path="$RUN/log/audit.log" --audit-log-maxsize=100 --audit-log-maxbackup=3 \
     --requestheader-client-ca-file="$pki/ca.crt" --requestheader-allowed-names=front-proxy \
     --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
     --requestheader-extra-headers-prefix=X-Remote-Extra- \

@@ -13,8 +13,8 @@ steps: [{setWeight: 20}, {analysis: {}}, {setWeight: 60}, {pause: {duration: 3s}
 
 /// Name of the stage and index of the step that a state `ConfigMap` records.
 fn stage(map: &Value) -> Option<String> {
-    let state: Value = serde_json::from_str(map["data"]["state"].as_str()?).ok()?;
-    let stage = &state["rollout"]["stage"];
+    let record: Value = serde_json::from_str(map["data"]["state"].as_str()?).ok()?;
+    let stage = &record["rollout"]["stage"];
     let index = stage["index"].as_u64().map(|index| format!(" {index}")).unwrap_or_default();
     Some(format!("{}{index}", stage["name"].as_str().unwrap_or("idle")))
 }

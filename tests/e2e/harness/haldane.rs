@@ -8,10 +8,11 @@ use super::{
 use serde_json::Value;
 use std::{fs, time::Duration};
 
-const NAMESPACE: &str = "haldane-system";
+/// Where it is installed.
+pub const NAMESPACE: &str = "haldane-system";
 const LABELS: &str = "app.kubernetes.io/name=haldane";
 /// Long enough for a lost lease, and for a container that has been restarted several times.
-const RECOVERY: Duration = Duration::from_secs(120);
+const RECOVERY: Duration = Duration::from_mins(2);
 
 fn pods() -> Vec<Value> {
     list("v1 Pod", NAMESPACE, LABELS)
@@ -85,15 +86,36 @@ pub fn leader() -> Option<String> {
 /// `kill -9` of the leader's process, as it would end if its node lost power. Says which pod it was.
 #[track_caller]
 pub fn kill_leader() -> String {
-    let (leader, pid) = eventually("the leader's process", RECOVERY, || {
+    let (leader, pid) = leader_process();
+    run("kill", &["-KILL", &pid], "").ok();
+    leader
+}
+
+/// The leader's pod, and the number of its process on this machine.
+#[track_caller]
+pub fn leader_process() -> (String, String) {
+    eventually("the leader's process", RECOVERY, || {
         let leader = leader().ok_or("no leader")?;
         let pod =
             get("v1 Pod", NAMESPACE, &leader).ok_or_else(|| format!("the leader {leader} is no pod"))?;
         let pid = process_of(pod["metadata"]["uid"].as_str().unwrap_or_default());
         Ok((leader.clone(), pid.ok_or_else(|| format!("no process of pod {leader}"))?))
-    });
-    run("kill", &["-KILL", &pid], "").ok();
-    leader
+    })
+}
+
+/// Waits until a replica leads that is not `old`.
+#[track_caller]
+pub fn another_leads(old: &str) -> String {
+    eventually(&format!("another leader than {old}"), RECOVERY, || {
+        leader().filter(|new| new != old).ok_or_else(|| format!("the lease is {old}'s, or nobody's"))
+    })
+}
+
+/// Replaces all replicas one by one, as an upgrade does.
+#[track_caller]
+pub fn upgrade() {
+    kubectl(&["--namespace", NAMESPACE, "rollout", "restart", "deployment/haldane"]).ok();
+    kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/haldane", "--timeout=90s"]).ok();
 }
 
 /// Haldane's pods and their processes.

@@ -1,7 +1,9 @@
 //! What the tests are written with.
 
 pub mod app;
+pub mod audit;
 pub mod cluster;
+pub mod faults;
 pub mod haldane;
 pub mod load;
 pub mod provider;
@@ -20,4 +22,4 @@ pub use wait::eventually;
 use std::time::Duration;
 
 /// Long enough for anything that a rollout does between two waits for people or time.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);

@@ -1,7 +1,7 @@
 //! A Prometheus whose answers the test decides, and which counts the questions.
 
 use super::cluster;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -19,8 +19,23 @@ pub struct Provider {
 #[derive(Debug)]
 struct Inner {
     status: u16,
-    value: f64,
+    manner: Manner,
     questions: usize,
+    /// Connections whose questions are never answered.
+    held: Vec<TcpStream>,
+}
+
+/// What it answers.
+#[derive(Debug, Clone, Copy)]
+pub enum Manner {
+    /// This value.
+    Value(f64),
+    /// No series.
+    Empty,
+    /// Something that is no answer of a Prometheus.
+    Garbage,
+    /// Nothing; the connection stays open.
+    Silence,
 }
 
 impl Provider {
@@ -32,7 +47,8 @@ impl Provider {
         let ip = internal["address"].as_str().expect("a text");
         let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
-        let inner = Arc::new(Mutex::new(Inner { status: 200, value, questions: 0 }));
+        let inner = Inner { status: 200, manner: Manner::Value(value), questions: 0, held: Vec::new() };
+        let inner = Arc::new(Mutex::new(inner));
         let provider = Self { address, inner };
         let answering = provider.clone();
         thread::spawn(move || {
@@ -45,7 +61,12 @@ impl Provider {
 
     /// Answers this value from now on.
     pub fn set(&self, value: f64) {
-        self.inner.lock().expect("no panic").value = value;
+        self.behave(Manner::Value(value));
+    }
+
+    /// Answers so from now on.
+    pub fn behave(&self, manner: Manner) {
+        self.inner.lock().expect("no panic").manner = manner;
     }
 
     /// Answers with this HTTP status from now on.
@@ -58,11 +79,11 @@ impl Provider {
         self.inner.lock().expect("no panic").questions
     }
 
-    /// A metric of this provider, good while it answers 0.
+    /// A metric of this provider, good while it answers 0. It waits five seconds for an answer.
     pub fn metric(&self, extra: &str) -> String {
         let address = &self.address;
         format!(
-            "{{name: errors, successCondition: 'result[0] == 0', {extra} provider: {{prometheus: {{address: '{address}', query: errors}}}}}}"
+            "{{name: errors, successCondition: 'result[0] == 0', {extra} provider: {{prometheus: {{address: '{address}', query: errors, timeout: 5}}}}}}"
         )
     }
 
@@ -79,13 +100,19 @@ impl Provider {
             }
         }
         reader.by_ref().take(length).read_to_end(&mut Vec::new())?;
-        let (status, body) = {
-            let mut inner = self.inner.lock().expect("no panic");
-            inner.questions += 1;
-            let sample = json!({"metric": {}, "value": [0, inner.value.to_string()]});
-            let data = json!({"resultType": "vector", "result": [sample]});
-            (inner.status, json!({"status": "success", "data": data}).to_string())
+        let mut inner = self.inner.lock().expect("no panic");
+        inner.questions += 1;
+        let vector = |samples: Value| json!({"resultType": "vector", "result": samples});
+        let body = match inner.manner {
+            Manner::Value(value) => vector(json!([{"metric": {}, "value": [0, value.to_string()]}])),
+            Manner::Empty => vector(json!([])),
+            Manner::Garbage => json!(null),
+            Manner::Silence => {
+                inner.held.push(reader.into_inner());
+                return Ok(());
+            }
         };
+        let (status, body) = (inner.status, json!({"status": "success", "data": body}).to_string());
         let length = body.len();
         write!(
             reader.get_mut(),

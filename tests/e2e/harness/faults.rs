@@ -1,0 +1,250 @@
+//! Parts of the cluster fail. Each fault ends when its guard is dropped, also when the test fails.
+
+use super::{
+    Space,
+    cluster::{Output, api, get, kubectl, run, setting, spawn},
+    haldane::NAMESPACE,
+};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{task::JoinHandle, time};
+
+/// The cluster's own tool.
+fn cluster(command: &str, component: &str) -> Output {
+    let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/cluster");
+    run(tool, &[command, &setting("HALDANE_CLUSTER"), component], "")
+}
+
+/// A component of the cluster is down.
+#[derive(Debug)]
+pub struct Down(&'static str);
+
+/// Kills a component: `etcd`, `apiserver`, `kcm`, `kubelet`, ….
+#[track_caller]
+pub fn kill(component: &'static str) -> Down {
+    cluster("kill", component).ok();
+    Down(component)
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let output = cluster("start", self.0);
+        if output.code != 0 {
+            eprintln!("{output:?}");
+        }
+    }
+}
+
+/// etcd takes no writes: it says that its disk quota is used up.
+#[derive(Debug)]
+pub struct Full;
+
+/// Fills etcd, as far as anybody can tell from outside.
+#[track_caller]
+pub fn fill_etcd() -> Full {
+    let full = Full;
+    alarm("ACTIVATE").ok();
+    let refused = kubectl(&["create", "namespace", "no-space"]).refused();
+    assert!(refused.contains("database space exceeded"), "{refused}");
+    full
+}
+
+fn alarm(action: &str) -> Output {
+    let order = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"}).to_string();
+    let url = "http://127.0.0.1:2379/v3/maintenance/alarm";
+    run("curl", &["--silent", "--show-error", "--fail", "--request", "POST", "--data", &order, url], "")
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let output = alarm("DEACTIVATE");
+        if output.code != 0 {
+            eprintln!("{output:?}");
+        }
+    }
+}
+
+/// A pod cannot reach the API server; all its other connections work.
+#[derive(Debug)]
+pub struct Cut;
+
+/// Drops every packet of a pod of Haldane to the API server, those of open connections included.
+#[track_caller]
+pub fn cut_off(pod: &str) -> Cut {
+    let pod = get("v1 Pod", NAMESPACE, pod).unwrap_or_else(|| panic!("no pod {pod}"));
+    let ip = pod["status"]["podIP"].as_str().expect("an address");
+    let rules = format!(
+        "table inet haldane_cut {{\nchain from_pod {{\ntype filter hook input priority -10\nip saddr {ip} tcp dport 6443 drop\n}}\n}}\n"
+    );
+    run("nft", &["-f", "-"], &rules).ok();
+    Cut
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        run("nft", &["delete", "table", "inet", "haldane_cut"], "");
+    }
+}
+
+/// A process that does not run, but is there.
+#[derive(Debug)]
+pub struct Hung(String);
+
+/// Stops a process where it is, as a machine does that is being moved.
+#[track_caller]
+pub fn hang(pid: &str) -> Hung {
+    run("kill", &["-STOP", pid], "").ok();
+    Hung(pid.to_owned())
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        run("kill", &["-CONT", &self.0], "");
+    }
+}
+
+const THROTTLE: &str = r#"
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: throttle-haldane}
+spec:
+  type: Limited
+  limited: {nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: throttle-haldane}
+spec:
+  matchingPrecedence: 50
+  priorityLevelConfiguration: {name: throttle-haldane}
+  distinguisherMethod: {type: ByUser}
+  rules:
+  - subjects: [{kind: ServiceAccount, serviceAccount: {namespace: haldane-system, name: haldane}}]
+    resourceRules: [{verbs: ["*"], apiGroups: ["*"], resources: ["*"], namespaces: ["*"], clusterScope: true}]
+"#;
+
+/// The API server answers every request of Haldane with 429.
+#[derive(Debug)]
+pub struct Throttled;
+
+/// Throttles Haldane.
+#[track_caller]
+pub fn throttle() -> Throttled {
+    run("kubectl", &["apply", "-f", "-"], THROTTLE).ok();
+    Throttled
+}
+
+impl Drop for Throttled {
+    fn drop(&mut self) {
+        run("kubectl", &["delete", "--ignore-not-found", "-f", "-"], THROTTLE);
+    }
+}
+
+/// Somebody keeps changing the objects of a rollout, so that writes of others run into conflicts.
+#[derive(Debug)]
+pub struct Meddler {
+    task: JoinHandle<()>,
+    touches: Arc<AtomicU32>,
+}
+
+/// Annotates the user's Deployment and everything of the canary, again and again.
+pub fn meddle(space: &Space, name: &str) -> Meddler {
+    let canary = format!("{name}-canary");
+    let objects = [
+        (api("apps/v1 Deployment", &space.namespace), name.to_owned()),
+        (api("apps/v1 Deployment", &space.namespace), canary.clone()),
+        (api("networking.k8s.io/v1 Ingress", &space.namespace), canary),
+        (api("v1 ConfigMap", &space.namespace), format!("haldane-{name}")),
+    ];
+    let touches = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&touches);
+    let task = spawn(async move {
+        let mut pace = time::interval(Duration::from_millis(50));
+        for (api, name) in objects.iter().cycle() {
+            pace.tick().await;
+            let number = count.load(Relaxed).to_string();
+            let patch = json!({"metadata": {"annotations": {"example.com/touched": number}}});
+            // Parts of a canary come and go.
+            if api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.is_ok() {
+                count.fetch_add(1, Relaxed);
+            }
+        }
+    });
+    Meddler { task, touches }
+}
+
+impl Meddler {
+    /// Ends it. How often something was changed.
+    pub fn stop(self) -> u32 {
+        self.touches.load(Relaxed)
+    }
+}
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Somebody keeps trying out changes of a Deployment, each of which asks the webhook and changes nothing.
+#[derive(Debug)]
+pub struct Rehearsals {
+    task: JoinHandle<()>,
+    answers: Arc<Mutex<Vec<Result<(), String>>>>,
+}
+
+/// Applies another pod template as a dry run, ten times a second.
+pub fn rehearse(space: &Space, name: &str) -> Rehearsals {
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let (deployments, sink) = (api("apps/v1 Deployment", &space.namespace), Arc::clone(&answers));
+    let name = name.to_owned();
+    let task = spawn(async move {
+        let mut pace = time::interval(Duration::from_millis(100));
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        for number in 0_u32.. {
+            pace.tick().await;
+            let annotations = json!({"annotations": {"example.com/number": number.to_string()}});
+            let patch = json!({"spec": {"template": {"metadata": annotations}}});
+            let answer = deployments.patch(&name, &params, &Patch::Merge(patch)).await;
+            let answer = answer.map_err(|error| error.to_string()).and_then(|object| {
+                let held = serde_json::to_value(&object).unwrap_or_default()["spec"]["paused"] == true;
+                if held { Ok(()) } else { Err("the changed template was not held".to_owned()) }
+            });
+            sink.lock().expect("no panic").push(answer);
+        }
+    });
+    Rehearsals { task, answers }
+}
+
+impl Rehearsals {
+    /// Ends it; fails the test if a single answer was not that of the webhook.
+    #[track_caller]
+    pub fn assert_all_were_held(self, what: &str) {
+        let answers = self.answers.lock().expect("no panic").clone();
+        let failed: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        assert!(answers.len() > 10, "{what}: {} admission requests", answers.len());
+        assert!(failed.is_empty(), "{what}: {} of {} failed: {failed:?}", failed.len(), answers.len());
+        eprintln!("{what}: {} admission requests, all answered", answers.len());
+    }
+}
+
+impl Drop for Rehearsals {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Deletes the pods of something that runs beside Haldane, and waits until others have taken their place.
+#[track_caller]
+pub fn replace_pods(namespace: &str, deployment: &str, labels: &str) {
+    kubectl(&["-n", namespace, "delete", "pod", "-l", labels, "--timeout=60s"]).ok();
+    let target = format!("deployment/{deployment}");
+    kubectl(&["-n", namespace, "rollout", "status", &target, "--timeout=90s"]).ok();
+}

@@ -1,0 +1,77 @@
+//! The rights of Haldane's service account against what it did in this run: every one was needed, and none
+//! was missing. Runs after all other tests, because only all of them together use everything.
+
+use crate::harness::{
+    audit::{self, Right},
+    cluster::{get, kubectl, setting},
+    eventually, haldane,
+};
+use serde_json::Value;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Long enough for a leader to notice that its lease is gone, and for a certificate to be stored.
+const RECOVERY: Duration = Duration::from_secs(90);
+
+/// Everything that the roles grant.
+fn granted() -> BTreeSet<Right> {
+    let cluster = get("rbac.authorization.k8s.io/v1 ClusterRole", "", "haldane");
+    let own = get("rbac.authorization.k8s.io/v1 Role", haldane::NAMESPACE, "haldane");
+    let rules_of = |role: Value| role["rules"].as_array().cloned().unwrap_or_default();
+    [cluster, own].into_iter().flatten().flat_map(rules_of).flat_map(|rule| of_rule(&rule)).collect()
+}
+
+fn of_rule(rule: &Value) -> Vec<Right> {
+    let texts = |field: &str| -> Vec<String> {
+        let items = rule[field].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let mut rights = Vec::new();
+    for group in texts("apiGroups") {
+        for resource in texts("resources") {
+            let right = |verb| Right { group: group.clone(), resource: resource.clone(), verb };
+            rights.extend(texts("verbs").into_iter().map(right));
+        }
+    }
+    rights
+}
+
+/// What only an installation does: the lease and the certificate are made once.
+fn install_anew() {
+    let own = ["--namespace", haldane::NAMESPACE, "delete", "lease/haldane", "secret/haldane-tls"];
+    kubectl(&own).ok();
+    eventually("lease and certificate to be made anew", RECOVERY, || {
+        let lease = get("coordination.k8s.io/v1 Lease", haldane::NAMESPACE, "haldane");
+        let secret = get("v1 Secret", haldane::NAMESPACE, "haldane-tls");
+        match (lease, secret) {
+            (Some(_), Some(_)) => Ok(()),
+            (lease, secret) => Err(format!("lease {}, secret {}", lease.is_some(), secret.is_some())),
+        }
+    });
+    haldane::is_complete();
+}
+
+fn words<'a>(rights: impl Iterator<Item = &'a Right>) -> String {
+    rights.map(|right| format!("\n  {right}")).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn every_right_is_used_and_none_is_missing() {
+    install_anew();
+    let started = setting("HALDANE_E2E_STARTED").parse().expect("a timestamp");
+    let requests = audit::since(started);
+    let forbidden: Vec<_> =
+        requests.iter().filter(|request| request.was_forbidden()).map(ToString::to_string).collect();
+    assert!(forbidden.is_empty(), "{} requests were forbidden: {forbidden:#?}", forbidden.len());
+    let used: BTreeSet<Right> =
+        requests.iter().filter(|request| request.code() < 300).flat_map(audit::Request::rights).collect();
+    let granted = granted();
+    let foreign: String = words(used.difference(&granted));
+    assert!(foreign.is_empty(), "used, but granted by no rule of deploy/rbac.yaml:{foreign}");
+    let idle: String = words(granted.difference(&used));
+    assert!(
+        idle.is_empty(),
+        "in {} requests since {started} these rights were granted and never used; remove them from deploy/rbac.yaml, or add a test that needs them:{idle}",
+        requests.len()
+    );
+    eprintln!("{} rights, all used in {} requests, none forbidden", granted.len(), requests.len());
+}
