@@ -87,6 +87,11 @@ deny: ## check licences and sources of dependencies, if cargo-deny is installed
 	  $(STEP) "dependencies" cargo deny --offline --log-level error check bans licenses sources; \
 	else $(STEP) --skip "dependencies: cargo-deny is not installed"; fi
 
+.PHONY: sbom
+sbom: ## write what the binary is made of, as CycloneDX, from Cargo.lock
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@$(STEP) "bill of materials" bash -c 'tests/sbom >$(CARGO_TARGET_DIR)/haldane-$(VERSION).cdx.json'
+
 .PHONY: shellcheck
 shellcheck: ## check shell scripts, if shellcheck is installed
 	@if command -v shellcheck >/dev/null; then \

@@ -5,12 +5,15 @@
 use clap::Parser;
 use haldane::{
     admit::floor::AUTOSCALERS,
+    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
+    domain::rewrite::CANARY_OF_LABEL,
     runtime::{ca_bundle, http::Limits},
     webhook::server::TIME_LIMIT,
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
+use strum::IntoEnumIterator;
 
 /// The documents of a YAML file of this repository.
 fn documents(path: &str) -> Vec<Value> {
@@ -115,4 +118,60 @@ fn the_role_names_the_lease_and_the_secret() {
     };
     assert_eq!(named("leases"), json!([defaults().lease_name]));
     assert_eq!(named("secrets"), json!([defaults().secret_name]));
+}
+
+#[test]
+fn the_container_can_do_nothing_but_run() {
+    let pod = &of_kind("deploy/deployment.yaml", "Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
+    assert!(pod["volumes"].is_null() && pod["hostNetwork"].is_null() && pod["hostPID"].is_null());
+    for container in pod["containers"].as_array().unwrap() {
+        let wanted = json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        });
+        assert_eq!(container["securityContext"], wanted);
+        assert!(container["resources"]["limits"]["memory"].is_string(), "memory is bounded");
+    }
+    // The API server admits no other pod there, so an installation shows that these fields are enough.
+    let namespace = of_kind("deploy/namespace.yaml", "Namespace");
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+}
+
+#[test]
+fn a_network_policy_covers_the_pods_and_opens_their_ports_only() {
+    let deployment = of_kind("deploy/deployment.yaml", "Deployment");
+    let policy = of_kind("deploy/network-policy.yaml", "NetworkPolicy")["spec"].clone();
+    assert_eq!(policy["podSelector"], deployment["spec"]["selector"]);
+    assert_eq!(policy["policyTypes"], json!(["Ingress"]));
+    let ports = policy["ingress"].as_array().unwrap().iter().map(|rule| rule["ports"][0]["port"].clone());
+    assert_eq!(ports.collect::<Vec<_>>(), ["https", "admin"]);
+}
+
+#[test]
+fn everything_that_haldane_makes_is_guarded() {
+    let policy = of_kind("webhook-config/records.yaml", "ValidatingAdmissionPolicy")["spec"].clone();
+    let wanted = json!({
+        "matchLabels": {MANAGED_BY_LABEL: MANAGED_BY},
+        "matchExpressions": [{"key": CANARY_OF_LABEL, "operator": "Exists"}],
+    });
+    assert_eq!(policy["matchConstraints"]["objectSelector"], wanted);
+    let rules = policy["matchConstraints"]["resourceRules"].as_array().unwrap().clone();
+    let guarded: BTreeSet<String> = rules
+        .iter()
+        .flat_map(|rule| rule["resources"].as_array().unwrap())
+        .map(|resource| resource.as_str().unwrap().to_owned())
+        .collect();
+    let plural = |kind: Kind| match kind.to_string().to_lowercase() {
+        kind if kind.ends_with('y') => format!("{}ies", kind.trim_end_matches('y')),
+        kind if kind.ends_with('s') => format!("{kind}es"),
+        kind => format!("{kind}s"),
+    };
+    let made: BTreeSet<String> = Kind::iter().map(plural).chain(["configmaps".to_owned()]).collect();
+    assert_eq!(guarded, made);
+    let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
+    let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
+    assert_eq!(condition, format!("request.userInfo.username != {own_user}"));
 }

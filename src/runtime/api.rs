@@ -1,6 +1,6 @@
 //! What every write to the Kubernetes API has in common.
 
-use kube::{Error, api::PostParams};
+use kube::{Error, api::PostParams, core::Status};
 
 /// Our name in `managedFields`, and the owner of what we apply.
 pub const FIELD_MANAGER: &str = "haldane";
@@ -21,5 +21,42 @@ pub fn is_forbidden(error: &Error) -> bool {
 #[must_use]
 pub fn lost_race(error: &Error) -> bool {
     // `AlreadyExists` and `Conflict` are both 409.
-    matches!(error, Error::Api(status) if status.code == 409)
+    matches!(error, Error::Api(status) if status.code == 409 || is_outdated_patch(status))
+}
+
+/// A JSON patch whose `test` failed, or whose path is gone. A refusal by validation is 422 too, but names the object.
+///
+/// Source: apiserver `pkg/endpoints/handlers/patch.go`, `applyJSPatch`.
+fn is_outdated_patch(status: &Status) -> bool {
+    status.code == 422 && status.details.as_ref().is_none_or(|details| details.name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(status: serde_json::Value) -> Error {
+        Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn conflicts_and_failed_tests_of_a_patch_are_lost_races() {
+        let untested = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "details": {},
+            "message": "the server rejected our request due to an error in our request",
+        });
+        assert!(lost_race(&error(untested)));
+        assert!(lost_race(&error(json!({"status": "Failure", "code": 409, "reason": "Conflict"}))));
+    }
+
+    #[test]
+    fn a_refusal_by_validation_is_not() {
+        let invalid = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "details": {"name": "web", "kind": "Deployment"},
+            "message": "Deployment.apps \"web\" is invalid",
+        });
+        assert!(!lost_race(&error(invalid)));
+        assert!(!lost_race(&error(json!({"status": "Failure", "code": 403, "reason": "Forbidden"}))));
+    }
 }

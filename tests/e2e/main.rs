@@ -15,6 +15,7 @@ mod shared {
     mod lifecycle_changes;
     mod native;
     mod provider_faults;
+    mod tenant;
     mod untouched;
     mod w0;
 }

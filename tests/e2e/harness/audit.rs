@@ -126,6 +126,12 @@ impl Request {
             || (status.code == 403 && status.message.contains("User \"system:serviceaccount:"))
     }
 
+    /// Whether both ask for the same.
+    pub fn repeats(&self, other: &Self) -> bool {
+        let what = |request: &Self| (request.rights(), request.object_ref.namespace.clone());
+        what(self) == what(other)
+    }
+
     /// Whether it is about the lease by which one replica leads.
     pub fn is_about_the_lease(&self) -> bool {
         self.object_ref.resource == "leases"

@@ -166,7 +166,7 @@ pub fn meddle(space: &Space, name: &str) -> Meddler {
     let touches = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&touches);
     let task = spawn(async move {
-        let mut pace = time::interval(Duration::from_millis(50));
+        let mut pace = time::interval(Duration::from_millis(200));
         for (api, name) in objects.iter().cycle() {
             pace.tick().await;
             let number = count.load(Relaxed).to_string();

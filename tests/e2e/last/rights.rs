@@ -59,8 +59,12 @@ fn every_right_is_used_and_none_is_missing() {
     install_anew();
     let started = setting("HALDANE_E2E_STARTED").parse().expect("a timestamp");
     let requests = audit::since(started);
-    let forbidden: Vec<_> =
-        requests.iter().filter(|request| request.was_forbidden()).map(ToString::to_string).collect();
+    // An API server that has just started does not know all roles yet.
+    let for_good = |no: &&audit::Request| {
+        let granted_later = |yes: &audit::Request| yes.at > no.at && yes.code() < 300 && yes.repeats(no);
+        no.was_forbidden() && !requests.iter().any(granted_later)
+    };
+    let forbidden: Vec<_> = requests.iter().filter(for_good).map(ToString::to_string).collect();
     assert!(forbidden.is_empty(), "{} requests were forbidden: {forbidden:#?}", forbidden.len());
     let used: BTreeSet<Right> =
         requests.iter().filter(|request| request.code() < 300).flat_map(audit::Request::rights).collect();
