@@ -14,6 +14,7 @@ mod reconcile;
 mod run;
 pub mod state;
 pub mod templates;
+mod watches;
 
 pub use ours::Ours;
 pub use reconcile::Context;

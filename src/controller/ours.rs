@@ -1,5 +1,6 @@
 //! What of ours exists in the cluster, as the watches tell: asking costs no request.
 
+use super::watches::steady;
 use crate::build::manifest::Owner;
 use futures::Stream;
 use kube::{
@@ -40,7 +41,7 @@ impl Ours {
             store.state().iter().any(|object| of(object))
         };
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(owns));
-        watcher(Api::all(client.clone()), selection).reflect(writer).touched_objects()
+        steady(watcher(Api::all(client.clone()), selection).reflect(writer).touched_objects())
     }
 
     /// Whether anything that belongs to this Deployment exists.

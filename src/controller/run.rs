@@ -3,6 +3,7 @@
 use super::{
     membership::{adopt, forget_if_out, forget_strays, our_marks},
     reconcile::{Context, on_error, reconcile},
+    watches::steady,
 };
 use crate::domain::keys;
 use futures::{Stream, StreamExt};
@@ -44,7 +45,7 @@ pub async fn run(
     let (reader, writer) = reflector::store();
     // Touched, not only applied: a Deployment that opts out leaves the watch, and its record must go.
     let deployments =
-        watcher(Api::<Deployment>::all(client.clone()), managed).reflect(writer).touched_objects();
+        steady(watcher(Api::<Deployment>::all(client.clone()), managed).reflect(writer).touched_objects());
     let mut passes = std::pin::pin!(
         Controller::for_stream(deployments, reader)
             .with_config(Config::default().concurrency(CONCURRENCY))
