@@ -76,9 +76,15 @@ impl Owner {
     /// Whether `object` is owned by this very Deployment.
     #[must_use]
     pub fn owns(&self, object: &Value) -> bool {
-        let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        references.into_iter().flatten().any(|r| r.get("uid").and_then(Value::as_str) == Some(&self.uid))
+        is_owned_by(object, &self.uid)
     }
+}
+
+/// Whether `object` has an owner with this UID.
+#[must_use]
+pub fn is_owned_by(object: &Value, uid: &str) -> bool {
+    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    references.into_iter().flatten().any(|r| r.get("uid").and_then(Value::as_str) == Some(uid))
 }
 
 /// An object that shall exist.

@@ -1,9 +1,10 @@
-//! Header routes: Argo's `setHeaderRoute`, as far as NGINX can hold one.
+//! Header routes: Argo's `setHeaderRoute`, as far as NGINX can hold one, and the annotations that do the same.
 
 use crate::domain::{
     fields::{Fields, Node},
     strategy::{CanaryStrategy, HeaderMatch, HeaderRoute, HeaderValue, Step},
 };
+use std::collections::BTreeMap;
 
 /// Characters beside letters and digits that ingress-nginx accepts in a header's name or value.
 ///
@@ -11,6 +12,24 @@ use crate::domain::{
 const PLAIN: &str = "-._~/:";
 /// The same for `canary-by-header-pattern`: `IsValidRegex`.
 const PATTERN: &str = "-._~/:^$[](){}*+?|&=\\";
+
+/// What may be written on the canary Ingress beside its weight.
+const CANARY_KEYS: [&str; 4] =
+    ["canary-by-header", "canary-by-header-value", "canary-by-header-pattern", "canary-by-cookie"];
+
+/// Annotations that choose who gets to the canary, under whatever prefix. Haldane makes the Ingress with its own
+/// rights, so one that acts otherwise, such as a snippet or an issuer, must not come in this way.
+pub(super) fn canary_keys(node: Node<'_>) -> Option<BTreeMap<String, String>> {
+    let last_part = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_foreign = |key: &&String| !CANARY_KEYS.contains(&last_part(key).as_str());
+    match node.value().as_object().and_then(|given| given.keys().find(is_foreign)) {
+        Some(key) => {
+            let allowed = CANARY_KEYS.join(", ");
+            node.fail(format!("has {key:?}, which is not supported; allowed are {allowed}"))
+        }
+        None => node.map(Node::string),
+    }
+}
 
 /// Reads one `setHeaderRoute`.
 pub(super) fn header_route(fields: &mut Fields<'_>) -> Option<HeaderRoute> {

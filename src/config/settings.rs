@@ -1,6 +1,9 @@
 //! The fields of Argo's `strategy.canary`: one table, from which parser and reference page are made.
 
-use super::steps::{analysis_ref, percent, step};
+use super::{
+    routes::canary_keys,
+    steps::{analysis_ref, percent, step},
+};
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
@@ -38,13 +41,13 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "stableService",
         doc: "The user's Service to split; by default every Service that selects the Deployment's pods.",
         example: "stableService: web",
-        read: |node, strategy| node.string().map(|name| strategy.stable_service = Some(name)),
+        read: |node, strategy| node.object_name().map(|name| strategy.stable_service = Some(name)),
     },
     Setting {
         key: "canaryService",
         doc: "Name of the Service that Haldane makes beside `stableService`; `SERVICE-canary` by default.",
         example: "stableService: web, canaryService: web-next",
-        read: |node, strategy| node.string().map(|name| strategy.canary_service = Some(name)),
+        read: |node, strategy| node.object_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
         key: "trafficRouting",
@@ -234,16 +237,16 @@ fn traffic_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
 
 fn nginx_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
     node.object(|fields| {
-        let one = fields.optional("stableIngress", Node::string);
-        let several = fields.list("stableIngresses", Node::string);
+        let one = fields.optional("stableIngress", Node::object_name);
+        let several = fields.list("stableIngresses", Node::object_name);
         if one.is_some() && !several.is_empty() {
             fields.fail("must have stableIngress or stableIngresses, not both");
         }
-        if let Some(prefix) = fields.optional("annotationPrefix", Node::string) {
+        if let Some(prefix) = fields.optional("annotationPrefix", Node::object_name) {
             nginx.annotation_prefix = prefix;
         }
-        let additional = fields.optional("additionalIngressAnnotations", |node| node.map(Node::string));
-        let more = fields.optional("canaryIngressAnnotations", |node| node.map(Node::string));
+        let additional = fields.optional("additionalIngressAnnotations", canary_keys);
+        let more = fields.optional("canaryIngressAnnotations", canary_keys);
         nginx.stable_ingresses = one.into_iter().chain(several).collect();
         nginx.additional_annotations = additional.into_iter().chain(more).flatten().collect();
         Some(())

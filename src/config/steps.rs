@@ -174,7 +174,7 @@ pub fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
 }
 
 fn template_ref(fields: &mut Fields<'_>) -> Option<TemplateRef> {
-    let name = fields.required("templateName", Node::string);
+    let name = fields.required("templateName", Node::object_name);
     let cluster_scope = fields.optional("clusterScope", Node::bool).unwrap_or(false);
     Some(TemplateRef { name: name?, cluster_scope })
 }

@@ -2,7 +2,7 @@
 
 use super::objects::{api, list, raw, replica_sets};
 use crate::{
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner},
+    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner, is_owned_by},
     domain::{
         observed::{Observed, ReplicaSetView},
         rewrite::{CANARY_OF_LABEL, LabelRewrite},
@@ -93,7 +93,11 @@ pub async fn surroundings(
     seen.policies = typed_users(policies, "NetworkPolicy", owner, &mut seen.ours)?;
     seen.autoscalers = typed_users(autoscalers, "HorizontalPodAutoscaler", owner, &mut seen.ours)?;
     seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
-    seen.canary_sets = canary_sets.iter().map(ReplicaSetView::of).collect();
+    // A label alone can be anybody's, and the sets tell the hash that metrics are asked for.
+    let canary_uids: Vec<&str> =
+        seen.ours.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let of_canary = |set: &&Value| canary_uids.iter().any(|uid| is_owned_by(set, uid));
+    seen.canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
     seen.endpoints = endpoints;
     Ok(())
 }

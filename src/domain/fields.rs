@@ -27,6 +27,7 @@
 use super::{
     duration::GoDuration,
     finding::{Finding, Findings},
+    names::is_object_name,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value};
@@ -95,6 +96,16 @@ impl<'a> Node<'a> {
             Value::String(text) => Some(text.clone()),
             Value::Number(_) | Value::Bool(_) => self.fail("must be a string: put it in quotes"),
             _ => self.fail("must be a string"),
+        }
+    }
+
+    /// The name of an object. Names become parts of request paths, so nothing else may pass for one.
+    #[must_use]
+    pub fn object_name(self) -> Option<String> {
+        match self.value.as_str() {
+            Some(text) if is_object_name(text) => Some(text.to_owned()),
+            Some(_) => self.fail("must be a name of an object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit, at most 253 characters"),
+            None => self.string(),
         }
     }
 

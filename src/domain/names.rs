@@ -119,6 +119,18 @@ fn prune(value: &mut Value) {
     }
 }
 
+/// Whether an object of Kubernetes can have this name: a DNS subdomain, RFC 1123.
+///
+/// Source: apimachinery `pkg/util/validation`, `IsDNS1123Subdomain`.
+#[must_use]
+pub fn is_object_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// Ten hexadecimal digits: enough to keep shortened names of one namespace apart.
 #[must_use]
 pub fn short_hash(bytes: &[u8]) -> String {
@@ -171,6 +183,32 @@ mod tests {
         assert_eq!(TemplateHash::of(&deployment), TemplateHash::of(&replica_set));
         let other = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 2}});
         assert_ne!(TemplateHash::of(&deployment), TemplateHash::of(&other));
+    }
+
+    #[test]
+    fn names_cannot_be_parts_of_a_path() {
+        for good in ["web", "a", "web-2", "a.b-c.d", "0"] {
+            assert!(is_object_name(good), "{good}");
+        }
+        let long = "a".repeat(254);
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../secrets/x",
+            "a/b",
+            "a?b=c",
+            "a%2fb",
+            "Web",
+            "-a",
+            "a-",
+            "a..b",
+            "a b",
+            "ä",
+            &long,
+        ] {
+            assert!(!is_object_name(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -169,8 +169,7 @@ fn canary_tls(ingresses: &[&Ingress], hosts: &BTreeSet<&str>) -> Vec<IngressTLS>
 /// `canary-weight` always; the user's additional annotations and the header route only while such routes are on.
 fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
     let prefix = &intent.settings.annotation_prefix;
-    let full =
-        |key: &str| if key.starts_with(prefix.as_str()) { key.to_owned() } else { format!("{prefix}/{key}") };
+    let full = |key: &str| if key.contains('/') { key.to_owned() } else { format!("{prefix}/{key}") };
     let additional = intent.settings.additional_annotations.iter().filter(|_| intent.traffic.routes);
     let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
     annotations.insert(full("canary"), "true".to_owned());

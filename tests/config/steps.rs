@@ -169,3 +169,38 @@ fn settings_have_argos_meaning() {
     let settle = read(&[(keys::CANARY, "enabled"), (keys::SETTLE, "2s")]).unwrap().strategy.settle;
     assert_eq!(settle.to_string(), "2s");
 }
+
+#[test]
+fn a_canary_ingress_carries_no_other_annotations() {
+    let routing =
+        |key: &str| format!("{{trafficRouting: {{nginx: {{additionalIngressAnnotations: {{{key}: x}}}}}}}}");
+    for key in ["canary-by-cookie", "nginx.ingress.kubernetes.io/canary-by-header-value"] {
+        assert!(canary(&routing(key)).is_ok(), "{key}");
+    }
+    let foreign = [
+        "configuration-snippet",
+        "nginx.ingress.kubernetes.io/server-snippet",
+        "cert-manager.io/cluster-issuer",
+        "canary-weight-total",
+    ];
+    for key in foreign {
+        let findings = canary(&routing(key)).unwrap_err();
+        let text = findings[0].to_string();
+        assert!(text.contains(key) && text.contains("canary-by-cookie"), "{text}");
+    }
+}
+
+#[test]
+fn names_of_objects_cannot_lead_elsewhere() {
+    let paths = [
+        "{stableService: web, canaryService: ../secrets/x}",
+        "{stableService: 'web?dryRun=All'}",
+        "{steps: [{analysis: {templates: [{templateName: ../../other/configmaps/x, clusterScope: true}]}}]}",
+        "{trafficRouting: {nginx: {stableIngress: a/b}}}",
+        "{trafficRouting: {nginx: {annotationPrefix: a/b}}}",
+    ];
+    for plan in paths {
+        let text = canary(plan).unwrap_err()[0].to_string();
+        assert!(text.contains("must be a name of an object"), "{text}");
+    }
+}
