@@ -10,6 +10,9 @@ use jiff::Timestamp;
 /// As much as is shown of a question, in characters: the state of a rollout is limited.
 const MAX_ASKED: usize = 500;
 
+/// Characters of a text that a measurement keeps.
+const MAX_TEXT: usize = 1000;
+
 /// The reason of an error that is no fault of the condition.
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
@@ -52,7 +55,26 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
         },
     };
     let Answer { started_at, finished_at, metadata, .. } = answer;
-    Measurement { phase, value, message, started_at, finished_at, metadata }
+    Measurement {
+        phase,
+        value: value.map(bounded),
+        message: bounded(message),
+        started_at,
+        finished_at,
+        metadata: metadata.into_iter().map(|(key, text)| (key, bounded(text))).collect(),
+    }
+}
+
+/// A text that has room in the record. All was judged; an answer of megabytes must not keep the verdict, an
+/// abort for example, from being written down.
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        None => text,
+        Some((end, _)) => {
+            let kept = text.get(..end).unwrap_or_default();
+            format!("{kept}… ({} characters)", text.chars().count())
+        }
+    }
 }
 
 /// An answer with nothing in it is a reason of its own: the message names what was asked and answered.
@@ -211,3 +233,44 @@ fn broken_limit(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPha
 
 /// Errors in a row that a metric survives unless it says otherwise.
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metric::ProviderRef;
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_hostile_answer_is_judged_whole_and_kept_in_part() {
+        let provider = ProviderRef { key: "prometheus".into(), config: Value::Null };
+        let condition = Some("len(result) == 60000".to_owned());
+        let spec = MetricSpec {
+            name: "m".into(),
+            initial_delay: None,
+            interval: None,
+            count: None,
+            success_condition: condition,
+            failure_condition: None,
+            failure_limit: None,
+            inconclusive_limit: None,
+            consecutive_error_limit: None,
+            consecutive_success_limit: None,
+            provider,
+        };
+        let (value, text) = (MetricValue::Vector(vec![0.5; 60_000]), "é".repeat(300_000));
+        let answer = Answer {
+            metric: "m".into(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            outcome: Ok(Reading::Value { value, text: text.clone() }),
+            asked: None,
+            metadata: BTreeMap::from([("warnings".to_owned(), text)]),
+        };
+        let kept = measurement(&spec, answer);
+        assert_eq!(kept.phase, AnalysisPhase::Successful, "{kept:?}");
+        assert!(kept.value.as_ref().is_some_and(|value| value.ends_with("… (300000 characters)")));
+        assert!(serde_json::to_string(&kept).unwrap().len() < 6_000, "it fits into the record");
+        assert_eq!(bounded("short".into()), "short");
+    }
+}

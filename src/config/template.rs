@@ -121,7 +121,7 @@ fn arg(node: Node<'_>) -> Option<Arg> {
 
 fn secret_key(node: Node<'_>) -> Option<SecretKeyRef> {
     node.object(|secret| {
-        let name = secret.required("name", Node::string);
+        let name = secret.required("name", Node::object_name);
         let key = secret.required("key", Node::string);
         Some(SecretKeyRef { name: name?, key: key? })
     })
