@@ -4,6 +4,10 @@ use crate::harness::{App, Output, SOON, Space, cluster::kubectl};
 
 const STRATEGY: &str = "steps: [{setWeight: 20}, {pause: {}}]";
 
+/// A policy of the tenant's; the canary gets a copy.
+const GUARD: &str = r#"{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+    "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{}]}}"#;
+
 /// `kubectl` as a user with this role of Kubernetes in the namespace.
 fn user(space: &Space, role: &'static str) -> impl Fn(&[&str]) -> Output {
     let name = format!("{role}-of-{}", space.namespace);
@@ -16,6 +20,7 @@ fn user(space: &Space, role: &'static str) -> impl Fn(&[&str]) -> Output {
 fn a_tenant_can_give_orders_but_forge_nothing() {
     let space = Space::new("tenant");
     space.deploy(&App::canary(STRATEGY));
+    space.apply(GUARD).ok();
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "20");
     let (tenant, viewer) = (user(&space, "edit"), user(&space, "view"));
@@ -34,6 +39,7 @@ fn a_tenant_can_give_orders_but_forge_nothing() {
         ],
         &["patch", "service", "web-canary", "--patch", r#"{"spec": {"selector": {"app": "web"}}}"#],
         &["set", "image", "deployment/web-canary", "app=localhost/evil"],
+        &["label", "networkpolicy", "web-canary-web", "a=b"],
         &["annotate", "configmap", "kube-root-ca.crt", "a=b"],
     ];
     let (harmless, forged) = forged.split_last().expect("some");
