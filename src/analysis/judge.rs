@@ -256,6 +256,7 @@ mod tests {
             inconclusive_limit: None,
             consecutive_error_limit: None,
             consecutive_success_limit: None,
+            min_samples: None,
             provider,
         };
         let (value, text) = (MetricValue::Vector(vec![0.5; 60_000]), "é".repeat(300_000));

@@ -9,6 +9,12 @@ use crate::harness::{
 use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
 
+/// Needed only in the course that stands beside it, which no test brings about on purpose.
+const RARE: &[(&str, &str, &str)] = &[
+    // A Job that a leader had made before it was killed is taken over.
+    ("batch", "jobs", "get"),
+];
+
 /// Long enough for a leader to notice that its lease is gone, and for a certificate to be stored.
 const RECOVERY: Duration = Duration::from_secs(90);
 
@@ -75,7 +81,8 @@ fn every_right_is_used_and_none_is_missing() {
         requests.iter().filter(|request| !request.was_forbidden()).flat_map(audit::Request::rights).collect();
     let foreign = words(used.difference(&granted_always).filter(|right| !optional.contains(right)));
     assert!(foreign.is_empty(), "used, but granted by no rule of deploy/rbac.yaml:{foreign}");
-    let idle = words(granted_always.difference(&used));
+    let is_rare = |right: &&Right| RARE.contains(&(&right.group, &right.resource, &right.verb));
+    let idle = words(granted_always.difference(&used).filter(|right| !is_rare(right)));
     assert!(
         idle.is_empty(),
         "in {} requests since {started} these rights were granted and never used; remove them from deploy/rbac.yaml, or add a test that needs them:{idle}",
