@@ -18,6 +18,8 @@ pub struct App {
     pub spread: ErrorSpread,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// Series of other programs that `/metrics` shows as well; replaced as a whole by `/series`.
+    pub series: ArcSwap<String>,
     /// The name of the pod, or of the machine outside a cluster.
     pub pod: String,
     started: Instant,
@@ -42,6 +44,7 @@ impl App {
             settings: ArcSwap::from_pointee(settings),
             spread: ErrorSpread::default(),
             metrics: Metrics::default(),
+            series: ArcSwap::default(),
             pod: pod_name(),
             started: Instant::now(),
             draining: AtomicBool::new(false),

@@ -32,6 +32,8 @@ where
         "/healthz" => health(&app),
         "/metrics" => exposition(&app),
         "/settings" => change_settings(&app, request).await,
+        "/series" => change_series(&app, request).await,
+        path if path.starts_with("/api/") => observed(&settings, path),
         path => {
             let start = Instant::now();
             if !settings.latency.is_zero() {
@@ -83,9 +85,37 @@ fn health(app: &App) -> Answer {
 
 fn exposition(app: &App) -> Answer {
     match app.metrics.encode() {
-        Ok(out) => answer(StatusCode::OK, metrics::CONTENT_TYPE, out),
+        Ok(out) => answer(StatusCode::OK, metrics::CONTENT_TYPE, with_series(&out, &app.series.load())),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
+}
+
+/// What an observability product would say about any application: the error rate that is set here.
+fn observed(settings: &Settings, path: &str) -> Answer {
+    json(StatusCode::OK, &json!({"of": path, "error_rate": settings.error_rate.as_f64()}))
+}
+
+/// The series of others come before the mark that ends an exposition.
+fn with_series(own: &str, others: &str) -> String {
+    const END: &str = "# EOF\n";
+    format!("{}{others}{END}", own.strip_suffix(END).unwrap_or(own))
+}
+
+/// Stands in for the exporter of another program: shows what it is sent.
+async fn change_series<B>(app: &App, request: Request<B>) -> Answer
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    let mut series = String::from_utf8_lossy(&body).trim().to_owned();
+    if !series.is_empty() {
+        series.push('\n');
+    }
+    app.series.store(Arc::new(series.clone()));
+    text(StatusCode::OK, series)
 }
 
 async fn change_settings<B>(app: &App, request: Request<B>) -> Answer
@@ -212,6 +242,18 @@ mod tests {
         let (_, out) = send(&app, "GET", "/metrics", "").await;
         assert!(out.contains("sample_app_requests_count{success=\"true\"} 1"));
         assert!(out.contains("sample_app_requests_count{success=\"false\"} 1"));
+    }
+
+    #[tokio::test]
+    async fn it_can_stand_for_a_metrics_service_and_an_exporter() {
+        let app = app();
+        send(&app, "PUT", "/settings?error_rate=25%", "").await;
+        let (status, body) = send(&app, "GET", "/api/errors/shop/web", "").await;
+        assert_eq!((status, body.trim()), (200, r#"{"error_rate":0.25,"of":"/api/errors/shop/web"}"#));
+        send(&app, "PUT", "/series", "response_total{deployment=\"web\"} 5").await;
+        let (_, out) = send(&app, "GET", "/metrics", "").await;
+        assert!(out.ends_with("response_total{deployment=\"web\"} 5\n# EOF\n"), "{out}");
+        assert!(!out.contains("success="), "neither counts as traffic: {out}");
     }
 
     #[tokio::test]

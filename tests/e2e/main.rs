@@ -18,6 +18,7 @@ mod shared {
     mod tenant;
     mod untouched;
     mod w0;
+    mod walkthroughs;
 }
 
 mod alone {

@@ -21,6 +21,8 @@ struct Inner {
     status: u16,
     manner: Manner,
     questions: usize,
+    /// Headers of the last question, in lower case.
+    headers: String,
     /// Connections whose questions are never answered.
     held: Vec<TcpStream>,
 }
@@ -47,7 +49,13 @@ impl Provider {
         let ip = internal["address"].as_str().expect("a text");
         let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
-        let inner = Inner { status: 200, manner: Manner::Value(value), questions: 0, held: Vec::new() };
+        let inner = Inner {
+            status: 200,
+            manner: Manner::Value(value),
+            questions: 0,
+            headers: String::new(),
+            held: Vec::new(),
+        };
         let inner = Arc::new(Mutex::new(inner));
         let provider = Self { address, inner };
         let answering = provider.clone();
@@ -79,6 +87,16 @@ impl Provider {
         self.inner.lock().expect("no panic").questions
     }
 
+    /// Headers of the last question, in lower case.
+    pub fn headers(&self) -> String {
+        self.inner.lock().expect("no panic").headers.clone()
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A metric of this provider, good while it answers 0. It waits five seconds for an answer.
     pub fn metric(&self, extra: &str) -> String {
         let address = &self.address;
@@ -90,11 +108,13 @@ impl Provider {
     fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream);
         let mut length = 0;
+        let mut headers = String::new();
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
                 break;
             }
+            headers.push_str(&line.to_lowercase());
             if let Some(("content-length", value)) = line.to_lowercase().trim().split_once(": ") {
                 length = value.parse().unwrap_or(0);
             }
@@ -102,6 +122,7 @@ impl Provider {
         reader.by_ref().take(length).read_to_end(&mut Vec::new())?;
         let mut inner = self.inner.lock().expect("no panic");
         inner.questions += 1;
+        inner.headers = headers;
         let vector = |samples: Value| json!({"resultType": "vector", "result": samples});
         let body = match inner.manner {
             Manner::Value(value) => vector(json!([{"metric": {}, "value": [0, value.to_string()]}])),
