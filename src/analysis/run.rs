@@ -40,6 +40,15 @@ pub fn start(
         .map_err(|why| format!("Analysis spec invalid: {why}"))
 }
 
+/// The arguments that templates take from a field of the Deployment, where `given` has none of that name:
+/// name and field path.
+#[must_use]
+pub fn fields_wanted(templates: &[AnalysisTemplate], given: &[ResolvedArg]) -> Vec<(String, String)> {
+    let declared = templates.iter().flat_map(|template| &template.args);
+    let open = declared.filter(|arg| given.iter().all(|given| given.name != arg.name));
+    open.filter_map(|arg| Some((arg.name.clone(), arg.field.clone()?))).collect()
+}
+
 /// Several templates as one.
 ///
 /// # Errors

@@ -55,7 +55,7 @@ pub static ARGUMENT_SOURCES: &[Field] = &[
     ),
     field(
         "valueFrom.fieldRef.fieldPath",
-        "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a step only.",
+        "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a template it is the default.",
     ),
     field(
         "valueFrom.secretKeyRef",
@@ -109,14 +109,21 @@ fn arg(node: Node<'_>) -> Option<Arg> {
     node.object(|arg| {
         let name = arg.required("name", Node::string);
         let value = arg.optional("value", Node::string);
-        let secret = arg.optional("valueFrom", |node| {
-            node.object(|source| {
-                source.unsupported("fieldRef", "give it in the step's args");
-                source.required("secretKeyRef", secret_key)
-            })
-        });
-        Some(Arg { name: name?, value, secret })
+        let (field, secret) =
+            arg.optional("valueFrom", |node| node.object(argument_source)).unwrap_or_default();
+        Some(Arg { name: name?, value, field, secret })
     })
+}
+
+fn argument_source(source: &mut Fields<'_>) -> Option<(Option<String>, Option<SecretKeyRef>)> {
+    let field =
+        source.optional("fieldRef", |node| node.object(|field| field.required("fieldPath", Node::string)));
+    let secret = source.optional("secretKeyRef", secret_key);
+    if field.is_some() == secret.is_some() && source.only_known() {
+        source.fail("must have either fieldRef or secretKeyRef");
+        return None;
+    }
+    Some((field, secret))
 }
 
 fn secret_key(node: Node<'_>) -> Option<SecretKeyRef> {

@@ -19,6 +19,9 @@ pub const STABLE_HASH: &str = "HASH-OF-STABLE";
 /// Stands for the `pod-template-hash` of the canary.
 pub const CANARY_HASH: &str = "HASH-OF-CANARY";
 
+/// Stands for a field of the Deployment.
+const SAMPLE: &str = "sample";
+
 /// An analysis of a plan, as it would run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
@@ -69,11 +72,13 @@ fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -
         .collect();
     let names: Vec<String> = found.iter().map(|found| found.template.name.clone()).collect();
     let templates: Vec<AnalysisTemplate> = found.iter().map(|found| found.template.clone()).collect();
-    let args: Vec<ResolvedArg> = analysis
+    let mut args: Vec<ResolvedArg> = analysis
         .args
         .iter()
         .map(|arg| ResolvedArg { name: arg.name.clone(), value: sample(&arg.source) })
         .collect();
+    let from_fields = analysis::fields_wanted(&templates, &args).into_iter();
+    args.extend(from_fields.map(|(name, _)| ResolvedArg { name, value: SAMPLE.to_owned() }));
     let run = analysis::start("trial", &templates, &args).map_err(|problem| {
         Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}"))
     })?;
@@ -90,7 +95,7 @@ fn sample(source: &ArgSource) -> String {
         ArgSource::Value(value) => value.clone(),
         ArgSource::PodTemplateHash(Side::Stable) => STABLE_HASH.to_owned(),
         ArgSource::PodTemplateHash(Side::Canary) => CANARY_HASH.to_owned(),
-        ArgSource::FieldRef(_) => "sample".to_owned(),
+        ArgSource::FieldRef(_) => SAMPLE.to_owned(),
     }
 }
 

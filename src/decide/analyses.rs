@@ -235,8 +235,9 @@ fn resolve(
             .map(|template| template.template.clone())
             .ok_or_else(|| format!("analysis template {:?} is not in the frozen plan", wanted.name))
     };
-    let templates = analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
-    let args = analysis.args.iter().map(|arg| {
+    let templates: Vec<AnalysisTemplate> =
+        analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
+    let given = analysis.args.iter().map(|arg| {
         let value = match &arg.source {
             ArgSource::Value(value) => value.clone(),
             ArgSource::PodTemplateHash(Side::Stable) => hash_of(rollout.stable_pod_hash.as_ref(), "stable")?,
@@ -245,7 +246,11 @@ fn resolve(
         };
         Ok(ResolvedArg { name: arg.name.clone(), value })
     });
-    Ok((templates, args.collect::<Result<_, String>>()?))
+    let mut args: Vec<ResolvedArg> = given.collect::<Result<_, String>>()?;
+    for (name, path) in analysis::fields_wanted(&templates, &args) {
+        args.push(ResolvedArg { name, value: turn.seen().field(&path)? });
+    }
+    Ok((templates, args))
 }
 
 fn hash_of(hash: Option<&String>, side: &str) -> Result<String, String> {

@@ -100,7 +100,7 @@ fn metric(line: &Value, input: &Value) -> Outcome {
 fn declared(arg: &Value) -> Arg {
     let key = &arg["valueFrom"]["secretKeyRef"];
     let secret = key.is_object().then(|| SecretKeyRef { name: text(&key["name"]), key: text(&key["key"]) });
-    Arg { name: text(&arg["name"]), value: arg["value"].as_str().map(str::to_owned), secret }
+    Arg { name: text(&arg["name"]), value: arg["value"].as_str().map(str::to_owned), field: None, secret }
 }
 
 /// Merged arguments, seen in a run whose only query names them all.
