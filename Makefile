@@ -73,6 +73,10 @@ conformance: ## only: recorded answers of Argo Rollouts against ours, with figur
 model: ## only: the decisions under random schedules and crashes [N=2000]
 	@$(if $(N),MODEL_SCHEDULES=$(N)) $(STEP) "model" cargo test --release --test model -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## only: hostile input to everything that parses [N=100000] changed inputs for each
+	@FUZZ_CASES=$(or $(N),100000) $(STEP) "fuzz" cargo test --release --test fuzz -- --nocapture
+
 .PHONY: docs
 docs: ## write docs/reference.md from the code's tables
 	@UPDATE_DOCS=1 $(STEP) "docs/reference.md" cargo test --release --quiet --test docs the_reference
@@ -110,6 +114,11 @@ bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2
 soak: ## release over and over, kill leaders, write docs/soak.md [MINUTES=45] [DEPLOYMENTS=50] [CLUSTER=haldane-e2e] (root)
 	@SOAK_MINUTES=$(or $(MINUTES),45) SOAK_DEPLOYMENTS=$(or $(DEPLOYMENTS),50) \
 	  $(STEP) "soak" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::soak
+
+.PHONY: bench-admission
+bench-admission: ## measure how fast the webhook answers [DURATION=20] seconds [RATE=1000] requests/s
+	@$(STEP) "build" cargo build --release --example bench-admission
+	@$(BIN)/examples/bench-admission $(if $(DURATION),--seconds $(DURATION)) $(if $(RATE),--rate $(RATE))
 
 .PHONY: cluster
 cluster: ## bring up a real Kubernetes on this machine [CLUSTER=haldane] (root)

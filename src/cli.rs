@@ -75,6 +75,18 @@ pub struct RunArgs {
     /// Secret with the serving certificate, shared by all replicas.
     #[arg(long, env = "HALDANE_SECRET_NAME", default_value = "haldane-tls")]
     pub secret_name: String,
+    /// Life of the authority that Haldane makes.
+    #[arg(long, env = "HALDANE_AUTHORITY_LIFETIME", default_value = "8760h")]
+    pub authority_lifetime: GoDuration,
+    /// Life of the serving certificate that Haldane makes; renewed at two thirds of it.
+    #[arg(long, env = "HALDANE_CERTIFICATE_LIFETIME", default_value = "2160h")]
+    pub certificate_lifetime: GoDuration,
+    /// How long API servers know a new authority before it signs; at most a quarter of the certificate's life.
+    #[arg(long, env = "HALDANE_AUTHORITY_OVERLAP", default_value = "1h")]
+    pub authority_overlap: GoDuration,
+    /// Never write the Secret: someone else, such as cert-manager, brings the certificate.
+    #[arg(long, env = "HALDANE_BRING_CERTIFICATE")]
+    pub bring_certificate: bool,
     /// Lease that elects the leader.
     #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
     pub lease_name: String,

@@ -5,7 +5,7 @@
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use clap::CommandFactory;
+use clap::{ArgAction, CommandFactory};
 use haldane::{
     cli::Cli,
     config::{
@@ -143,6 +143,7 @@ fn reference() -> String {
             match default.first() {
                 Some(value) => format!("`{value}`"),
                 None if flag.is_required_set() => "(required)".to_owned(),
+                None if matches!(flag.get_action(), ArgAction::SetTrue) => "`false`".to_owned(),
                 None => "none".to_owned(),
             },
             flag.get_help().unwrap()

@@ -62,8 +62,8 @@ fn the_floor_is_for_the_autoscaling_controller_alone() {
 fn there_are_no_custom_resources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["deploy", "webhook-config"] {
-        for file in fs::read_dir(root.join(folder)).unwrap() {
-            let path = file.unwrap().path();
+        let files = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path());
+        for path in files.filter(|path| path.is_file()) {
             for document in documents(path.to_str().unwrap()) {
                 assert_ne!(document["kind"], "CustomResourceDefinition", "{}", path.display());
             }
@@ -106,6 +106,41 @@ fn there_is_time_to_shut_down() {
     let needed =
         defaults().drain.signed().as_secs() + i64::try_from(Limits::default().grace.as_secs()).unwrap();
     assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() > needed);
+}
+
+/// The overlay as kubectl builds it is not tried here; what it refers to is there, and fits the code.
+#[test]
+fn the_overlay_for_cert_manager_brings_what_the_webhook_needs() {
+    let overlay = documents("deploy/overlays/cert-manager/kustomization.yaml").remove(0);
+    let patch = |kind: &str| {
+        let patches = overlay["patches"].as_array().unwrap();
+        let patch = patches.iter().find(|patch| patch["target"]["kind"] == kind).unwrap();
+        let operations: Value = serde_saphyr::from_str(patch["patch"].as_str().unwrap()).unwrap();
+        serde_json::from_value::<json_patch::Patch>(operations).unwrap()
+    };
+    let mut deployment = of_kind("deploy/deployment.yaml", "Deployment");
+    json_patch::patch(&mut deployment, &patch("Deployment")).unwrap();
+    let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let told = variables.last().unwrap();
+    let flag = format!("--{}", told["name"].as_str().unwrap().trim_start_matches("HALDANE_"));
+    let flag = flag.to_lowercase().replace('_', "-");
+    let Command::Run(args) = Cli::parse_from(["haldane", "run", "--pod-name=x", &flag]).command else {
+        panic!("{flag} belongs to run")
+    };
+    assert!(args.bring_certificate && told["value"] == "true");
+
+    let mut role = of_kind("deploy/rbac.yaml", "Role");
+    json_patch::patch(&mut role, &patch("Role")).unwrap();
+    let rules = role["rules"].as_array().unwrap();
+    let on_secrets: Vec<_> = rules.iter().filter(|rule| rule["resources"] == json!(["secrets"])).collect();
+    assert_eq!(on_secrets.len(), 1, "{on_secrets:?}");
+    assert_eq!(on_secrets[0]["verbs"], json!(["get", "list", "watch"]), "it cannot write the Secret");
+
+    let certificates = documents("deploy/overlays/cert-manager/certificate.yaml");
+    let serving =
+        certificates.iter().find(|one| one["spec"]["secretName"] == defaults().secret_name).unwrap();
+    let called = format!("{}.{}.svc", defaults().service_name, defaults().namespace);
+    assert_eq!(serving["spec"]["dnsNames"][0], called);
 }
 
 #[test]

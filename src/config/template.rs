@@ -151,7 +151,12 @@ const MAX_RETENTION: u32 = 100;
 
 fn pattern(node: Node<'_>) -> Option<String> {
     match node.value().as_str().map(Regex::new) {
-        Some(Err(error)) => node.fail(format!("is not a regular expression: {error}")),
+        Some(Err(error)) => {
+            // The pattern and a mark below it come first, on lines of their own.
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            node.fail(format!("is not a regular expression: {reason}"))
+        }
         _ => node.string(),
     }
 }

@@ -1,7 +1,7 @@
 //! Checked names, weights and hashes.
 
 use super::keys::RESTARTED_AT;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -70,14 +70,18 @@ impl TemplateHash {
     /// Deployment's template and its `ReplicaSet`'s have the same identity.
     #[must_use]
     pub fn of(template: &Value) -> Self {
-        let mut template = template.clone();
-        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-            labels.remove("pod-template-hash");
+        let mut copy;
+        let mut template = template;
+        if template.pointer(POD_TEMPLATE_HASH).is_some() {
+            copy = template.clone();
+            let labels = copy.pointer_mut("/metadata/labels").and_then(Value::as_object_mut);
+            labels.map(|labels| labels.remove("pod-template-hash"));
+            template = &copy;
         }
-        prune(&mut template);
-        // Equal values must print equally, whichever order their keys came in.
-        template.sort_all_objects();
-        Self(hex_hash(template.to_string().as_bytes(), 8))
+        let mut hasher = Sha256::new();
+        // Neither can a value fail to be written as JSON, nor a hash to take it.
+        let _ = serde_json::to_writer(&mut hasher, &Canonical { value: template, sparse: true });
+        Self(hex(&hasher.finalize(), 8))
     }
 
     /// The hash of a pod template without the stamp of `kubectl rollout restart`: of what it runs.
@@ -105,18 +109,40 @@ impl fmt::Display for TemplateHash {
     }
 }
 
-/// Drops nulls and empty maps: clients differ in writing them, and `creationTimestamp: null` is one.
-fn prune(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.retain(|_, child| {
-            prune(child);
-            !child.is_null() && child.as_object().is_none_or(|m| !m.is_empty())
-        });
-    } else if let Value::Array(items) = value {
-        for map in items.iter_mut().filter_map(Value::as_object_mut) {
-            map.values_mut().for_each(prune);
+/// Where Kubernetes writes it.
+const POD_TEMPLATE_HASH: &str = "/metadata/labels/pod-template-hash";
+
+/// A value as it is hashed: equal values print equally, whichever order their keys came in.
+///
+/// Nulls and empty maps are left out: clients differ in writing them, and `creationTimestamp: null` is one.
+struct Canonical<'a> {
+    value: &'a Value,
+    /// Not so of the items of a list: `emptyDir: {}` says of which kind a volume is.
+    sparse: bool,
+}
+
+impl Serialize for Canonical<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Object(map) => {
+                let mut entries: Vec<_> =
+                    map.iter().filter(|(_, value)| !(self.sparse && is_nothing(value))).collect();
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                serializer.collect_map(
+                    entries.into_iter().map(|(key, value)| (key, Canonical { value, sparse: true })),
+                )
+            }
+            Value::Array(items) => {
+                serializer.collect_seq(items.iter().map(|value| Canonical { value, sparse: false }))
+            }
+            plain => plain.serialize(serializer),
         }
     }
+}
+
+/// Null, an empty map, or a map of nothing else.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(|map| map.values().all(is_nothing))
 }
 
 /// Whether an object of Kubernetes can have this name: a DNS subdomain, RFC 1123.
@@ -134,13 +160,12 @@ pub fn is_object_name(text: &str) -> bool {
 /// Ten hexadecimal digits: enough to keep shortened names of one namespace apart.
 #[must_use]
 pub fn short_hash(bytes: &[u8]) -> String {
-    hex_hash(bytes, 5)
+    hex(&Sha256::digest(bytes), 5)
 }
 
-/// The first `length` bytes of SHA-256 in hexadecimal.
-fn hex_hash(bytes: &[u8], length: usize) -> String {
+/// The first `length` bytes of a digest in hexadecimal.
+fn hex(digest: &[u8], length: usize) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
-    let digest = Sha256::digest(bytes);
     let kept = digest.iter().take(length);
     kept.flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit).collect()
 }

@@ -1,8 +1,9 @@
 //! Tells the API server whom to trust: `caBundle` in both webhook configurations.
 
-use super::{api, cert_store::CertStore, telemetry::causes};
+use super::{api, cert_store::CertStore, clock, telemetry::causes};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{Stream, StreamExt, stream};
+use jiff::SignedDuration;
 use json_patch::{AddOperation, Patch, PatchOperation, TestOperation};
 use jsonptr::PointerBuf;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -17,22 +18,18 @@ use kube::{
     },
 };
 use serde_json::Value;
-use std::time::Duration;
-use tokio::time;
 use tracing::{info, warn};
 
 /// Both webhook configurations have this name.
 pub const CONFIGURATION: &str = "haldane";
 
-/// Between looks at the age of the certificate.
-const TICK: Duration = Duration::from_mins(5);
-
 /// Pause after a failure.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Keeps `caBundle` equal to the stored authorities and the stored certificate young. For the leader.
 ///
-/// Acts at once when the authorities change or a configuration is re-applied, and every five minutes.
+/// Acts at once when the authorities change or a configuration is re-applied, and every five minutes, or
+/// oftener if certificates live shorter. The wall clock counts: a machine that was asleep renews when it wakes up.
 ///
 /// # Cancellation
 /// May be dropped at any point; the next leader continues.
@@ -43,20 +40,20 @@ pub async fn keep(client: Client, store: &CertStore) {
     loop {
         let pem = bundle.borrow_and_update().clone();
         let published = patch_ca_bundle(&client, &pem).await;
-        let renewed = store.renew(published.is_ok() && !pem.is_empty()).await;
-        let mut pause = TICK;
+        let renewed = store.renew(published.is_ok().then_some(pem.as_str())).await;
+        let mut pause = store.check_every();
         if let Err(error) = published {
             warn!(error = causes(&error), "cannot write caBundle into the webhook configurations");
-            pause = RETRY;
+            pause = pause.min(RETRY);
         }
         if let Err(error) = renewed {
             warn!(error = causes(&error), "cannot renew the certificate");
-            pause = RETRY;
+            pause = pause.min(RETRY);
         }
         tokio::select! {
             changed = bundle.changed() => if changed.is_err() { return },
             _ = applied.next() => {}
-            () = time::sleep(pause) => {}
+            () = clock::wait_until(clock::now() + pause) => {}
         }
     }
 }
@@ -117,9 +114,9 @@ fn validating() -> ApiResource {
 
 /// One item whenever the configuration of this kind may have changed.
 fn changes(client: &Client, kind: &ApiResource) -> impl Stream<Item = ()> + use<> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), kind);
+    let objects: Api<DynamicObject> = Api::all_with(client.clone(), kind);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={CONFIGURATION}"));
-    watcher(api, by_name).default_backoff().touched_objects().map(drop)
+    watcher(objects, by_name).default_backoff().touched_objects().map(drop)
 }
 
 #[cfg(test)]

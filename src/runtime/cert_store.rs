@@ -9,6 +9,7 @@ use super::{
     tls::LiveCertificate,
 };
 use futures::StreamExt;
+use jiff::SignedDuration;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
@@ -33,13 +34,22 @@ pub enum StoreError {
     Cert(#[from] CertError),
 }
 
+/// Who makes the certificate.
+#[derive(Debug, Clone, Copy)]
+pub enum Issuance {
+    /// Haldane, with these lifetimes, unless the Secret holds one that someone else brought.
+    Own(Lifetimes),
+    /// Someone else, such as cert-manager: the Secret is never written, and waited for.
+    Brought,
+}
+
 /// Reads and writes the one Secret with the certificate.
 #[derive(Debug)]
 pub struct CertStore {
     api: Api<Secret>,
     name: String,
     dns_names: Vec<String>,
-    lifetimes: Lifetimes,
+    issuance: Issuance,
     bundle: watch::Sender<String>,
     expiry: Gauge,
 }
@@ -52,20 +62,32 @@ impl CertStore {
         namespace: &str,
         name: &str,
         dns_names: Vec<String>,
-        lifetimes: Lifetimes,
+        issuance: Issuance,
         registry: &mut Registry,
     ) -> Self {
         let expiry = Gauge::default();
         metrics::register(registry, Metric::CertificateExpiryTimestampSeconds, expiry.clone());
         let api = Api::namespaced(client, namespace);
         let (name, bundle) = (name.to_owned(), watch::Sender::default());
-        Self { api, name, dns_names, lifetimes, bundle, expiry }
+        Self { api, name, dns_names, issuance, bundle, expiry }
     }
 
     /// The authorities that clients must trust, as PEM; empty until a certificate is served.
     #[must_use]
     pub fn bundle(&self) -> watch::Receiver<String> {
         self.bundle.subscribe()
+    }
+
+    /// How often to call [`renew`](Self::renew): a certificate that was made for a shorter life than is usual
+    /// now must not be missed.
+    #[must_use]
+    pub fn check_every(&self) -> SignedDuration {
+        let usual = match self.issuance {
+            Issuance::Own(lifetimes) => lifetimes.check_every(),
+            Issuance::Brought => Lifetimes::default().check_every(),
+        };
+        let left = SignedDuration::from_secs(self.expiry.get()) - clock::now().as_duration();
+        usual.min((left / 20).max(SignedDuration::from_secs(1)))
     }
 
     /// Serves whatever usable certificate the Secret holds, for ever, and mends the Secret if it holds none.
@@ -96,23 +118,28 @@ impl CertStore {
         }
     }
 
-    /// Takes the next step of a renewal, if one is due; see [`Terms::renew`] for `published`.
+    /// Takes the next step of a renewal, if one is due; see [`Terms::renew`]. `published` is the bundle that
+    /// clients have, if that is known.
     ///
     /// The result arrives by [`follow`](Self::follow). Safe to call from several replicas: a write that
     /// lost a race is dropped.
     ///
     /// # Errors
     /// When the Secret cannot be read or written, or nothing can be made.
-    pub async fn renew(&self, published: bool) -> Result<(), StoreError> {
+    pub async fn renew(&self, published: Option<&str>) -> Result<(), StoreError> {
         self.step(published, None).await
     }
 
     /// [`renew`](Self::renew); a Secret that is gone is made from `last`, else anew.
-    async fn step(&self, published: bool, last: Option<&Material>) -> Result<(), StoreError> {
+    async fn step(&self, published: Option<&str>, last: Option<&Material>) -> Result<(), StoreError> {
+        let Issuance::Own(lifetimes) = self.issuance else { return Ok(()) };
         let found = self.api.get_opt(&self.name).await?;
-        let terms = Terms { names: &self.dns_names, lifetimes: self.lifetimes, now: clock::now() };
+        let terms = Terms { names: &self.dns_names, lifetimes, now: clock::now() };
         let next = match (found.as_ref().and_then(material), last) {
-            (Some(current), _) => terms.renew(&current, published)?,
+            (Some(current), _) => {
+                let is_published = published == Some(current.ca_bundle.as_str());
+                terms.renew(&current, is_published)?
+            }
             (None, Some(last)) => Some(last.clone()),
             (None, None) => Some(terms.make("")?),
         };
@@ -143,8 +170,12 @@ impl CertStore {
     /// A Secret that was deleted comes back as it was, because clients trust what is `served` already; a
     /// certificate that someone else brought does not: deleting it is how they take it away.
     async fn mend(&self, served: Option<&Material>) {
+        if matches!(self.issuance, Issuance::Brought) {
+            warn!(secret = self.name, "no usable certificate; waiting for one to be brought");
+            return;
+        }
         let ours = served.filter(|material| material.ca_key.is_some());
-        while let Err(error) = self.step(false, ours).await {
+        while let Err(error) = self.step(None, ours).await {
             warn!(error = causes(&error), secret = self.name, "cannot store a new certificate");
             time::sleep(RETRY).await;
         }

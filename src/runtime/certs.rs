@@ -18,8 +18,15 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{fmt, time::SystemTime};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
-/// Certificates start this long before they are made, for clients whose clock is behind ours.
+/// Certificates start this long before they are made, for clients whose clock is behind ours; a short-lived
+/// one by a tenth of its life.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
+
+/// Shortest life of a serving certificate: times in certificates are whole seconds.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(10);
+
+/// Longest time between looks at the age of the certificate.
+const LONGEST_CHECK: SignedDuration = SignedDuration::from_mins(5);
 
 /// Last line of a certificate in a PEM text.
 const END_LINE: &str = "-----END CERTIFICATE-----";
@@ -47,19 +54,62 @@ impl fmt::Debug for Material {
 /// How long certificates live, and how long a new authority is known before it signs.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// Life of an authority.
-    pub ca: SignedDuration,
-    /// Life of a serving certificate; cut to what is left of its authority's.
-    pub leaf: SignedDuration,
-    /// From publishing a new authority to signing with it: longer than API servers take to notice.
-    pub overlap: SignedDuration,
+    authority: SignedDuration,
+    leaf: SignedDuration,
+    overlap: SignedDuration,
+}
+
+/// These lifetimes would leave the server without a trusted certificate.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "certificates that live {leaf:#}, of an authority that lives {authority:#} and is known {overlap:#} before it \
+     signs: {problem}"
+)]
+pub struct BadLifetimes {
+    authority: SignedDuration,
+    leaf: SignedDuration,
+    overlap: SignedDuration,
+    problem: &'static str,
+}
+
+impl Lifetimes {
+    /// Life of an authority; of a serving certificate, which is cut to what is left of its authority's; and
+    /// the time from publishing a new authority to signing with it, longer than API servers take to notice.
+    ///
+    /// # Errors
+    /// When a certificate could expire before its successor may be used, which is made at two thirds of its
+    /// life and waits for the overlap.
+    pub fn new(
+        authority: SignedDuration,
+        leaf: SignedDuration,
+        overlap: SignedDuration,
+    ) -> Result<Self, BadLifetimes> {
+        let problem = if leaf < SHORTEST {
+            "certificates must live 10s or longer"
+        } else if authority < leaf {
+            "the authority must not live shorter"
+        } else if overlap < SignedDuration::from_secs(1) {
+            "an authority must be known 1s or longer"
+        } else if overlap > leaf / 4 {
+            "an authority may be known for a quarter of a certificate's life at most"
+        } else {
+            return Ok(Self { authority, leaf, overlap });
+        };
+        Err(BadLifetimes { authority, leaf, overlap, problem })
+    }
+
+    /// How often to see whether a step of a renewal is due: every five minutes, or often enough for shorter lives.
+    #[must_use]
+    pub fn check_every(self) -> SignedDuration {
+        LONGEST_CHECK.min(self.leaf / 20).min(self.overlap / 2)
+    }
 }
 
 impl Default for Lifetimes {
     /// A year, 90 days and an hour: the last third of an authority outlives a leaf signed at its start.
     fn default() -> Self {
         Self {
-            ca: SignedDuration::from_hours(365 * 24),
+            authority: SignedDuration::from_hours(365 * 24),
             leaf: SignedDuration::from_hours(90 * 24),
             overlap: SignedDuration::from_hours(1),
         }
@@ -134,17 +184,25 @@ impl Terms<'_> {
     fn need(self, current: &Material, ca_key: &str, published: bool) -> Result<Need, CertError> {
         let ca_der = first(&current.ca_bundle)?;
         let ca = parse(&ca_der)?;
-        let (ca_start, ca_end) = validity(&ca)?;
-        if !fits(&ca, ca_key) || ca_end <= self.now {
+        let (ca_made, ca_end) = life(&ca)?;
+        if ca_end <= self.now {
             return Ok(Need::All);
         }
         let leaf = self.leaf_state(current, &ca).unwrap_or(LeafState::Useless);
-        let ca_is_known = published && self.now.duration_since(ca_start) >= self.lifetimes.overlap + SKEW;
+        if !fits(&ca, ca_key) {
+            return Ok(if leaf == LeafState::Useless { Need::All } else { Need::Authority });
+        }
+        let is_known = || {
+            // A leaf that was made for a shorter overlap than the present one cannot wait that long.
+            let patience = expiry(&current.chain)?.duration_since(ca_made) / 2;
+            let known = self.now.duration_since(ca_made);
+            Ok::<_, CertError>(published && known >= self.lifetimes.overlap.min(patience))
+        };
         Ok(match leaf {
             LeafState::Useless => Need::Leaf,
-            _ if self.is_old(&ca)? => Need::Authority,
+            _ if self.is_old(&ca, self.lifetimes.authority)? => Need::Authority,
             LeafState::Due => Need::Leaf,
-            LeafState::OfOlderAuthority if ca_is_known => Need::Leaf,
+            LeafState::OfOlderAuthority if is_known()? => Need::Leaf,
             LeafState::OfOlderAuthority | LeafState::Good => Need::Nothing,
         })
     }
@@ -166,24 +224,27 @@ impl Terms<'_> {
             LeafState::Useless
         } else if !signed_by(ca) {
             LeafState::OfOlderAuthority
-        } else if self.is_old(&leaf)? || !covers(&leaf, self.names) {
+        } else if self.is_old(&leaf, self.lifetimes.leaf)? || !covers(&leaf, self.names) {
             LeafState::Due
         } else {
             LeafState::Good
         })
     }
 
-    /// Past two thirds of its life, so that a failing renewal has the last third to be noticed.
-    fn is_old(self, cert: &X509Certificate) -> Result<bool, CertError> {
-        let (start, end) = validity(cert)?;
-        Ok(self.now.duration_since(start).as_secs() >= end.duration_since(start).as_secs() / 3 * 2)
+    /// Past two thirds of its life, so that a failing renewal has the last third to be noticed; or made to
+    /// live longer than is wanted now.
+    fn is_old(self, cert: &X509Certificate, wanted: SignedDuration) -> Result<bool, CertError> {
+        let (made, end) = life(cert)?;
+        let left = end.duration_since(self.now);
+        let too_long = left > wanted + SKEW.min(wanted / 10);
+        Ok(too_long || self.now.duration_since(made) * 3 >= end.duration_since(made) * 2)
     }
 
     fn new_authority(self) -> Result<(String, String), CertError> {
         let key = KeyPair::generate()?;
         // A name of its own: two authorities of one name in a bundle confuse chain building.
         let name = format!("haldane-ca-{}", self.now.as_millisecond());
-        let mut params = self.params(&name, self.after(self.lifetimes.ca)?);
+        let mut params = self.params(&name, self.after(self.lifetimes.authority)?);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
@@ -212,7 +273,7 @@ impl Terms<'_> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, common_name);
-        params.not_before = SystemTime::from(self.now - SKEW).into();
+        params.not_before = SystemTime::from(self.now - SKEW.min(end.duration_since(self.now) / 10)).into();
         params.not_after = SystemTime::from(end).into();
         params
     }
@@ -227,6 +288,7 @@ enum Need {
 }
 
 /// How a serving certificate stands to the authority that signs now.
+#[derive(PartialEq)]
 enum LeafState {
     Good,
     Due,
@@ -264,6 +326,12 @@ fn parse<'a>(der: &'a CertificateDer) -> Result<X509Certificate<'a>, CertError> 
 fn validity(cert: &X509Certificate) -> Result<(Timestamp, Timestamp), CertError> {
     let read = |seconds| Timestamp::from_second(seconds).map_err(|_| CertError::Unreadable("lifetime"));
     Ok((read(cert.validity.not_before.timestamp())?, read(cert.validity.not_after.timestamp())?))
+}
+
+/// When a certificate of ours was made, and when it ends: it starts earlier than it was made.
+fn life(cert: &X509Certificate) -> Result<(Timestamp, Timestamp), CertError> {
+    let (start, end) = validity(cert)?;
+    Ok((start + SKEW.min(end.duration_since(start) / 11), end))
 }
 
 fn fits(cert: &X509Certificate, key: &str) -> bool {

@@ -3,8 +3,8 @@
 use super::{
     admin::{self, Readiness},
     ca_bundle,
-    cert_store::CertStore,
-    certs::{Lifetimes, service_names},
+    cert_store::{CertStore, Issuance},
+    certs::{BadLifetimes, Lifetimes, service_names},
     http::{self, Limits},
     lease::{Elector, Leadership, LeaseConfig},
     metrics,
@@ -52,6 +52,11 @@ pub enum RunError {
     /// The lease would end before it is renewed.
     #[error("--lease-duration must be at least 1s and twice --lease-renew")]
     Lease,
+    /// Certificates could expire before they are renewed.
+    #[error(
+        "--certificate-lifetime, --authority-lifetime and --authority-overlap do not fit each other: {0}"
+    )]
+    Lifetimes(#[from] BadLifetimes),
     /// The signals cannot be handled.
     #[error("signals: {0}")]
     Signals(io::Error),
@@ -78,14 +83,14 @@ pub enum RunError {
 /// # Errors
 /// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
-    let lease = lease_config(&args)?;
+    let (lease, issuance) = (lease_config(&args)?, issuance(&args)?);
     let client = Client::try_default().await?;
     let shutdown = Shutdown::install().map_err(RunError::Signals)?;
     let readiness = Readiness::after(&[CERTIFICATE, LISTENING]);
     let parts = parts(&args, client.clone())?;
     let mut registry = metrics::registry();
     let webhook = Arc::new(Webhook::new(parts.decision, &mut registry));
-    let store = Arc::new(cert_store(&args, client.clone(), &mut registry));
+    let store = Arc::new(cert_store(&args, issuance, client.clone(), &mut registry));
     let (elector, leadership) = Elector::new(client.clone(), lease, &mut registry);
     let live = Arc::new(LiveCertificate::default());
     let (https, admin) = (listen(args.webhook_address).await?, listen(args.admin_address).await?);
@@ -229,9 +234,21 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
     http::bind(address).await.map_err(|error| RunError::Listen(address, error))
 }
 
-fn cert_store(args: &RunArgs, client: Client, registry: &mut Registry) -> CertStore {
+fn issuance(args: &RunArgs) -> Result<Issuance, RunError> {
+    if args.bring_certificate {
+        return Ok(Issuance::Brought);
+    }
+    let lifetimes = Lifetimes::new(
+        args.authority_lifetime.signed(),
+        args.certificate_lifetime.signed(),
+        args.authority_overlap.signed(),
+    )?;
+    Ok(Issuance::Own(lifetimes))
+}
+
+fn cert_store(args: &RunArgs, issuance: Issuance, client: Client, registry: &mut Registry) -> CertStore {
     let names = service_names(&args.service_name, &args.namespace);
-    CertStore::new(client, &args.namespace, &args.secret_name, names, Lifetimes::default(), registry)
+    CertStore::new(client, &args.namespace, &args.secret_name, names, issuance, registry)
 }
 
 fn lease_config(args: &RunArgs) -> Result<LeaseConfig, RunError> {

@@ -80,13 +80,19 @@ impl Budget {
 ///
 /// Those inside texts are counted too; the result errs to the large side only.
 fn parsed_bytes(body: &[u8]) -> usize {
-    let cost = |pair: &[u8]| match pair {
-        [b'{', next] if *next != b'}' => MAP_BYTES,
-        [b'[', next] if *next != b']' => LIST_BYTES,
-        [b'{' | b'[' | b',' | b':', _] => VALUE_BYTES,
-        _ => 0,
-    };
-    body.windows(2).map(cost).sum()
+    // Sums without branches, which the compiler makes wide; none can overflow within the longest body.
+    let next = body.get(1..).unwrap_or_default();
+    let (mut values, mut maps, mut lists) = (0_u32, 0_u32, 0_u32);
+    for (byte, next) in body.iter().zip(next) {
+        let (map, list) = (u32::from(*byte == b'{'), u32::from(*byte == b'['));
+        let (full_map, full_list) = (map & u32::from(*next != b'}'), list & u32::from(*next != b']'));
+        let value = map | list | u32::from(*byte == b',') | u32::from(*byte == b':');
+        maps = maps.wrapping_add(full_map);
+        lists = lists.wrapping_add(full_list);
+        values = values.wrapping_add(value & !(full_map | full_list));
+    }
+    let bytes = |count: u32, each: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(each);
+    bytes(values, VALUE_BYTES).saturating_add(bytes(maps, MAP_BYTES)).saturating_add(bytes(lists, LIST_BYTES))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod shared {
 mod alone {
     mod autoscaler;
     mod bypass;
+    mod certificates;
     mod faults;
     mod kill;
     mod leader;

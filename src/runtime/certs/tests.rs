@@ -104,6 +104,66 @@ fn no_step_of_ten_years_leaves_the_server_without_a_trusted_certificate() {
     }
 }
 
+/// Lives of seconds go through the same steps, and leave the same time for each.
+#[test]
+fn short_lives_never_leave_the_server_without_a_trusted_certificate() {
+    let names = names();
+    let seconds = SignedDuration::from_secs;
+    let lifetimes = Lifetimes::new(seconds(40), seconds(16), seconds(4)).unwrap();
+    let at = |second| Terms { names: &names, lifetimes, now: start() + seconds(second) };
+    let mut current = at(0).make("").unwrap();
+    let mut steps = Vec::new();
+    for second in 1..200 {
+        if let Some(next) = at(second).renew(&current, true).unwrap() {
+            let seen = Material { ca_bundle: current.ca_bundle.clone(), ..next.clone() };
+            assert!(serves(&seen, at(second).now), "second {second}: clients still have the previous bundle");
+            let what = if next.chain == current.chain { "authority" } else { "leaf" };
+            steps.push((second, what));
+            current = next;
+        }
+        assert!(serves(&current, at(second).now), "second {second}");
+    }
+    assert_eq!(steps[..4], [(11, "leaf"), (22, "leaf"), (27, "authority"), (31, "leaf")]);
+    assert!(steps.len() < 30, "each step is taken once: {steps:?}");
+}
+
+#[test]
+fn other_lives_than_before_come_with_overlap_too() {
+    let names = names();
+    let seconds = SignedDuration::from_secs;
+    let short = Lifetimes::new(seconds(40), seconds(16), seconds(4)).unwrap();
+    let mut current = terms(&names, 0).make("").unwrap();
+    for second in (0..300).chain((300..3 * 3600).step_by(60)) {
+        let lifetimes = if (60..120).contains(&second) { short } else { Lifetimes::default() };
+        let now = Terms { names: &names, lifetimes, now: start() + seconds(second) };
+        if let Some(next) = now.renew(&current, true).unwrap() {
+            let seen = Material { ca_bundle: current.ca_bundle.clone(), ..next.clone() };
+            assert!(serves(&seen, now.now), "second {second}: clients still have the previous bundle");
+            current = next;
+        }
+        assert!(serves(&current, now.now), "second {second}");
+        if second == 119 {
+            assert!(expiry(&current.chain).unwrap() < now.now + seconds(17), "made for a short life");
+        }
+    }
+    assert!(expiry(&current.chain).unwrap() > start() + SignedDuration::from_hours(80 * DAY));
+}
+
+#[test]
+fn lives_that_could_not_be_renewed_in_time_are_refused() {
+    let seconds = SignedDuration::from_secs;
+    let why = |authority, leaf, overlap| {
+        Lifetimes::new(seconds(authority), seconds(leaf), seconds(overlap)).unwrap_err().to_string()
+    };
+    assert_eq!(
+        why(3600, 9, 1),
+        "certificates that live 9s, of an authority that lives 1h and is known 1s before it signs: certificates must live 10s or longer"
+    );
+    assert!(why(59, 60, 1).ends_with("the authority must not live shorter"));
+    assert!(why(3600, 60, 0).ends_with("must be known 1s or longer"));
+    assert!(why(3600, 60, 16).ends_with("for a quarter of a certificate's life at most"));
+}
+
 #[test]
 fn a_useless_leaf_is_replaced_at_once_under_the_same_authority() {
     let names = names();

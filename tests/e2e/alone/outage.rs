@@ -1,6 +1,10 @@
-//! All of Haldane is gone: what goes on, what waits, what is refused.
+//! Haldane, half of it, or the API server is gone, hangs or is replaced: what goes on, what waits, what is refused.
 
-use crate::harness::{App, Load, SOON, Space, eventually, haldane};
+use crate::harness::{
+    Admissions, App, Load, SOON, Space, cluster, document, eventually,
+    haldane::{self, here},
+};
+use std::time::Duration;
 
 const STEPS: &str = "steps: [{setWeight: 20}, {pause: {}}, {setWeight: 50}, {pause: {duration: 2s}}]";
 
@@ -57,4 +61,130 @@ fn without_haldane_everything_serves_and_only_releases_wait() {
     report.assert_nothing_failed("before, during and after the outage");
     let after = Load::with(&space, &["--rate", "200", "--duration", "2s"]).finish();
     assert_eq!(after.answers("v2"), after.sent(), "{}", after.split());
+}
+
+/// A canary that waits at weight 20, under load.
+fn held(name: &str) -> (Space, Load) {
+    haldane::is_complete();
+    let space = Space::new(name);
+    space.deploy(&App::canary(STEPS));
+    space.answers("v1");
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "20");
+    (space, load)
+}
+
+/// The canary is where it was, and goes on to its end.
+fn goes_on(space: &Space, load: Load, what: &str) {
+    assert_eq!(space.weight("web").as_deref(), Some("20"), "it is where it was");
+    haldane::order_when_possible(space, "web", "promote");
+    space.is_healthy("web", 2 * SOON);
+    load.stop().assert_nothing_failed(what);
+}
+
+/// A Deployment that has not opted in changes as ever.
+fn others_change(space: &Space, name: &str) {
+    let unmanaged = App { name: name.to_owned(), ..App::plain().sized(1) };
+    space.apply(&unmanaged.deployment().to_string()).ok();
+    space.rolled_out(name);
+}
+
+#[test]
+fn a_rolling_update_of_haldane_refuses_nothing_and_the_canary_goes_on() {
+    let (space, load) = held("update");
+    let admissions = Admissions::start(&space, "web", false);
+    here(&["rollout", "restart", "deployment/haldane"]).ok();
+    haldane::rolled_out();
+    let passed = admissions.passed();
+    eventually("requests after the update", SOON, || {
+        if admissions.passed() > passed + 10 { Ok(()) } else { Err(admissions.passed().to_string()) }
+    });
+    admissions.assert_nothing_failed("a rolling update of Haldane");
+    goes_on(&space, load, "clients during a rolling update of Haldane");
+}
+
+/// The kubelet ends a container that does not answer; API servers then use the other replica.
+#[test]
+fn a_replica_that_hangs_is_ended_and_delays_releases_only() {
+    /// Its liveness is lost within 15 s; then comes a moment of grace, and a little of everything.
+    const ENDED: Duration = Duration::from_secs(45);
+    let (space, load) = held("hang");
+    let admissions = Admissions::start(&space, "web", false);
+    let hanging = haldane::hang_leader();
+    others_change(&space, "unmanaged");
+    space.kubectl(&["scale", "deployment/web", "--replicas=3"]).ok();
+    let since = std::time::Instant::now();
+    eventually("ten requests in a row that pass again", ENDED, || {
+        haldane::all_ready()?;
+        let before = admissions.failed().len();
+        for _ in 0..10 {
+            let asked = space.kubectl(&[
+                "annotate",
+                "deployment",
+                "web",
+                "haldane.dev/settle=7s",
+                "--dry-run=server",
+            ]);
+            (asked.code == 0).then_some(()).ok_or(asked.err)?;
+        }
+        if admissions.failed().len() == before { Ok(()) } else { Err("some of the others failed".to_owned()) }
+    });
+    let failed = admissions.failed();
+    eprintln!(
+        "a replica hung: {} of {} requests refused, over after {:?}",
+        failed.len(),
+        failed.len() + admissions.passed(),
+        since.elapsed()
+    );
+    assert!(failed.iter().all(|text| text.contains("failed calling webhook")), "{failed:#?}");
+    drop(hanging);
+    goes_on(&space, load, "clients while a replica hung");
+}
+
+/// The webhook configurations stay, and nobody answers: Haldane's own objects must not need it.
+#[test]
+fn haldane_is_made_anew_from_nothing_while_a_release_is_held() {
+    let (space, load) = held("anew");
+    cluster::kubectl(&["delete", "namespace", haldane::NAMESPACE, "--timeout=90s"]).ok();
+    let refused = space.set_env("web", &["VERSION=v3"]).refused();
+    assert!(refused.contains(r#"failed calling webhook "mutate.haldane.dev""#), "{refused}");
+    others_change(&space, "unmanaged");
+    haldane::install().ok();
+    haldane::rolled_out();
+    goes_on(&space, load, "clients while Haldane was made anew");
+}
+
+/// Every command is the documentation's own.
+#[test]
+fn the_glass_can_be_broken_as_the_documentation_says() {
+    let (space, load) = held("glass");
+    let other = Space::new("glass-other");
+    other.apply(&App::canary(STEPS).sized(1).deployment().to_string()).ok();
+    other.rolled_out("web");
+    let away = haldane::take_away();
+    other.set_env("web", &["VERSION=v2"]).refused();
+    let blocks = document::commands("docs/operations.md", "### Break the glass");
+    let [open, release, close] = &blocks[..] else { panic!("three blocks: {blocks:#?}") };
+    let sh = |commands: &str| {
+        let commands = commands
+            .replace("NAMESPACE", &space.namespace)
+            .replace("NAME", "web")
+            .replace("deploy/", &cluster::setting("HALDANE_INSTALL"));
+        cluster::run("bash", &["-euo", "pipefail", "-c", &commands], "").ok()
+    };
+    sh(open);
+    other.set_env("web", &["VERSION=v2"]).ok();
+    other.rolled_out("web");
+    sh(release);
+    space.rolled_out("web");
+    drop(away);
+    sh(close);
+    haldane::is_complete();
+    haldane::order_when_possible(&space, "web", "promote-full");
+    space.is_healthy("web", 2 * SOON);
+    load.stop().assert_nothing_failed("clients while the glass was broken");
+    space.answers("v2");
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.pauses_at("web", "20");
 }

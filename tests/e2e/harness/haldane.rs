@@ -10,6 +10,7 @@ use std::{fs, time::Duration};
 
 /// Where it is installed.
 pub const NAMESPACE: &str = "haldane-system";
+const DEPLOYMENT: &str = "deployment/haldane";
 const LABELS: &str = "app.kubernetes.io/name=haldane";
 /// Long enough for a lost lease, and for a container that has been restarted several times.
 const RECOVERY: Duration = Duration::from_mins(2);
@@ -50,27 +51,101 @@ impl Drop for Away {
 }
 
 fn scale(replicas: u32) -> Output {
-    kubectl(&["--namespace", NAMESPACE, "scale", "deployment/haldane", &format!("--replicas={replicas}")])
+    here(&["scale", DEPLOYMENT, &format!("--replicas={replicas}")])
+}
+
+/// `kubectl` in Haldane's namespace.
+#[track_caller]
+pub fn here(args: &[&str]) -> Output {
+    kubectl(&[&["--namespace", NAMESPACE], args].concat())
+}
+
+/// Waits until a rolling update of Haldane is over.
+#[track_caller]
+pub fn rolled_out() {
+    here(&["rollout", "status", DEPLOYMENT, "--timeout=120s"]).ok();
+    is_complete();
+}
+
+/// Haldane has other settings, until this is dropped.
+#[derive(Debug)]
+pub struct Settings(Vec<String>);
+
+/// Gives Haldane these variables, in a rolling update as any other.
+#[track_caller]
+pub fn set(variables: &[&str]) -> Settings {
+    let settings = Settings(
+        variables.iter().map(|pair| pair.split('=').next().unwrap_or_default().to_owned() + "-").collect(),
+    );
+    here(&[&["set", "env", DEPLOYMENT], variables].concat()).ok();
+    rolled_out();
+    settings
+}
+
+impl Settings {
+    /// Takes them back.
+    #[track_caller]
+    pub fn take_back(self) {
+        drop(self);
+        rolled_out();
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        let names: Vec<_> = self.0.iter().map(String::as_str).collect();
+        here(&[&["set", "env", DEPLOYMENT], &names[..]].concat());
+    }
+}
+
+/// A process of Haldane that hangs, until this is dropped or the kubelet ends it.
+#[derive(Debug)]
+pub struct Hanging(String);
+
+/// Makes the leader hang: it takes connections and answers nothing.
+#[track_caller]
+pub fn hang_leader() -> Hanging {
+    let (_, pid) = leader_process();
+    run("kill", &["-STOP", &pid], "").ok();
+    Hanging(pid)
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        run("kill", &["-CONT", &self.0], "");
+    }
+}
+
+/// Installs it again, as `run` did.
+#[track_caller]
+pub fn install() -> Output {
+    kubectl(&["apply", "-k", &setting("HALDANE_INSTALL")])
 }
 
 /// Waits until both replicas are ready and one of them leads.
 #[track_caller]
 pub fn is_complete() {
-    eventually("both replicas of Haldane and a leader", RECOVERY, || {
-        let pods = pods();
-        let is_ready = |pod: &&Value| {
-            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
-        };
-        let ready = pods.iter().filter(is_ready).count();
-        let leader = leader();
-        let leads = pods.iter().any(|pod| Some(name(pod)) == leader.as_deref());
-        if (ready, pods.len(), leads) == (2, 2, true) {
-            Ok(())
-        } else {
-            Err(format!("{ready} of {} ready, leader {leader:?}", pods.len()))
-        }
-    });
+    eventually("both replicas of Haldane and a leader", RECOVERY, all_ready);
+}
+
+/// Whether both replicas are ready and one of them leads.
+///
+/// # Errors
+/// What is there instead.
+pub fn all_ready() -> Result<(), String> {
+    let pods = pods();
+    let is_ready = |pod: &&Value| {
+        let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    let ready = pods.iter().filter(is_ready).count();
+    let leader = leader();
+    let leads = pods.iter().any(|pod| Some(name(pod)) == leader.as_deref());
+    if (ready, pods.len(), leads) == (2, 2, true) {
+        Ok(())
+    } else {
+        Err(format!("{ready} of {} ready, leader {leader:?}", pods.len()))
+    }
 }
 
 fn name(object: &Value) -> &str {

@@ -1,8 +1,10 @@
 //! What the tests are written with.
 
+pub mod admissions;
 pub mod app;
 pub mod audit;
 pub mod cluster;
+pub mod document;
 pub mod faults;
 pub mod haldane;
 pub mod load;
@@ -11,6 +13,7 @@ pub mod recorder;
 pub mod space;
 pub mod wait;
 
+pub use admissions::Admissions;
 pub use app::App;
 pub use cluster::Output;
 pub use load::Load;

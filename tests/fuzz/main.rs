@@ -1,0 +1,117 @@
+//! Hostile input to everything that parses: no panic, no endless work, and an answer that fits.
+//!
+//! Each target gets every file of its folder in `corpus/`, changes of them, and patterns repeated to the size of
+//! all annotations of an object. `cargo test` makes the same few changes each time; `make fuzz N=…` makes N
+//! others. What it finds goes into the corpus, with its mend.
+// The lints allow it in test functions; their helpers are tests as well.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod edits;
+mod targets;
+
+use edits::{Edit, apply, edits};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
+};
+use std::{env, fs, path::PathBuf, sync::mpsc, thread, time::Duration};
+use targets::{TARGETS, Target};
+
+/// Changed inputs a target, unless `FUZZ_CASES` says otherwise.
+const CASES: u32 = 400;
+/// All annotations of an object together may be so long.
+const LONG: usize = 256 << 10;
+/// For one input, in a slow build on a busy machine; what grows faster than its input does not end in it.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// The files of a target's corpus.
+fn corpus(target: &Target) -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target.name);
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).expect("a folder").map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "nothing in {}", folder.display());
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+fn runner() -> TestRunner {
+    let wanted = env::var("FUZZ_CASES").ok();
+    let cases = wanted.as_ref().map_or(CASES, |cases| cases.parse().expect("FUZZ_CASES is a number"));
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    // A test that fails by chance would be blamed on whatever was changed last.
+    let rng = if wanted.is_some() {
+        TestRng::from_seed(RngAlgorithm::ChaCha, &fresh_seed())
+    } else {
+        TestRng::deterministic_rng(RngAlgorithm::ChaCha)
+    };
+    TestRunner::new_with_rng(config, rng)
+}
+
+fn fresh_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    let now = haldane::runtime::clock::now().as_nanosecond().to_le_bytes();
+    seed[..now.len()].copy_from_slice(&now);
+    seed
+}
+
+/// Runs a target on its corpus and on changes of it.
+fn fuzz(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    let seeds = corpus(target);
+    for (number, seed) in seeds.iter().enumerate() {
+        (target.run)(seed).unwrap_or_else(|wrong| panic!("{name}, file {number} of the corpus: {wrong}"));
+    }
+    let inputs = (any::<prop::sample::Index>(), edits()).prop_map(|(seed, edits): (_, Vec<Edit>)| {
+        let seed = seeds[seed.index(seeds.len())].clone();
+        apply(seed, &edits, &seeds)
+    });
+    let mut runner = runner();
+    let cases = runner.config().cases;
+    let result = runner.run(&inputs, |input| (target.run)(&input).map_err(TestCaseError::fail));
+    match result {
+        Ok(()) => println!("{name}: {} files and {cases} changes of them", seeds.len()),
+        Err(TestError::Fail(why, input)) => panic!(
+            "{name}: {why}\nwith this input, to be mended and kept in tests/fuzz/corpus/{name}:\n{}",
+            String::from_utf8_lossy(&input)
+        ),
+        Err(other) => panic!("{name}: {other}"),
+    }
+}
+
+/// Patterns that are deep, wide, or expand, as long as an object can hold.
+fn grow(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    let run = target.run;
+    for pattern in target.patterns {
+        let input = pattern.repeat(LONG / pattern.len());
+        let (done, end) = mpsc::channel();
+        thread::spawn(move || drop(done.send(run(input.as_bytes()))));
+        let result = end.recv_timeout(DEADLINE);
+        let result = result.unwrap_or_else(|why| panic!("{name}: {LONG} bytes of {pattern:?}: {why}"));
+        result.unwrap_or_else(|wrong| panic!("{name}: {LONG} bytes of {pattern:?}: {wrong}"));
+    }
+}
+
+macro_rules! targets {
+    ($($name:ident),*) => {
+        $(mod $name {
+            #[test]
+            fn is_answered_whatever_it_is() {
+                super::fuzz(stringify!($name));
+            }
+
+            #[test]
+            fn takes_no_endless_time_however_long() {
+                super::grow(stringify!($name));
+            }
+        })*
+
+        #[test]
+        fn every_target_is_run() {
+            let run = [$(stringify!($name)),*];
+            assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), run);
+        }
+    };
+}
+
+targets!(review, annotations, expression, template, arguments);

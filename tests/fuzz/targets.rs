@@ -1,0 +1,191 @@
+//! What is fuzzed, and what must hold of any input.
+
+use haldane::{
+    admit::{AdmitConfig, Context, admit, facts::Facts, needs},
+    analysis::{args, condition},
+    config::{annotations::read_annotations, strategy::Defaults, template},
+    domain::{
+        finding::Findings, keys, metric::ResolvedArg, review::Stage, selector::Labels, value::MetricValue,
+    },
+    webhook::review,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Something that parses.
+pub struct Target {
+    /// Also the folder of its corpus.
+    pub name: &'static str,
+    /// Feeds it one input; an error says what was wrong with the answer.
+    pub run: fn(&[u8]) -> Result<(), String>,
+    /// What is deep, wide, or expands when it is repeated.
+    pub patterns: &'static [&'static str],
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "review",
+        run: review,
+        patterns: &["[", "{\"a\":", "[{\"a\":[", "{\"a\":1,", "\"", "\\u0000", "-", "1", " "],
+    },
+    Target { name: "annotations", run: annotations, patterns: YAML },
+    Target {
+        name: "expression",
+        run: expression,
+        patterns: &[
+            "(",
+            "[",
+            "{",
+            "!",
+            "-",
+            "not ",
+            "a.",
+            "a?.",
+            "a[",
+            "1+",
+            "1-(",
+            "1**",
+            "1 ? 2 : ",
+            "\"a\" + ",
+            "len(",
+            "filter(",
+            "true and ",
+            "1 ?? ",
+            "1 | ",
+            "let a = 1; ",
+            "#",
+            ".",
+            "1..",
+            "a => ",
+            "\"",
+            "result[0] > 1 || ",
+            "[1,2,3] == ",
+        ],
+    },
+    Target { name: "template", run: template, patterns: YAML },
+    Target {
+        name: "arguments",
+        run: arguments,
+        patterns: &["{{", "}}", "{{args.a}}", "{{args.", "{{ args.a }}", "{", "{{args.b}}", "{{{{args.a}}}}"],
+    },
+];
+
+const YAML: &[&str] = &[
+    "[",
+    "{",
+    "{a: ",
+    "- ",
+    "? ",
+    "a:\n ",
+    "\"",
+    "'",
+    "|\n",
+    "&a [",
+    "&a a: *a\n",
+    "!!map ",
+    "# \n",
+    "---\n",
+    " ",
+    "\t",
+    "a: b\n",
+    "- a\n",
+    "{steps: [",
+    "steps: [{setWeight: 1}, ",
+    "<<: ",
+    "%",
+    "*a ",
+    "\\",
+    "{\"a\":\"b\"},",
+    "metrics: [{name: a}, ",
+];
+
+fn defaults() -> Defaults {
+    Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() }
+}
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// A body that is read gets an answer with its own identifier.
+fn review(body: &[u8]) -> Result<(), String> {
+    let Ok(review) = review::parse(body) else { return Ok(()) };
+    let config = AdmitConfig { defaults: defaults(), own_user: "haldane".to_owned() };
+    let context = Context { review: &review, config: &config, now: now() };
+    for stage in [Stage::Mutate, Stage::Validate] {
+        let _ = needs(stage, &context);
+        let verdict = admit(stage, &context, &Facts { may: Ok(true), ..Facts::default() });
+        let answer = review::answer(stage, &review, &verdict).map_err(|error| error.to_string())?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+        if answer["response"]["uid"] != review.uid.as_str() {
+            return Err(format!("an answer to another review: {answer}"));
+        }
+    }
+    Ok(())
+}
+
+/// A plan is read, or refused with findings that name their place on one line.
+fn annotations(text: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(text);
+    for key in [keys::CANARY, keys::ANALYSIS, keys::SETTLE] {
+        let mut annotations = Labels::from([(keys::CANARY.to_owned(), "enabled".to_owned())]);
+        annotations.insert(key.to_owned(), text.clone().into_owned());
+        if let Err(findings) = read_annotations(&annotations, &defaults()) {
+            explained(&findings)?;
+        }
+    }
+    Ok(())
+}
+
+fn template(text: &[u8]) -> Result<(), String> {
+    match template::parse("fuzzed", &String::from_utf8_lossy(text), "data[template.yaml]") {
+        Ok(_) => Ok(()),
+        Err(findings) => explained(&findings),
+    }
+}
+
+fn explained(findings: &Findings) -> Result<(), String> {
+    let bad = |problem: &str| problem.is_empty() || problem.contains('\n');
+    match findings.iter().find(|finding| finding.path.is_empty() || bad(&finding.problem)) {
+        _ if findings.is_empty() => Err("refused without a finding".to_owned()),
+        Some(finding) => Err(format!("a finding that explains nothing: {finding:?}")),
+        None => Ok(()),
+    }
+}
+
+/// A condition that passes the check says yes, no, or why not.
+fn expression(text: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(text);
+    reasoned(condition::check(&text))?;
+    for value in [
+        MetricValue::Float(0.5),
+        MetricValue::Vector(vec![1.0, f64::NAN]),
+        MetricValue::Vector(Vec::new()),
+        MetricValue::from(serde_json::json!({"a": [1, "b", null, {"c": true}], "error_rate": 0.1})),
+    ] {
+        reasoned(condition::eval(&text, &value, now()))?;
+    }
+    reasoned(condition::time(&text, now()))
+}
+
+fn reasoned<T>(result: Result<T, String>) -> Result<(), String> {
+    match result {
+        Err(why) if why.trim().is_empty() => Err("refused without a reason".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Known arguments are put in, and nothing else is changed.
+fn arguments(text: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(text);
+    let known = [arg("a", "{{args.b}}"), arg("b", "")];
+    match args::substitute(&text, &known) {
+        Ok(filled) if !args::has_placeholder(&text) && filled != text => Err(format!("became {filled:?}")),
+        result => reasoned(result),
+    }
+}
+
+fn arg(name: &str, value: &str) -> ResolvedArg {
+    ResolvedArg { name: name.to_owned(), value: value.to_owned() }
+}
