@@ -10,6 +10,7 @@ use haldane::{
     cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
+        blue_green,
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
         template::{ARGUMENT_SOURCES, METRIC_FIELDS},
@@ -89,6 +90,12 @@ fn reference() -> String {
     }
     text += &refused(REFUSED);
 
+    text += "\n## Fields of `haldane.dev/blue-green`\n\nThose of Argo's `strategy.blueGreen`.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
+    for setting in blue_green::SETTINGS {
+        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
+    }
+    text += &refused(blue_green::REFUSED);
+
     text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` goes on with the step of index N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
     for verb in Verb::iter() {
         writeln!(text, "| `{verb}` | {} |", documentation(&verb)).unwrap();
@@ -125,7 +132,7 @@ fn reference() -> String {
         }
     }
 
-    text += "\n## Traffic routers\n\nKeys of `trafficRouting` in `haldane.dev/canary`.\n\n| router | what it makes |\n| --- | --- |\n";
+    text += "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: `nginx` where `trafficRouting` names it or an Ingress leads to a Service of the Deployment.\n\n| router | what it makes |\n| --- | --- |\n";
     for router in ROUTERS {
         writeln!(text, "| `{}` | {} |", router.key(), router.doc()).unwrap();
     }

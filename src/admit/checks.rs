@@ -11,10 +11,12 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
+        rewrite::LabelRewrite,
         selector::{self, Labels, map_selects},
-        strategy::CanaryStrategy,
+        strategy::{CanaryStrategy, Router},
     },
     promql::sight::Mark,
+    routers::{self, replicas},
 };
 use k8s_openapi::{
     api::core::v1::Service,
@@ -24,6 +26,7 @@ use k8s_openapi::{
     },
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What is wrong, and what only deserves a warning.
 #[derive(Debug, Default)]
@@ -66,10 +69,16 @@ pub fn among(
     let split: Vec<&Service> =
         users.iter().filter(|service| is_split(service, strategy, &object.pod_labels())).collect();
     // A Service in the place of ours is a finding of its own; that it selects our pods goes without saying.
-    let ours: Vec<String> = split.iter().map(|service| canary_name_of(service, strategy)).collect();
+    let ours: Vec<String> = split.iter().flat_map(|service| our_names(service, strategy)).collect();
     let is_in_place = |s: &&Service| s.metadata.name.as_ref().is_some_and(|name| ours.contains(name));
     let others: Vec<Service> = users.iter().filter(|service| !is_in_place(service)).cloned().collect();
-    match choose(name, &selector, &object.pod_labels(), &others, &neighbours.policies) {
+    // Where pods are the split, the user's Services shall select the canary too: it keeps its labels.
+    let rewrite = if strategy.splits_by_pods() {
+        Ok(LabelRewrite { of: name.to_owned(), keys: BTreeSet::new() })
+    } else {
+        choose(name, &selector, &object.pod_labels(), &others, &neighbours.policies)
+    };
+    match rewrite {
         Ok(rewrite) => {
             report.marks = marks_of(
                 &rewrite,
@@ -95,12 +104,28 @@ pub fn among(
             format!("{} {:?} exists and is not Haldane's; rename or delete it", holder.kind, holder.name);
         report.findings.push(Finding::new("metadata.name", name, problem));
     }
+    if strategy.splits_by_pods() {
+        let unfit = replicas::unfit(strategy);
+        report.findings.extend(unfit.map(|why| Finding::new(path(keys::CANARY), "", why)));
+        return report;
+    }
     for service in &split {
         services(service, strategy, neighbours, &mut report);
         report.warnings.extend(unnamed_ports(service, object));
     }
     routes::check(&split, strategy, neighbours, releases, &mut report);
     report
+}
+
+/// How the traffic of a rollout that starts now would be split.
+#[must_use]
+pub fn router(object: Object<'_>, strategy: &CanaryStrategy, neighbours: &Neighbours) -> Router {
+    let labels = object.pod_labels();
+    let split =
+        neighbours.services.iter().filter(|s| !is_ours(&s.metadata) && is_split(s, strategy, &labels));
+    let names: Vec<&str> = split.filter_map(|service| service.metadata.name.as_deref()).collect();
+    let ingresses = neighbours.ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
+    routers::choose(strategy, &names, ingresses)
 }
 
 /// Labels of `canaryMetadata` by which pods are selected: with them a canary pod could pass for a stable one.
@@ -132,17 +157,21 @@ fn is_split(service: &Service, strategy: &CanaryStrategy, pod_labels: &Labels) -
     }
 }
 
-/// Name of the canary's Service beside `service`.
-fn canary_name_of(service: &Service, strategy: &CanaryStrategy) -> String {
-    canary_service_name(service.metadata.name.as_deref().unwrap_or_default(), strategy)
+/// Names of the Services that Haldane makes for `service`.
+fn our_names(service: &Service, strategy: &CanaryStrategy) -> Vec<String> {
+    let canary = canary_service_name(service.metadata.name.as_deref().unwrap_or_default(), strategy);
+    [Some(canary), strategy.preview_service.clone()].into_iter().flatten().collect()
 }
 
 /// The name that the canary's Service needs, and the kind of the user's.
 fn services(service: &Service, strategy: &CanaryStrategy, neighbours: &Neighbours, report: &mut Report) {
     let name = service.metadata.name.as_deref().unwrap_or_default();
-    let canary = canary_name_of(service, strategy);
-    let taken = |other: &&Service| other.metadata.name.as_ref() == Some(&canary) && !is_ours(&other.metadata);
-    if neighbours.services.iter().find(taken).is_some() {
+    for canary in our_names(service, strategy) {
+        let taken =
+            |other: &Service| other.metadata.name.as_ref() == Some(&canary) && !is_ours(&other.metadata);
+        if !neighbours.services.iter().any(taken) {
+            continue;
+        }
         let problem = format!(
             "Service {canary:?} exists and is not Haldane's, which makes the canary's Service itself; delete it"
         );

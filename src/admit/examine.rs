@@ -3,7 +3,7 @@
 use super::{Context, advice, checks, facts::Facts, object::Object, preview};
 use crate::{
     config::{
-        annotations::{KEYS, Wish, path, read_annotations},
+        annotations::{KEYS, Wish, path, plan_key, read_annotations},
         trial::{Trial, trials},
     },
     domain::{
@@ -30,16 +30,17 @@ pub(super) struct Examined {
 pub(super) fn examine(context: &Context<'_>, new: Object<'_>, releases: bool, facts: &Facts) -> Examined {
     let mut examined = Examined { findings: checks::alone(new), ..Examined::default() };
     let wish = read_annotations(&new.annotations(), &context.config.defaults);
-    let spec = match wish.and_then(|wish| complete(wish, facts)) {
+    let mut spec = match wish.and_then(|wish| complete(wish, facts)) {
         Ok(spec) => spec,
         Err(found) => {
             examined.findings.extend(found);
-            return examined;
+            return examined.about(plan_key(&new.annotations()));
         }
     };
     let mut marks = Vec::new();
     match &facts.neighbours {
         Ok(neighbours) => {
+            spec.strategy.router = Some(checks::router(new, &spec.strategy, neighbours));
             let report = checks::among(new, &context.review.name, &spec.strategy, neighbours, releases);
             examined.findings.extend(report.findings);
             examined.warnings.extend(report.warnings);
@@ -53,7 +54,7 @@ pub(super) fn examine(context: &Context<'_>, new: Object<'_>, releases: bool, fa
     examined.findings.extend(advice::faults(&examined.trials, &marks));
     examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
     examined.spec = Some(spec);
-    examined
+    examined.about(plan_key(&new.annotations()))
 }
 
 /// The plan with its templates; templates that could not be looked up in time are a refusal, because
@@ -70,10 +71,23 @@ fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
 }
 
 impl Examined {
+    /// The checks name the plan by its usual annotation; this is the one where it stands.
+    fn about(mut self, key: &str) -> Self {
+        let (usual, own) = (path(keys::CANARY), path(key));
+        for finding in &mut self.findings {
+            if let Some(rest) = finding.path.strip_prefix(&usual) {
+                let field = if key == keys::BLUE_GREEN { "activeService" } else { "stableService" };
+                finding.path = format!("{own}{}", rest.replace("stableService", field));
+            }
+        }
+        self
+    }
+
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
     pub fn plan(&self, context: &Context<'_>, new: Object<'_>) -> Vec<String> {
         let Some(spec) = &self.spec else { return Vec::new() };
         let mut lines = vec![preview::plan(&spec.strategy, &self.trials, new.replicas())];
+        lines.extend(preview::shares(&spec.strategy, new.replicas()));
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
         if context.review.dry_run {
             lines.extend(preview::whole_plan(&spec.strategy, &self.trials, new.replicas()));

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::{
     config::{
-        annotations::{is_opted_in, read_annotations},
+        annotations::{is_opted_in, plan_key, read_annotations},
         strategy::Defaults,
     },
     domain::{
@@ -243,7 +243,7 @@ fn opt_out(
                 rules::OPT_OUT,
                 format!(
                     "Deployment {name:?}: cannot opt out (annotation {} removed) while a rollout is {phase}: {finish}apply the stable pod template again, then opt out",
-                    keys::CANARY
+                    old.map_or(keys::CANARY, |old| plan_key(&old.annotations()))
                 ),
             ));
         }

@@ -1,7 +1,6 @@
 //! The plan in words, for the person who has just applied it.
 
 use crate::{
-    build::size::{canary_size, pods_for},
     config::trial::Trial,
     decide::describe,
     domain::{
@@ -10,6 +9,7 @@ use crate::{
         names::Weight,
         strategy::{CanaryScale, CanaryStrategy, Step},
     },
+    routers::size::{canary_size, pods_for},
 };
 use jiff::SignedDuration;
 
@@ -31,6 +31,27 @@ pub fn plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) -> Strin
         printed(least_time(strategy, trials)),
         pods(sizes.max().unwrap_or(1))
     )
+}
+
+/// The real share of each weight where pods are the split: whole pods come only so near.
+#[must_use]
+pub fn shares(strategy: &CanaryStrategy, replicas: i64) -> Option<String> {
+    if !strategy.splits_by_pods() {
+        return None;
+    }
+    let stable = i32::try_from(replicas).unwrap_or(i32::MAX);
+    let share = |step: &Step| {
+        let Step::SetWeight(weight) = step else { return None };
+        let canary = i64::from(pods_for(strategy, *weight, stable));
+        let all = canary + i64::from(stable);
+        let percent = (canary * 100 + all / 2).checked_div(all)?;
+        Some(format!("setWeight {weight} is {canary} of {all} pods, {percent} %"))
+    };
+    let shares: Vec<String> = strategy.steps.iter().filter_map(share).collect();
+    Some(format!(
+        "no Ingress leads to a Service of this Deployment, so the traffic is split by the number of pods, of which at most half are the canary's: {}",
+        shares.join("; ")
+    ))
 }
 
 /// Steps at which the user's own `setCanaryScale` is too small for the traffic.
@@ -79,6 +100,13 @@ pub fn whole_plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) ->
             Step::Analysis(_) => metrics(trials, Some(index)),
         };
         lines.push(format!("plan {number}/{count}: {said}{detail}"));
+    }
+    if strategy.splits_by_pods() {
+        lines.push(format!(
+            "plan: promotion: the Deployment rolls natively beside the canary, the canary goes; all of it takes at least {}",
+            printed(least_time(strategy, trials))
+        ));
+        return lines;
     }
     lines.push(format!(
         "plan: promotion: the canary grows to {}, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least {}",

@@ -28,15 +28,9 @@ pub fn canary_service_name(service: &str, strategy: &CanaryStrategy) -> String {
     }
 }
 
-/// The canary's counterpart of a user's Service.
+/// The canary's counterpart of a user's Service, under the given name.
 #[must_use]
-pub fn canary_service(
-    user: &Service,
-    owner: &Owner,
-    rewrite: &LabelRewrite,
-    strategy: &CanaryStrategy,
-) -> Manifest {
-    let name = canary_service_name(user.metadata.name.as_deref().unwrap_or_default(), strategy);
+pub fn canary_service(user: &Service, owner: &Owner, rewrite: &LabelRewrite, name: &str) -> Manifest {
     let spec = user.spec.clone().unwrap_or_default();
     let headless = spec.cluster_ip.as_deref() == Some("None");
     let clone = ServiceSpec {
@@ -54,7 +48,7 @@ pub fn canary_service(
         labels: copied(user.metadata.labels.as_ref(), |key| !tracked(key)),
         annotations: copied(user.metadata.annotations.as_ref(), |key| key.starts_with(COPIED_ANNOTATIONS)),
     };
-    Manifest::new(Kind::Service, &name, owner, &rewrite.owner_label(), meta, clone)
+    Manifest::new(Kind::Service, name, owner, &rewrite.owner_label(), meta, clone)
 }
 
 fn without_node_port(port: ServicePort) -> ServicePort {

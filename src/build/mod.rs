@@ -7,4 +7,3 @@ pub mod canary_service;
 pub mod labels;
 pub mod manifest;
 pub mod pair;
-pub mod size;

@@ -13,7 +13,7 @@ use crate::{
         observed::Observed, rewrite::LabelRewrite, selector::map_selects, state::Traffic,
         strategy::CanaryStrategy,
     },
-    routers::{ROUTERS, RouteIntent},
+    routers::{self, RouteIntent},
 };
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
@@ -44,24 +44,47 @@ impl Pair<'_> {
     pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
         let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
-        let autoscaler = canary_autoscaler(self.seen, self.owner, self.rewrite, replicas);
-        let size = match autoscaler {
-            Some(_) => autoscaled_size(self.seen, self.owner, replicas),
-            None => replicas,
-        };
-        objects.push(canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, size));
-        objects.extend(autoscaler);
-        let service = |user| canary_service(user, self.owner, self.rewrite, self.strategy);
-        objects.extend(self.stable_services().map(service));
+        if self.strategy.splits_by_pods() {
+            // Their number is the split, and the user's own Services reach them.
+            objects.push(self.deployment(replicas));
+        } else {
+            let autoscaler = canary_autoscaler(self.seen, self.owner, self.rewrite, replicas);
+            let size = match autoscaler {
+                Some(_) => autoscaled_size(self.seen, self.owner, replicas),
+                None => replicas,
+            };
+            objects.push(self.deployment(size));
+            objects.extend(autoscaler);
+            objects.extend(self.services());
+        }
         objects.extend(self.routing(traffic));
         objects.sort_by_key(|object| object.kind);
         objects
     }
 
+    /// The canary Deployment alone.
+    #[must_use]
+    pub fn deployment(&self, replicas: i32) -> Manifest {
+        canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, replicas)
+    }
+
+    /// For each split Service the canary's, and the preview's under its own name: NGINX lets a Service of a canary
+    /// Ingress be in no other Ingress, and people may want a host for the preview.
+    fn services(&self) -> Vec<Manifest> {
+        let clone = |user: &Service, name: &str| canary_service(user, self.owner, self.rewrite, name);
+        let mut services = Vec::new();
+        for user in self.stable_services() {
+            let stable = user.metadata.name.as_deref().unwrap_or_default();
+            services.push(clone(user, &canary_service_name(stable, self.strategy)));
+            services.extend(self.strategy.preview_service.iter().map(|name| clone(user, name)));
+        }
+        services
+    }
+
     /// The routing objects alone.
     #[must_use]
     pub fn routing(&self, traffic: &Traffic) -> Vec<Manifest> {
-        self.with_intent(traffic, |intent| ROUTERS.iter().flat_map(|router| router.objects(intent)).collect())
+        self.with_intent(traffic, |intent| routers::of(self.strategy).objects(intent))
     }
 
     fn with_intent<T>(&self, traffic: &Traffic, then: impl FnOnce(&RouteIntent<'_>) -> T) -> T {

@@ -1,6 +1,7 @@
 //! The annotations of a Deployment: which there are, and what they ask for.
 
 use super::{
+    blue_green::read_blue_green,
     strategy::{Defaults, default_strategy, read_strategy},
     template, trial, yaml,
 };
@@ -32,6 +33,11 @@ pub static KEYS: &[Key] = &[
         name: keys::CANARY,
         doc: "Opts the Deployment in: `enabled` for the default steps, or YAML of Argo's `strategy.canary`.",
         example: "{steps: [{setWeight: 25}, {pause: {duration: 5m}}]}",
+    },
+    Key {
+        name: keys::BLUE_GREEN,
+        doc: "Opts the Deployment in with YAML of Argo's `strategy.blueGreen`, instead of `haldane.dev/canary`.",
+        example: "{activeService: web, previewService: web-preview, autoPromotionEnabled: false}",
     },
     Key {
         name: keys::ANALYSIS,
@@ -73,7 +79,13 @@ pub type Lookup = Result<AnalysisTemplate, Findings>;
 /// Whether a Deployment with these annotations is opted in.
 #[must_use]
 pub fn is_opted_in(annotations: &Labels) -> bool {
-    annotations.contains_key(keys::CANARY)
+    annotations.contains_key(keys::CANARY) || annotations.contains_key(keys::BLUE_GREEN)
+}
+
+/// The annotation that holds the plan.
+#[must_use]
+pub fn plan_key(annotations: &Labels) -> &'static str {
+    if annotations.contains_key(keys::BLUE_GREEN) { keys::BLUE_GREEN } else { keys::CANARY }
 }
 
 /// Path of an annotation in findings.
@@ -92,7 +104,15 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wis
     let settle = keep(settle(annotations, defaults.settle));
     let inline = annotations.get(keys::ANALYSIS).map(|text| inline_template(text));
     let defaults = Defaults { settle: settle.unwrap_or(defaults.settle), ..defaults.clone() };
-    let strategy = strategy(annotations.get(keys::CANARY).map_or("", String::as_str), &defaults);
+    let key = plan_key(annotations);
+    let text = annotations.get(key).map_or("", String::as_str);
+    if key == keys::BLUE_GREEN && annotations.contains_key(keys::CANARY) {
+        let problem =
+            format!("a Deployment has one plan, but there is {} too; remove one of them", keys::CANARY);
+        findings.push(Finding::new(path(key), text, problem));
+    }
+    let strategy =
+        if key == keys::BLUE_GREEN { blue_green(text, &defaults) } else { strategy(text, &defaults) };
     let restart = annotations.get(keys::RESTART).filter(|value| *value != "canary");
     findings.extend(
         restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or left out")),
@@ -151,6 +171,16 @@ fn strategy(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings>
         return Err(vec![Finding::new(&path, text, problem)]);
     }
     read_strategy(&document, &path, defaults)
+}
+
+fn blue_green(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
+    let path = path(keys::BLUE_GREEN);
+    let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, text, problem)])?;
+    if !document.is_object() {
+        let problem = "must be YAML of a blue-green strategy, such as {activeService: web}; remove the annotation to opt out";
+        return Err(vec![Finding::new(&path, text, problem)]);
+    }
+    read_blue_green(&document, &path, defaults)
 }
 
 fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {

@@ -3,6 +3,7 @@
 //! The webhook and the controller read through the same functions, so what is admitted is what runs.
 
 pub mod annotations;
+pub mod blue_green;
 pub mod queries;
 mod routes;
 pub mod settings;

@@ -7,8 +7,9 @@ use super::{
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
-    selector::Labels,
-    strategy::{AntiAffinity, BackgroundAnalysis, CanaryStrategy, NginxRouting, ProgressThreshold},
+    strategy::{
+        AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold, Router,
+    },
 };
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
@@ -53,23 +54,19 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "trafficRouting",
         doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use.",
         example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
-        read: |node, strategy| traffic_routing(node, &mut strategy.nginx),
+        read: traffic_routing,
     },
     Setting {
         key: "canaryMetadata",
         doc: "Labels and annotations that only canary pods get.",
         example: "canaryMetadata: {labels: {track: canary}, annotations: {team: shop}}",
-        read: |node, strategy| {
-            metadata(node).map(|found| (strategy.pods.labels, strategy.pods.annotations) = found)
-        },
+        read: |node, strategy| metadata(node, &mut strategy.pods),
     },
     Setting {
         key: "antiAffinity",
         doc: "Keeps canary pods off the nodes of stable's: `preferredDuringSchedulingIgnoredDuringExecution` with a `weight` from 1 to 100, or `requiredDuringSchedulingIgnoredDuringExecution`.",
         example: "antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}",
-        read: |node, strategy| {
-            node.object(anti_affinity).map(|affinity| strategy.pods.anti_affinity = Some(affinity))
-        },
+        read: |node, strategy| anti_affinity(node, &mut strategy.pods),
     },
     Setting {
         key: "minPodsPerReplicaSet",
@@ -95,12 +92,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "abortScaleDownDelaySeconds",
         doc: "How long an aborted canary stays to be looked at: 30 by default; 0 keeps it until the next release.",
         example: "abortScaleDownDelaySeconds: 600",
-        // 0 keeps the aborted canary, as in Argo.
-        read: |node, strategy| {
-            seconds(node).map(|delay| {
-                strategy.abort_scale_down_delay = Some(delay).filter(|delay| *delay > GoDuration::ZERO);
-            })
-        },
+        read: abort_delay,
     },
     Setting {
         key: "scaleDownDelaySeconds",
@@ -112,7 +104,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "rollbackWindow",
         doc: "A template that was stable at most `revisions` templates ago is promoted without steps and analyses. In Argo a field of the Rollout's spec.",
         example: "rollbackWindow: {revisions: 3}",
-        read: |node, strategy| node.object(rollback_window).map(|window| strategy.rollback_window = window),
+        read: rollback_window,
     },
     Setting {
         key: "dynamicStableScale",
@@ -166,31 +158,40 @@ pub(super) fn seconds(node: Node<'_>) -> Option<GoDuration> {
     node.integer(0..=604_800_u32).map(GoDuration::from_secs)
 }
 
-/// Labels and annotations of canary pods.
-pub(super) fn metadata(node: Node<'_>) -> Option<(Labels, Labels)> {
+/// 0 keeps the aborted canary, as in Argo.
+pub(super) fn abort_delay(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
+    let delay = seconds(node)?;
+    strategy.abort_scale_down_delay = Some(delay).filter(|delay| *delay > GoDuration::ZERO);
+    Some(())
+}
+
+pub(super) fn metadata(node: Node<'_>, pods: &mut CanaryPods) -> Option<()> {
     node.object(|fields| {
         let labels = fields.optional("labels", |node| node.map(Node::string));
         let annotations = fields.optional("annotations", |node| node.map(Node::string));
-        Some((labels.unwrap_or_default(), annotations.unwrap_or_default()))
+        pods.labels = labels.unwrap_or_default();
+        pods.annotations = annotations.unwrap_or_default();
+        Some(())
     })
 }
 
-pub(super) fn anti_affinity(fields: &mut Fields<'_>) -> Option<AntiAffinity> {
-    let preferred = fields.optional("preferredDuringSchedulingIgnoredDuringExecution", |node| {
-        node.object(|fields| fields.required("weight", |node| node.integer(1..=100)))
-    });
-    let required =
-        fields.optional("requiredDuringSchedulingIgnoredDuringExecution", |node| node.object(|_| Some(())));
-    match (preferred, required) {
-        (Some(weight), None) => Some(AntiAffinity::Preferred(weight)),
-        (None, Some(())) => Some(AntiAffinity::Required),
-        _ => {
-            if fields.only_known() {
-                fields.fail("must have exactly one of preferredDuringSchedulingIgnoredDuringExecution, requiredDuringSchedulingIgnoredDuringExecution");
-            }
-            None
+pub(super) fn anti_affinity(node: Node<'_>, pods: &mut CanaryPods) -> Option<()> {
+    node.object(|fields| {
+        let preferred = fields.optional("preferredDuringSchedulingIgnoredDuringExecution", |node| {
+            node.object(|fields| fields.required("weight", |node| node.integer(1..=100)))
+        });
+        let required = fields
+            .optional("requiredDuringSchedulingIgnoredDuringExecution", |node| node.object(|_| Some(())));
+        pods.anti_affinity = match (preferred, required) {
+            (Some(weight), None) => Some(AntiAffinity::Preferred(weight)),
+            (None, Some(())) => Some(AntiAffinity::Required),
+            _ => None,
+        };
+        if pods.anti_affinity.is_none() && fields.only_known() {
+            fields.fail("must have exactly one of preferredDuringSchedulingIgnoredDuringExecution, requiredDuringSchedulingIgnoredDuringExecution");
         }
-    }
+        Some(())
+    })
 }
 
 fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
@@ -213,14 +214,19 @@ fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
     })
 }
 
-fn rollback_window(fields: &mut Fields<'_>) -> Option<u32> {
-    fields.required("revisions", |node| node.integer(0..=20_u32))
+pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
+    node.object(|fields| {
+        strategy.rollback_window = fields.required("revisions", |node| node.integer(0..=20_u32))?;
+        Some(())
+    })
 }
 
-fn traffic_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
+pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
     node.object(|fields| {
-        fields.optional("nginx", |node| nginx_routing(node, nginx));
-        nginx.managed_routes =
+        let nginx = fields.optional("nginx", |node| nginx_routing(node, &mut strategy.nginx));
+        // Asked for by name: an Ingress that is not there yet will be.
+        strategy.router = nginx.map(|()| Router::Nginx);
+        strategy.nginx.managed_routes =
             fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
         for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
             fields.unsupported(key, "traffic is routed by nginx annotations");

@@ -50,6 +50,8 @@ pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
         pods: CanaryPods::default(),
         stable_service: None,
         canary_service: None,
+        preview_service: None,
+        router: None,
         nginx: NginxRouting {
             stable_ingresses: Vec::new(),
             annotation_prefix: defaults.annotation_prefix.clone(),

@@ -10,7 +10,7 @@ use super::{
     templates,
 };
 use crate::{
-    build::{labels::choose, manifest::Owner, pair::find},
+    build::{manifest::Owner, pair::find},
     config::{
         annotations::{is_opted_in, read_annotations},
         strategy::Defaults,
@@ -128,9 +128,7 @@ async fn next(
         Ok(spec) => spec,
         Err(findings) => return Ok(Err(words(findings))),
     };
-    let selector = &seen.deployment.spec.selector;
-    let rewrite = choose(&owner.name, selector, &seen.pod_labels(), &seen.services, &seen.policies);
-    Ok(rewrite.map(|rewrite| Next { spec, rewrite }).map_err(|error| error.to_string()))
+    Ok(Next::freeze(spec, &owner.name, seen))
 }
 
 /// One pass that has made up its mind.

@@ -1,10 +1,6 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{
-    Event, slipped,
-    turn::{Next, Turn},
-    world::ABORT_PREFIX,
-};
+use super::{Event, next::Next, slipped, turn::Turn, world::ABORT_PREFIX};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
@@ -113,7 +109,6 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
     turn.events
         .push(Event::normal("RolloutUpdated", format!("Rollout updated to revision {}", state.revision)));
     let mut rollout = made(state.revision, hash, next, turn);
-    rollout.canary_replicas = turn.size_at(&rollout, 0);
     // The user had paused the Deployment before changing it: the canary waits for their `resume`.
     if let Some(request) = turn.seen().request().filter(|r| state.handled_request.as_ref() != Some(&r.id)) {
         state.handled_request = Some(request.id);

@@ -6,6 +6,7 @@
 mod analyses;
 mod events;
 mod identity;
+mod next;
 mod promotion;
 pub mod slipped;
 mod steps;
@@ -21,8 +22,9 @@ mod fixtures;
 mod tests;
 
 pub use events::{Event, EventType};
+pub use next::Next;
 pub use steps::describe;
-pub use turn::{Input, Measurements, Next};
+pub use turn::{Input, Measurements};
 pub use writes::Write;
 
 use crate::{

@@ -11,6 +11,11 @@ use crate::domain::{
 /// Where the cluster has no room for that within the progress deadline, promotion goes on at the
 /// weight that the canary already carries.
 pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+    if rollout.strategy().splits_by_pods() {
+        // Pods of stable cannot be left out of the user's Service, so they are replaced beside the canary.
+        rollout.stage = Stage::PromoteRoll;
+        return;
+    }
     rollout.canary_replicas = turn.size_for(rollout, Weight::FULL);
     match turn.canary_has(rollout, rollout.canary_replicas) {
         Ok(true) => rollout.stage = Stage::PromoteShift,

@@ -9,9 +9,9 @@ use crate::domain::{
 };
 use jiff::Timestamp;
 
-/// The canary is made at weight 0, in the size of the first step.
+/// The canary is made at weight 0, in the size of the first step; where pods are the split, without any.
 pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    rollout.canary_replicas = turn.size_at(rollout, 0);
+    rollout.canary_replicas = if rollout.strategy().splits_by_pods() { 0 } else { turn.size_at(rollout, 0) };
     rollout.traffic.ask(Weight::ZERO, true, turn.now());
     match turn.canary_is_sized(rollout) {
         Err(late) => on_deadline(rollout, &late, turn),

@@ -1,21 +1,19 @@
 //! One look at the world, and what has been concluded from it so far.
 
-use super::{DueMeasurement, Event};
+use super::{DueMeasurement, Event, next::Next};
 use crate::{
     analysis::Answer,
     build::{
         canary_deployment::{autoscaled_size, canary_name},
         manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
         pair::{Pair, find, named},
-        size,
     },
     domain::{
         names::{TemplateHash, Weight},
         observed::Observed,
-        rewrite::LabelRewrite,
         state::{HistoryEntry, Lag, Outcome, Rollout, Stage},
-        strategy::RolloutSpec,
     },
+    routers::size,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -34,15 +32,6 @@ pub struct Input<'a> {
     pub measurements: &'a Measurements,
     /// The time.
     pub now: Timestamp,
-}
-
-/// The plan of the next rollout.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Next {
-    /// From the annotations and templates as they are now.
-    pub spec: RolloutSpec,
-    /// How its canary will be told apart.
-    pub rewrite: LabelRewrite,
 }
 
 /// Measurements by run name.
@@ -163,17 +152,19 @@ impl<'a> Turn<'a> {
 
     /// The size that the canary needs to carry `weight`.
     pub(super) fn size_for(&self, rollout: &Rollout, weight: Weight) -> i32 {
-        size::pods_for(rollout.strategy(), weight, self.full_size(rollout))
+        size::pods_for(rollout.strategy(), weight, self.stable_size(rollout))
     }
 
     /// The size that the canary has at the step at `index`.
     pub(super) fn size_at(&self, rollout: &Rollout, index: usize) -> i32 {
-        size::canary_size(rollout.strategy(), index, rollout.traffic.weight, self.full_size(rollout))
+        size::canary_size(rollout.strategy(), index, rollout.traffic.weight, self.stable_size(rollout))
     }
 
-    /// Stable's size before the canary took traffic, or now if it has grown.
-    pub(super) fn full_size(&self, rollout: &Rollout) -> i32 {
-        rollout.baseline_replicas.max(self.seen().replicas())
+    /// Stable's size before the canary took traffic, or now if it has grown. Where pods are the split, what
+    /// it is now is what the canary is beside.
+    fn stable_size(&self, rollout: &Rollout) -> i32 {
+        let now = self.seen().replicas();
+        if rollout.strategy().splits_by_pods() { now } else { rollout.baseline_replicas.max(now) }
     }
 
     /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
@@ -195,6 +186,9 @@ impl<'a> Turn<'a> {
     /// Every routing object that the rollout wants is observed as wanted, and no other exists.
     fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
         let ours = &self.seen().ours;
+        if rollout.strategy().splits_by_pods() {
+            return self.canary_counts(self.size_for(rollout, rollout.traffic.weight));
+        }
         let retreating = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
         let routing = self.pair(rollout).routing(&rollout.traffic);
         let mut routes = ours.iter().filter_map(named).filter(|(kind, _)| *kind == Kind::Ingress);
@@ -203,6 +197,16 @@ impl<'a> Turn<'a> {
                 Some(observed) => wanted.is_satisfied_by(observed),
                 None => retreating,
             })
+    }
+
+    /// Whether there are exactly `pods` canary pods.
+    fn canary_counts(&self, pods: i32) -> bool {
+        let name = canary_name(&self.input.owner.name);
+        let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return pods == 0 };
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        let current = number("/status/observedGeneration") >= number("/metadata/generation");
+        let all = ["/spec/replicas", "/status/replicas"];
+        current && all.iter().all(|pointer| number(pointer) == i64::from(pods))
     }
 
     /// Whether the traffic asked for has reached the data plane; if not, looks again when it has.
@@ -259,6 +263,9 @@ impl<'a> Turn<'a> {
             });
         }
         rollout.traffic.ask(Weight::ZERO, false, self.now());
+        if rollout.strategy().splits_by_pods() {
+            rollout.canary_replicas = 0;
+        }
         rollout.manual_pause = None;
         rollout.lagging = None;
         rollout.stage = Stage::Retreat { outcome, since: self.now(), message };

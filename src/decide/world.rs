@@ -69,7 +69,11 @@ fn wanted_objects(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Manifest> {
         // The user's template may be another one by now, so nothing is made; what routes is turned off.
         Stage::Retreat { .. } | Stage::Aborted { .. } => {
             let exists = |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some();
-            pair.routing(&rollout.traffic).into_iter().filter(exists).collect()
+            let mut routing = pair.routing(&rollout.traffic);
+            if rollout.strategy().splits_by_pods() {
+                routing.push(pair.deployment(0));
+            }
+            routing.into_iter().filter(exists).collect()
         }
     }
 }

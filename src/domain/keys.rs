@@ -4,6 +4,8 @@
 pub const PREFIX: &str = "haldane.dev/";
 /// Annotation that opts a Deployment in.
 pub const CANARY: &str = "haldane.dev/canary";
+/// Annotation that opts a Deployment in with a blue-green plan.
+pub const BLUE_GREEN: &str = "haldane.dev/blue-green";
 /// Annotation with an analysis template.
 pub const ANALYSIS: &str = "haldane.dev/analysis";
 /// Annotation with the time that a weight takes to reach every proxy.

@@ -61,10 +61,26 @@ pub struct CanaryStrategy {
     /// The name that the canary's Service gets; only with `stable_service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_service: Option<String>,
-    /// How traffic is split.
+    /// A second Service for the canary, under which people reach it whatever its traffic; only with `stable_service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview_service: Option<String>,
+    /// How traffic is split; `None` until the rollout starts, which chooses by what leads to the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<Router>,
+    /// Settings of [`Router::Nginx`].
     pub nginx: NginxRouting,
     /// How long a change of weight takes to reach every proxy.
     pub settle: GoDuration,
+}
+
+/// A way to split traffic, kept from a rollout's start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Router {
+    /// By canary annotations on an Ingress.
+    Nginx,
+    /// By the number of pods behind the user's own Service.
+    Replicas,
 }
 
 /// Argo's `trafficRouting.nginx`.
@@ -329,6 +345,12 @@ impl CanaryStrategy {
     fn reached(&self, index: usize) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
         let count = index.saturating_add(1).min(self.steps.len());
         self.steps.iter().take(count).enumerate()
+    }
+
+    /// Whether the number of canary pods is its share of the traffic, so that none may be there without.
+    #[must_use]
+    pub fn splits_by_pods(&self) -> bool {
+        self.router == Some(Router::Replicas)
     }
 
     /// How many of `wanted` canary pods must be available for a step to go on.

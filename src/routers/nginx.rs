@@ -11,9 +11,9 @@ use crate::{
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
     },
     domain::{
-        names::suffixed,
+        names::{Weight, suffixed},
         selector::Labels,
-        strategy::{HeaderMatch, HeaderValue},
+        strategy::{HeaderMatch, HeaderValue, Router},
     },
 };
 use k8s_openapi::api::networking::v1::{
@@ -45,6 +45,16 @@ impl TrafficRouter for Nginx {
 
     fn doc(&self) -> &'static str {
         "Canary annotations of ingress-nginx on one Ingress per class, made from the rules of the user's Ingresses."
+    }
+
+    fn router(&self) -> Router {
+        Router::Nginx
+    }
+
+    /// `⌈weight × stable⌉`; without traffic one, so that it is known to start before it gets any.
+    fn pods_for(&self, weight: Weight, stable: i32, least: i32) -> i32 {
+        let least = if weight == Weight::ZERO { 1 } else { least.max(1) };
+        weight.share_of(stable).max(least)
     }
 
     fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest> {
@@ -204,7 +214,7 @@ mod tests {
     use super::*;
     use crate::{
         build::manifest::Owner,
-        domain::{names::Weight, state::Traffic, strategy::NginxRouting},
+        domain::{state::Traffic, strategy::NginxRouting},
     };
     use serde_json::{Value, json};
 

@@ -2,7 +2,10 @@
 
 use super::defaults;
 use haldane::{
-    config::{annotations::read_annotations, template},
+    config::{
+        annotations::{is_opted_in, read_annotations},
+        template,
+    },
     domain::{keys, selector::Labels},
 };
 use serde_json::Value;
@@ -46,7 +49,7 @@ fn every_annotation_of_the_examples_can_be_read() {
             lookups.insert(reference, read);
         }
         let annotations = map(&document, "/metadata/annotations");
-        if annotations.contains_key(keys::CANARY) {
+        if is_opted_in(&annotations) {
             plans.push((file, annotations));
         }
     }

@@ -4,12 +4,13 @@ use super::{canary, defaults, read};
 use haldane::{
     config::{
         annotations::{INTERNAL_KEYS, KEYS, read_annotations},
+        blue_green,
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
         template::{self, METRIC_FIELDS},
         yaml,
     },
-    domain::{fields, keys, request::Verb, selector::Labels},
+    domain::{fields, keys, request::Verb, selector::Labels, strategy::Router},
     providers::PROVIDERS,
     routers::ROUTERS,
 };
@@ -35,7 +36,9 @@ fn annotations() {
         assert!(key.name.starts_with(keys::PREFIX), "{}", key.name);
         assert_sentence(key.name, key.doc);
         let mut annotations = Labels::from([(key.name.to_owned(), key.example.to_owned())]);
-        annotations.entry(keys::CANARY.to_owned()).or_insert_with(|| "enabled".to_owned());
+        if key.name != keys::BLUE_GREEN {
+            annotations.entry(keys::CANARY.to_owned()).or_insert_with(|| "enabled".to_owned());
+        }
         let wish = read_annotations(&annotations, &defaults());
         assert!(wish.is_ok(), "{}: {:?}: {wish:?}", key.name, key.example);
         if key.name == keys::DO {
@@ -75,6 +78,25 @@ fn settings() {
 }
 
 #[test]
+fn blue_green_settings() {
+    let all = blue_green::SETTINGS.iter().map(|setting| setting.key);
+    assert_unique(all.chain(blue_green::REFUSED.iter().map(|(key, _)| *key)));
+    for setting in blue_green::SETTINGS {
+        assert_sentence(setting.key, setting.doc);
+        let text = format!("{{{}}}", setting.example);
+        assert!(setting.example.contains(setting.key), "{}: {:?}", setting.key, setting.example);
+        // Analyses name templates, which are looked up later.
+        let plan = read(&[(keys::BLUE_GREEN, &text)]);
+        assert!(plan.is_ok(), "{}: {plan:?}", setting.key);
+    }
+    for (key, why) in blue_green::REFUSED {
+        let text = format!("{{activeService: web, {key}: 1}}");
+        let findings = read(&[(keys::BLUE_GREEN, &text)]).expect_err(key);
+        assert_eq!(findings[0].problem, format!("is not supported: {why}"), "{key}");
+    }
+}
+
+#[test]
 fn providers() {
     assert_unique(PROVIDERS.iter().map(|provider| provider.key()));
     for provider in PROVIDERS {
@@ -94,6 +116,10 @@ fn routers() {
     assert_unique(ROUTERS.iter().map(|router| router.key()));
     for router in ROUTERS {
         assert_sentence(router.key(), router.doc());
+        if router.router() == Router::Replicas {
+            // Not asked for, but what is left where nothing routes.
+            continue;
+        }
         let plan = canary(&format!("{{trafficRouting: {{{}: {{}}}}}}", router.key()));
         assert!(plan.is_ok(), "{}: {plan:?}", router.key());
     }
@@ -102,9 +128,16 @@ fn routers() {
 #[test]
 fn every_key_of_the_code_is_documented_or_internal() {
     let known: BTreeSet<&str> = KEYS.iter().map(|key| key.name).chain(INTERNAL_KEYS).collect();
-    for key in
-        [keys::CANARY, keys::ANALYSIS, keys::SETTLE, keys::DO, keys::RESTART, keys::REQUEST, keys::HELD]
-    {
+    for key in [
+        keys::CANARY,
+        keys::BLUE_GREEN,
+        keys::ANALYSIS,
+        keys::SETTLE,
+        keys::DO,
+        keys::RESTART,
+        keys::REQUEST,
+        keys::HELD,
+    ] {
         assert!(known.contains(key), "{key}");
     }
     // Internal keys come with every update of a managed Deployment.

@@ -144,6 +144,37 @@ fn an_inline_template_that_no_step_names_runs_in_the_background() {
 }
 
 #[test]
+fn blue_green_is_compiled_into_steps() {
+    let plan = |text: &str| {
+        let wish = read(&[(keys::BLUE_GREEN, text)]).unwrap_or_else(|found| panic!("{text}: {found:?}"));
+        let steps: Vec<String> =
+            wish.strategy.steps.iter().map(|step| serde_json::to_string(step).unwrap()).collect();
+        (steps.join(" "), wish.strategy)
+    };
+    let (steps, strategy) = plan("activeService: web\npreviewService: web-preview");
+    insta::assert_snapshot!(steps, @r#"{"setCanaryScale":{"weight":100}} {"setCanaryScale":"matchTrafficWeight"} {"setWeight":100}"#);
+    assert_eq!(strategy.scale_down_delay.to_string(), "30s");
+    assert_eq!(strategy.preview_service.as_deref(), Some("web-preview"));
+    let (steps, _) = plan(
+        "strategy: {blueGreen: {activeService: web, previewReplicaCount: 1, autoPromotionEnabled: false, \
+         prePromotionAnalysis: {templates: [{templateName: a}]}, postPromotionAnalysis: {templates: [{templateName: b}]}}}",
+    );
+    insta::assert_snapshot!(steps, @r#"{"setCanaryScale":{"replicas":1}} {"analysis":{"templates":[{"name":"a"}]}} {"pause":null} {"setCanaryScale":"matchTrafficWeight"} {"setWeight":100} {"analysis":{"templates":[{"name":"b"}]}}"#);
+    let (steps, _) = plan("{activeService: web, autoPromotionSeconds: 60}");
+    assert!(steps.contains(r#"{"pause":"1m"}"#), "{steps}");
+}
+
+#[test]
+fn one_deployment_has_one_plan() {
+    let both = read(&[(keys::CANARY, "enabled"), (keys::BLUE_GREEN, "{activeService: web}")]).unwrap_err();
+    assert_eq!(both[0].path, "metadata.annotations[haldane.dev/blue-green]");
+    let same = read(&[(keys::BLUE_GREEN, "{activeService: web, previewService: web}")]).unwrap_err();
+    assert!(same[0].problem.contains("must not be activeService"), "{same:?}");
+    assert_eq!(read(&[(keys::BLUE_GREEN, "{}")]).unwrap_err()[0].problem, "is required");
+    assert!(read(&[(keys::BLUE_GREEN, "enabled")]).unwrap_err()[0].problem.contains("activeService"));
+}
+
+#[test]
 fn settings_have_argos_meaning() {
     let strategy = |yaml: &str| canary(yaml).unwrap().strategy;
     assert_eq!(strategy("enabled").abort_scale_down_delay.unwrap().to_string(), "30s");

@@ -5,9 +5,9 @@ use crate::differences::{
     WEIGHT_TOTAL,
 };
 use haldane::{
-    build::size::canary_size,
     config::strategy::{Defaults, read_strategy},
     domain::{finding::Findings, names::Weight, strategy::CanaryStrategy},
+    routers::size::canary_size,
 };
 use serde_json::Value;
 

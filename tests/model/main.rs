@@ -1,6 +1,7 @@
 //! The decisions under random schedules: crashes before and after every write, refused and late requests,
 //! lost answers, two leaders, clocks that jump, people, failing pods. After every request the promises of the
 //! design are checked. `docs/decisions/0009-crash-rule.md` says what this shows and what not.
+//! `stories` are single rollouts without disturbances.
 //!
 //! `make model N=1000000` runs more of them. A schedule that breaks a promise is printed in its shortest form;
 //! `MODEL_SEED=7 cargo test --release --test model -- --nocapture` finds it again.
@@ -13,6 +14,7 @@ mod rng;
 mod scenarios;
 mod schedule;
 mod sim;
+mod stories;
 
 use std::{collections::BTreeMap, env, thread, time::Instant};
 

@@ -202,7 +202,7 @@ fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
     }
     for _ in 0..2 {
         story.process.answer(&story.cluster, Some(0.1));
-        story.cluster.pass_time(10);
+        story.cluster.pass_time(11);
         story.process.run(&mut story.cluster, &story.plans);
     }
     assert_eq!(story.phase(), Phase::Aborting);

@@ -350,9 +350,8 @@ impl Cluster {
 
     /// Whether the user's Deployment is Haldane's to drive.
     pub fn is_opted_in(&self) -> bool {
-        self.web["metadata"]["annotations"].get(keys::CANARY).is_some_and(|value| {
-            is_opted_in(&Labels::from([(keys::CANARY.to_owned(), value.as_str().unwrap().to_owned())]))
-        })
+        let annotations = self.web["metadata"]["annotations"].clone();
+        is_opted_in(&serde_json::from_value(annotations).unwrap())
     }
 
     /// Whether the user's Deployment is held by Haldane.

@@ -6,10 +6,10 @@ use crate::domain::{
 };
 
 /// Size of the canary at the step at `index`, beside a stable of `stable` pods; after the last step as many
-/// as stable has. Never fewer than the traffic `in_force` needs, unless a `setCanaryScale` says so.
+/// as it can have. Never fewer than the traffic `in_force` needs, unless a `setCanaryScale` says so.
 ///
 /// Source: argo-rollouts `utils/replicaset/canary.go`, `CalculateReplicaCountsForTrafficRoutedCanary`. Other
-/// than there a canary without traffic has one pod, so that it is known to start.
+/// than there a canary on a route without traffic has one pod, so that it is known to start.
 #[must_use]
 pub fn canary_size(strategy: &CanaryStrategy, index: usize, in_force: Weight, stable: i32) -> i32 {
     if index >= strategy.steps.len() {
@@ -28,6 +28,5 @@ pub fn canary_size(strategy: &CanaryStrategy, index: usize, in_force: Weight, st
 /// The pods that a canary needs to carry `weight` beside a stable of `stable` pods.
 #[must_use]
 pub fn pods_for(strategy: &CanaryStrategy, weight: Weight, stable: i32) -> i32 {
-    let least = if weight == Weight::ZERO { 1 } else { strategy.min_pods.max(1) };
-    weight.share_of(stable).max(least)
+    super::of(strategy).pods_for(weight, stable, strategy.min_pods)
 }

@@ -1,0 +1,208 @@
+//! Whole rollouts without disturbances, step by step: what users are promised of single features.
+
+use crate::sim::{
+    cluster::{Cluster, template},
+    defaults, next,
+    people::Wish,
+    process::Process,
+};
+use haldane::{
+    config::annotations::read_annotations,
+    decide::Next,
+    domain::{keys, request::Verb, selector::Labels, state::Stage},
+};
+use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+/// More passes than any story takes.
+const PATIENCE: usize = 4_000;
+
+/// A cluster, the controller, and a provider that answers `value`.
+struct Story {
+    cluster: Cluster,
+    process: Process,
+    plans: Result<Next, String>,
+    value: f64,
+}
+
+impl Story {
+    fn new(replicas: i32, annotations: &[(&str, &str)]) -> Self {
+        let annotations: Labels =
+            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let cluster = Cluster::new(replicas, &annotations);
+        let mut story = Self { cluster, process: Process::default(), plans: next(&annotations), value: 1.0 };
+        story.process.run(&mut story.cluster, &story.plans);
+        story
+    }
+
+    /// A release of this version.
+    fn apply(&mut self, version: &str) {
+        let verdict = self.cluster.ask(&Wish::Apply(template(version)));
+        assert!(verdict.is_allowed(), "{verdict:?}");
+    }
+
+    /// One look, everything that follows from it in the cluster, and time up to the next look.
+    fn pass(&mut self) {
+        let (version, now) = (self.cluster.version(), self.cluster.now);
+        self.process.run(&mut self.cluster, &self.plans);
+        self.cluster.work();
+        if !self.process.asked.is_empty() {
+            self.process.answer(&self.cluster, Some(self.value));
+            self.cluster.pass_time(1);
+        } else if version == self.cluster.version() {
+            let resync = now + SignedDuration::from_secs(60);
+            let soonest = now + SignedDuration::from_millis(20);
+            self.cluster.now = self.process.wake_at.map_or(resync, |at| at.min(resync)).max(soonest);
+        } else {
+            self.cluster.pass_time(1);
+        }
+    }
+
+    /// Goes on until `there`, checking `always` after every pass.
+    fn until_with(&mut self, what: &str, always: impl Fn(&Self), there: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE {
+            self.pass();
+            always(self);
+            if there(self) {
+                return;
+            }
+        }
+        panic!("never {what}: {:?}", self.cluster.state());
+    }
+
+    fn until(&mut self, what: &str, there: impl Fn(&Self) -> bool) {
+        self.until_with(what, |_| {}, there);
+    }
+
+    fn is_at(&self, wanted: usize) -> bool {
+        matches!(self.stage(), Some(Stage::Step { index, .. }) if index == wanted)
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        self.cluster.state().rollout.as_ref().map(|rollout| rollout.stage.clone())
+    }
+
+    fn canary_pods(&self) -> usize {
+        self.cluster.sets.iter().filter(|set| set.owner != self.cluster.uid).map(|set| set.pods.len()).sum()
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.stage().is_none() && !self.cluster.is_held() && self.cluster.ours.is_empty()
+    }
+
+    fn weights(&self) -> Vec<u8> {
+        self.cluster.weights.iter().map(|(_, weight)| *weight).collect()
+    }
+}
+
+const HOURLY: &str = "{metrics: [{name: share, interval: 1h, failureLimit: 0, successCondition: 'result[0] > 0.9', \
+    provider: {prometheus: {query: share}}}]}";
+
+#[test]
+fn a_day_at_full_weight_can_still_end_in_its_last_hour() {
+    let soak = "{steps: [{setWeight: 100}, {pause: {duration: 24h}}], analysis: {}}";
+    let mut story = Story::new(4, &[(keys::CANARY, soak), (keys::ANALYSIS, HOURLY)]);
+    story.apply("b");
+    story.until("soaking", |story| story.is_at(1));
+    let began = story.cluster.now;
+    assert_eq!((story.cluster.weight(), story.canary_pods()), (Some(100), 4), "the canary carries all");
+    let late = began + SignedDuration::from_hours(22) + SignedDuration::from_mins(30);
+    story.until("in its last hours", |story| story.cluster.now > late);
+    assert!(story.is_at(1), "23 good hours do not end it early: {:?}", story.stage());
+    story.value = 0.0;
+    let stable_is_whole = |story: &Story| assert_eq!(story.cluster.ready(), 4, "stable is whole at any time");
+    story.until_with("aborted", stable_is_whole, |story| {
+        story.cluster.state().rollout.as_ref().unwrap().abort_message().is_some()
+    });
+    assert_eq!(story.cluster.weight(), Some(0), "the first write after the verdict takes the traffic back");
+    assert!(story.cluster.now < began + SignedDuration::from_hours(24), "{}", story.cluster.now);
+}
+
+#[test]
+fn a_template_within_the_rollback_window_needs_no_new_trial() {
+    let plan = "{steps: [{setWeight: 10}, {pause: {duration: 1h}}], rollbackWindow: {revisions: 1}}";
+    let mut story = Story::new(3, &[(keys::CANARY, plan)]);
+    story.apply("b");
+    story.until("healthy", Story::is_healthy);
+    assert_eq!(story.weights(), [10, 100, 0], "the first time it is tried");
+    let began = story.cluster.now;
+    story.apply("a");
+    story.until("back", Story::is_healthy);
+    assert_eq!(story.weights()[3..], [100, 0], "no step on the way back");
+    assert!(story.cluster.now < began + SignedDuration::from_mins(5));
+    story.apply("c");
+    story.until("healthy", Story::is_healthy);
+    story.apply("b");
+    story.until("on trial", |story| story.is_at(1));
+    assert_eq!(story.weights()[5..], [10, 100, 0, 10], "two templates ago is outside the window");
+}
+
+#[test]
+fn blue_green_switches_whole_and_goes_back_whole() {
+    let plan = "{activeService: web, autoPromotionEnabled: false, scaleDownDelaySeconds: 600}";
+    // Admission in the model knows no Services, and this plan names one.
+    let mut story = Story::new(3, &[(keys::CANARY, "enabled")]);
+    story.plans = next(&Labels::from([(keys::BLUE_GREEN.to_owned(), plan.to_owned())]));
+    story.apply("b");
+    story.until("at its pause", |story| story.is_at(1));
+    assert_eq!((story.cluster.weight(), story.canary_pods()), (Some(0), 3), "a preview of full size");
+    let whole = |story: &Story| assert_eq!(story.cluster.ready(), 3, "the old version is whole");
+    assert!(story.cluster.ask(&Wish::Order(Verb::Promote)).is_allowed());
+    story.until_with("switched", whole, |story| story.stage() == Some(Stage::PromoteShift));
+    let switched = story.cluster.now;
+    let later = switched + SignedDuration::from_mins(8);
+    story.until_with("some minutes later", whole, |story| story.cluster.now > later);
+    assert_eq!((story.stage(), story.cluster.weight()), (Some(Stage::PromoteShift), Some(100)));
+    assert!(story.cluster.ask(&Wish::Order(Verb::Abort)).is_allowed());
+    story.until_with("back", whole, |story| matches!(story.stage(), Some(Stage::Aborted { .. })));
+    assert_eq!(story.weights(), [100, 0]);
+    assert!(story.cluster.ask(&Wish::Order(Verb::Retry)).is_allowed());
+    story.until("at its pause", |story| story.is_at(1));
+    assert!(story.cluster.ask(&Wish::Order(Verb::Promote)).is_allowed());
+    story.until("healthy", Story::is_healthy);
+    assert_eq!(story.weights(), [100, 0, 100, 0]);
+}
+
+/// Without an Ingress, and with the router that the start chooses then.
+fn without_ingress(replicas: i32, plan: &str) -> Story {
+    let annotations = Labels::from([(keys::CANARY.to_owned(), plan.to_owned())]);
+    let mut story = Story::new(replicas, &[(keys::CANARY, plan)]);
+    story.cluster.routes.ingresses.clear();
+    story.cluster.bump();
+    let seen = story.cluster.seen();
+    let wish = read_annotations(&annotations, &defaults()).unwrap();
+    story.plans = Next::freeze(wish.complete(&BTreeMap::new()).unwrap(), "web", &seen);
+    story
+}
+
+#[test]
+fn without_an_ingress_pods_are_the_split_and_an_abort_takes_them_away() {
+    let plan = "{steps: [{setWeight: 20}, {pause: {}}, {setWeight: 80}, {pause: {}}]}";
+    let mut story = without_ingress(4, plan);
+    story.apply("b");
+    let few = |story: &Story| {
+        assert!(story.canary_pods() <= 1 && story.cluster.ready() == 4, "{} pods", story.canary_pods());
+    };
+    story.until_with("at the first pause", few, |story| story.is_at(1));
+    assert_eq!(story.canary_pods(), 1, "1 of 5 is 20 %");
+    assert!(story.cluster.ask(&Wish::Order(Verb::Promote)).is_allowed());
+    story.until("at the second pause", |story| story.is_at(3));
+    assert_eq!(story.canary_pods(), 4, "never more than stable");
+    assert!(story.cluster.ask(&Wish::Order(Verb::Abort)).is_allowed());
+    story.pass();
+    assert_eq!(story.canary_pods(), 0, "pods get traffic, so an abort takes them away at once");
+    story.until("aborted", |story| matches!(story.stage(), Some(Stage::Aborted { .. })));
+    assert!(story.cluster.ask(&Wish::Order(Verb::Retry)).is_allowed());
+    story.until("at the first pause", |story| story.is_at(1));
+    assert!(story.cluster.ask(&Wish::Order(Verb::PromoteFull)).is_allowed());
+    story.until("healthy", Story::is_healthy);
+    assert_eq!(story.cluster.ready(), 4);
+}
+
+#[test]
+fn without_an_ingress_a_plan_that_needs_one_does_not_start() {
+    for plan in ["{steps: [{setCanaryScale: {replicas: 2}}]}", "{scaleDownDelaySeconds: 5}"] {
+        let why = without_ingress(2, plan).plans.unwrap_err();
+        assert!(why.contains("needs an Ingress"), "{why}");
+    }
+}
