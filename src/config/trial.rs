@@ -7,12 +7,14 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
-        metric::{AnalysisTemplate, MetricSpec},
+        metric::{AnalysisTemplate, MetricSpec, SecretKeyRef},
         strategy::{
             AnalysisRef, ArgSource, CanaryStrategy, NamedTemplate, RolloutSpec, Side, Step, TemplateRef,
         },
     },
+    providers,
 };
+use std::collections::BTreeMap;
 
 /// Stands for the `pod-template-hash` of stable.
 pub const STABLE_HASH: &str = "HASH-OF-STABLE";
@@ -82,12 +84,29 @@ fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -
     let run = analysis::start("trial", &templates, &args).map_err(|problem| {
         Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}"))
     })?;
+    if let Some(problem) = run.specs.iter().find_map(|spec| stored_secret(spec, &run.secrets)) {
+        return Err(Finding::new(path(keys::CANARY), names.join(", "), problem));
+    }
     // A run has the metrics of its templates, one after the other.
     let paths = found.iter().flat_map(|found| {
         (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
     });
     let metrics = paths.zip(run.specs).map(|(path, spec)| TrialMetric { path, spec }).collect();
     Ok(Trial { step, templates: names, metrics })
+}
+
+/// A secret argument in what would be stored with an object. Its placeholder is still there: secrets are
+/// filled in last.
+fn stored_secret(spec: &MetricSpec, secrets: &BTreeMap<String, SecretKeyRef>) -> Option<String> {
+    let provider = providers::find(&spec.provider.key).filter(|provider| provider.stores_configuration())?;
+    let config = spec.provider.config.to_string();
+    let name = secrets.keys().find(|name| config.contains(&format!("{{{{args.{name}}}}}")))?;
+    Some(format!(
+        "metric {:?}: the secret args.{name} would be stored with the {}; let its containers take it from the \
+         Secret by env[].valueFrom.secretKeyRef",
+        spec.name,
+        provider.key()
+    ))
 }
 
 fn sample(source: &ArgSource) -> String {

@@ -3,7 +3,7 @@
 //! Source: argo-rollouts `metricproviders/job`. The Job is owned by the Deployment and named after the run,
 //! the metric and the number of the measurement, so that a controller that takes over finds it again.
 
-use super::{Defaults, Field, JobEnd, MetricProvider, Question, Sample, Step, field};
+use super::{Field, JobEnd, MetricProvider, Question, Sample, Step, field};
 use crate::domain::{
     fields::{Node, told},
     metric::AnalysisPhase,
@@ -71,8 +71,8 @@ impl MetricProvider for Job {
         None
     }
 
-    fn addresses(&self, _: &Value, _: &Defaults) -> Vec<String> {
-        Vec::new()
+    fn stores_configuration(&self) -> bool {
+        true
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {
@@ -145,7 +145,7 @@ fn spec(node: Node<'_>) -> Option<JobSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fields;
+    use crate::{domain::fields, providers::Defaults};
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -56,8 +56,10 @@ pub trait MetricProvider: Sync {
         Vec::new()
     }
 
-    /// Every address that a measurement would call, as written.
-    fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String>;
+    /// Whether the configuration becomes part of an object in the cluster, so that no secret may be in it.
+    fn stores_configuration(&self) -> bool {
+        false
+    }
 
     /// The first step of a measurement, all arguments filled in.
     fn measure(&self, question: &Question<'_>) -> Step;

@@ -7,7 +7,7 @@ mod config;
 mod response;
 
 use super::{
-    Defaults, Field, MetricProvider, Question, Sample, Step, field,
+    Field, MetricProvider, Question, Sample, Step, field,
     http::{AUTHENTICATION, HttpRequest, HttpResponse, form_type},
 };
 use crate::domain::fields::{Node, told};
@@ -78,13 +78,6 @@ impl MetricProvider for Prometheus {
             Ok(Query::Named(queries)) => queries.into_values().collect(),
             Err(_) => Vec::new(),
         }
-    }
-
-    fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String> {
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let own = config.get("address").and_then(text).or_else(|| defaults.prometheus_address.clone());
-        let token = config.pointer("/authentication/oauth2/tokenUrl").and_then(text);
-        own.into_iter().chain(token).collect()
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {

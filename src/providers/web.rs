@@ -6,7 +6,7 @@
 mod jsonpath;
 
 use super::{
-    Defaults, Field, MetricProvider, Question, Sample, Step, field, has_argument,
+    Field, MetricProvider, Question, Sample, Step, field, has_argument,
     http::{self, AUTHENTICATION, Authentication, HttpRequest, HttpResponse},
 };
 use crate::domain::{
@@ -80,16 +80,6 @@ impl MetricProvider for Web {
     fn asked(&self, config: &Value) -> Option<String> {
         let text = |key| config.get(key).and_then(Value::as_str);
         Some(format!("{} of {}", text("jsonPath").unwrap_or("{$}"), text("url")?))
-    }
-
-    fn addresses(&self, config: &Value, _: &Defaults) -> Vec<String> {
-        let token = config.pointer("/authentication/oauth2/tokenUrl");
-        [config.get("url"), token]
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {

@@ -5,6 +5,7 @@
 mod any_text;
 mod examples;
 mod registries;
+mod secrets;
 mod steps;
 
 use haldane::{
