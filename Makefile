@@ -38,7 +38,7 @@ demo-down: ## remove the demo and its cluster (root)
 	@examples/demo/down
 
 .PHONY: test
-test: setup fmt-check clippy unit docs-check deny shellcheck e2e ## everything that CI runs (root)
+test: setup fmt-check mutants-check clippy unit docs-check deny shellcheck e2e ## everything that CI runs (root)
 	@$(STEP) --done "all tests passed"
 
 .PHONY: setup
@@ -70,8 +70,16 @@ conformance: ## only: recorded answers of Argo Rollouts against ours, with figur
 	@$(if $(DIR),CONFORMANCE_DIR=$(abspath $(DIR))) $(STEP) "conformance" cargo test --release --test conformance -- --nocapture
 
 .PHONY: model
-model: ## only: the decisions under random schedules and crashes [N=2000]
-	@$(if $(N),MODEL_SCHEDULES=$(N)) $(STEP) "model" cargo test --release --test model -- --nocapture
+model: ## only: the decisions under random schedules and crashes [N=100000]
+	@MODEL_SCHEDULES=$(or $(N),100000) $(STEP) "model" cargo test --release --test model -- --nocapture
+
+.PHONY: mutants
+mutants: ## seed bugs in the decisions, one by one, and demand that the model finds each (long)
+	@$(STEP) "mutants" tests/model/mutants/run
+
+.PHONY: mutants-check
+mutants-check: ## check that the seeded bugs still apply to the sources
+	@$(STEP) "mutants apply" tests/model/mutants/run --check
 
 .PHONY: fuzz
 fuzz: ## only: hostile input to everything that parses [N=100000] changed inputs for each

@@ -1,14 +1,18 @@
 //! Which Deployments are managed: adopting those that were annotated before, cleaning up after those that left.
 
 use super::{
+    apply::{self, ApplyError},
     objects::{api, api_of, list},
     observe::{self, ObserveError},
     state::{self, StateError},
 };
 use crate::{
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+    build::{
+        manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+        pair::named,
+    },
     config::annotations::is_opted_in,
-    domain::{duration::GoDuration, keys, rewrite::CANARY_OF_LABEL, selector::Labels},
+    domain::{duration::GoDuration, keys, observed::Observed, rewrite::CANARY_OF_LABEL, selector::Labels},
     runtime::api::FIELD_MANAGER,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
@@ -37,6 +41,9 @@ pub(super) enum ForgetError {
     /// See [`StateError`].
     #[error(transparent)]
     State(#[from] StateError),
+    /// See [`ApplyError`].
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
 }
 
 /// The label selector of everything of ours.
@@ -101,7 +108,7 @@ pub(super) async fn forget_if_out(
     name: &str,
     settle: GoDuration,
 ) -> Result<(), ForgetError> {
-    let Some((_, seen)) = observe::deployment(client, namespace, name).await? else {
+    let Some((owner, seen)) = observe::deployment(client, namespace, name).await? else {
         let mark = observe::our_labels(name).remove(CANARY_OF_LABEL).unwrap_or_default();
         remove_orphans(client.clone(), namespace.to_owned(), mark, settle);
         return Ok(());
@@ -110,6 +117,11 @@ pub(super) async fn forget_if_out(
         return Ok(());
     }
     info!(namespace, name, "forgetting a Deployment that opted out");
+    // Nothing is left of a rollout that has ended, unless a replica that led before has made it late.
+    let late = Observed { ours: observe::ours(client, &owner).await?, ..Observed::default() };
+    for (kind, name) in late.ours.iter().filter_map(named) {
+        apply::delete(client, &owner, &late, kind, name).await?;
+    }
     Ok(state::forget(client, namespace, name).await?)
 }
 

@@ -17,6 +17,7 @@ use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use strum::IntoEnumIterator;
 
 /// The cluster could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,21 @@ pub async fn surroundings(
     seen.canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
     seen.endpoints = endpoints;
     Ok(())
+}
+
+/// Every object of ours that belongs to a Deployment, the routing ones first.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn ours(client: &Client, owner: &Owner) -> Result<Vec<Value>, ObserveError> {
+    let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
+    let ours_by_label = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={canary_of}");
+    let mut ours = Vec::new();
+    for kind in Kind::iter().rev() {
+        let found = list(&api(client, kind, &owner.namespace), &kind.to_string(), &ours_by_label).await?;
+        ours.extend(found.into_iter().filter(|object| owner.owns(object)));
+    }
+    Ok(ours)
 }
 
 /// Splits objects into those of users, typed, and those of ours for this Deployment, raw.

@@ -6,7 +6,7 @@ use crate::{
     plans,
     rng::Rng,
     sim::{
-        cluster::{Cluster, template},
+        cluster::{Cluster, template, version_of},
         people::Wish,
         process::{self, Process, Request, Step},
         writes::Write,
@@ -357,7 +357,8 @@ impl Schedule {
 
     fn people(&mut self) -> Result<(), Violation> {
         let wish = self.wish();
-        let was_serving = self.cluster.is_serving();
+        let was_serving = self.cluster.is_serving() && self.cluster.replicas() > 0;
+        let version = version_of(&self.cluster.web["spec"]["template"]);
         let verdict = self.cluster.ask(&wish);
         self.note(|_| match &verdict.outcome {
             Outcome::Allow { .. } => format!("{wish}"),
@@ -370,9 +371,11 @@ impl Schedule {
             let request: request::Request = serde_json::from_str(request).unwrap();
             self.invariants.orders.insert(request.id, request.verb);
         }
-        let native = !was_serving || matches!(wish, Wish::Restart(_)) || !self.cluster.is_opted_in();
-        if !self.cluster.is_held() && (native || self.cluster.replicas() == 0) {
-            self.invariants.trust(self.cluster.wanted_hash(), !was_serving || !self.cluster.is_opted_in());
+        let serves = was_serving && self.cluster.is_opted_in() && self.cluster.replicas() > 0;
+        // A restart changes no version, and neither does applying the template without its stamp.
+        let same = version == version_of(&self.cluster.web["spec"]["template"]);
+        if !self.cluster.is_held() && (same || !serves) {
+            self.invariants.trust(self.cluster.wanted_hash(), !serves);
         }
         self.invariants.always(&self.cluster)
     }
@@ -434,9 +437,12 @@ impl Schedule {
             .map_err(|why| format!("no rest after {PATIENCE} passes: {why}"))
     }
 
-    /// As `run::forget_if_out`: the record of a Deployment that has opted out goes.
+    /// As `run::forget_if_out`: what is left of ours goes with the record of a Deployment that has opted out.
     fn forget_if_out(&mut self) {
-        if !self.cluster.is_opted_in() && self.cluster.record.take().is_some() {
+        let is_known = self.cluster.record.is_some() || !self.cluster.ours.is_empty();
+        if is_known && !self.cluster.is_opted_in() {
+            self.cluster.record = None;
+            self.cluster.ours.clear();
             self.cluster.bump();
             self.invariants.before = RolloutState::default();
         }
