@@ -31,6 +31,9 @@ pub struct EjectArgs {
     /// Bring back what served before rollouts under way.
     #[arg(long)]
     pub revert: bool,
+    /// Only Deployments of this namespace; all of the cluster's if left out.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub only: Option<String>,
     /// How long rollouts may take to end.
     #[arg(long, default_value = "15m")]
     pub timeout: GoDuration,

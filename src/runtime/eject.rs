@@ -59,9 +59,9 @@ pub enum EjectError {
     /// See [`ObserveError`].
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    /// See [`StateError`].
-    #[error(transparent)]
-    State(#[from] StateError),
+    /// A record cannot be read or removed.
+    #[error("Deployment {0}: {1}")]
+    State(String, StateError),
     /// The HTTP clients of the controller cannot be made.
     #[error("HTTP client: {0}")]
     Http(reqwest::Error),
@@ -117,7 +117,7 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
     let client = Client::try_default().await?;
     let webhooks = Api::<MutatingWebhookConfiguration>::all(client.clone());
     let is_admitted = webhooks.get_opt(CONFIGURATION).await?.is_some();
-    let subjects = look(&client).await?;
+    let subjects = look(&client, args.only.as_deref()).await?;
     let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
     if !busy.is_empty() && !args.finish && !args.revert {
         return Err(EjectError::Undecided(described(busy)));
@@ -130,23 +130,28 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
         done = all_are_idle(&client, &args) => done?,
         failed = controller_of_our_own(&client, &args, is_admitted) => failed?,
     }
-    for Subject { owner, .. } in look(&client).await? {
+    for Subject { owner, .. } in look(&client, args.only.as_deref()).await? {
         let name = format!("{}/{}", owner.namespace, owner.name);
         opt_out(&client, &owner).await.map_err(|error| EjectError::Refused(name.clone(), error))?;
-        state::forget(&client, &owner.namespace, &owner.name).await?;
+        let forgotten = state::forget(&client, &owner.namespace, &owner.name).await;
+        forgotten.map_err(|error| EjectError::State(name.clone(), error))?;
         println!("{name} is a plain Deployment again");
     }
     Ok(())
 }
 
-async fn look(client: &Client) -> Result<Vec<Subject>, EjectError> {
+async fn look(client: &Client, only: Option<&str>) -> Result<Vec<Subject>, EjectError> {
     let mut subjects = Vec::new();
     for object in members(client).await? {
         let (Some(namespace), Some(name)) = (object.metadata.namespace, object.metadata.name) else {
             continue;
         };
+        if only.is_some_and(|only| only != namespace) {
+            continue;
+        }
         let Some((owner, seen)) = observe::deployment(client, &namespace, &name).await? else { continue };
-        let state = state::load(client, &namespace, &name).await?.state;
+        let stored = state::load(client, &namespace, &name).await;
+        let state = stored.map_err(|error| EjectError::State(format!("{namespace}/{name}"), error))?.state;
         subjects.push(Subject { owner, seen, state });
     }
     Ok(subjects)
@@ -226,7 +231,7 @@ async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Va
 async fn all_are_idle(client: &Client, args: &EjectArgs) -> Result<(), EjectError> {
     let deadline = clock::monotonic() + args.timeout.signed().unsigned_abs();
     loop {
-        let subjects = look(client).await?;
+        let subjects = look(client, args.only.as_deref()).await?;
         let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
         if busy.is_empty() {
             return Ok(());

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 const STEPS: &str = "{steps: [{setWeight: 50}, {pause: {}}]}";
 
-/// `haldane eject`, as an administrator runs it on their own machine.
-fn eject(flags: &[&str]) -> Output {
-    run(&setting("HALDANE_PROGRAM"), &[&["eject"], flags].concat(), "")
+/// `haldane eject`, as an administrator runs it on their own machine, here for one namespace.
+fn eject(space: &Space, flags: &[&str]) -> Output {
+    let only = ["eject", "--only", &space.namespace];
+    run(&setting("HALDANE_PROGRAM"), &[&only, flags].concat(), "")
 }
 
 /// Nothing is Haldane's any more, and a change is an ordinary rolling update.
@@ -44,10 +45,10 @@ fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
     let load = Load::start(&space, 50);
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
-    let undecided = eject(&[]).refused();
+    let undecided = eject(&space, &[]).refused();
     let named = format!("rollouts are under way: {}/web (Paused); say --revert", space.namespace);
     assert!(undecided.contains(&named), "{undecided}");
-    eject(&["--revert"]).ok();
+    eject(&space, &["--revert"]).ok();
     for name in ["web", "idle"] {
         is_plain(&space, name);
     }
@@ -71,7 +72,7 @@ fn after_haldane_is_deleted_everything_serves_and_eject_finishes_what_was_under_
     let gone = haldane::uninstall();
     let sample = Load::with(&space, &["--rate", "100", "--duration", "3s"]).finish();
     assert!(sample.answers("v1") > 0 && sample.answers("v2") > 0, "both serve on: {}", sample.split());
-    eject(&["--finish"]).ok();
+    eject(&space, &["--finish"]).ok();
     is_plain(&space, "web");
     assert_eq!(version(&space), "v2");
     space.rolled_out("web");
