@@ -259,7 +259,7 @@ pub struct Uninstalled;
 #[track_caller]
 pub fn uninstall() -> Uninstalled {
     let uninstalled = Uninstalled;
-    kubectl(&["delete", "-k", &setting("HALDANE_OVERLAY"), "--timeout=120s"]).ok();
+    kubectl(&["delete", "-k", &setting("HALDANE_INSTALL"), "--timeout=120s"]).ok();
     uninstalled
 }
 
@@ -274,6 +274,6 @@ impl Uninstalled {
 
 impl Drop for Uninstalled {
     fn drop(&mut self) {
-        kubectl(&["apply", "-k", &setting("HALDANE_OVERLAY")]);
+        install();
     }
 }
