@@ -10,11 +10,14 @@ mod harness;
 
 mod shared {
     mod analysis;
+    mod blue_green;
     mod denials;
     mod lifecycle;
     mod lifecycle_changes;
     mod native;
     mod provider_faults;
+    mod replicas;
+    mod steps;
     mod tenant;
     mod untouched;
     mod w0;

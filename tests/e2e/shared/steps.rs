@@ -1,0 +1,109 @@
+//! Steps beyond weight and pause: the lab of examples/w3-steps, header routes, sizes, a pause beside an analysis.
+
+use crate::harness::{
+    App, Load, Provider, SOON, Space,
+    cluster::{run, setting},
+    eventually,
+};
+use std::{fs, path::Path};
+
+const INGRESS: &str = "networking.k8s.io/v1 Ingress";
+
+/// A file of an example, with shorter times, this run's image and this namespace's host.
+fn example(folder: &str, file: &str, space: &Space) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join(file);
+    let text = fs::read_to_string(path).expect("the example");
+    text.replace("[1m]", "[8s]")
+        .replace("interval: 10s", "interval: 2s")
+        .replace("duration: 30s", "duration: 2s")
+        .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
+        .replace("sample-app.example.com", &space.host)
+}
+
+#[test]
+fn a_good_release_is_promoted_and_a_bad_one_rolled_back_without_a_person() {
+    let (app, space) = ("sample-app", Space::new("w3"));
+    space.apply(&example("w3-steps", "analysis.yaml", &space)).ok();
+    space.apply(&example("w3-steps", "app.yaml", &space)).ok();
+    space.rolled_out(app);
+    // NGINX learns of a new Ingress some seconds later.
+    space.answers("v1");
+    let ingresses = space.record(INGRESS);
+    let load = Load::start(&space, 40);
+    space.set_env(app, &["VERSION=v2"]).ok();
+    space.rolled_out(app);
+    space.is_healthy(app, SOON);
+    let weights = ingresses.course("sample-app-canary", crate::harness::space::weight_of);
+    assert_eq!(weights, ["0", "20", "50", "80", "100", "0"]);
+
+    space.set_env(app, &["VERSION=v3", "ERROR_RATE=0.5"]).ok();
+    let summary = space.reaches(app, SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    let verdict = "Step-based analysis phase error/failed: Metric \"error-rate\" assessed Failed due to failed (2) > failureLimit (1)";
+    assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
+    space.answers("v2");
+    load.stop().assert_nothing_lost("w3, a good release and a bad one");
+}
+
+/// What the application says to a request with this header.
+fn version(space: &Space, header: &str) -> String {
+    let (host, url) =
+        (format!("Host: {}", space.host), format!("http://{}/version", setting("HALDANE_INGRESS")));
+    run("curl", &["--silent", "--show-error", "--max-time", "5", "-H", &host, "-H", header, &url], "")
+        .ok()
+        .out
+}
+
+fn answers_to(space: &Space, header: &str, wanted: &str) {
+    eventually(&format!("{header:?} to lead to {wanted}"), SOON, || {
+        let said = version(space, header);
+        if said.contains(wanted) { Ok(()) } else { Err(said) }
+    });
+}
+
+#[test]
+fn testers_come_first_by_a_header_and_a_verdict_ends_a_pause() {
+    let (provider, space) = (Provider::start(0.0), Space::new("testers"));
+    let strategy = "
+steps:
+- setCanaryScale: {replicas: 2}
+- setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: 'true'}}]}
+- pause: {}
+- setWeight: 5
+- setHeaderRoute: {name: testers}
+- pause: {}
+- setCanaryScale: {matchTrafficWeight: true}
+- {pause: {}, analysis: {}}
+- pause: {}
+- setWeight: 100";
+    let metrics = format!("metrics: [{}]", provider.metric("interval: 1s, count: 2,"));
+    let app = App::canary(strategy)
+        .annotated("haldane.dev/analysis", &metrics)
+        .annotated("haldane.dev/settle", "1s");
+    space.deploy(&app);
+    let pods = |wanted: usize| {
+        eventually(&format!("{wanted} canary pods"), SOON, || {
+            let pods = space.pods("haldane.dev/role=canary").len();
+            if pods == wanted { Ok(()) } else { Err(pods.to_string()) }
+        });
+    };
+    let warning = space.set_env("web", &["VERSION=v2"]).ok().err;
+    assert!(!warning.contains("split by the number of pods"), "{warning}");
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "2/10"), ("weight", "0")]);
+    pods(2);
+    answers_to(&space, "X-Canary-Test: true", "v2");
+    answers_to(&space, "X-Canary-Test: false", "v1");
+
+    space.order("web", "promote").ok();
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "5/10"), ("weight", "5")]);
+    let annotations = space.the(INGRESS, "web-canary")["metadata"]["annotations"].to_string();
+    assert!(!annotations.contains("canary-by-header"), "the route is gone: {annotations}");
+    assert_eq!(provider.questions(), 0);
+
+    space.order("web", "promote").ok();
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "8/10")]);
+    assert_eq!(provider.questions(), 2, "the verdict has ended the pause");
+    pods(1);
+    space.order("web", "promote --step 9").ok();
+    space.reaches("web", SOON, &[("weight", "100")]);
+    space.is_healthy("web", SOON);
+}
