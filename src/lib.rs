@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Four layers, imports only downwards (`tests/layering.rs` enforces it):
-//! **L0** [`domain`]: the field's words · **L1** [`analysis`], [`promql`], [`providers`], [`routers`], [`build`]: pure
+//! **L0** [`domain`]: the field's words · **L1** [`analysis`], [`policy`], [`promql`], [`providers`], [`routers`], [`build`]: pure
 //! functions from values to values · **L2** [`config`], [`admit`], [`decide`]: the two decisions ·
 //! **L3** [`webhook`], [`controller`], [`runtime`]: the only sockets, clients and clock.
 
@@ -15,6 +15,7 @@ pub mod domain;
 
 pub mod analysis;
 pub mod build;
+pub mod policy;
 pub mod promql;
 pub mod providers;
 pub mod routers;

@@ -16,6 +16,7 @@ use haldane::{
         template::{ARGUMENT_SOURCES, METRIC_FIELDS},
     },
     domain::{request::Verb, state::Phase},
+    policy::RULES,
     providers::PROVIDERS,
     routers::ROUTERS,
     runtime::metrics::Metric,
@@ -53,6 +54,17 @@ fn files(ending: &str) -> Vec<PathBuf> {
     }
     assert!(!found.is_empty(), "no files *{ending}");
     found
+}
+
+fn policy_rules() -> String {
+    let mut text = String::from(
+        "\n## Policy rules\n\nKeys of `rules` in a profile; [policy](policy.md) tells how profiles are written and bound.\n",
+    );
+    for rule in RULES {
+        write!(text, "\n### `{0}`\n\n{1}\n\n```yaml\n{0}: {2}\n```\n", rule.id, rule.doc, rule.example)
+            .unwrap();
+    }
+    text
 }
 
 fn reference() -> String {
@@ -116,6 +128,8 @@ fn reference() -> String {
     for field in ARGUMENT_SOURCES {
         writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
     }
+
+    text += &policy_rules();
 
     text += "\n## Metric providers\n\nKeys of `provider` in an analysis template.\n";
     for provider in PROVIDERS {

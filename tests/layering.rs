@@ -20,20 +20,31 @@ const LAYERS: &[Layer] = &[
     Layer { module: "analysis", may_import: &["domain"] },
     // Ranges of time are written in the language of conditions.
     Layer { module: "providers", may_import: &["domain", "analysis"] },
+    Layer { module: "policy", may_import: &["domain"] },
     Layer { module: "promql", may_import: &["domain"] },
     Layer { module: "build", may_import: &["domain"] },
     Layer { module: "routers", may_import: &["domain", "build"] },
     Layer {
         module: "config",
-        may_import: &["domain", "analysis", "promql", "providers", "build", "routers"],
+        may_import: &["domain", "analysis", "policy", "promql", "providers", "build", "routers"],
     },
     Layer {
         module: "decide",
-        may_import: &["domain", "analysis", "promql", "providers", "build", "routers", "config"],
+        may_import: &["domain", "analysis", "policy", "promql", "providers", "build", "routers", "config"],
     },
     Layer {
         module: "admit",
-        may_import: &["domain", "analysis", "promql", "providers", "build", "routers", "config", "decide"],
+        may_import: &[
+            "domain",
+            "analysis",
+            "policy",
+            "promql",
+            "providers",
+            "build",
+            "routers",
+            "config",
+            "decide",
+        ],
     },
 ];
 

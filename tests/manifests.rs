@@ -7,7 +7,8 @@ use haldane::{
     admit::floor::AUTOSCALERS,
     build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
-    domain::rewrite::CANARY_OF_LABEL,
+    domain::{keys, rewrite::CANARY_OF_LABEL},
+    policy::Mode,
     runtime::{ca_bundle, http::Limits},
     webhook::server::TIME_LIMIT,
 };
@@ -56,6 +57,29 @@ fn the_floor_is_for_the_autoscaling_controller_alone() {
     let named = AUTOSCALERS.map(|user| format!("'{user}'")).join(", ");
     let condition = floor["matchConditions"][0]["expression"].as_str().unwrap();
     assert_eq!(condition, format!("request.userInfo.username in [{named}]"));
+}
+
+#[test]
+fn policy_reaches_deployments_that_are_not_opted_in_and_locks_nobody_out() {
+    let [_, validating] = configurations();
+    let webhooks = validating["webhooks"].as_array().unwrap();
+    let others = &webhooks[1..];
+    for webhook in others {
+        assert_eq!(webhook["failurePolicy"], "Ignore", "{}", webhook["name"]);
+        assert_eq!(webhook["clientConfig"], webhooks[0]["clientConfig"]);
+        assert_eq!(webhook["timeoutSeconds"], webhooks[0]["timeoutSeconds"]);
+    }
+    for mode in Mode::iter() {
+        let name = format!("{mode}.policy.haldane.dev");
+        let webhook = others.iter().find(|webhook| webhook["name"] == name.as_str()).expect(&name);
+        let terms = webhook["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+        assert_eq!(terms[0], webhooks[0]["namespaceSelector"]["matchExpressions"][0]);
+        assert_eq!(terms[1], json!({"key": mode.label(), "operator": "Exists"}));
+    }
+    let profiles = others.last().unwrap();
+    assert_eq!(profiles["objectSelector"]["matchLabels"], json!({keys::POLICY: "true"}));
+    let place = json!({"kubernetes.io/metadata.name": defaults().namespace});
+    assert_eq!(profiles["namespaceSelector"]["matchLabels"], place);
 }
 
 #[test]

@@ -142,6 +142,17 @@ fn labels_that_select(strategy: &CanaryStrategy, selector: &LabelSelector, servi
         .collect()
 }
 
+/// Whether an Ingress leads to a Service of these pods.
+pub(super) fn has_route(object: Object<'_>, neighbours: &Neighbours) -> bool {
+    let pods = object.pod_labels();
+    let selecting = neighbours.services.iter().filter(|service| {
+        !is_ours(&service.metadata)
+            && service_selector(service).is_some_and(|selector| map_selects(selector, &pods))
+    });
+    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
+    neighbours.ingresses.iter().any(|ingress| routes::leads(ingress, &names))
+}
+
 pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
     metadata
         .labels

@@ -100,6 +100,7 @@ impl Examined {
 /// read what would be better.
 pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
     let Some(old) = old else { return true };
-    let mut plan = KEYS.iter().map(|key| key.name).filter(|name| *name != keys::DO);
+    let mut plan =
+        KEYS.iter().map(|key| key.name).filter(|name| ![keys::DO, keys::OVERRIDE_FREEZE].contains(name));
     old.template_hash() != new.template_hash() || plan.any(|key| old.annotation(key) != new.annotation(key))
 }

@@ -1,7 +1,7 @@
 //! What admission must know of the cluster. The shell looks it up; the decision only reads it.
 
 use crate::{
-    config::annotations::Lookup,
+    config::{annotations::Lookup, profile::Bound},
     domain::{request::Verb, state::RolloutState, strategy::TemplateRef},
 };
 use k8s_openapi::api::{
@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Fact<T> = Result<T, String>;
 
 /// What [`super::admit`] will ask for, given one review.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a look-up of its own, wanted or not whatever the others are"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Needs {
     /// The recorded state.
@@ -25,6 +29,10 @@ pub struct Needs {
     pub templates: BTreeSet<TemplateRef>,
     /// Whether the user may give this order.
     pub verb: Option<Verb>,
+    /// Whether the user may release in a freeze.
+    pub override_freeze: bool,
+    /// Profiles that bind the namespace.
+    pub policy: bool,
 }
 
 /// An object with a name that Haldane will need, as far as it matters whose it is.
@@ -64,6 +72,10 @@ pub struct Facts {
     pub templates: Fact<BTreeMap<TemplateRef, Lookup>>,
     /// Whether the user may give the order.
     pub may: Fact<bool>,
+    /// Whether the user may release in a freeze.
+    pub may_override: Fact<bool>,
+    /// Profiles that bind the namespace, strictest mode first.
+    pub policy: Fact<Vec<Bound>>,
 }
 
 impl Default for Facts {
@@ -74,6 +86,8 @@ impl Default for Facts {
             neighbours: Ok(Neighbours::default()),
             templates: Ok(BTreeMap::new()),
             may: Ok(false),
+            may_override: Ok(false),
+            policy: Ok(Vec::new()),
         }
     }
 }

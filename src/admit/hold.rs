@@ -33,7 +33,7 @@ pub fn hold(old: Object<'_>, new: Object<'_>) -> Hold {
 }
 
 /// Only `kubectl rollout restart`'s time stamp differs.
-fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
+pub(super) fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
     TemplateHash::of_code(old.template()) == TemplateHash::of_code(new.template())
 }
 

@@ -9,6 +9,7 @@ pub mod hold;
 mod missed;
 pub mod object;
 pub mod orders;
+mod policy;
 mod preview;
 mod routes;
 pub mod rules;
@@ -28,8 +29,9 @@ use crate::{
         request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
     },
+    providers,
 };
-use examine::{concerns_plan, examine};
+use examine::{Examined, concerns_plan, examine};
 use facts::{Facts, Needs};
 use floor::ScaleDown;
 use hold::{Hold, hold};
@@ -41,6 +43,8 @@ use object::{Edits, Object};
 pub struct AdmitConfig {
     /// What applies where the user says nothing.
     pub defaults: Defaults,
+    /// What providers need not be told.
+    pub providers: providers::Defaults,
     /// Haldane's own user name: its writes are the decision's results and pass.
     pub own_user: String,
 }
@@ -63,17 +67,24 @@ pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
         return Needs { state: true, ..Needs::default() };
     }
     let Some((old, new)) = objects(context) else { return Needs::default() };
-    if stage == Stage::Validate {
-        return Needs::default();
-    }
-    let was_in = old.is_some_and(|old| is_opted_in(&old.annotations()));
-    if !is_opted_in(&new.annotations()) {
-        return Needs { state: was_in, ..Needs::default() };
+    let (was_in, is_in) =
+        (old.is_some_and(|old| is_opted_in(&old.annotations())), is_opted_in(&new.annotations()));
+    match stage {
+        Stage::Validate if is_in => return Needs::default(),
+        Stage::Validate => {
+            let policy = policy::plain_occasion(old, new).is_some();
+            return Needs { policy, pair: policy, ..Needs::default() };
+        }
+        Stage::Mutate if !is_in => return Needs { state: was_in, ..Needs::default() },
+        Stage::Mutate => {}
     }
     let order = orders::ordered(context, old, new).ok().flatten();
     let wish = read_annotations(&new.annotations(), &context.config.defaults).ok();
     let templates = wish.map(|wish| wish.references()).unwrap_or_default();
-    Needs { state: order.is_some(), pair: true, templates, verb: order.map(|order| order.verb) }
+    let judged = order.is_some() || concerns_plan(old, new);
+    let override_freeze = policy::fresh_reason(context, new).is_some();
+    let verb = order.map(|order| order.verb);
+    Needs { state: judged, pair: true, templates, verb, override_freeze, policy: judged }
 }
 
 /// Decides one review.
@@ -82,10 +93,14 @@ pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
     if let Some(scale_down) = ScaleDown::of(context.review) {
         return scale_down.admit(context, facts);
     }
+    if let Some(verdict) = policy::of_profile(context.review) {
+        return verdict;
+    }
     let Some((old, new)) = objects(context) else { return Verdict::allow() };
     let verdict = match stage {
         Stage::Mutate => mutate(context, old, new, facts),
-        Stage::Validate => validate(context, old, new),
+        Stage::Validate if is_opted_in(&new.annotations()) => validate(context, old, new),
+        Stage::Validate => plain(context, old, new, facts),
     };
     verdict.unwrap_or_else(|refusal| refusal)
 }
@@ -114,10 +129,13 @@ fn mutate(
     let order = orders::ordered(context, old, new)?;
     let change = old.map_or(Hold::Unchanged, |old| hold(old, new));
     let mut examined = examine(context, new, change == Hold::Hold, facts);
-    if !examined.findings.is_empty() {
-        return Err(invalid(&context.review.name, examined.findings));
+    let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
+    let judged =
+        occasion.map(|occasion| policy::judge(context, occasion, new, &examined, facts)).unwrap_or_default();
+    if !examined.findings.is_empty() || !judged.findings.is_empty() {
+        return Err(judged.refuse(&context.review.name, examined.findings));
     }
-    let mut warnings = Vec::new();
+    let mut warnings = judged.warnings;
     if change != Hold::Native && concerns_plan(old, new) {
         warnings.append(&mut examined.warnings);
     }
@@ -127,18 +145,30 @@ fn mutate(
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
     verdict.warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    verdict.audit = judged.audit;
+    verdict.rules.extend(judged.rules);
     verdict.rules.extend((hold == Hold::Hold).then_some(rules::HOLD));
     verdict.rules.extend(order.map(|_| rules::ORDER));
     Ok(verdict)
 }
 
-/// The refusal, naming the object as Kubernetes' own validation does.
-fn invalid(name: &str, findings: Findings) -> Verdict {
-    let mut verdict = Verdict::invalid(rules::PLAN, findings);
-    if let Outcome::Deny { message, .. } = &mut verdict.outcome {
-        *message = format!("Deployment.apps {name:?} is invalid: {message}");
+/// A Deployment without a canary: only the namespace's policy has a say.
+fn plain(
+    context: &Context<'_>,
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    facts: &Facts,
+) -> Result<Verdict, Verdict> {
+    let Some(occasion) = policy::plain_occasion(old, new) else { return Ok(Verdict::allow()) };
+    let judged = policy::judge(context, occasion, new, &Examined::default(), facts);
+    if !judged.findings.is_empty() {
+        return Err(judged.refuse(&context.review.name, Findings::new()));
     }
-    verdict
+    let mut verdict = Verdict::allow();
+    verdict.warnings = judged.warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    verdict.audit = judged.audit;
+    verdict.rules.extend(judged.rules);
+    Ok(verdict)
 }
 
 /// Whether the Deployment is held after this request, and which order is recorded.
@@ -253,7 +283,7 @@ fn opt_out(
 
 /// The last look at the final object: what must be held is held, whatever other webhooks did after us.
 fn validate(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Result<Verdict, Verdict> {
-    let Some(old) = old.filter(|_| is_opted_in(&new.annotations())) else { return Ok(Verdict::allow()) };
+    let Some(old) = old else { return Ok(Verdict::allow()) };
     let must_be_held = match hold(old, new) {
         Hold::Hold => true,
         Hold::Unchanged => old.annotation(keys::HELD).is_some(),

@@ -66,7 +66,7 @@ fn name_of(ingress: &Ingress) -> &str {
     ingress.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn leads(ingress: &Ingress, services: &[&str]) -> bool {
+pub(super) fn leads(ingress: &Ingress, services: &[&str]) -> bool {
     nginx::paths(ingress)
         .any(|(_, path)| nginx::backend(path).is_some_and(|service| services.contains(&service)))
 }

@@ -10,5 +10,7 @@ pub const ORDER: &str = "order";
 pub const RIGHTS: &str = "rights";
 /// What Haldane records cannot be written by others.
 pub const FORGERY: &str = "forgery";
+/// A policy profile must be readable.
+pub const PROFILE: &str = "profile";
 /// Opting out must not leave half a rollout.
 pub const OPT_OUT: &str = "opt-out";

@@ -59,6 +59,11 @@ pub static KEYS: &[Key] = &[
         doc: "`canary` makes `kubectl rollout restart` a canary release; by default it restarts the pods natively.",
         example: "canary",
     },
+    Key {
+        name: keys::OVERRIDE_FREEZE,
+        doc: "The reason to release although a policy's freeze forbids it, in the same request; it counts once and needs verb `override-freeze` on `deployments`.",
+        example: "outage 4711",
+    },
 ];
 
 /// Annotations and labels that only Haldane writes.

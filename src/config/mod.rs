@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod blue_green;
+pub mod profile;
 pub mod queries;
 mod routes;
 pub mod settings;

@@ -48,7 +48,8 @@ pub fn marks_of(
 ) -> Vec<Mark> {
     let services: BTreeMap<String, String> = split
         .iter()
-        .filter(|service| service_selector(service).is_some())
+        // Where pods are the split, the Service leads to both sides.
+        .filter(|service| service_selector(service).is_some() && !strategy.splits_by_pods())
         .filter_map(|service| service.metadata.name.clone())
         .map(|name| (name.clone(), canary_service_name(&name, strategy)))
         .collect();

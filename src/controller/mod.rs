@@ -1,6 +1,7 @@
 //! L3: the controller: watches, looks, lets `decide` decide, records, and makes the world so.
 
 pub mod apply;
+mod budget;
 pub mod events;
 pub mod measure;
 pub mod membership;
@@ -10,6 +11,7 @@ pub mod metric_secrets;
 pub mod objects;
 pub mod observe;
 mod ours;
+pub mod policies;
 mod reconcile;
 mod run;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use super::{
     apply::{self, ApplyError},
+    budget,
     events::Publisher,
     measure::Measurer,
     observe::{self, ObserveError},
@@ -26,6 +27,7 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
 /// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
@@ -52,6 +54,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// What of ours exists, as the watches tell.
     pub ours: Ours,
+    /// Held while somebody counts canaries and records a new one.
+    pub counting: Mutex<()>,
 }
 
 /// Why a pass ended early; it is repeated.
@@ -72,6 +76,9 @@ pub enum ReconcileError {
     /// Templates cannot be read.
     #[error("analysis templates: {0}")]
     Templates(#[from] kube::Error),
+    /// Policy or what it counts cannot be read.
+    #[error("policy: {0}")]
+    Policy(kube::Error),
 }
 
 /// Looks at one Deployment and does what its rollout needs next.
@@ -94,10 +101,19 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     if needs.surroundings {
         observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
-    let next = if needs.next {
+    let mut next = if needs.next {
         next(&context, &owner, &seen).await?
     } else {
         Err("no rollout can start now".to_owned())
+    };
+    // Until the state is recorded: whoever counts next shall see this one.
+    let room = match &mut next {
+        Ok(next) => {
+            let room = budget::room(&context, &owner, &stored).await.map_err(ReconcileError::Policy)?;
+            next.wait.clone_from(&room.wait);
+            Some(room)
+        }
+        Err(_) => None,
     };
     let measurements = context.measurer.seen(&key);
     let now = clock::now();
@@ -105,6 +121,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let plan = decide(stored.state.clone(), &input);
     let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };
     pass.carry_out(&plan, &measurements).await?;
+    drop(room);
     Ok(action(needs.surroundings || plan.state.rollout.is_some(), plan.wake_at, now))
 }
 

@@ -1,20 +1,28 @@
 //! The state `ConfigMap`: the only record of a Deployment's rollouts.
 
-use super::observe::our_labels;
+use super::{budget::Other, observe::our_labels};
 use crate::{
-    build::manifest::Owner,
+    build::manifest::{MANAGED_BY, MANAGED_BY_LABEL, Owner},
     domain::{
         names::suffixed,
         selector::Labels,
-        state::{RolloutState, STATE_VERSION},
+        state::{RolloutState, STATE_VERSION, Stage},
     },
     runtime::api,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Api, Client, api::DeleteParams};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams},
+    core::PartialObjectMeta,
+};
 
 /// Key of the whole state; the others are for people.
 const STATE_KEY: &str = "state";
+/// Says of a record whether its release is `running` or `queued`.
+const PROGRESS_LABEL: &str = "haldane.dev/progress";
+/// Since when a queued release waits.
+const QUEUED_SINCE: &str = "haldane.dev/queued-since";
 /// Kubernetes' limit for names of `ConfigMaps`.
 const NAME_MAX: usize = 253;
 
@@ -151,7 +159,10 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
         metadata: ObjectMeta {
             name: Some(state_name(&owner.name)),
             namespace: Some(owner.namespace.clone()),
-            labels: Some(our_labels(&owner.name)),
+            labels: Some(our_labels(&owner.name).into_iter().chain(progress(state)).collect()),
+            annotations: state
+                .queued_since
+                .map(|since| Labels::from([(QUEUED_SINCE.to_owned(), since.to_string())])),
             owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
             resource_version: stored.resource_version.clone(),
             ..ObjectMeta::default()
@@ -159,6 +170,29 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
         data: Some(data),
         ..ConfigMap::default()
     })
+}
+
+/// Label by which canaries are counted, on records of what runs or waits; metadata is enough to count.
+fn progress(state: &RolloutState) -> Option<(String, String)> {
+    let running =
+        state.rollout.as_ref().is_some_and(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }));
+    let value = if running { Some("running") } else { state.queued_since.map(|_| "queued") };
+    value.map(|value| (PROGRESS_LABEL.to_owned(), value.to_owned()))
+}
+
+/// Every release of the cluster that is under way or waits for its turn.
+///
+/// # Errors
+/// The API server's.
+pub async fn unfinished(client: &Client) -> kube::Result<Vec<Other>> {
+    let marks = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{PROGRESS_LABEL}"));
+    let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&marks).await?;
+    let other = |record: PartialObjectMeta<ConfigMap>| Other {
+        queued_since: record.annotations().get(QUEUED_SINCE).and_then(|since| since.parse().ok()),
+        namespace: record.namespace().unwrap_or_default(),
+        record: record.name_any(),
+    };
+    Ok(records.items.into_iter().map(other).collect())
 }
 
 /// The state in a few words, for `kubectl get configmap -o yaml`.

@@ -6,6 +6,10 @@ use crate::domain::{
     request::Verb,
     state::{Outcome, Rollout, RolloutState, Stage, Traffic},
 };
+use jiff::SignedDuration;
+
+/// Between two looks for room.
+const QUEUE_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Takes back a canary that the state knows nothing of: its record was deleted, or a replica that no
 /// longer leads has made an object late. An abort that is still told by the Deployment stays one.
@@ -37,12 +41,14 @@ pub(super) fn follow_template(state: &mut RolloutState, turn: &mut Turn<'_>) {
         None if turn.seen().is_held() => {
             if turn.stable_hash().as_ref() == Some(&wanted) {
                 state.blocked = None;
+                state.queued_since = None;
             } else {
                 start(state, wanted, turn);
             }
         }
         None => {
             state.blocked = None;
+            state.queued_since = None;
             if turn.seen().has_rolled() {
                 state.becomes_stable(wanted);
                 state.revision = state.revision.max(turn.seen().native_revision());
@@ -93,18 +99,31 @@ fn on_bypass(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     }
 }
 
+/// Holds a release until there is room for it. Nothing tells when that is, so it is looked for again and again.
+fn queue(state: &mut RolloutState, why: &str, turn: &mut Turn<'_>) {
+    if state.blocked.as_deref() != Some(why) {
+        turn.events.push(Event::normal("RolloutQueued", format!("The rollout {why}")));
+    }
+    state.blocked = Some(why.to_owned());
+    state.queued_since.get_or_insert(turn.now());
+    turn.passed(turn.now(), QUEUE_PAUSE);
+}
+
 fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
     let next = match turn.input.next {
+        Ok(Next { wait: Some(why), .. }) => return queue(state, why, turn),
         Ok(next) => next.clone(),
         Err(why) => {
             if state.blocked.as_ref() != Some(why) {
                 turn.events.push(Event::warning("InvalidSpec", format!("The rollout cannot start: {why}")));
             }
             state.blocked = Some(why.clone());
+            state.queued_since = None;
             return;
         }
     };
     state.blocked = None;
+    state.queued_since = None;
     state.revision = state.revision.max(turn.seen().native_revision()).saturating_add(1);
     turn.events
         .push(Event::normal("RolloutUpdated", format!("Rollout updated to revision {}", state.revision)));

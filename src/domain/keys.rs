@@ -16,6 +16,16 @@ pub const DO: &str = "haldane.dev/do";
 pub const RESTART: &str = "haldane.dev/restart";
 /// Annotation that is refused: content is tracked by name.
 pub const TRACK_CONFIG: &str = "haldane.dev/track-config";
+/// Annotation with the reason to release in a freeze.
+pub const OVERRIDE_FREEZE: &str = "haldane.dev/override-freeze";
+/// Label of a namespace: the policy profile whose violations are refused.
+pub const ENFORCE: &str = "haldane.dev/enforce";
+/// Label of a namespace: the policy profile whose violations are told.
+pub const WARN: &str = "haldane.dev/warn";
+/// Label of a namespace: the policy profile whose violations are written down.
+pub const AUDIT: &str = "haldane.dev/audit";
+/// Label of `ConfigMaps` that hold policy profiles.
+pub const POLICY: &str = "haldane.dev/policy";
 /// Internal annotation: the newest authorised order.
 pub const REQUEST: &str = "haldane.dev/request";
 /// Internal annotation: hash of the template that is held; `spec.paused` is ours while it is there.

@@ -47,6 +47,9 @@ pub struct RolloutState {
     /// Why a held template cannot start its rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Since when a held template waits for its turn, because a policy limits how many canaries run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_since: Option<Timestamp>,
     /// Id of the newest request that was carried out, so that none is carried out twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled_request: Option<String>,
@@ -236,6 +239,7 @@ impl Default for RolloutState {
             rollout: None,
             history: Vec::new(),
             blocked: None,
+            queued_since: None,
             handled_request: None,
         }
     }

@@ -56,6 +56,13 @@ pub trait MetricProvider: Sync {
         Vec::new()
     }
 
+    /// Every address that a measurement would call, as written; policy says which hosts are allowed.
+    fn addresses(&self, config: &Value, _defaults: &Defaults) -> Vec<String> {
+        let fields = ["/address", "/url", "/authentication/oauth2/tokenUrl"].into_iter();
+        let texts = fields.filter_map(|field| config.pointer(field)?.as_str());
+        texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Whether the configuration becomes part of an object in the cluster, so that no secret may be in it.
     fn stores_configuration(&self) -> bool {
         false

@@ -7,7 +7,7 @@ mod config;
 mod response;
 
 use super::{
-    Field, MetricProvider, Question, Sample, Step, field,
+    Defaults, Field, MetricProvider, Question, Sample, Step, field,
     http::{AUTHENTICATION, HttpRequest, HttpResponse, form_type},
 };
 use crate::domain::fields::{Node, told};
@@ -78,6 +78,13 @@ impl MetricProvider for Prometheus {
             Ok(Query::Named(queries)) => queries.into_values().collect(),
             Err(_) => Vec::new(),
         }
+    }
+
+    fn addresses(&self, config: &Value, defaults: &Defaults) -> Vec<String> {
+        let text =
+            |field: &str| config.pointer(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let own = text("/address").or(defaults.prometheus_address.as_deref());
+        own.into_iter().chain(text("/authentication/oauth2/tokenUrl")).map(str::to_owned).collect()
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {

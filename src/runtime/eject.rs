@@ -289,6 +289,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         publisher: Publisher::new(client.clone(), IDENTITY),
         ours: controller::Ours::default(),
         leadership,
+        counting: tokio::sync::Mutex::default(),
     };
     controller::run(Arc::new(context), answered).await;
 }

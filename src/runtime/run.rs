@@ -34,7 +34,7 @@ use prometheus_client::registry::Registry;
 use std::{future::ready, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::oneshot,
+    sync::{Mutex, oneshot},
     task::{JoinError, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -145,8 +145,8 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
     let defaults =
         Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
     let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
-    let config = AdmitConfig { defaults: defaults.clone(), own_user };
     let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
+    let config = AdmitConfig { defaults: defaults.clone(), providers: providers.clone(), own_user };
     let hosts =
         HostPolicy { allowed: args.metric_hosts_allowed.clone(), denied: args.metric_hosts_denied.clone() };
     let settings = Settings { defaults, providers, http: Clients::new(hosts).map_err(RunError::Http)? };
@@ -172,6 +172,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             publisher: Publisher::new(client.clone(), &args.pod_name),
             leadership: leadership.clone(),
             ours: controller::Ours::default(),
+            counting: Mutex::default(),
         };
         controller::run(Arc::new(context), answered).await;
     };

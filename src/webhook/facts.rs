@@ -6,11 +6,11 @@ use crate::{
     controller::{
         objects::raw,
         observe::is_managed,
+        policies,
         state::{self, StateError, state_name},
         templates,
     },
     domain::{
-        request::Verb,
         review::{Review, User},
         state::RolloutState,
     },
@@ -28,6 +28,9 @@ use kube::{
 use std::{fmt::Display, time::Duration};
 use tokio::time::timeout;
 
+/// The verb by which RBAC grants a release in a freeze.
+const OVERRIDE_FREEZE: &str = "override-freeze";
+
 /// Looking up must leave time for the answer: the API server waits 5 s for all of it.
 const DEADLINE: Duration = Duration::from_secs(3);
 
@@ -37,18 +40,17 @@ pub async fn gather(client: &Client, own_namespace: &str, review: &Review, needs
         let found = templates::look_up(client, &review.namespace, own_namespace, &needs.templates);
         in_time(found).await
     };
-    let (state, neighbours, templates, may) = tokio::join!(
+    let verb = needs.verb.map(|verb| verb.to_string());
+    let override_freeze = needs.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
+    let (state, neighbours, templates, may, may_override, policy) = tokio::join!(
         wanted(needs.state, in_time(recorded(client, review))),
         wanted(needs.pair, in_time(neighbours(client, review))),
         templates,
-        async {
-            match needs.verb {
-                Some(verb) => in_time(may(client, review, verb)).await,
-                None => Ok(false),
-            }
-        },
+        may(client, review, verb),
+        may(client, review, override_freeze),
+        wanted(needs.policy, in_time(policies::look_up(client, &review.namespace, own_namespace))),
     );
-    Facts { state, neighbours, templates, may }
+    Facts { state, neighbours, templates, may, may_override, policy }
 }
 
 async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
@@ -104,8 +106,15 @@ async fn holder(
     Ok(found.map(|object| Holder { kind, name, is_ours: is_managed(&raw(object, kind)) }))
 }
 
-/// Whether RBAC grants the user this order as a verb on `deployments`.
-async fn may(client: &Client, review: &Review, verb: Verb) -> kube::Result<bool> {
+/// Whether RBAC grants the user this verb on `deployments`; no verb is never granted.
+async fn may(client: &Client, review: &Review, verb: Option<String>) -> Fact<bool> {
+    match verb {
+        Some(verb) => in_time(is_granted(client, review, verb)).await,
+        None => Ok(false),
+    }
+}
+
+async fn is_granted(client: &Client, review: &Review, verb: String) -> kube::Result<bool> {
     let User { username, uid, groups, extra } = review.user.clone();
     let question = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
@@ -116,7 +125,7 @@ async fn may(client: &Client, review: &Review, verb: Verb) -> kube::Result<bool>
             resource_attributes: Some(ResourceAttributes {
                 group: Some("apps".to_owned()),
                 resource: Some("deployments".to_owned()),
-                verb: Some(verb.to_string()),
+                verb: Some(verb),
                 namespace: Some(review.namespace.clone()),
                 name: Some(review.name.clone()),
                 ..ResourceAttributes::default()

@@ -12,6 +12,7 @@ use haldane::{
         state::{Rollout, RolloutState, Traffic},
         strategy::RolloutSpec,
     },
+    providers::Defaults as Providers,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
     let defaults = config().defaults;
     let strategy = haldane::config::strategy::default_strategy(&defaults);
     let spec = RolloutSpec { strategy, templates: Vec::new() };
-    let next = Next { spec, rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() } };
+    let next = Next { spec, rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() }, wait: None };
     let rollout = Rollout {
         revision: 7,
         hash: hash(object),
@@ -117,7 +118,8 @@ pub fn now() -> Timestamp {
 pub fn config() -> AdmitConfig {
     let defaults =
         Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() };
-    AdmitConfig { defaults, own_user: OWN_USER.into() }
+    let providers = Providers { prometheus_address: Some("http://prometheus.monitoring:9090".into()) };
+    AdmitConfig { defaults, providers, own_user: OWN_USER.into() }
 }
 
 impl Case {

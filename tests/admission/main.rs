@@ -11,3 +11,4 @@ mod native;
 mod neighbours;
 mod opt_out;
 mod orders;
+mod policy;

@@ -52,7 +52,10 @@ impl Known {
         let neighbours = facts.neighbours.as_mut().unwrap();
         neighbours.services.push(serde_json::from_value(reviews::service()).unwrap());
         neighbours.ingresses.push(serde_json::from_value(reviews::ingress()).unwrap());
-        Self { config: AdmitConfig { defaults, own_user }, facts }
+        Self {
+            config: AdmitConfig { defaults, providers: haldane::providers::Defaults::default(), own_user },
+            facts,
+        }
     }
 }
 

@@ -11,10 +11,11 @@ use haldane::{
         yaml,
     },
     domain::{fields, keys, request::Verb, selector::Labels, strategy::Router},
+    policy::RULES,
     providers::PROVIDERS,
     routers::ROUTERS,
 };
-use std::{collections::BTreeSet, fmt::Display, str::FromStr};
+use std::{collections::BTreeSet, fmt::Display, path::Path, str::FromStr};
 
 fn assert_unique<T: Ord + Display>(keys: impl IntoIterator<Item = T>) {
     let mut seen = BTreeSet::new();
@@ -109,6 +110,28 @@ fn providers() {
         let findings = nothing.expect_err(key);
         assert!(findings.iter().all(|finding| finding.path.starts_with("config")), "{key}: {findings:?}");
     }
+}
+
+#[test]
+fn policy_rules() {
+    assert_unique(RULES.iter().map(|rule| rule.id));
+    for rule in RULES {
+        assert_sentence(rule.id, rule.doc);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        let settings = yaml::parse(rule.example).unwrap();
+        let read = fields::read(&settings, rule.id, rule.read);
+        assert!(read.is_ok(), "{}: {read:?}", rule.id);
+        let unknown = fields::read(&serde_json::json!({"nonsense": {}}), rule.id, rule.read);
+        assert!(unknown.is_err(), "{} takes unknown settings", rule.id);
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    assert_eq!(
+        files.filter(|text| text.contains("static RULE: Rule")).count(),
+        RULES.len(),
+        "a rule is not registered"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod shared {
     mod lifecycle;
     mod lifecycle_changes;
     mod native;
+    mod policy;
     mod provider_faults;
     mod replicas;
     mod steps;

@@ -111,7 +111,11 @@ fn now() -> Timestamp {
 /// A body that is read gets an answer with its own identifier.
 fn review(body: &[u8]) -> Result<(), String> {
     let Ok(review) = review::parse(body) else { return Ok(()) };
-    let config = AdmitConfig { defaults: defaults(), own_user: "haldane".to_owned() };
+    let config = AdmitConfig {
+        defaults: defaults(),
+        providers: haldane::providers::Defaults::default(),
+        own_user: "haldane".to_owned(),
+    };
     let context = Context { review: &review, config: &config, now: now() };
     for stage in [Stage::Mutate, Stage::Validate] {
         let _ = needs(stage, &context);

@@ -37,5 +37,5 @@ pub fn next(annotations: &Labels) -> Result<Next, String> {
     let wish = read_annotations(annotations, &defaults()).map_err(words)?;
     let spec = wish.complete(&BTreeMap::new()).map_err(words)?;
     let rewrite = LabelRewrite { of: NAME.into(), keys: BTreeSet::from(["app".to_owned()]) };
-    Ok(Next { spec, rewrite })
+    Ok(Next { spec, rewrite, wait: None })
 }

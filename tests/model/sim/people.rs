@@ -57,7 +57,11 @@ impl fmt::Display for Wish {
 
 /// What admission is set to.
 pub fn config() -> AdmitConfig {
-    AdmitConfig { defaults: defaults(), own_user: "haldane".into() }
+    AdmitConfig {
+        defaults: defaults(),
+        providers: haldane::providers::Defaults::default(),
+        own_user: "haldane".into(),
+    }
 }
 
 impl Cluster {

@@ -1,0 +1,244 @@
+//! What the profiles of the namespace say to a request, and what follows from it.
+
+use super::{
+    Context, checks, concerns_plan,
+    examine::Examined,
+    facts::Facts,
+    hold::{Hold, is_restart},
+    object::Object,
+    preview::step_time,
+    rules, words,
+};
+use crate::{
+    config::{
+        annotations::is_opted_in,
+        profile::{Bound, read_profile},
+        trial::Trial,
+    },
+    domain::{
+        finding::{Finding, Findings},
+        keys,
+        metric::ProviderRef,
+        request::Verb,
+        review::{Outcome, Review, Verdict},
+        strategy::{RolloutSpec, Step},
+    },
+    policy::{
+        Mode, Occasion, Plan, PlannedMetric, Subject, Wait,
+        profile::{Profile, Violation},
+    },
+    providers,
+};
+use std::collections::BTreeMap;
+use url::Url;
+
+/// What follows from all profiles together.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// Reasons to refuse.
+    pub findings: Findings,
+    /// Told to the user.
+    pub warnings: Vec<String>,
+    /// Written into the API server's audit log.
+    pub audit: BTreeMap<String, String>,
+    /// Rules that were violated, in whatever mode.
+    pub rules: Vec<&'static str>,
+}
+
+/// What the request does to a Deployment that is opted in; `None` when no rule is about it.
+#[must_use]
+pub(super) fn occasion(
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    change: Hold,
+    verb: Option<Verb>,
+    facts: &Facts,
+) -> Option<Occasion> {
+    let Some(old) = old else { return Some(Occasion::Create) };
+    if let Some(verb) = verb {
+        return Some(Occasion::Order(verb));
+    }
+    match change {
+        // Going back must always be possible.
+        Hold::Hold if is_stable(new, facts) => None,
+        Hold::Native if is_restart(old, new) => Some(Occasion::Restart),
+        Hold::Hold | Hold::Native => Some(Occasion::Release),
+        Hold::Unchanged => concerns_plan(Some(old), new).then_some(Occasion::Configure),
+    }
+}
+
+/// The same for one that is not; another admission phase asks, when the object is final.
+#[must_use]
+pub(super) fn plain_occasion(old: Option<Object<'_>>, new: Object<'_>) -> Option<Occasion> {
+    let Some(old) = old else { return Some(Occasion::Create) };
+    if is_opted_in(&old.annotations()) {
+        return Some(Occasion::OptOut);
+    }
+    (old.template_hash() != new.template_hash() && !is_restart(old, new)).then_some(Occasion::Release)
+}
+
+fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
+    let state = facts.state.as_ref().ok().and_then(Option::as_ref);
+    state.and_then(|state| state.stable.as_ref()) == Some(&new.template_hash())
+}
+
+/// Judges a request by every profile that the namespace binds.
+#[must_use]
+pub(super) fn judge(
+    context: &Context<'_>,
+    occasion: Occasion,
+    new: Object<'_>,
+    examined: &Examined,
+    facts: &Facts,
+) -> Judged {
+    let mut judged = Judged::default();
+    let namespace = &context.review.namespace;
+    let bound = match &facts.policy {
+        Ok(bound) if bound.is_empty() => return judged,
+        Ok(bound) => bound,
+        Err(why) => {
+            let problem = format!("its policy could not be read: {why}; try again");
+            judged.findings.push(Finding::new("metadata.namespace", namespace, problem));
+            return judged;
+        }
+    };
+    let reason = fresh_reason(context, new).filter(|_| facts.may_override == Ok(true));
+    let subject = Subject {
+        user: &context.review.user,
+        now: context.now,
+        occasion,
+        opted_in: is_opted_in(&new.annotations()),
+        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.trials, context)),
+        template: new.template(),
+        // What is not known must not excuse: a rule that needs a route holds.
+        has_route: facts.neighbours.as_ref().map_or(true, |neighbours| checks::has_route(new, neighbours)),
+        override_freeze: reason,
+    };
+    for bound in bound {
+        judged.add(bound, &subject, namespace);
+    }
+    if let Some(reason) = reason {
+        judged.audit.insert("override-freeze".to_owned(), reason.to_owned());
+    }
+    judged
+}
+
+/// A reason that comes with this request: one that stands there already has had its release.
+#[must_use]
+pub(super) fn fresh_reason<'a>(context: &Context<'a>, new: Object<'a>) -> Option<&'a str> {
+    let old =
+        context.review.old_object.as_ref().and_then(|old| Object(old).annotation(keys::OVERRIDE_FREEZE));
+    new.annotation(keys::OVERRIDE_FREEZE).filter(|reason| !reason.trim().is_empty() && Some(*reason) != old)
+}
+
+impl Judged {
+    /// The refusal for `others` and what policy found, naming the object as Kubernetes' own validation does.
+    pub fn refuse(self, name: &str, others: Findings) -> Verdict {
+        let by_plan = (!others.is_empty()).then_some(rules::PLAN);
+        let findings = others.into_iter().chain(self.findings).collect();
+        let mut verdict = Verdict::invalid(rules::PLAN, findings);
+        if let Outcome::Deny { message, .. } = &mut verdict.outcome {
+            *message = format!("Deployment.apps {name:?} is invalid: {message}");
+        }
+        verdict.rules = self.rules.into_iter().chain(by_plan).collect();
+        verdict.warnings = self.warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+        verdict.audit = self.audit;
+        verdict
+    }
+
+    fn add(&mut self, bound: &Bound, subject: &Subject<'_>, namespace: &str) {
+        let Bound { mode, name, .. } = bound;
+        let violations = match profile_of(bound, namespace) {
+            Ok(profile) if profile.exempts(subject.user) => {
+                self.audit.insert(format!("{mode}-exempt"), name.clone());
+                return;
+            }
+            Ok(profile) => profile.check(subject),
+            Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
+        };
+        let told =
+            |violation: &Violation| format!("{} (policy {name}, rule {})", violation.finding, violation.rule);
+        let texts: Vec<String> = violations.iter().map(told).collect();
+        let summary = if texts.is_empty() { "ok".to_owned() } else { texts.join("; ") };
+        self.audit.insert(format!("{mode}-policy"), format!("{name}: {summary}"));
+        self.rules.extend(violations.iter().map(|violation| violation.rule));
+        match mode {
+            Mode::Enforce => self.findings.extend(violations.into_iter().map(|violation| {
+                let Violation { rule, mut finding } = violation;
+                finding.problem = format!("{} (policy {name}, rule {rule})", finding.problem);
+                finding
+            })),
+            Mode::Warn => {
+                self.warnings.extend(texts.into_iter().map(|text| format!("would be refused: {text}")));
+            }
+            Mode::Audit => {}
+        }
+    }
+}
+
+/// A profile that is bound and cannot be read is a violation of its own: a typing error must not switch
+/// off what it was to enforce.
+fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
+    let label = bound.mode.label();
+    let fail = |problem: String| {
+        Finding::new(format!("Namespace[{namespace}].metadata.labels[{label}]"), &bound.name, problem)
+    };
+    let Some(data) = &bound.data else {
+        return Err(fail(format!(
+            "no such profile: Haldane's namespace has no ConfigMap of this name with label {}: \"true\"; make it, or change the label",
+            keys::POLICY
+        )));
+    };
+    read_profile(data).map_err(|findings| {
+        let told: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        fail(format!("this profile cannot be read: {}", told.join("; ")))
+    })
+}
+
+fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], context: &Context<'_>) -> Plan<'a> {
+    let strategy = &spec.strategy;
+    let wait = |(index, step): (usize, &Step)| match step {
+        Step::Pause(None) => Wait::Person,
+        // Settling is not soaking: the proxies are still learning the weight.
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) => Wait::Time(jiff::SignedDuration::ZERO),
+        _ => Wait::Time(step_time(strategy, trials, index, step)),
+    };
+    let metrics = trials.iter().flat_map(|trial| &trial.metrics).map(|metric| PlannedMetric {
+        path: &metric.path,
+        spec: &metric.spec,
+        hosts: hosts(&metric.spec.provider, context),
+    });
+    Plan {
+        strategy,
+        waits: strategy.steps.iter().enumerate().map(wait).collect(),
+        metrics: metrics.collect(),
+    }
+}
+
+/// The hosts that a metric's provider would ask.
+fn hosts(provider: &ProviderRef, context: &Context<'_>) -> Vec<String> {
+    let addresses = providers::find(&provider.key)
+        .map(|found| found.addresses(&provider.config, &context.config.providers))
+        .unwrap_or_default();
+    // An address that is no URL is refused elsewhere; here it is shown as it stands.
+    let host = |address: String| {
+        Url::parse(&address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or(address)
+    };
+    addresses.into_iter().map(host).collect()
+}
+
+/// The verdict about a profile that is being written; `None` when the request is about something else.
+#[must_use]
+pub(super) fn of_profile(review: &Review) -> Option<Verdict> {
+    let is_map = review.group.is_empty() && review.kind == "ConfigMap";
+    let object = Object(review.object.as_ref().filter(|_| is_map)?);
+    if object.labels().get(keys::POLICY).is_none_or(|value| value != "true") {
+        return Some(Verdict::allow());
+    }
+    let data = object.0.get("data").and_then(serde_json::Value::as_object);
+    let text = |(key, value): (&String, &serde_json::Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    Some(match read_profile(&data.into_iter().flatten().filter_map(text).collect()) {
+        Ok(_) => Verdict::allow().by(rules::PROFILE),
+        Err(findings) => Verdict::invalid(rules::PROFILE, findings),
+    })
+}

@@ -1,0 +1,37 @@
+//! Not everything may change at once.
+
+use super::{Check, Rule, Subject};
+use crate::domain::finding::Findings;
+
+/// See the module.
+pub(super) static RULE: Rule = Rule {
+    id: "concurrent-canaries",
+    doc: "At most so many canaries at once `perNamespace` and `perCluster`. A release beyond that is held, in phase `Held` with the reason in `message`, and starts when there is room; in a namespace who was held first starts first. Counted for namespaces that bind the profile by `haldane.dev/enforce`.",
+    example: "{perNamespace: 2, perCluster: 10}",
+    read: |node| {
+        node.object(|fields| {
+            let per_namespace = fields.optional("perNamespace", |node| node.integer(1..=1000_u32));
+            let per_cluster = fields.optional("perCluster", |node| node.integer(1..=10_000_u32));
+            Some(Box::new(Limits { per_namespace, per_cluster }) as Box<dyn Check>)
+        })
+    },
+};
+
+/// How many canaries may run at once; `None` = any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// In the namespace of the Deployment.
+    pub per_namespace: Option<u32>,
+    /// In the whole cluster.
+    pub per_cluster: Option<u32>,
+}
+
+impl Check for Limits {
+    fn check(&self, _: &Subject<'_>) -> Findings {
+        Findings::new()
+    }
+
+    fn limits(&self) -> Option<Limits> {
+        Some(*self)
+    }
+}

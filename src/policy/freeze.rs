@@ -1,0 +1,166 @@
+//! Times in which nothing is released.
+
+use super::{Check, Occasion, Rule, Subject, cron::Cron};
+use crate::domain::{
+    duration::GoDuration,
+    fields::{Fields, Node},
+    finding::{Finding, Findings},
+    keys,
+    request::Verb,
+};
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, DateTime},
+    tz::{TimeZone, TimeZoneDatabase},
+};
+
+/// See the module.
+pub(super) static RULE: Rule = Rule {
+    id: "freeze",
+    doc: "No release and no `retry` in these windows: from `cron` (five fields) for a `duration` of at most 7 days, or `from` a date or time to another (`to` a date includes that day), in `timeZone` (IANA name, UTC by default). Going back to the stable template and ending what is under way is always allowed. With verb `override-freeze` on `deployments`, the annotation `haldane.dev/override-freeze: REASON` in the same request lets it through, and is recorded.",
+    example: "{windows: [{name: weekend, cron: 0 18 * * fri, duration: 62h, timeZone: Europe/Berlin}, {name: christmas, from: 2026-12-20, to: 2027-01-03}]}",
+    read: |node| {
+        node.object(|fields| {
+            let windows = fields.required("windows", |node| node.list(window))?;
+            Some(Box::new(Freeze { windows }) as Box<dyn Check>)
+        })
+    },
+};
+
+/// Longest window of a schedule, in minutes.
+const LONGEST: i64 = 7 * 24 * 60;
+
+#[derive(Debug)]
+struct Freeze {
+    windows: Vec<Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    name: String,
+    zone: TimeZone,
+    when: When,
+}
+
+#[derive(Debug)]
+enum When {
+    Schedule { cron: Cron, minutes: i64 },
+    Once { from: DateTime, to: DateTime },
+}
+
+impl Check for Freeze {
+    fn check(&self, subject: &Subject<'_>) -> Findings {
+        let starts = matches!(subject.occasion, Occasion::Release | Occasion::Order(Verb::Retry));
+        let applies = starts && subject.opted_in && subject.override_freeze.is_none();
+        let windows = self.windows.iter().filter(|_| applies);
+        let Some((window, end)) =
+            windows.filter_map(|window| Some((window, window.end(subject.now)?))).max_by_key(|(_, end)| *end)
+        else {
+            return Findings::new();
+        };
+        let until = end.to_zoned(window.zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
+        let problem = format!(
+            "nothing is released in the freeze {:?} until {until}; in an emergency, who has the verb override-freeze on deployments may add the annotation {}: REASON to the same request",
+            window.name,
+            keys::OVERRIDE_FREEZE
+        );
+        vec![Finding::new("spec.template", "", problem)]
+    }
+}
+
+impl Window {
+    /// When the window that `now` is in ends.
+    fn end(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.when {
+            When::Schedule { cron, minutes } => {
+                let starts = (0..*minutes).filter_map(|back| now.checked_sub(back.minutes()).ok());
+                let mut fired =
+                    starts.filter(|start| cron.fires(start.to_zoned(self.zone.clone()).datetime()));
+                // The latest start ends last.
+                fired.next()?.checked_add(minutes.minutes()).ok()
+            }
+            When::Once { from, to } => {
+                let at =
+                    |time: &DateTime| time.to_zoned(self.zone.clone()).ok().map(|zoned| zoned.timestamp());
+                let (from, to) = (at(from)?, at(to)?);
+                (from <= now && now < to).then_some(to)
+            }
+        }
+    }
+}
+
+fn window(node: Node<'_>) -> Option<Window> {
+    node.object(|fields| {
+        let name = fields.required("name", Node::string);
+        let zone = fields.optional("timeZone", time_zone);
+        let schedule = both(fields, ("cron", Node::parsed::<Cron>), ("duration", length));
+        let once = both(fields, ("from", |node| moment(node, false)), ("to", |node| moment(node, true)));
+        let when = match (schedule, once) {
+            (Both::Read(cron, minutes), Both::Absent) => Some(When::Schedule { cron, minutes }),
+            (Both::Absent, Both::Read(from, to)) if from < to => Some(When::Once { from, to }),
+            (Both::Absent, Both::Read(..)) => fail(fields, "from must be before to"),
+            (Both::Unreadable, _) | (_, Both::Unreadable) => None,
+            _ => fail(fields, "must have cron and duration, or from and to"),
+        };
+        Some(Window { name: name?, zone: zone.unwrap_or(TimeZone::UTC), when: when? })
+    })
+}
+
+/// Two fields that belong together.
+enum Both<A, B> {
+    Absent,
+    Read(A, B),
+    /// One of them is missing.
+    Half,
+    /// What could not be read has its own finding.
+    Unreadable,
+}
+
+fn both<'a, A, B>(
+    fields: &mut Fields<'a>,
+    first: (&'static str, fn(Node<'a>) -> Option<A>),
+    second: (&'static str, fn(Node<'a>) -> Option<B>),
+) -> Both<A, B> {
+    // A reader's answer within one that is given at all.
+    let a = fields.optional(first.0, |node| Some(first.1(node)));
+    let b = fields.optional(second.0, |node| Some(second.1(node)));
+    match (a, b) {
+        (Some(Some(a)), Some(Some(b))) => Both::Read(a, b),
+        (None, None) => Both::Absent,
+        (Some(None), _) | (_, Some(None)) => Both::Unreadable,
+        (None, Some(Some(_))) | (Some(Some(_)), None) => Both::Half,
+    }
+}
+
+fn fail<T>(fields: &mut Fields<'_>, problem: &str) -> Option<T> {
+    fields.fail(problem);
+    None
+}
+
+fn time_zone(node: Node<'_>) -> Option<TimeZone> {
+    // The database within the program: a rule must not depend on the machine that it runs on.
+    match node.value().as_str().map(|name| TimeZoneDatabase::bundled().get(name)) {
+        Some(Ok(zone)) => Some(zone),
+        _ => node.fail("must be a time zone such as Europe/Berlin"),
+    }
+}
+
+fn length(node: Node<'_>) -> Option<i64> {
+    let minutes =
+        node.value().as_str().and_then(|text| text.parse::<GoDuration>().ok()).map(|d| d.signed().as_mins());
+    match minutes.filter(|minutes| (1..=LONGEST).contains(minutes)) {
+        Some(minutes) => Some(minutes),
+        None => node.fail("must be a duration from 1m to 168h"),
+    }
+}
+
+/// A day or a time; a day as the end includes that day.
+fn moment(node: Node<'_>, is_end: bool) -> Option<DateTime> {
+    let text = node.value().as_str().unwrap_or_default();
+    let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
+    let day = day.and_then(|day| if is_end { day.tomorrow().ok() } else { Some(day) });
+    match day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).or_else(|| text.parse().ok()) {
+        Some(moment) => Some(moment),
+        None => node.fail("must be a day such as 2026-12-20, or a time such as 2026-12-20T18:00"),
+    }
+}

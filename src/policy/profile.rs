@@ -1,0 +1,129 @@
+//! The document of a profile: which rules, with which settings, and for whom they do not hold.
+
+use super::{Check, Limits, RULES, Subject};
+use crate::domain::{
+    fields::{Fields, Node, read},
+    finding::{Finding, Findings},
+    review::User,
+};
+use serde_json::Value;
+
+/// A checked profile.
+#[derive(Debug, Default)]
+pub struct Profile {
+    rules: Vec<(&'static str, Box<dyn Check>)>,
+    exempt: People,
+}
+
+/// Users by name, group or service account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// User names.
+    pub users: Vec<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Service accounts as `NAMESPACE:NAME`; `NAMESPACE:*` is all of a namespace.
+    pub service_accounts: Vec<String>,
+}
+
+/// A rule and what it found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule.
+    pub rule: &'static str,
+    /// What is wrong.
+    pub finding: Finding,
+}
+
+impl Profile {
+    /// Reads a profile; `path` stands before the path of every finding.
+    ///
+    /// # Errors
+    /// All findings.
+    pub fn read(document: &Value, path: &str) -> Result<Self, Findings> {
+        read(document, path, |node| node.object(|fields| Some(profile(fields))))
+    }
+
+    /// What the rules find; nothing for who is exempt.
+    #[must_use]
+    pub fn check(&self, subject: &Subject<'_>) -> Vec<Violation> {
+        if self.exempt.include(subject.user) {
+            return Vec::new();
+        }
+        let of = |(rule, check): &(&'static str, Box<dyn Check>)| {
+            let rule = *rule;
+            check.check(subject).into_iter().map(move |finding| Violation { rule, finding })
+        };
+        self.rules.iter().flat_map(of).collect()
+    }
+
+    /// How many canaries may run at once.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.rules.iter().find_map(|(_, check)| check.limits())
+    }
+
+    /// Whether no rule holds for this user.
+    #[must_use]
+    pub fn exempts(&self, user: &User) -> bool {
+        self.exempt.include(user)
+    }
+}
+
+impl People {
+    /// Whether the user is one of them.
+    #[must_use]
+    pub fn include(&self, user: &User) -> bool {
+        let account = user.username.strip_prefix("system:serviceaccount:");
+        let is_account = |listed: &String| {
+            account.is_some_and(|account| match listed.strip_suffix(":*") {
+                Some(namespace) => account.split(':').next() == Some(namespace),
+                None => account == listed,
+            })
+        };
+        self.users.contains(&user.username)
+            || self.groups.iter().any(|group| user.groups.contains(group))
+            || self.service_accounts.iter().any(is_account)
+    }
+
+    /// All of them in words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let kinds =
+            [("users", &self.users), ("groups", &self.groups), ("service accounts", &self.service_accounts)];
+        let told: Vec<_> = kinds
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| format!("{kind} {}", names.join(", ")))
+            .collect();
+        if told.is_empty() { "nobody".to_owned() } else { told.join("; ") }
+    }
+
+    /// Reads users, groups and service accounts.
+    #[must_use]
+    pub fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            users: fields.list("users", Node::string),
+            groups: fields.list("groups", Node::string),
+            service_accounts: fields.list("serviceAccounts", service_account),
+        }
+    }
+}
+
+fn profile(fields: &mut Fields<'_>) -> Profile {
+    fields.optional("description", Node::string);
+    let rules = fields.required("rules", |node| node.object(|rules| Some(checks(rules))));
+    let exempt = fields.optional("exemptions", |node| node.object(|people| Some(People::read(people))));
+    Profile { rules: rules.unwrap_or_default(), exempt: exempt.unwrap_or_default() }
+}
+
+fn checks(fields: &mut Fields<'_>) -> Vec<(&'static str, Box<dyn Check>)> {
+    RULES.iter().filter_map(|rule| Some((rule.id, fields.optional(rule.id, rule.read)?))).collect()
+}
+
+fn service_account(node: Node<'_>) -> Option<String> {
+    match node.value().as_str().map(|text| text.split(':').filter(|part| !part.is_empty()).count()) {
+        Some(2) => node.string(),
+        _ => node.fail("must be NAMESPACE:NAME, or NAMESPACE:* for all of a namespace"),
+    }
+}

@@ -1,0 +1,53 @@
+//! Traffic must not jump.
+
+use super::{Check, Rule, Subject};
+use crate::domain::{
+    finding::{Finding, Findings},
+    keys,
+    names::Weight,
+    strategy::Step,
+};
+
+/// See the module.
+pub(super) static RULE: Rule = Rule {
+    id: "weight-increase",
+    doc: "No step, and not promotion either, may raise the weight by more than `max` points.",
+    example: "{max: 50}",
+    read: |node| {
+        node.object(|fields| {
+            let max = fields.required("max", |node| node.integer(1..=100_u8))?;
+            Some(Box::new(WeightIncrease { max }) as Box<dyn Check>)
+        })
+    },
+};
+
+#[derive(Debug)]
+struct WeightIncrease {
+    max: u8,
+}
+
+impl Check for WeightIncrease {
+    fn check(&self, subject: &Subject<'_>) -> Findings {
+        let Some(plan) = subject.judged_plan() else { return Findings::new() };
+        let steps = &plan.strategy.steps;
+        let weights = steps.iter().enumerate().filter_map(|(index, step)| match step {
+            Step::SetWeight(weight) => Some((format!("steps[{index}].setWeight"), *weight)),
+            _ => None,
+        });
+        let promotion = std::iter::once(("steps".to_owned(), Weight::FULL));
+        let mut before = Weight::ZERO;
+        let mut findings = Findings::new();
+        for (field, weight) in weights.chain(promotion) {
+            let increase = weight.percent().saturating_sub(before.percent());
+            if increase > self.max {
+                findings.push(Finding::new(
+                    format!("metadata.annotations[{}].{field}", keys::CANARY),
+                    weight,
+                    format!("the weight rises from {before} to {weight}; at most {} points at once are allowed, so add a step between", self.max),
+                ));
+            }
+            before = weight;
+        }
+        findings
+    }
+}

@@ -1,0 +1,201 @@
+//! What policy profiles demand, and what follows from it in each mode.
+
+use crate::case::{Case, annotated, held, state, web, with};
+use haldane::{
+    config::profile::Bound,
+    domain::{keys, review::Operation, selector::Labels, state::Stage},
+    policy::Mode,
+};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+const METRICS: &str = "metrics: [{name: success-rate, interval: 30s, count: 3, successCondition: 'len(result) == 0 || result[0] > 0.9', provider: {prometheus: {query: 'rate{app=\"web-canary\"}'}}}]";
+
+/// A profile in `mode` with these rules.
+fn bound(mode: Mode, rules: &str) -> Bound {
+    let data = Labels::from([("profile".to_owned(), format!("rules: {rules}"))]);
+    Bound { mode, name: "strict".into(), data: Some(data) }
+}
+
+fn enforced(mut case: Case, rules: &str) -> Case {
+    case.facts.policy = Ok(vec![bound(Mode::Enforce, rules)]);
+    case
+}
+
+/// A release with this plan.
+fn release(plan: &str) -> Case {
+    let object = |version| annotated(annotated(web(version), keys::CANARY, plan), keys::ANALYSIS, METRICS);
+    Case::update(object("a"), object("b"))
+}
+
+fn plain(version: &str) -> Value {
+    let mut object = web(version);
+    object["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::CANARY);
+    object["metadata"].as_object_mut().unwrap().remove("labels");
+    object
+}
+
+const PLAN: &str = "{steps: [{setWeight: 20}, {pause: {duration: 30s}}, {setWeight: 80}, {analysis: {}}]}";
+
+#[test]
+fn every_rule_about_plans_names_field_value_and_limit() {
+    let told = [
+        "{first-weight: {max: 10}}",
+        "{weight-increase: {max: 50}}",
+        "{minimum-soak: {total: 1h, perStep: 45s}}",
+        "{required-metrics: {names: [latency-*, success-rate]}}",
+        "{minimum-samples: {count: 5}}",
+        "{metric-hosts: {allow: [\"*.example.com\"]}}",
+        "{pod-template: {readinessProbe: true, pinnedImage: true, registries: [registry.example/]}}",
+    ]
+    .map(|rules| format!("{rules}\n{}", enforced(release(PLAN), rules).mutate().lines().next().unwrap()));
+    assert_snapshot!(told.join("\n\n"));
+}
+
+#[test]
+fn a_plan_within_the_limits_passes() {
+    let rules = "{first-weight: {max: 20}, weight-increase: {max: 60}, minimum-soak: {total: 90s, perStep: 30s}, required-metrics: {names: [success-*]}, minimum-samples: {count: 3}, metric-hosts: {allow: [prometheus.monitoring]}, pod-template: {readinessProbe: true, pinnedImage: true}}";
+    assert_snapshot!(enforced(release(PLAN), rules).mutate());
+}
+
+#[test]
+fn findings_of_policy_and_of_the_plan_come_together() {
+    let plan = "{steps: [{setWeight: 60}, {analysis: {templates: [{templateName: nowhere}]}}]}";
+    assert_snapshot!(
+        enforced(release(plan), "{pod-template: {pinnedImage: true, registries: [a/]}}").mutate()
+    );
+}
+
+#[test]
+fn modes_refuse_tell_or_write_down() {
+    let mut case = release(PLAN);
+    let rules = "{first-weight: {max: 10}}";
+    case.facts.policy = Ok(vec![bound(Mode::Warn, rules), bound(Mode::Audit, rules)]);
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn who_is_exempt_is_not_judged_and_that_is_written_down() {
+    let mut case = release(PLAN);
+    let text = "{rules: {first-weight: {max: 10}}, exemptions: {users: [jane]}}";
+    let data = Labels::from([("profile".to_owned(), text.to_owned())]);
+    case.facts.policy = Ok(vec![Bound { mode: Mode::Enforce, name: "strict".into(), data: Some(data) }]);
+    assert!(case.mutate().contains("audit enforce-exempt=strict"), "{}", case.mutate());
+    assert!(case.by("joe").mutate().starts_with("denied"));
+}
+
+#[test]
+fn a_freeze_refuses_releases_and_says_until_when() {
+    // Every request is made at 2026-01-01T00:00:00Z, a Thursday.
+    let within =
+        "{freeze: {windows: [{name: new year, from: 2025-12-24, to: 2026-01-02, timeZone: Europe/Berlin}]}}";
+    assert_snapshot!(enforced(release(PLAN), within).mutate());
+    let weekly =
+        "{freeze: {windows: [{name: nights, cron: 0 22 * * *, duration: 8h, timeZone: Europe/Berlin}]}}";
+    assert_snapshot!(enforced(release(PLAN), weekly).mutate());
+    for elsewhere in [
+        "{freeze: {windows: [{name: x, cron: 0 22 * * *, duration: 8h, timeZone: America/New_York}]}}",
+        "{freeze: {windows: [{name: x, from: 2026-01-02, to: 2026-01-03}]}}",
+        "{freeze: {windows: [{name: x, from: 2025-12-24, to: 2025-12-31}]}}",
+    ] {
+        assert!(enforced(release(PLAN), elsewhere).mutate().starts_with("allowed"), "{elsewhere}");
+    }
+}
+
+const FROZEN: &str = "{freeze: {windows: [{name: new year, from: 2025-12-24, to: 2026-01-02}]}}";
+
+#[test]
+fn a_reason_and_the_right_open_a_freeze_once() {
+    let reason = |object| annotated(object, keys::OVERRIDE_FREEZE, "outage 4711");
+    let mut case = enforced(release(PLAN), FROZEN);
+    case.review.object = case.review.object.map(reason);
+    assert!(case.mutate().starts_with("denied"), "the right is missing");
+    case.facts.may_override = Ok(true);
+    assert_snapshot!(case.mutate());
+    case.review.old_object = case.review.old_object.map(reason);
+    assert!(case.mutate().starts_with("denied"), "the reason has been used");
+}
+
+#[test]
+fn the_way_back_is_open_in_a_freeze() {
+    let mut recorded = state(&web("b"), Stage::PromoteScale);
+    recorded.stable = Some(crate::case::hash(&web("a")));
+    let back = with(held(web("b")), "/spec/template", web("a")["spec"]["template"].clone());
+    let case = enforced(Case::update(held(web("b")), back), FROZEN).state(recorded);
+    assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());
+}
+
+#[test]
+fn orders_can_be_left_to_some() {
+    let stage = Stage::Step { index: 1, entered_at: crate::case::now(), inconclusive: None };
+    let order = Case::update(held(web("b")), annotated(held(web("b")), keys::DO, "promote-full"))
+        .state(state(&web("b"), stage));
+    let rules = "{allowed-verbs: {promote-full: {groups: [release-managers]}}}";
+    assert_snapshot!(enforced(order.clone(), rules).mutate());
+    let mut case = enforced(order, rules);
+    case.review.user.groups = vec!["release-managers".into()];
+    assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());
+}
+
+#[test]
+fn a_restart_can_be_made_a_release() {
+    let stamp = "/spec/template/metadata/annotations";
+    let restarted = with(web("a"), stamp, json!({keys::RESTARTED_AT: "2026"}));
+    let case = enforced(Case::update(web("a"), restarted), "{restart-is-canary: {}}");
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn deployments_without_a_canary_are_judged_when_they_are_final() {
+    let rules = "{canary-required: {}, first-weight: {max: 1}}";
+    let change = enforced(Case::update(plain("a"), plain("b")), rules);
+    assert_eq!(change.mutate(), "allowed", "the mutating phase has nothing to do");
+    assert_snapshot!(change.validate());
+    assert!(enforced(Case::create(plain("a")), rules).validate().starts_with("denied"));
+    assert!(
+        enforced(Case::update(web("a"), plain("a")), rules).validate().starts_with("denied"),
+        "opting out"
+    );
+    let scaled = with(plain("a"), "/spec/replicas", json!(9));
+    assert_eq!(enforced(Case::update(plain("a"), scaled), rules).validate(), "allowed");
+    let mut worker = enforced(Case::update(plain("a"), plain("b")), rules);
+    worker.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    assert!(worker.validate().starts_with("allowed"), "no route, no canary");
+}
+
+#[test]
+fn a_profile_that_cannot_be_read_does_not_open_the_door() {
+    let mut case = release(PLAN);
+    case.facts.policy = Ok(vec![Bound { mode: Mode::Enforce, name: "strikt".into(), data: None }]);
+    assert_snapshot!(case.mutate());
+    assert!(enforced(release(PLAN), "{first-weight: {}}").mutate().starts_with("denied"));
+    case.facts.policy = Err("no answer of the API server within 3s".into());
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn a_profile_is_read_when_it_is_written() {
+    let mut case = Case::create(json!({
+        "metadata": {"name": "strict", "labels": {keys::POLICY: "true"}},
+        "data": {"profile": "rules: {first-weigth: {max: 10}, minimum-samples: {count: 0}}"},
+    }));
+    (case.review.group, case.review.kind) = (String::new(), "ConfigMap".to_owned());
+    assert_snapshot!(case.validate());
+    case.review.object.as_mut().unwrap()["data"]["profile"] = json!("rules: {first-weight: {max: 10}}");
+    assert_eq!(case.validate(), "allowed");
+    case.review.operation = Operation::Delete;
+    case.review.object = None;
+    assert_eq!(case.validate(), "allowed");
+}
+
+#[test]
+fn the_profiles_that_are_shipped_are_read() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/policies.yaml")).unwrap();
+    let maps: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    assert_eq!(maps.len(), 2);
+    for map in maps {
+        let mut case = Case::create(map.clone());
+        (case.review.group, case.review.kind) = (String::new(), "ConfigMap".to_owned());
+        assert_eq!(case.validate(), "allowed", "{}", map["metadata"]["name"]);
+    }
+}
