@@ -11,6 +11,7 @@ mod harness;
 mod shared {
     mod analysis;
     mod blue_green;
+    mod clients;
     mod denials;
     mod lifecycle;
     mod lifecycle_changes;
