@@ -38,7 +38,7 @@ demo-down: ## remove the demo and its cluster (root)
 	@examples/demo/down
 
 .PHONY: test
-test: setup fmt-check mutants-check clippy unit docs-check deny shellcheck e2e ## everything that CI runs (root)
+test: setup fmt-check mutants-check clippy unit model docs-check deny shellcheck e2e ## everything that CI runs (root)
 	@$(STEP) --done "all tests passed"
 
 .PHONY: setup
@@ -62,7 +62,7 @@ clippy: ## lint; every warning is an error
 	@$(STEP) "clippy" cargo clippy --release --all-targets --test e2e -- -D warnings
 
 .PHONY: unit
-unit: ## all tests without a cluster: unit, integration, conformance, model
+unit: ## all tests without a cluster: unit, integration, conformance
 	@$(STEP) "tests without a cluster" cargo test --release --quiet
 
 .PHONY: conformance
@@ -70,8 +70,8 @@ conformance: ## only: recorded answers of Argo Rollouts against ours, with figur
 	@$(if $(DIR),CONFORMANCE_DIR=$(abspath $(DIR))) $(STEP) "conformance" cargo test --release --test conformance -- --nocapture
 
 .PHONY: model
-model: ## only: the decisions under random schedules and crashes [N=100000]
-	@MODEL_SCHEDULES=$(or $(N),100000) $(STEP) "model" cargo test --release --test model -- --nocapture
+model: ## only: the decisions under random schedules and crashes [N=2000]
+	@MODEL_SCHEDULES=$(or $(N),2000) $(STEP) "model" cargo test --release --test model -- --nocapture
 
 .PHONY: mutants
 mutants: ## seed bugs in the decisions, one by one, and demand that the model finds each (long)

@@ -154,7 +154,8 @@ async fn many_clients_at_once_all_get_the_answer_to_their_own_request() {
             let answer = post_json(&clients[number % clients.len()], &url, &body).await.unwrap();
             assert_eq!(answer["response"]["uid"], format!("u-{number}"));
         };
-        futures::future::join_all((0..300).map(ask)).await;
+        // Fewer than the connections that are open at once: further ones would wait for idle ones to be cut.
+        futures::future::join_all((0..200).map(ask)).await;
     }
 }
 
