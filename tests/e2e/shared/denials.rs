@@ -24,9 +24,9 @@ fn a_bad_strategy_is_refused_with_path_value_and_what_is_allowed() {
     let space = Space::new("denials");
     let of = |strategy: &str| refusal(&space, &App::canary(strategy));
     insta::assert_snapshot!(of("steps: [{setWeigth: 25}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeigth: unknown field, did you mean "setWeight"?"#);
-    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {setMirrorRoute: {name: x}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].setHeaderRoute: Invalid value: "{\"name\":\"x\"}": is not supported: set canary-by-header in trafficRouting.nginx.additionalIngressAnnotations instead"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {setMirrorRoute: {name: x}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].setMirrorRoute: Invalid value: "{\"name\":\"x\"}": is not supported: NGINX cannot mirror traffic to a canary"#);
     insta::assert_snapshot!(of("steps: [{setWeight: 101}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeight: Invalid value: "101": must be a whole number from 0 to 100"#);
-    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {pause: {duration: 5 minutes}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].pause.duration: Invalid value: "5 minutes": must be a positive number of seconds or a duration such as "30s" or "5m"; leave it out to wait for a person"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {pause: {duration: 5 minutes}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].pause.duration: Invalid value: "5 minutes": must be a number of seconds, not negative, or a duration such as "30s" or "5m"; leave it out to wait for a person"#);
     insta::assert_snapshot!(of("yes"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "yes": must be "enabled" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out"#);
     insta::assert_snapshot!(of("steps: [{setWeight: 25}, {analysis: {templates: [{templateName: nowhere}]}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "nowhere": analysis template not found: the Deployment's namespace has no ConfigMap of this name with label haldane.dev/analysis-template: "true""#);
     insta::assert_snapshot!(refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/setle", "6s")), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/setle]: Invalid value: "6s": unknown annotation, did you mean "haldane.dev/settle"?"#);
@@ -51,7 +51,7 @@ fn a_bad_expression_in_a_template_is_refused() {
         refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/analysis", &metrics))
     };
     insta::assert_snapshot!(inline("failureCondition: 'result >', provider: {prometheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].failureCondition: Invalid value: "result >": unexpected token EOF"#);
-    insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus"#);
+    insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus, web, job"#);
     insta::assert_snapshot!(inline("provider: {prometheus: {query: 'sum(up'}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(up": is not PromQL: '(' at position 4 is never closed"#);
     insta::assert_snapshot!(inline("failureLimit: few, provider: {prometheus: {}}"), @r#"
         The Deployment "web" is invalid: 
@@ -95,7 +95,7 @@ fn a_deployment_that_cannot_have_a_canary_is_refused() {
 fn an_order_that_makes_no_sense_is_refused() {
     let space = Space::new("denials");
     space.deploy(&App::canary(PAUSE));
-    insta::assert_snapshot!(said(&space, &space.order("web", "promot").refused()), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/do]: Invalid value: "promot": unknown order, allowed are promote, promote-full, abort, retry, pause, resume"#);
+    insta::assert_snapshot!(said(&space, &space.order("web", "promot").refused()), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/do]: Invalid value: "promot": unknown order, allowed are promote, promote-full, abort, retry, pause, resume, skip-step, promote --step N"#);
     insta::assert_snapshot!(said(&space, &space.order("web", "promote").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot promote: no rollout is under way, so there is nothing to promote; change the pod template to start one"#);
     insta::assert_snapshot!(said(&space, &space.order("web", "retry").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot retry: no rollout is under way, so there is nothing to retry; change the pod template to start one"#);
     let request = r#"haldane.dev/request={"id":"1","verb":"promote","by":"somebody","at":"2026-01-01T00:00:00Z","template":"x"}"#;
