@@ -114,6 +114,10 @@ shellcheck: ## check shell scripts, if shellcheck is installed
 e2e: ## tests on a real cluster [CLUSTER=haldane-e2e] [FILTER=words] (root)
 	@$(STEP) "end to end" tests/e2e/run $(or $(CLUSTER),haldane-e2e) $(FILTER)
 
+.PHONY: e2e-long
+e2e-long: ## the same, and those that take minutes: autoscalers, certificates, a bypassed webhook [CLUSTER=] [FILTER=] (root)
+	@HALDANE_E2E_LONG=1 $(STEP) "end to end, all" tests/e2e/run $(or $(CLUSTER),haldane-e2e) $(FILTER)
+
 .PHONY: bench-abort
 bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2e] (root)
 	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::abort

@@ -2,7 +2,8 @@
 //! the API and of the application behind the ingress. `tests/e2e/run` runs it all; README.md says how.
 //!
 //! `shared::` run side by side, each in its own namespace; `alone::` take Haldane itself away,
-//! or must not be disturbed by others' changes of the ingress controller, one at a time; `last::` look back on it all.
+//! or must not be disturbed by others' changes of the ingress controller, one at a time. `long::` are
+//! as these and take long, `last::` look back on it all: they run when asked for.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -27,16 +28,19 @@ mod shared {
 }
 
 mod alone {
-    mod autoscaler;
-    mod bypass;
-    mod certificates;
     mod faults;
     mod kill;
-    mod leader;
     mod outage;
     mod uninstall;
     mod upgrade;
     mod zero_loss;
+}
+
+mod long {
+    mod autoscaler;
+    mod bypass;
+    mod certificates;
+    mod leader;
 }
 
 mod last {
