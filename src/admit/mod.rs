@@ -139,15 +139,15 @@ fn mutate(
     if change != Hold::Native && concerns_plan(old, new) {
         warnings.append(&mut examined.warnings);
     }
-    let (edits, hold) = hold_and_orders(context, old, new, order, facts, &mut warnings)?;
-    if hold == Hold::Hold {
+    let edits = hold_and_orders(context, old, new, change, order, facts, &mut warnings)?;
+    if change == Hold::Hold {
         warnings.extend(examined.plan(context, new));
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
     verdict.warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
     verdict.audit = judged.audit;
     verdict.rules.extend(judged.rules);
-    verdict.rules.extend((hold == Hold::Hold).then_some(rules::HOLD));
+    verdict.rules.extend((change == Hold::Hold).then_some(rules::HOLD));
     verdict.rules.extend(order.map(|_| rules::ORDER));
     Ok(verdict)
 }
@@ -176,10 +176,11 @@ fn hold_and_orders(
     context: &Context<'_>,
     old: Option<Object<'_>>,
     new: Object<'_>,
+    change: Hold,
     order: Option<Order>,
     facts: &Facts,
     warnings: &mut Vec<String>,
-) -> Result<(Edits, Hold), Verdict> {
+) -> Result<Edits, Verdict> {
     let Some(old) = old else {
         return match order {
             Some(_) => Err(Verdict::forbid(
@@ -190,10 +191,9 @@ fn hold_and_orders(
                     keys::DO
                 ),
             )),
-            None => Ok((Edits { managed: true, ..Edits::default() }, Hold::Unchanged)),
+            None => Ok(Edits { managed: true, ..Edits::default() }),
         };
     };
-    let change = hold(old, new);
     let held_before = old.annotation(keys::HELD);
     let held = match change {
         Hold::Hold => Some(new.template_hash().to_string()),
@@ -233,7 +233,7 @@ fn hold_and_orders(
         // A typed record always serialises.
         edits.request = serde_json::to_string(&request).ok();
     }
-    Ok((edits, change))
+    Ok(edits)
 }
 
 /// Paused by the user before or with the change, and not by us a moment ago in this same request.
