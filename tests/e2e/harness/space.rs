@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{
     fs,
     io::{Write, stderr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -49,6 +49,16 @@ impl Space {
     #[track_caller]
     pub fn kubectl(&self, args: &[&str]) -> Output {
         run("kubectl", &[&["--namespace", &self.namespace], args].concat(), "")
+    }
+
+    /// A file below `examples/`, with this run's image, this namespace's host in place of
+    /// `HOST.example.com`, and other texts: mostly shorter times.
+    pub fn example(&self, file: &str, host: &str, changes: &[(&str, &str)]) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
+        let text = fs::read_to_string(path).expect("the example");
+        let text = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        text.replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
+            .replace(&format!("{host}.example.com"), &self.host)
     }
 
     /// `kubectl apply` of a text.

@@ -1,25 +1,16 @@
 //! The switch as a whole, and the way back, from examples/blue-green.
 
-use crate::harness::{Load, SOON, Space, cluster::setting, eventually};
-use std::{fs, path::Path};
+use crate::harness::{Load, SOON, Space, eventually};
 
 const APP: &str = "sample-app";
 
-fn example(space: &Space) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/blue-green/app.yaml");
-    let text = fs::read_to_string(path).expect("the example");
-    text.replace(
-        "scaleDownDelaySeconds: 300",
-        "scaleDownDelaySeconds: 15\n      abortScaleDownDelaySeconds: 1",
-    )
-    .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
-    .replace("sample-app.example.com", &space.host)
-}
+const SHORTER: &[(&str, &str)] =
+    &[("scaleDownDelaySeconds: 300", "scaleDownDelaySeconds: 15\n      abortScaleDownDelaySeconds: 1")];
 
 #[test]
 fn blue_green_switches_all_traffic_at_once_and_back_without_a_lost_request() {
     let space = Space::new("blue-green");
-    space.apply(&example(&space)).ok();
+    space.apply(&space.example("blue-green/app.yaml", APP, SHORTER)).ok();
     space.rolled_out(APP);
     // NGINX learns of a new Ingress some seconds later.
     space.answers("v1");

@@ -5,26 +5,17 @@ use crate::harness::{
     cluster::{run, setting},
     eventually,
 };
-use std::{fs, path::Path};
 
 const INGRESS: &str = "networking.k8s.io/v1 Ingress";
 
-/// A file of an example, with shorter times, this run's image and this namespace's host.
-fn example(folder: &str, file: &str, space: &Space) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join(file);
-    let text = fs::read_to_string(path).expect("the example");
-    text.replace("[1m]", "[8s]")
-        .replace("interval: 10s", "interval: 2s")
-        .replace("duration: 30s", "duration: 2s")
-        .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
-        .replace("sample-app.example.com", &space.host)
-}
+const SHORTER: &[(&str, &str)] =
+    &[("[1m]", "[8s]"), ("interval: 10s", "interval: 2s"), ("duration: 30s", "duration: 2s")];
 
 #[test]
 fn a_good_release_is_promoted_and_a_bad_one_rolled_back_without_a_person() {
     let (app, space) = ("sample-app", Space::new("w3"));
-    space.apply(&example("w3-steps", "analysis.yaml", &space)).ok();
-    space.apply(&example("w3-steps", "app.yaml", &space)).ok();
+    space.apply(&space.example("w3-steps/analysis.yaml", "sample-app", SHORTER)).ok();
+    space.apply(&space.example("w3-steps/app.yaml", "sample-app", SHORTER)).ok();
     space.rolled_out(app);
     // NGINX learns of a new Ingress some seconds later.
     space.answers("v1");

@@ -6,21 +6,13 @@ use crate::harness::{
     eventually,
 };
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 const APP: &str = "sample-app";
 const VERDICT: &str = r#"Metric "success-share" assessed Failed due to failed (1) > failureLimit (0)"#;
 
-/// A file of the example, with shorter times, this run's image and this namespace's host.
-fn example(file: &str, space: &Space) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/w0-nginx-prometheus").join(file);
-    let text = fs::read_to_string(path).expect("the example");
-    text.replace("[1m]", "[8s]")
-        .replace("interval: 1m", "interval: 2s")
-        .replace("duration: 5m", "duration: 10s")
-        .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
-        .replace("sample-app.example.com", &space.host)
-}
+const SHORTER: &[(&str, &str)] =
+    &[("[1m]", "[8s]"), ("interval: 1m", "interval: 2s"), ("duration: 5m", "duration: 10s")];
 
 /// `curl` of the application with a header; what it said.
 fn curl(space: &Space, header: &str) -> String {
@@ -67,8 +59,9 @@ fn set_error_rate(space: &Space, rate: &str) {
 #[test]
 fn a_faulty_release_is_caught_and_a_good_one_gets_through() {
     let space = Space::new("w0");
-    space.apply(&example("analysis.yaml", &space)).ok();
-    space.apply(&example("app.yaml", &space)).ok();
+    for file in ["analysis.yaml", "app.yaml"] {
+        space.apply(&space.example(&format!("w0-nginx-prometheus/{file}"), APP, SHORTER)).ok();
+    }
     space.rolled_out(APP);
     let ingresses = space.record("networking.k8s.io/v1 Ingress");
 

@@ -7,27 +7,21 @@ use crate::harness::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::{fs, path::Path};
 
-/// A file of an example, with shorter times, this run's image and this namespace's host.
-fn example(file: &str, host: &str, space: &Space) -> String {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file));
-    text.expect("the example")
-        .replace("[1m]", "[8s]")
-        .replace("[30s]", "[20s]")
-        .replace("interval: 30s", "interval: 2s")
-        .replace("interval: 15s", "interval: 2s")
-        .replace("initialDelay: 30s", "initialDelay: 2s")
-        .replace("duration: 60s", "duration: 5s")
-        .replace("duration: 30s", "duration: 4s")
-        .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
-        .replace(&format!("{host}.example.com"), &space.host)
-}
+const SHORTER: &[(&str, &str)] = &[
+    ("[1m]", "[8s]"),
+    ("[30s]", "[20s]"),
+    ("interval: 30s", "interval: 2s"),
+    ("interval: 15s", "interval: 2s"),
+    ("initialDelay: 30s", "initialDelay: 2s"),
+    ("duration: 60s", "duration: 5s"),
+    ("duration: 30s", "duration: 4s"),
+];
 
 /// Applies an example's files and waits for its Deployments.
 fn deploy(folder: &str, files: &[&str], deployments: &[&str], space: &Space) {
     for file in files {
-        space.apply(&example(&format!("{folder}/{file}"), deployments[0], space)).ok();
+        space.apply(&space.example(&format!("{folder}/{file}"), deployments[0], SHORTER)).ok();
     }
     deployments.iter().for_each(|name| space.rolled_out(name));
 }
