@@ -269,7 +269,10 @@ fn routes_and_services_may_change_in_the_middle_of_a_canary() {
     space.apply(&ingress.to_string()).ok();
     space.kubectl(&["delete", "service", "web"]).ok();
     splits(&space, &[&space.host], "site-canary");
-    assert_eq!(space.get("v1 Service", "web-canary"), None, "the old Service's canary is gone");
+    // The look that found the new Service may have come before the old one was deleted: the next one counts.
+    eventually("the old Service's canary to be gone", SOON, || {
+        space.get("v1 Service", "web-canary").map_or(Ok(()), |left| Err(left["metadata"].to_string()))
+    });
     eventually("both versions to answer", SOON, || {
         let sample = sample(&space);
         if sample.answers("v1") > 0 && sample.answers("v2") > 0 { Ok(()) } else { Err(sample.split()) }
