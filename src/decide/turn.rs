@@ -176,9 +176,9 @@ impl<'a> Turn<'a> {
         if let (Some(set), true) = (canary_set, self.canary(rollout).available > 0) {
             rollout.canary_pod_hash = Some(set.pod_hash.clone());
         }
-        let stable_set =
-            self.seen().replica_sets.iter().find(|set| set.wanted > 0 && set.template != rollout.hash);
-        if let Some(set) = stable_set {
+        let stable = self.stable_hash().filter(|stable| *stable != rollout.hash);
+        let mut sets = self.seen().replica_sets.iter();
+        if let Some(set) = sets.find(|set| set.wanted > 0 && Some(&set.template) == stable.as_ref()) {
             rollout.stable_pod_hash = Some(set.pod_hash.clone());
         }
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// See the module. Lists are of the Deployment's namespace.
 #[derive(Debug, Clone, Default)]
@@ -213,16 +214,21 @@ impl Observed {
 
     /// Every given Service has as many ready endpoints in pods of `set` as the Deployment has
     /// replicas, and none in pods of its other `ReplicaSets`.
+    ///
+    /// Where names are too long to tell whose a pod is, as many as there are new pods must do.
     #[must_use]
     pub fn endpoints_are_of(&self, set: &ReplicaSetView, services: &[&str]) -> bool {
-        let own = set.name.as_str();
-        let others: Vec<&str> =
-            self.replica_sets.iter().map(|s| s.name.as_str()).filter(|name| *name != own).collect();
+        let own = pod_prefix(&set.name);
+        let others = self.replica_sets.iter().filter(|other| other.name != set.name);
+        let (blurred, others): (Vec<_>, Vec<_>) =
+            others.map(|other| pod_prefix(&other.name)).partition(|prefix| *prefix == own);
         services.iter().all(|service| {
-            let pods: Vec<&str> = self.ready_pods(service).collect();
-            let of = |set: &str| pods.iter().filter(|pod| is_pod_of(pod, set)).count();
-            i32::try_from(of(own)).is_ok_and(|ready| ready >= self.replicas())
-                && others.iter().all(|set| of(set) == 0)
+            // A pod with two addresses is in two slices.
+            let pods: BTreeSet<&str> = self.ready_pods(service).collect();
+            let of = |prefix: &str| pods.iter().filter(|pod| is_pod_of(pod, prefix)).count();
+            let ready = i32::try_from(of(own)).unwrap_or(i32::MAX);
+            let known = if blurred.is_empty() { ready >= self.replicas() } else { ready == self.replicas() };
+            known && others.iter().all(|prefix| of(prefix) == 0)
         })
     }
 
@@ -238,9 +244,23 @@ impl Observed {
     }
 }
 
-/// Pods of a `ReplicaSet` are named after it, plus a dash and five characters.
-fn is_pod_of(pod: &str, set: &str) -> bool {
-    pod.rsplit_once('-').is_some_and(|(name, _)| name == set)
+/// Characters that Kubernetes adds to a `ReplicaSet`'s name to name a pod; at most 58 come before them.
+///
+/// Source: kubernetes `apiserver/pkg/storage/names`, `maxNameLength` and `randomLength`.
+const RANDOM: usize = 5;
+/// See [`RANDOM`].
+const KEPT: usize = 58;
+
+/// What the names of all pods of a `ReplicaSet` begin with: its name, cut if it is long. The dash after it
+/// is left out.
+fn pod_prefix(set: &str) -> &str {
+    set.get(..KEPT).unwrap_or(set)
+}
+
+fn is_pod_of(pod: &str, prefix: &str) -> bool {
+    let rest = pod.strip_prefix(prefix);
+    let random = rest.and_then(|rest| if prefix.len() < KEPT { rest.strip_prefix('-') } else { Some(rest) });
+    random.is_some_and(|random| random.len() == RANDOM && !random.contains('-'))
 }
 
 /// `metadata.labels['a.b/c']` → `metadata`, `labels`, `a.b/c`.
@@ -257,4 +277,82 @@ fn field_segments(path: &str) -> Vec<String> {
     }
     segments.retain(|segment| !segment.is_empty());
     segments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// As the API server names a pod of this `ReplicaSet`.
+    fn pod(set: &str, random: &str) -> String {
+        let base: String = format!("{set}-").chars().take(58).collect();
+        base + random
+    }
+
+    /// A Deployment of two pods with these `ReplicaSets`, and Service `web` with these ready pods, each with two addresses.
+    fn seen(sets: &[&str], pods: &[String]) -> Observed {
+        let view = |name: &&str| ReplicaSetView::of(&json!({"metadata": {"name": name}}));
+        let slice = || {
+            let endpoints: Vec<_> =
+                pods.iter().map(|pod| json!({"addresses": ["x"], "targetRef": {"name": pod}})).collect();
+            let labels = json!({"kubernetes.io/service-name": "web"});
+            json!({"addressType": "IPv4", "metadata": {"labels": labels}, "endpoints": endpoints})
+        };
+        Observed {
+            deployment: serde_json::from_value(
+                json!({"metadata": {}, "spec": {"replicas": 2, "selector": {}, "template": {}}}),
+            )
+            .unwrap(),
+            replica_sets: sets.iter().map(view).collect(),
+            endpoints: vec![
+                serde_json::from_value(slice()).unwrap(),
+                serde_json::from_value(slice()).unwrap(),
+            ],
+            ..Observed::default()
+        }
+    }
+
+    /// Whether all endpoints are of the first set, given the ready pods of each.
+    fn are_new(sets: &[&str], ready: &[usize]) -> bool {
+        let random = ["2bcdf", "2bcdg", "2bcdh", "2bcdj"];
+        let pods =
+            sets.iter().zip(ready).flat_map(|(set, ready)| random.iter().take(*ready).map(|r| pod(set, r)));
+        let pods: Vec<String> = pods.collect();
+        let seen = seen(sets, &pods);
+        seen.endpoints_are_of(&seen.replica_sets[0], &["web"])
+    }
+
+    #[test]
+    fn a_pod_is_not_that_of_a_set_whose_name_its_own_begins_with() {
+        assert!(!is_pod_of("web-7c5-9x-2bcdf", "web-7c5"));
+        assert!(!is_pod_of("web-7c52bcdf", "web-7c5"));
+        assert!(is_pod_of("web-7c5-2bcdf", "web-7c5"));
+    }
+
+    #[test]
+    fn names_too_long_to_tell_pods_apart_leave_their_number() {
+        let name = "w".repeat(60);
+        let (new, old) = (format!("{name}-7c5d8f9b6"), format!("{name}-5b4c7d8f9"));
+        let sets = [new.as_str(), old.as_str()];
+        let known = |pods: &[String]| {
+            let seen = seen(&sets, pods);
+            seen.endpoints_are_of(&seen.replica_sets[0], &["web"])
+        };
+        let pods = |count: usize| {
+            ["2bcdf", "2bcdg", "2bcdh"][..count].iter().map(|r| pod(&new, r)).collect::<Vec<_>>()
+        };
+        assert_eq!([1, 2, 3].map(|count| known(&pods(count))), [false, true, false], "of two");
+    }
+
+    proptest! {
+        #[test]
+        fn stable_has_rolled_once_all_endpoints_are_new_whatever_its_name(name in "[a-z]([a-z0-9-]{0,49}[a-z0-9])?", old in 0_usize..3, new in 0_usize..4) {
+            // The hashes differ in the first character: more of them than that may be cut.
+            let sets = [format!("{name}-7c5d8f9b6"), format!("{name}-5b4c7d8f9")];
+            let sets = [sets[0].as_str(), sets[1].as_str()];
+            prop_assert_eq!(are_new(&sets, &[new, old]), new >= 2 && old == 0);
+        }
+    }
 }
