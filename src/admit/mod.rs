@@ -15,9 +15,6 @@ mod routes;
 pub mod rules;
 mod words;
 
-#[cfg(test)]
-mod tests;
-
 use crate::{
     config::{
         annotations::{is_opted_in, plan_key, read_annotations},

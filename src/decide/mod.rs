@@ -18,8 +18,6 @@ mod writes;
 
 #[cfg(test)]
 mod fixtures;
-#[cfg(test)]
-mod tests;
 
 pub use events::{Event, EventType};
 pub use next::Next;
