@@ -123,8 +123,8 @@ bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2
 	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::abort
 
 .PHONY: soak
-soak: ## release over and over, kill leaders, write docs/soak.md [MINUTES=45] [DEPLOYMENTS=50] [CLUSTER=haldane-e2e] (root)
-	@SOAK_MINUTES=$(or $(MINUTES),45) SOAK_DEPLOYMENTS=$(or $(DEPLOYMENTS),50) \
+soak: ## release over and over among random faults, write docs/soak.md [MINUTES=45] [DEPLOYMENTS=50] [SEED=1] [CLUSTER=haldane-e2e] (root)
+	@SOAK_MINUTES=$(or $(MINUTES),45) SOAK_DEPLOYMENTS=$(or $(DEPLOYMENTS),50) SOAK_SEED=$(or $(SEED),1) \
 	  $(STEP) "soak" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::soak
 
 .PHONY: bench-admission

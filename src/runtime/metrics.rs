@@ -1,12 +1,13 @@
 //! Every metric has its name and its explanation here; the modules that count register them.
 
 use prometheus_client::{
-    encoding::text,
-    metrics::{histogram::Histogram, info::Info},
+    encoding::{EncodeMetric, MetricEncoder, text},
+    metrics::{MetricType, gauge::ConstGauge, histogram::Histogram, info::Info},
     registry::{self, Registry},
 };
 use std::fmt;
 use strum::EnumMessage;
+use tokio::runtime::{Handle, RuntimeMetrics};
 
 /// Media type of [`encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,6 +47,9 @@ pub enum Metric {
     /// 1 while this replica is the leader.
     #[strum(props(kind = "gauge", labels = ""))]
     Leader,
+    /// Asynchronous tasks that are alive: some for the process, more for open connections and measurements.
+    #[strum(props(kind = "gauge", labels = ""))]
+    Tasks,
 }
 
 impl Metric {
@@ -103,6 +107,29 @@ pub fn latencies() -> Histogram {
     Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
 }
 
+/// [`Metric::Tasks`], counted when somebody asks.
+#[derive(Debug)]
+pub struct Tasks(RuntimeMetrics);
+
+impl Tasks {
+    /// Those of the runtime that this is called in.
+    #[must_use]
+    pub fn here() -> Self {
+        Self(Handle::current().metrics())
+    }
+}
+
+impl EncodeMetric for Tasks {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        let alive = u32::try_from(self.0.num_alive_tasks()).unwrap_or(u32::MAX);
+        ConstGauge::new(alive).encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
 /// All metrics as `OpenMetrics` text.
 ///
 /// # Errors
@@ -133,5 +160,21 @@ mod tests {
             assert!(text.contains(&format!("\n{}", metric.full_name())), "{metric:?}: {text}");
         }
         assert!(encode(&registry()).unwrap().contains(&Metric::Build.full_name()));
+    }
+
+    #[tokio::test]
+    async fn tasks_are_counted_when_somebody_asks() {
+        let mut registry = registry();
+        register(&mut registry, Metric::Tasks, Tasks::here());
+        let alive = |count: u32| {
+            let text = encode(&registry).unwrap();
+            assert!(text.contains(&format!("\nhaldane_tasks {count}\n")), "{text}");
+        };
+        alive(0);
+        let waiting = tokio::spawn(std::future::pending::<()>());
+        alive(1);
+        waiting.abort();
+        drop(waiting.await);
+        alive(0);
     }
 }

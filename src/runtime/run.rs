@@ -7,7 +7,7 @@ use super::{
     certs::{BadLifetimes, Lifetimes, service_names},
     http::{self, Limits},
     lease::{Elector, Leadership, LeaseConfig},
-    metrics,
+    metrics::{self, Metric},
     shutdown::{Phase, Phases, Shutdown},
     tls::{self, LiveCertificate},
 };
@@ -89,6 +89,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let readiness = Readiness::after(&[CERTIFICATE, LISTENING]);
     let parts = parts(&args, client.clone())?;
     let mut registry = metrics::registry();
+    metrics::register(&mut registry, Metric::Tasks, metrics::Tasks::here());
     let webhook = Arc::new(Webhook::new(parts.decision, &mut registry));
     let store = Arc::new(cert_store(&args, issuance, client.clone(), &mut registry));
     let (elector, leadership) = Elector::new(client.clone(), lease, &mut registry);

@@ -53,16 +53,32 @@ pub fn api(kind: &str, namespace: &str) -> Api<DynamicObject> {
 /// An object, if it exists.
 #[track_caller]
 pub fn get(kind: &str, namespace: &str, name: &str) -> Option<Value> {
-    let found = block_on(api(kind, namespace).get_opt(name)).expect("the API server answers");
-    found.map(|object| serde_json::to_value(object).expect("JSON"))
+    try_get(kind, namespace, name).expect("the API server answers")
 }
 
 /// All objects of a kind.
 #[track_caller]
 pub fn list(kind: &str, namespace: &str, labels: &str) -> Vec<Value> {
+    try_list(kind, namespace, labels).expect("the API server answers")
+}
+
+/// An object, if it exists.
+///
+/// # Errors
+/// The API server does not answer.
+pub fn try_get(kind: &str, namespace: &str, name: &str) -> Result<Option<Value>, String> {
+    let found = block_on(api(kind, namespace).get_opt(name)).map_err(|error| error.to_string())?;
+    Ok(found.map(|object| serde_json::to_value(object).expect("JSON")))
+}
+
+/// All objects of a kind.
+///
+/// # Errors
+/// The API server does not answer.
+pub fn try_list(kind: &str, namespace: &str, labels: &str) -> Result<Vec<Value>, String> {
     let found = block_on(api(kind, namespace).list(&ListParams::default().labels(labels)));
-    let found = found.expect("the API server answers");
-    found.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+    let found = found.map_err(|error| error.to_string())?;
+    Ok(found.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect())
 }
 
 /// How a command ended.

@@ -2,7 +2,7 @@
 
 use super::{
     Output, Space,
-    cluster::{get, kubectl, list, run, setting},
+    cluster::{kubectl, run, setting, try_get, try_list},
     eventually,
 };
 use serde_json::Value;
@@ -15,8 +15,8 @@ const LABELS: &str = "app.kubernetes.io/name=haldane";
 /// Long enough for a lost lease, and for a container that has been restarted several times.
 const RECOVERY: Duration = Duration::from_mins(2);
 
-fn pods() -> Vec<Value> {
-    list("v1 Pod", NAMESPACE, LABELS)
+fn pods() -> Result<Vec<Value>, String> {
+    try_list("v1 Pod", NAMESPACE, LABELS)
 }
 
 /// Haldane is away, until this is dropped.
@@ -29,7 +29,7 @@ pub fn take_away() -> Away {
     scale(0).ok();
     let away = Away;
     eventually("Haldane to be gone", RECOVERY, || {
-        let left = pods().len();
+        let left = pods()?.len();
         if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
     });
     away
@@ -133,7 +133,7 @@ pub fn is_complete() {
 /// # Errors
 /// What is there instead.
 pub fn all_ready() -> Result<(), String> {
-    let pods = pods();
+    let pods = pods()?;
     let is_ready = |pod: &&Value| {
         let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
@@ -152,9 +152,9 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// Name of the pod that holds the lease.
+/// Name of the pod that holds the lease, as far as the API server tells.
 pub fn leader() -> Option<String> {
-    let lease = get("coordination.k8s.io/v1 Lease", NAMESPACE, "haldane")?;
+    let lease = try_get("coordination.k8s.io/v1 Lease", NAMESPACE, "haldane").ok()??;
     lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(str::to_owned)
 }
 
@@ -171,11 +171,20 @@ pub fn kill_leader() -> String {
 pub fn leader_process() -> (String, String) {
     eventually("the leader's process", RECOVERY, || {
         let leader = leader().ok_or("no leader")?;
-        let pod =
-            get("v1 Pod", NAMESPACE, &leader).ok_or_else(|| format!("the leader {leader} is no pod"))?;
-        let pid = process_of(pod["metadata"]["uid"].as_str().unwrap_or_default());
-        Ok((leader.clone(), pid.ok_or_else(|| format!("no process of pod {leader}"))?))
+        let process = processes()?.into_iter().find(|process| process.pod == leader);
+        process.map(|process| (leader.clone(), process.pid)).ok_or_else(|| format!("no process of {leader}"))
     })
+}
+
+/// `kill -9` of a replica that does not lead. Says which pod it was.
+#[track_caller]
+pub fn kill_follower() -> String {
+    let follower = eventually("a replica that does not lead", RECOVERY, || {
+        let leader = leader().ok_or("no leader")?;
+        processes()?.into_iter().find(|process| process.pod != leader).ok_or_else(|| "none".to_owned())
+    });
+    run("kill", &["-KILL", &follower.pid], "").ok();
+    follower.pod
 }
 
 /// Waits until a replica leads that is not `old`.
@@ -193,14 +202,28 @@ pub fn upgrade() {
     kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/haldane", "--timeout=90s"]).ok();
 }
 
-/// Haldane's pods and their processes.
-#[track_caller]
-pub fn processes() -> Vec<(String, String)> {
+/// A running replica.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pod.
+    pub pod: String,
+    /// The pod's address.
+    pub ip: String,
+    /// Number of the process on this machine.
+    pub pid: String,
+}
+
+/// The replicas that run.
+///
+/// # Errors
+/// The API server does not answer.
+pub fn processes() -> Result<Vec<Process>, String> {
     let of = |pod: &Value| {
-        let pid = process_of(pod["metadata"]["uid"].as_str().unwrap_or_default())?;
-        Some((name(pod).to_owned(), pid))
+        let text = |pointer: &str| pod.pointer(pointer)?.as_str().map(str::to_owned);
+        let pid = process_of(&text("/metadata/uid")?)?;
+        Some(Process { pod: name(pod).to_owned(), ip: text("/status/podIP")?, pid })
     };
-    pods().iter().filter_map(of).collect()
+    Ok(pods()?.iter().filter_map(of).collect())
 }
 
 /// The process `/haldane` in a pod: control groups are named after the pod's uid.

@@ -20,7 +20,7 @@ pub use load::Load;
 pub use provider::Provider;
 pub use recorder::Recorder;
 pub use space::Space;
-pub use wait::eventually;
+pub use wait::{eventually, within};
 
 use std::time::Duration;
 

@@ -145,6 +145,16 @@ impl Space {
         serde_json::from_str(map["data"]["state"].as_str().expect("a state")).expect("JSON")
     }
 
+    /// The whole record, while the API server may be away.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    pub fn try_state(&self, name: &str) -> Result<Value, String> {
+        let map = cluster::try_get("v1 ConfigMap", &self.namespace, &format!("haldane-{name}"))?;
+        let state = map.as_ref().and_then(|map| map["data"]["state"].as_str()).ok_or("no record")?;
+        serde_json::from_str(state).map_err(|error| error.to_string())
+    }
+
     /// Waits until every pair of `wanted` is in the summary.
     #[track_caller]
     pub fn reaches(&self, name: &str, limit: Duration, wanted: &[(&str, &str)]) -> Value {
