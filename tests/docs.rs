@@ -11,11 +11,12 @@ use haldane::{
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
         blue_green,
+        namespace::ENABLED,
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
         template::{ARGUMENT_SOURCES, METRIC_FIELDS},
     },
-    domain::{request::Verb, state::Phase},
+    domain::{keys, request::Verb, state::Phase},
     policy::RULES,
     providers::PROVIDERS,
     routers::ROUTERS,
@@ -67,13 +68,8 @@ fn policy_rules() -> String {
     text
 }
 
-fn reference() -> String {
-    let mut text = String::from(
-        "# Reference\n\n\
-         Made from the code's own tables by `make docs`; do not edit it.\n\n\
-         ## Annotations of a Deployment\n\n\
-         Words and meanings are those of Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
-    );
+fn annotations() -> String {
+    let mut text = String::new();
     for key in KEYS {
         write!(
             text,
@@ -85,10 +81,29 @@ fn reference() -> String {
         )
         .unwrap();
     }
+    let inherited: Vec<_> =
+        KEYS.iter().filter(|key| key.by_namespace).map(|key| format!("`{}`", key.name)).collect();
+    write!(
+        text,
+        "\nA Namespace with the label `{}: {ENABLED}` opts in its Deployments that have a route, and may give them defaults by {}.\n",
+        keys::CANARY,
+        inherited.join(", ")
+    )
+    .unwrap();
     let internal: Vec<_> = INTERNAL_KEYS.iter().map(|key| format!("`{key}`")).collect();
     write!(text, "\nWritten by Haldane only, a forged value has no effect: {}.\n", internal.join(", "))
         .unwrap();
+    text
+}
 
+fn reference() -> String {
+    let mut text = String::from(
+        "# Reference\n\n\
+         Made from the code's own tables by `make docs`; do not edit it.\n\n\
+         ## Annotations of a Deployment\n\n\
+         Words and meanings are those of Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
+    );
+    text += &annotations();
     text += "\n## Steps\n\nItems of `steps` in `haldane.dev/canary`; each item has one of these keys.\n\n| step | what it does | example |\n| --- | --- | --- |\n";
     for step in STEPS {
         writeln!(text, "| `{}` | {} | `{}` |", step.key, step.doc, step.example).unwrap();

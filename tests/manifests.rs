@@ -7,6 +7,7 @@ use haldane::{
     admit::floor::AUTOSCALERS,
     build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
+    config::namespace::{ENABLED, reserved},
     domain::{keys, rewrite::CANARY_OF_LABEL},
     policy::Mode,
     runtime::{ca_bundle, http::Limits},
@@ -51,7 +52,7 @@ fn both_webhooks_match_the_same_requests() {
 #[test]
 fn the_floor_is_for_the_autoscaling_controller_alone() {
     let [mutating, _] = configurations();
-    let floor = &mutating["webhooks"][1];
+    let floor = &mutating["webhooks"][2];
     assert_eq!(floor["failurePolicy"], "Ignore", "without Haldane autoscalers work as usual");
     assert_eq!(floor["rules"][0]["resources"], json!(["deployments/scale"]));
     let named = AUTOSCALERS.map(|user| format!("'{user}'")).join(", ");
@@ -63,7 +64,7 @@ fn the_floor_is_for_the_autoscaling_controller_alone() {
 fn policy_reaches_deployments_that_are_not_opted_in_and_locks_nobody_out() {
     let [_, validating] = configurations();
     let webhooks = validating["webhooks"].as_array().unwrap();
-    let others = &webhooks[1..];
+    let others = &webhooks[2..];
     for webhook in others {
         assert_eq!(webhook["failurePolicy"], "Ignore", "{}", webhook["name"]);
         assert_eq!(webhook["clientConfig"], webhooks[0]["clientConfig"]);
@@ -80,6 +81,25 @@ fn policy_reaches_deployments_that_are_not_opted_in_and_locks_nobody_out() {
     assert_eq!(profiles["objectSelector"]["matchLabels"], json!({keys::POLICY: "true"}));
     let place = json!({"kubernetes.io/metadata.name": defaults().namespace});
     assert_eq!(profiles["namespaceSelector"]["matchLabels"], place);
+}
+
+#[test]
+fn namespaces_opt_in_those_that_say_nothing_themselves_and_nobody_else() {
+    let [mutating, validating] = configurations().map(|configuration| configuration["webhooks"].clone());
+    let (ours, last) = (&mutating[1], &validating[1]);
+    for field in ["rules", "matchConditions", "namespaceSelector", "failurePolicy", "timeoutSeconds"] {
+        assert!(!ours[field].is_null() && ours[field] == last[field], "{field}");
+    }
+    let terms = ours["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+    assert_eq!(terms[0]["values"], json!(reserved(&defaults().namespace)));
+    assert_eq!(terms[0], mutating[0]["namespaceSelector"]["matchExpressions"][0]);
+    assert_eq!(terms[1], json!({"key": keys::CANARY, "operator": "In", "values": [ENABLED]}));
+    // Whatever the first entry matches, this one does not: a request is decided once.
+    let condition = |webhook: &Value, index: usize| {
+        webhook["matchConditions"][index]["expression"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(condition(ours, 1), format!("!{}", condition(&mutating[0], 0)));
+    assert_eq!(ours["rules"][0]["operations"], json!(["UPDATE"]), "making one needs no Haldane");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
     routers::{self, replicas},
 };
 use k8s_openapi::{
-    api::core::v1::Service,
+    api::{core::v1::Service, networking::v1::Ingress},
     apimachinery::pkg::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
@@ -142,15 +142,25 @@ fn labels_that_select(strategy: &CanaryStrategy, selector: &LabelSelector, servi
         .collect()
 }
 
-/// Whether an Ingress leads to a Service of these pods.
-pub(super) fn has_route(object: Object<'_>, neighbours: &Neighbours) -> bool {
-    let pods = object.pod_labels();
-    let selecting = neighbours.services.iter().filter(|service| {
+/// Whether an Ingress of the user leads to a Service of the user that selects these pods.
+#[must_use]
+pub fn has_route(pods: &Labels, services: &[Service], ingresses: &[Ingress]) -> bool {
+    let names: Vec<&str> =
+        selecting(pods, services).filter_map(|service| service.metadata.name.as_deref()).collect();
+    let mut users = ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
+    users.any(|ingress| routes::leads(ingress, &names))
+}
+
+/// Whether a Service of the user selects these pods.
+pub(super) fn is_served(pods: &Labels, services: &[Service]) -> bool {
+    selecting(pods, services).next().is_some()
+}
+
+fn selecting<'a>(pods: &'a Labels, services: &'a [Service]) -> impl Iterator<Item = &'a Service> {
+    services.iter().filter(|service| {
         !is_ours(&service.metadata)
-            && service_selector(service).is_some_and(|selector| map_selects(selector, &pods))
-    });
-    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
-    neighbours.ingresses.iter().any(|ingress| routes::leads(ingress, &names))
+            && service_selector(service).is_some_and(|selector| map_selects(selector, pods))
+    })
 }
 
 pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {

@@ -3,7 +3,8 @@
 use super::{Context, advice, checks, facts::Facts, object::Object, preview};
 use crate::{
     config::{
-        annotations::{KEYS, Wish, path, plan_key, read_annotations},
+        annotations::{KEYS, Wish, path},
+        namespace::Settings,
         trial::{Trial, trials},
     },
     domain::{
@@ -16,6 +17,8 @@ use crate::{
 /// What came of the examination.
 #[derive(Debug, Default)]
 pub(super) struct Examined {
+    /// What was read.
+    pub settings: Settings,
     /// The plan, if it could be read.
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
@@ -27,14 +30,20 @@ pub(super) struct Examined {
 }
 
 /// Examines the Deployment, its plan and what is around it. `releases`: a changed template is held now.
-pub(super) fn examine(context: &Context<'_>, new: Object<'_>, releases: bool, facts: &Facts) -> Examined {
-    let mut examined = Examined { findings: checks::alone(new), ..Examined::default() };
-    let wish = read_annotations(&new.annotations(), &context.config.defaults);
+pub(super) fn examine(
+    context: &Context<'_>,
+    new: Object<'_>,
+    settings: Settings,
+    releases: bool,
+    facts: &Facts,
+) -> Examined {
+    let wish = settings.read(&context.config.defaults);
+    let mut examined = Examined { settings, findings: checks::alone(new), ..Examined::default() };
     let mut spec = match wish.and_then(|wish| complete(wish, facts)) {
         Ok(spec) => spec,
         Err(found) => {
             examined.findings.extend(found);
-            return examined.about(plan_key(&new.annotations()));
+            return examined.located();
         }
     };
     let mut marks = Vec::new();
@@ -54,7 +63,7 @@ pub(super) fn examine(context: &Context<'_>, new: Object<'_>, releases: bool, fa
     examined.findings.extend(advice::faults(&examined.trials, &marks));
     examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
     examined.spec = Some(spec);
-    examined.about(plan_key(&new.annotations()))
+    examined.located()
 }
 
 /// The plan with its templates; templates that could not be looked up in time are a refusal, because
@@ -71,16 +80,8 @@ fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
 }
 
 impl Examined {
-    /// The checks name the plan by its usual annotation; this is the one where it stands.
-    fn about(mut self, key: &str) -> Self {
-        let (usual, own) = (path(keys::CANARY), path(key));
-        for finding in &mut self.findings {
-            if let Some(rest) = finding.path.strip_prefix(&usual) {
-                let field = if key == keys::BLUE_GREEN { "activeService" } else { "stableService" };
-                finding.path = format!("{own}{}", rest.replace("stableService", field));
-            }
-        }
-        self
+    fn located(self) -> Self {
+        Self { findings: self.settings.located(self.findings), ..self }
     }
 
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.

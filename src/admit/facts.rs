@@ -1,7 +1,7 @@
 //! What admission must know of the cluster. The shell looks it up; the decision only reads it.
 
 use crate::{
-    config::{annotations::Lookup, profile::Bound},
+    config::{annotations::Lookup, namespace::Namespace, profile::Bound},
     domain::{request::Verb, state::RolloutState, strategy::TemplateRef},
 };
 use k8s_openapi::api::{
@@ -64,6 +64,8 @@ pub struct Neighbours {
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
+    /// The Namespace of the Deployment.
+    pub namespace: Fact<Namespace>,
     /// The recorded state; `None` when nothing is recorded.
     pub state: Fact<Option<RolloutState>>,
     /// Everything beside the Deployment.
@@ -82,6 +84,7 @@ impl Default for Facts {
     /// Nothing exists and nothing is allowed.
     fn default() -> Self {
         Self {
+            namespace: Ok(Namespace::default()),
             state: Ok(None),
             neighbours: Ok(Neighbours::default()),
             templates: Ok(BTreeMap::new()),

@@ -1,7 +1,10 @@
 //! Whether a change of the pod template must be held.
 
 use super::object::Object;
-use crate::domain::{keys, names::TemplateHash};
+use crate::{
+    config::namespace::Settings,
+    domain::{keys, names::TemplateHash},
+};
 
 /// What becomes of the template in this request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub enum Hold {
 /// Native are: a Deployment without available pods (a first rollout that never became healthy, or one
 /// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
 #[must_use]
-pub fn hold(old: Object<'_>, new: Object<'_>) -> Hold {
+pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> Hold {
     // Mostly they are equal to the letter, which is found out much faster.
     if old.template() == new.template() || old.template_hash() == new.template_hash() {
         return Hold::Unchanged;
@@ -28,8 +31,14 @@ pub fn hold(old: Object<'_>, new: Object<'_>) -> Hold {
         return Hold::Hold;
     }
     let nothing_serves = new.replicas() == 0 || old.available() == 0;
-    let restart = is_restart(old, new) && new.annotation(keys::RESTART) != Some("canary");
+    let restart = is_restart(old, new) && !settings.restart_is_canary();
     if nothing_serves || restart { Hold::Native } else { Hold::Hold }
+}
+
+/// Whether an object is held for the template that it has.
+#[must_use]
+pub fn is_held(object: Object<'_>) -> bool {
+    object.is_paused() && object.annotation(keys::HELD) == Some(object.template_hash().as_str())
 }
 
 /// Only `kubectl rollout restart`'s time stamp differs.
@@ -42,6 +51,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    fn decided(old: &Value, new: &Value) -> Hold {
+        hold(Object(old), Object(new), &Settings::own(Object(new).annotations()))
+    }
+
     fn deployment(image: &str, available: i64) -> Value {
         json!({
             "metadata": {"annotations": {}},
@@ -53,23 +66,23 @@ mod tests {
     #[test]
     fn a_changed_template_of_a_serving_deployment_is_held() {
         let (old, new) = (deployment("a", 2), deployment("b", 2));
-        assert_eq!(hold(Object(&old), Object(&new)), Hold::Hold);
-        assert_eq!(hold(Object(&old), Object(&old)), Hold::Unchanged);
+        assert_eq!(decided(&old, &new), Hold::Hold);
+        assert_eq!(decided(&old, &old), Hold::Unchanged);
     }
 
     #[test]
     fn nothing_is_held_where_nothing_serves() {
         let (old, mut new) = (deployment("a", 0), deployment("b", 0));
-        assert_eq!(hold(Object(&old), Object(&new)), Hold::Native);
+        assert_eq!(decided(&old, &new), Hold::Native);
         new["spec"]["replicas"] = json!(0);
-        assert_eq!(hold(Object(&deployment("a", 2)), Object(&new)), Hold::Native);
+        assert_eq!(decided(&deployment("a", 2), &new), Hold::Native);
     }
 
     #[test]
     fn a_held_deployment_stays_held_whatever_happens_to_it() {
         let mut old = deployment("a", 0);
         old["metadata"]["annotations"][keys::HELD] = json!("x");
-        assert_eq!(hold(Object(&old), Object(&deployment("b", 0))), Hold::Hold);
+        assert_eq!(decided(&old, &deployment("b", 0)), Hold::Hold);
     }
 
     #[test]
@@ -77,8 +90,8 @@ mod tests {
         let old = deployment("a", 2);
         let mut new = deployment("a", 2);
         new["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
-        assert_eq!(hold(Object(&old), Object(&new)), Hold::Native);
+        assert_eq!(decided(&old, &new), Hold::Native);
         new["metadata"]["annotations"][keys::RESTART] = json!("canary");
-        assert_eq!(hold(Object(&old), Object(&new)), Hold::Hold);
+        assert_eq!(decided(&old, &new), Hold::Hold);
     }
 }

@@ -6,7 +6,9 @@ mod examine;
 pub mod facts;
 pub mod floor;
 pub mod hold;
+mod membership;
 mod missed;
+mod namespace;
 pub mod object;
 pub mod orders;
 mod policy;
@@ -16,23 +18,21 @@ pub mod rules;
 mod words;
 
 use crate::{
-    config::{
-        annotations::{is_opted_in, plan_key, read_annotations},
-        strategy::Defaults,
-    },
+    config::{namespace::Namespace, strategy::Defaults},
     domain::{
         finding::Findings,
         keys,
         request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
     },
-    providers,
+    providers::{self, hosts::HostPolicy},
 };
 use examine::{Examined, concerns_plan, examine};
-use facts::{Facts, Needs};
+use facts::{Fact, Facts, Needs};
 use floor::ScaleDown;
-use hold::{Hold, hold};
+use hold::{Hold, hold, is_held};
 use jiff::Timestamp;
+use membership::Standing;
 use object::{Edits, Object};
 
 /// Settings of the installation.
@@ -42,6 +42,10 @@ pub struct AdmitConfig {
     pub defaults: Defaults,
     /// What providers need not be told.
     pub providers: providers::Defaults,
+    /// Where metrics may be asked.
+    pub hosts: HostPolicy,
+    /// Haldane's own namespace.
+    pub own_namespace: String,
     /// Haldane's own user name: its writes are the decision's results and pass.
     pub own_user: String,
 }
@@ -57,31 +61,47 @@ pub struct Context<'a> {
     pub now: Timestamp,
 }
 
-/// What must be looked up before [`admit`] can decide.
+/// Whether [`needs`] and [`admit`] must know the Namespace of the object.
 #[must_use]
-pub fn needs(stage: Stage, context: &Context<'_>) -> Needs {
+pub fn needs_namespace(stage: Stage, context: &Context<'_>) -> bool {
+    objects(context).is_some_and(|(_, new)| !is_settled(stage, new))
+}
+
+/// What must be looked up before [`admit`] can decide, beside the Namespace.
+#[must_use]
+pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -> Needs {
     if ScaleDown::of(context.review).is_some() {
         return Needs { state: true, ..Needs::default() };
     }
-    let Some((old, new)) = objects(context) else { return Needs::default() };
-    let (was_in, is_in) =
-        (old.is_some_and(|old| is_opted_in(&old.annotations())), is_opted_in(&new.annotations()));
+    let Some((old, new)) = objects(context) else {
+        return Needs { templates: namespace::references(context), ..Needs::default() };
+    };
+    let (standing, was_in) = (membership::standing(stage, new), membership::was_in(old));
+    let opts_in = namespace.as_ref().is_ok_and(Namespace::opts_in);
+    let may_be_in = match standing {
+        Standing::In => true,
+        Standing::Out => false,
+        Standing::Open => was_in || opts_in,
+    };
     match stage {
-        Stage::Validate if is_in => return Needs::default(),
+        Stage::Validate if standing == Standing::In => return Needs::default(),
         Stage::Validate => {
             let policy = policy::plain_occasion(old, new).is_some();
-            return Needs { policy, pair: policy, ..Needs::default() };
+            let slips = may_be_in && old.is_some_and(|old| old.template_hash() != new.template_hash());
+            return Needs { policy, pair: policy || slips, ..Needs::default() };
         }
-        Stage::Mutate if !is_in => return Needs { state: was_in, ..Needs::default() },
+        Stage::Mutate if !may_be_in => return Needs { state: was_in, ..Needs::default() },
         Stage::Mutate => {}
     }
     let order = orders::ordered(context, old, new).ok().flatten();
-    let wish = read_annotations(&new.annotations(), &context.config.defaults).ok();
+    let settings = namespace.as_ref().map(|namespace| namespace.settings(&new.annotations()));
+    let wish = settings.ok().and_then(|settings| settings.read(&context.config.defaults).ok());
     let templates = wish.map(|wish| wish.references()).unwrap_or_default();
     let judged = order.is_some() || concerns_plan(old, new);
+    let may_go_on = was_in && standing == Standing::Open;
     let override_freeze = policy::fresh_reason(context, new).is_some();
     let verb = order.map(|order| order.verb);
-    Needs { state: judged, pair: true, templates, verb, override_freeze, policy: judged }
+    Needs { state: judged || may_go_on, pair: true, templates, verb, override_freeze, policy: judged }
 }
 
 /// Decides one review.
@@ -93,13 +113,25 @@ pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
     if let Some(verdict) = policy::of_profile(context.review) {
         return verdict;
     }
+    if let Some(verdict) = namespace::verdict(context, facts) {
+        return verdict;
+    }
     let Some((old, new)) = objects(context) else { return Verdict::allow() };
-    let verdict = match stage {
-        Stage::Mutate => mutate(context, old, new, facts),
-        Stage::Validate if is_opted_in(&new.annotations()) => validate(context, old, new),
-        Stage::Validate => plain(context, old, new, facts),
-    };
+    if is_settled(stage, new) {
+        return Verdict::allow();
+    }
+    let verdict = membership::is_in(stage, context, old, new, facts).and_then(|is_in| match (stage, is_in) {
+        (Stage::Mutate, true) => mutate(context, old, new, facts),
+        (Stage::Mutate, false) => membership::leave(context, old, new, facts),
+        (Stage::Validate, true) => validate(context, old, new, facts),
+        (Stage::Validate, false) => plain(context, old, new, facts),
+    });
     verdict.unwrap_or_else(|refusal| refusal)
+}
+
+/// Whether nothing is left to look at: the final object takes part and is held, as strict as can be.
+fn is_settled(stage: Stage, new: Object<'_>) -> bool {
+    stage == Stage::Validate && is_held(new) && membership::standing(stage, new) == Standing::In
 }
 
 /// The objects, unless the request is none of our business.
@@ -120,16 +152,15 @@ fn mutate(
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    if !is_opted_in(&new.annotations()) {
-        return opt_out(context, old, new, facts);
-    }
+    let settings = membership::settings(context, new, facts)?;
     let order = orders::ordered(context, old, new)?;
-    let change = old.map_or(Hold::Unchanged, |old| hold(old, new));
-    let mut examined = examine(context, new, change == Hold::Hold, facts);
+    let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &settings));
+    let mut examined = examine(context, new, settings, change == Hold::Hold, facts);
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
-    let judged =
-        occasion.map(|occasion| policy::judge(context, occasion, new, &examined, facts)).unwrap_or_default();
+    let judge = |occasion| policy::judge(context, occasion, new, true, &examined, facts);
+    let mut judged = occasion.map(judge).unwrap_or_default();
     if !examined.findings.is_empty() || !judged.findings.is_empty() {
+        judged.warnings.extend(membership::how_it_came(context, new));
         return Err(judged.refuse(&context.review.name, examined.findings));
     }
     let mut warnings = judged.warnings;
@@ -149,7 +180,7 @@ fn mutate(
     Ok(verdict)
 }
 
-/// A Deployment without a canary: only the namespace's policy has a say.
+/// A Deployment that is out: only the namespace's policy has a say.
 fn plain(
     context: &Context<'_>,
     old: Option<Object<'_>>,
@@ -157,7 +188,10 @@ fn plain(
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
     let Some(occasion) = policy::plain_occasion(old, new) else { return Ok(Verdict::allow()) };
-    let judged = policy::judge(context, occasion, new, &Examined::default(), facts);
+    // One that has just been made takes part from its next release on.
+    let will_be_in = membership::standing(Stage::Validate, new) == Standing::Open
+        && facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
+    let judged = policy::judge(context, occasion, new, will_be_in, &Examined::default(), facts);
     if !judged.findings.is_empty() {
         return Err(judged.refuse(&context.review.name, Findings::new()));
     }
@@ -239,55 +273,20 @@ fn is_paused_by_user(old: Object<'_>, new: Object<'_>, edits: &Edits) -> bool {
     old.is_paused() || (new.is_paused() && !ours)
 }
 
-/// Opting out leaves a plain Deployment; in the middle of a rollout it would leave half a one.
-fn opt_out(
+/// The last look at the final object: what must be held is held, whatever other webhooks did after us.
+fn validate(
     context: &Context<'_>,
     old: Option<Object<'_>>,
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    if old.is_some_and(|old| is_opted_in(&old.annotations())) {
-        let name = &context.review.name;
-        let state = facts.state.as_ref().map_err(|why| {
-            Verdict::forbid(
-                rules::OPT_OUT,
-                format!(
-                    "Deployment {name:?}: cannot opt out now: its state could not be read: {why}; try again"
-                ),
-            )
-        })?;
-        let busy = state.as_ref().and_then(|state| state.rollout.as_ref());
-        if busy.is_some() || old.is_some_and(|old| old.annotation(keys::HELD).is_some()) {
-            let phase = state.as_ref().map_or_else(|| "Held".to_owned(), |state| state.phase().to_string());
-            // An aborted revision cannot be promoted, so that advice would lead to the next refusal.
-            let aborted = busy.is_some_and(|rollout| rollout.abort_message().is_some());
-            let finish = if aborted {
-                String::new()
-            } else {
-                format!("finish it with {}=promote-full, or ", keys::DO)
-            };
-            return Err(Verdict::forbid(
-                rules::OPT_OUT,
-                format!(
-                    "Deployment {name:?}: cannot opt out (annotation {} removed) while a rollout is {phase}: {finish}apply the stable pod template again, then opt out",
-                    old.map_or(keys::CANARY, |old| plan_key(&old.annotations()))
-                ),
-            ));
-        }
-    }
-    Ok(Verdict::allow_with(Edits::default().patch(new)))
-}
-
-/// The last look at the final object: what must be held is held, whatever other webhooks did after us.
-fn validate(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Result<Verdict, Verdict> {
     let Some(old) = old else { return Ok(Verdict::allow()) };
-    let must_be_held = match hold(old, new) {
+    let must_be_held = match hold(old, new, &membership::settings(context, new, facts)?) {
         Hold::Hold => true,
         Hold::Unchanged => old.annotation(keys::HELD).is_some(),
         Hold::Native => false,
     };
-    let is_held = new.is_paused() && new.annotation(keys::HELD) == Some(new.template_hash().as_str());
-    if must_be_held && !is_held {
+    if must_be_held && !is_held(new) {
         return Err(Verdict::forbid(
             rules::HOLD,
             format!(

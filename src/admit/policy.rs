@@ -5,13 +5,14 @@ use super::{
     examine::Examined,
     facts::Facts,
     hold::{Hold, is_restart},
+    membership,
     object::Object,
     preview::step_time,
     rules, words,
 };
 use crate::{
     config::{
-        annotations::is_opted_in,
+        namespace::Settings,
         profile::{Bound, read_profile},
         trial::Trial,
     },
@@ -67,11 +68,11 @@ pub(super) fn occasion(
     }
 }
 
-/// The same for one that is not; another admission phase asks, when the object is final.
+/// The same for one that is out; another admission phase asks, when the object is final.
 #[must_use]
 pub(super) fn plain_occasion(old: Option<Object<'_>>, new: Object<'_>) -> Option<Occasion> {
     let Some(old) = old else { return Some(Occasion::Create) };
-    if is_opted_in(&old.annotations()) {
+    if membership::was_in(Some(old)) {
         return Some(Occasion::OptOut);
     }
     (old.template_hash() != new.template_hash() && !is_restart(old, new)).then_some(Occasion::Release)
@@ -88,6 +89,7 @@ pub(super) fn judge(
     context: &Context<'_>,
     occasion: Occasion,
     new: Object<'_>,
+    opted_in: bool,
     examined: &Examined,
     facts: &Facts,
 ) -> Judged {
@@ -107,15 +109,18 @@ pub(super) fn judge(
         user: &context.review.user,
         now: context.now,
         occasion,
-        opted_in: is_opted_in(&new.annotations()),
+        opted_in,
         plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.trials, context)),
         template: new.template(),
         // What is not known must not excuse: a rule that needs a route holds.
-        has_route: facts.neighbours.as_ref().map_or(true, |neighbours| checks::has_route(new, neighbours)),
+        has_route: facts
+            .neighbours
+            .as_ref()
+            .map_or(true, |found| checks::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
         override_freeze: reason,
     };
     for bound in bound {
-        judged.add(bound, &subject, namespace);
+        judged.add(bound, &subject, &examined.settings, namespace);
     }
     if let Some(reason) = reason {
         judged.audit.insert("override-freeze".to_owned(), reason.to_owned());
@@ -146,7 +151,7 @@ impl Judged {
         verdict
     }
 
-    fn add(&mut self, bound: &Bound, subject: &Subject<'_>, namespace: &str) {
+    fn add(&mut self, bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace: &str) {
         let Bound { mode, name, .. } = bound;
         let violations = match profile_of(bound, namespace) {
             Ok(profile) if profile.exempts(subject.user) => {
@@ -156,6 +161,10 @@ impl Judged {
             Ok(profile) => profile.check(subject),
             Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
         };
+        let violations: Vec<_> = violations
+            .into_iter()
+            .map(|violation| Violation { finding: settings.locate(violation.finding), ..violation })
+            .collect();
         let told =
             |violation: &Violation| format!("{} (policy {name}, rule {})", violation.finding, violation.rule);
         let texts: Vec<String> = violations.iter().map(told).collect();

@@ -12,5 +12,7 @@ pub const RIGHTS: &str = "rights";
 pub const FORGERY: &str = "forgery";
 /// A policy profile must be readable.
 pub const PROFILE: &str = "profile";
+/// What a Namespace says to its Deployments must be readable.
+pub const NAMESPACE: &str = "namespace";
 /// Opting out must not leave half a rollout.
 pub const OPT_OUT: &str = "opt-out";

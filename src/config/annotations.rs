@@ -25,44 +25,53 @@ pub struct Key {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
+    /// Whether a Namespace may give it for all of its Deployments.
+    pub by_namespace: bool,
 }
 
 /// Every annotation that users may write, in the order of the reference page.
 pub static KEYS: &[Key] = &[
     Key {
         name: keys::CANARY,
-        doc: "Opts the Deployment in: `enabled` for the default steps, or YAML of Argo's `strategy.canary`.",
+        doc: "Opts the Deployment in: `enabled` for the default plan, or YAML of Argo's `strategy.canary`. `disabled` keeps it out of a namespace that opts its Deployments in.",
         example: "{steps: [{setWeight: 25}, {pause: {duration: 5m}}]}",
+        by_namespace: true,
     },
     Key {
         name: keys::BLUE_GREEN,
         doc: "Opts the Deployment in with YAML of Argo's `strategy.blueGreen`, instead of `haldane.dev/canary`.",
         example: "{activeService: web, previewService: web-preview, autoPromotionEnabled: false}",
+        by_namespace: true,
     },
     Key {
         name: keys::ANALYSIS,
         doc: "YAML of an AnalysisTemplate spec, used where steps name no template; in the background if no step has an analysis.",
         example: "{metrics: [{name: up, successCondition: \"len(result) == 0 || result[0] == 1\", provider: {prometheus: {query: \"min(up)\"}}}]}",
+        by_namespace: true,
     },
     Key {
         name: keys::SETTLE,
         doc: "How long a new weight takes to reach every proxy; each weight waits so long before its step goes on.",
         example: "6s",
+        by_namespace: true,
     },
     Key {
         name: keys::DO,
         doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` goes on with the step of index N, counted from 0. It is carried out once and removed.",
         example: "promote",
+        by_namespace: false,
     },
     Key {
         name: keys::RESTART,
         doc: "`canary` makes `kubectl rollout restart` a canary release; by default it restarts the pods natively.",
         example: "canary",
+        by_namespace: true,
     },
     Key {
         name: keys::OVERRIDE_FREEZE,
         doc: "The reason to release although a policy's freeze forbids it, in the same request; it counts once and needs verb `override-freeze` on `deployments`.",
         example: "outage 4711",
+        by_namespace: false,
     },
 ];
 
@@ -81,10 +90,32 @@ pub struct Wish {
 /// A template that was looked up: what it says, or what is wrong with it.
 pub type Lookup = Result<AnalysisTemplate, Findings>;
 
-/// Whether a Deployment with these annotations is opted in.
+/// What a Deployment says itself about taking part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// It is opted in.
+    In,
+    /// It stays out, whatever its Namespace says.
+    Out,
+    /// Nothing: its Namespace decides.
+    Silent,
+}
+
+/// What a Deployment with these annotations says itself.
+#[must_use]
+pub fn choice(annotations: &Labels) -> Choice {
+    match annotations.get(keys::CANARY) {
+        Some(word) if word.trim() == "disabled" => Choice::Out,
+        Some(_) => Choice::In,
+        None if annotations.contains_key(keys::BLUE_GREEN) => Choice::In,
+        None => Choice::Silent,
+    }
+}
+
+/// Whether a Deployment with these annotations has opted in by itself.
 #[must_use]
 pub fn is_opted_in(annotations: &Labels) -> bool {
-    annotations.contains_key(keys::CANARY) || annotations.contains_key(keys::BLUE_GREEN)
+    choice(annotations) == Choice::In
 }
 
 /// The annotation that holds the plan.

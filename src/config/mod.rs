@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod blue_green;
+pub mod namespace;
 pub mod profile;
 pub mod queries;
 mod routes;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     build::manifest::Owner,
-    config::profile::read_profile,
+    config::{namespace::Namespace, profile::read_profile},
     policy::{Limits, Mode},
     runtime::clock,
 };
@@ -33,12 +33,18 @@ pub struct Other {
     pub queued_since: Option<Timestamp>,
 }
 
-/// Looks for room. Costs two reads, and two more where a limit is set; asked only when a release could start.
+/// Looks for room. Costs a read a profile, and one more where a limit is set; asked only when a release could
+/// start.
 ///
 /// # Errors
 /// The API server's.
-pub async fn room<'a>(context: &'a Context, owner: &Owner, stored: &Stored) -> kube::Result<Room<'a>> {
-    let bound = policies::look_up(&context.client, &owner.namespace, &context.own_namespace).await?;
+pub async fn room<'a>(
+    context: &'a Context,
+    owner: &Owner,
+    namespace: &Namespace,
+    stored: &Stored,
+) -> kube::Result<Room<'a>> {
+    let bound = policies::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
     let enforced = bound.into_iter().find(|bound| bound.mode == Mode::Enforce);
     let Some(enforced) = enforced else { return Ok(Room { wait: None, _counting: None }) };
     let name = &enforced.name;

@@ -7,15 +7,20 @@ use super::{
     state::{self, StateError},
 };
 use crate::{
+    admit::checks::has_route,
     build::{
         manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
         pair::named,
     },
-    config::annotations::is_opted_in,
-    domain::{duration::GoDuration, keys, observed::Observed, rewrite::CANARY_OF_LABEL, selector::Labels},
+    config::annotations::{Choice, choice, is_opted_in},
+    domain::{duration::GoDuration, keys, observed::Observed, rewrite::CANARY_OF_LABEL},
     runtime::api::FIELD_MANAGER,
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Service},
+    networking::v1::Ingress,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
@@ -75,14 +80,61 @@ pub async fn members(client: &Client) -> kube::Result<Vec<PartialObjectMeta<Depl
 pub(super) async fn adopt(client: &Client) -> kube::Result<()> {
     let unmarked = |object: &PartialObjectMeta<Deployment>| !object.labels().contains_key(keys::MANAGED);
     for object in members(client).await?.into_iter().filter(unmarked) {
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        info!(namespace, name, "adopting a Deployment");
-        let patch = json!({"metadata": {"labels": {keys::MANAGED: "true"}}});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let api = Api::<Deployment>::namespaced(client.clone(), &namespace);
-        api.patch_metadata(&name, &params, &Patch::Merge(patch)).await?;
+        mark(client, &object.namespace().unwrap_or_default(), &object.name_any()).await?;
     }
     Ok(())
+}
+
+/// Labels the Deployments of a Namespace that opts them in: those that have a route and say nothing
+/// themselves. One that gets its route later is labelled with its next release, by the webhook.
+pub(super) async fn adopt_namespace(client: &Client, namespace: &str) -> kube::Result<()> {
+    let (every, unmarked) =
+        (ListParams::default(), ListParams::default().labels(&format!("!{}", keys::MANAGED)));
+    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+    let services = Api::<Service>::namespaced(client.clone(), namespace);
+    let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
+    let (deployments, services, ingresses) =
+        tokio::try_join!(deployments.list(&unmarked), services.list(&every), ingresses.list(&every))?;
+    let joins = |deployment: &Deployment| {
+        let pods = deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());
+        let is_ours = deployment.labels().get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGED_BY);
+        choice(deployment.annotations()) == Choice::Silent
+            && !is_ours
+            && has_route(&pods.unwrap_or_default(), &services.items, &ingresses.items)
+    };
+    for deployment in deployments.items.into_iter().filter(joins) {
+        mark(client, namespace, &deployment.name_any()).await?;
+    }
+    Ok(())
+}
+
+async fn mark(client: &Client, namespace: &str, name: &str) -> kube::Result<()> {
+    info!(namespace, name, "adopting a Deployment");
+    write(client, namespace, name, &json!({"metadata": {"labels": {keys::MANAGED: "true"}}})).await
+}
+
+/// Makes a Deployment a plain one again: it is idle, and nothing opts it in any more. Its record goes when
+/// it has left the watch.
+///
+/// # Errors
+/// The API server's; 409 when it has changed meanwhile.
+pub(super) async fn release(client: &Client, seen: &Observed) -> kube::Result<()> {
+    let metadata = &seen.deployment.metadata;
+    let (namespace, name) =
+        (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+    info!(namespace, name, "releasing a Deployment that nothing opts in any more");
+    let patch = json!({"metadata": {
+        "resourceVersion": metadata.resource_version,
+        "labels": {keys::MANAGED: null},
+        "annotations": {keys::REQUEST: null},
+    }});
+    write(client, namespace, name, &patch).await
+}
+
+async fn write(client: &Client, namespace: &str, name: &str, patch: &Value) -> kube::Result<()> {
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let api = Api::<Deployment>::namespaced(client.clone(), namespace);
+    api.patch_metadata(name, &params, &Patch::Merge(patch)).await.map(drop)
 }
 
 /// Cleans up after Deployments that left while no controller was there.
@@ -113,8 +165,14 @@ pub(super) async fn forget_if_out(
         remove_orphans(client.clone(), namespace.to_owned(), mark, settle);
         return Ok(());
     };
-    if is_opted_in(seen.deployment.metadata.annotations.as_ref().unwrap_or(&Labels::new())) {
+    let is_marked = seen.deployment.labels().contains_key(keys::MANAGED);
+    if is_opted_in(&seen.annotations()) || is_marked {
         return Ok(());
+    }
+    let recorded = state::load(client, namespace, name).await?.of(&owner.uid);
+    if seen.is_held() || recorded.state.rollout.is_some() {
+        // Somebody took the mark away past the webhook: the rollout goes on, and ends as any other.
+        return Ok(mark(client, namespace, name).await?);
     }
     info!(namespace, name, "forgetting a Deployment that opted out");
     // Nothing is left of a rollout that has ended, unless a replica that led before has made it late.

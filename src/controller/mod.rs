@@ -8,6 +8,7 @@ pub mod membership;
 pub mod metric_http;
 mod metric_job;
 pub mod metric_secrets;
+pub mod namespaces;
 pub mod objects;
 pub mod observe;
 mod ours;

@@ -1,17 +1,19 @@
 //! The profiles that bind a namespace; webhook and controller look them up alike.
 
-use crate::{config::profile::Bound, domain::keys, policy::bound};
+use crate::{
+    config::profile::Bound,
+    domain::{keys, selector::Labels},
+    policy::bound,
+};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 
-/// Looks up what the labels of `namespace` bind; a profile that does not exist has no data.
+/// Looks up what the `labels` of a namespace bind; a profile that does not exist has no data.
 ///
 /// # Errors
 /// The API server's.
-pub async fn look_up(client: &Client, namespace: &str, own_namespace: &str) -> kube::Result<Vec<Bound>> {
-    let labels = Api::<Namespace>::all(client.clone()).get_metadata(namespace).await?.metadata.labels;
-    let labels = labels.unwrap_or_default();
+pub async fn look_up(client: &Client, labels: &Labels, own_namespace: &str) -> kube::Result<Vec<Bound>> {
     let maps = Api::<ConfigMap>::namespaced(client.clone(), own_namespace);
     let one = |(mode, name): (_, &str)| {
         let (maps, name) = (maps.clone(), name.to_owned());
@@ -22,7 +24,7 @@ pub async fn look_up(client: &Client, namespace: &str, own_namespace: &str) -> k
             Ok::<_, kube::Error>(Bound { mode, name, data })
         }
     };
-    try_join_all(bound(&labels).into_iter().map(one)).await
+    try_join_all(bound(labels).into_iter().map(one)).await
 }
 
 fn is_profile(map: &ConfigMap) -> bool {

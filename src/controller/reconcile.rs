@@ -5,6 +5,7 @@ use super::{
     budget,
     events::Publisher,
     measure::Measurer,
+    membership, namespaces,
     observe::{self, ObserveError},
     ours::Ours,
     state::{self, StateError, Stored},
@@ -13,11 +14,12 @@ use super::{
 use crate::{
     build::{manifest::Owner, pair::find},
     config::{
-        annotations::{is_opted_in, read_annotations},
+        annotations::{Choice, choice},
+        namespace::Namespace,
         strategy::Defaults,
     },
-    decide::{Event, Input, Measurements, Next, Plan, Write, decide, needs},
-    domain::{finding::Finding, observed::Observed, selector::Labels},
+    decide::{Event, Input, Measurements, Next, Plan, Write, decide, needs, slipped},
+    domain::{finding::Finding, observed::Observed},
     runtime::{clock, lease::Leadership},
 };
 use jiff::Timestamp;
@@ -79,6 +81,9 @@ pub enum ReconcileError {
     /// Policy or what it counts cannot be read.
     #[error("policy: {0}")]
     Policy(kube::Error),
+    /// Whether the Deployment takes part cannot be told, or not be written down.
+    #[error("membership: {0}")]
+    Membership(kube::Error),
 }
 
 /// Looks at one Deployment and does what its rollout needs next.
@@ -93,23 +98,40 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let Some((owner, mut seen)) = observe::deployment(&context.client, &namespace, &name).await? else {
         return Ok(Action::await_change());
     };
-    if !is_opted_in(seen.deployment.metadata.annotations.as_ref().unwrap_or(&Labels::new())) {
+    let stored = recorded.of(&owner.uid);
+    let leftovers = context.ours.has_any(&owner);
+    let needs = needs(&stored.state, &seen, leftovers);
+    let choice = choice(&seen.annotations());
+    // One that has opted in by itself and is idle depends on nothing else, and costs no request.
+    let namespace = if choice != Choice::In || needs.next || slipped::is_suspected(&stored.state, &seen) {
+        let found = namespaces::look_up(&context.client, &namespace, &context.own_namespace).await;
+        found.map_err(ReconcileError::Membership)?
+    } else {
+        Namespace::default()
+    };
+    seen.restart_is_canary = namespace.settings(&seen.annotations()).restart_is_canary();
+    let is_busy = stored.state.rollout.is_some() || seen.is_held() || leftovers;
+    let is_in = choice == Choice::In || (choice == Choice::Silent && namespace.opts_in());
+    if !is_in && !is_busy {
+        if !context.leadership.is_leader() {
+            return Err(ReconcileError::NotLeader);
+        }
+        membership::release(&context.client, &seen).await.map_err(ReconcileError::Membership)?;
         return Ok(Action::await_change());
     }
-    let stored = recorded.of(&owner.uid);
-    let needs = needs(&stored.state, &seen, context.ours.has_any(&owner));
     if needs.surroundings {
         observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
     let mut next = if needs.next {
-        next(&context, &owner, &seen).await?
+        next(&context, &owner, &namespace, &seen).await?
     } else {
         Err("no rollout can start now".to_owned())
     };
     // Until the state is recorded: whoever counts next shall see this one.
     let room = match &mut next {
         Ok(next) => {
-            let room = budget::room(&context, &owner, &stored).await.map_err(ReconcileError::Policy)?;
+            let room =
+                budget::room(&context, &owner, &namespace, &stored).await.map_err(ReconcileError::Policy)?;
             next.wait.clone_from(&room.wait);
             Some(room)
         }
@@ -129,12 +151,15 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
 async fn next(
     context: &Context,
     owner: &Owner,
+    namespace: &Namespace,
     seen: &Observed,
 ) -> Result<Result<Next, String>, ReconcileError> {
-    let annotations = seen.deployment.metadata.annotations.clone().unwrap_or_default();
-    let words =
-        |findings: Vec<Finding>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let wish = match read_annotations(&annotations, &context.defaults) {
+    let settings = namespace.settings(&seen.annotations());
+    let words = |findings: Vec<Finding>| {
+        let located = settings.located(findings);
+        located.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let wish = match settings.read(&context.defaults) {
         Ok(wish) => wish,
         Err(findings) => return Ok(Err(words(findings))),
     };
@@ -225,6 +250,7 @@ pub fn on_error(object: Arc<Deployment>, error: &ReconcileError, context: Arc<Co
         ReconcileError::NotLeader => return Action::await_change(),
         ReconcileError::Apply(ApplyError::Conflict(_)) => true,
         ReconcileError::State(StateError::Api(_, error)) => crate::runtime::api::lost_race(error),
+        ReconcileError::Membership(error) => crate::runtime::api::lost_race(error),
         _ => false,
     };
     if is_race {

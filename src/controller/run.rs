@@ -1,23 +1,27 @@
 //! The watches, and what happens around them: adoption at the start, clean-up after opting out.
 
 use super::{
-    membership::{adopt, forget_if_out, forget_strays, our_marks},
+    membership::{adopt, adopt_namespace, forget_if_out, forget_strays, our_marks},
     reconcile::{Context, on_error, reconcile},
     watches::steady,
 };
-use crate::domain::keys;
-use futures::{Stream, StreamExt};
+use crate::{
+    config::namespace::{ENABLED, reserved},
+    domain::keys,
+};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::Service,
+    core::v1::{Namespace, Service},
     networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{
-    Api,
+    Api, Client, ResourceExt,
+    core::PartialObjectMeta,
     runtime::{
         Controller, WatchStreamExt,
         controller::{Config, Error as ControllerError},
-        reflector::{self, ObjectRef},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
@@ -47,12 +51,15 @@ pub async fn run(
     let deployments =
         steady(watcher(Api::<Deployment>::all(client.clone()), managed).reflect(writer).touched_objects());
     let mut passes = std::pin::pin!(
-        Controller::for_stream(deployments, reader)
+        Controller::for_stream(deployments, reader.clone())
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(context.ours.watch::<Deployment>(&client, marked.clone()))
             .owns_stream(context.ours.watch::<Service>(&client, marked.clone()))
             .owns_stream(context.ours.watch::<Ingress>(&client, marked.clone()))
             .owns_stream(context.ours.watch::<NetworkPolicy>(&client, marked))
+            .watches_stream(namespaces(&client, &context.own_namespace), move |namespace| members_of(
+                &reader, &namespace
+            ))
             .reconcile_on(measured)
             .run(reconcile, on_error, Arc::clone(&context))
     );
@@ -70,4 +77,37 @@ pub async fn run(
             Err(error) => warn!(%error, "watch failed, trying again"),
         }
     }
+}
+
+/// The Namespaces that opt their Deployments in, as they come, change and go; those that come or change have
+/// their Deployments labelled.
+fn namespaces(
+    client: &Client,
+    own_namespace: &str,
+) -> impl Stream<Item = Result<PartialObjectMeta<Namespace>, watcher::Error>> + Send + 'static + use<> {
+    let reserved = reserved(own_namespace).join(",");
+    let opted_in = format!("{}={ENABLED},kubernetes.io/metadata.name notin ({reserved})", keys::CANARY);
+    let selection = watcher::Config::default().labels(&opted_in);
+    let client = client.clone();
+    let watch =
+        watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), selection).touched_objects();
+    steady(watch).inspect_ok(move |namespace| {
+        let (client, name) = (client.clone(), namespace.name_any());
+        tokio::spawn(async move {
+            if let Err(error) = adopt_namespace(&client, &name).await {
+                warn!(namespace = name, %error, "cannot label the Deployments that a Namespace opts in");
+            }
+        });
+    })
+}
+
+/// The Deployments to look at when their Namespace has changed.
+fn members_of(
+    managed: &Store<Deployment>,
+    namespace: &PartialObjectMeta<Namespace>,
+) -> Vec<ObjectRef<Deployment>> {
+    let name = namespace.metadata.name.as_ref();
+    let all = managed.state();
+    let here = all.iter().filter(|deployment| deployment.metadata.namespace.as_ref() == name);
+    here.map(|deployment| ObjectRef::from_obj(deployment.as_ref())).collect()
 }

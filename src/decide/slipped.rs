@@ -2,7 +2,6 @@
 
 use super::{Event, turn::Turn};
 use crate::domain::{
-    keys,
     names::TemplateHash,
     observed::{Observed, ReplicaSetView},
     state::{Rollout, RolloutState, Stage},
@@ -24,7 +23,7 @@ pub(super) fn hold(state: &mut RolloutState, turn: &mut Turn<'_>) {
     let set_of = |hash: &TemplateHash| seen.replica_sets.iter().find(|set| set.template == *hash);
     let Some(stable) = state.stable.as_ref().and_then(set_of) else { return };
     let code = TemplateHash::of_code(seen.template.body());
-    let is_restart = stable.code == code && seen.annotation(keys::RESTART) != Some("canary");
+    let is_restart = stable.code == code && !seen.restart_is_canary;
     if !is_suspected(state, seen) || is_restart || stable.available == 0 {
         return;
     }
@@ -108,8 +107,7 @@ mod tests {
         template["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
         restarted.template = template.into();
         assert_eq!(slipped(&restarted, 4, 0).deployment, None, "a restart runs the same code");
-        let annotations = restarted.deployment.metadata.annotations.as_mut().unwrap();
-        annotations.insert(keys::RESTART.to_owned(), "canary".to_owned());
+        restarted.restart_is_canary = true;
         assert_eq!(
             slipped(&restarted, 4, 0).deployment,
             Some(DeploymentWrite::Hold),

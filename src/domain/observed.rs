@@ -33,6 +33,8 @@ pub struct Observed {
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
     pub ours: Vec<Value>,
+    /// Whether a restart shall be a canary release, as the Deployment or its Namespace says.
+    pub restart_is_canary: bool,
 }
 
 /// A pod template as the API server sent it: typed forms drop fields newer than this program.
@@ -105,6 +107,12 @@ impl ReplicaSetView {
 }
 
 impl Observed {
+    /// The annotations of the Deployment.
+    #[must_use]
+    pub fn annotations(&self) -> Labels {
+        self.deployment.metadata.annotations.clone().unwrap_or_default()
+    }
+
     /// An annotation of the Deployment.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     build::manifest::Owner,
     cli::EjectArgs,
-    config::strategy::Defaults,
+    config::{namespace::ENABLED, strategy::Defaults},
     controller::{
         self,
         events::Publisher,
@@ -29,17 +29,21 @@ use crate::{
         keys,
         observed::Observed,
         request::{Request, Verb},
+        selector::Labels,
         state::RolloutState,
     },
     providers::{self, hosts::HostPolicy},
 };
 use json_patch::{Patch as JsonPatch, PatchOperation, ReplaceOperation, TestOperation, jsonptr::PointerBuf};
-use k8s_openapi::api::{
-    admissionregistration::v1::MutatingWebhookConfiguration, apps::v1::Deployment, core::v1::Namespace,
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration, apps::v1::Deployment, core::v1::Namespace,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
 use std::{future::pending, sync::Arc, time::Duration};
@@ -125,6 +129,18 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
     for subject in busy {
         Box::pin(end(&client, subject, args.finish, is_admitted)).await?;
         println!("ending the rollout of {}", subject.described());
+    }
+    // Before the Deployments, or their next release would opt them in again.
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let opted_in = ListParams::default().labels(&format!("{}={ENABLED}", keys::CANARY));
+    for found in namespaces.list_metadata(&opted_in).await?.items {
+        let name = found.metadata.name.clone().unwrap_or_default();
+        if args.only.as_ref().is_none_or(|only| *only == name) {
+            namespaces
+                .patch_metadata(&name, &as_ours(), &Patch::Merge(without_default(&found.metadata)))
+                .await?;
+            println!("Namespace {name} opts in no Deployments any more");
+        }
     }
     tokio::select! {
         done = all_are_idle(&client, &args) => done?,
@@ -298,14 +314,27 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
 async fn opt_out(client: &Client, owner: &Owner) -> kube::Result<()> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
     let Some(found) = deployments.get_metadata_opt(&owner.name).await? else { return Ok(()) };
-    let gone = |keys: Option<&std::collections::BTreeMap<String, String>>| -> Map<String, Value> {
-        let keys = keys.into_iter().flat_map(|map| map.keys());
-        keys.filter(|key| key.starts_with(keys::PREFIX)).map(|key| (key.clone(), Value::Null)).collect()
-    };
     let patch = json!({"metadata": {
         "annotations": gone(found.metadata.annotations.as_ref()),
         "labels": gone(found.metadata.labels.as_ref()),
     }});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    deployments.patch(&owner.name, &params, &Patch::Merge(patch)).await.map(drop)
+    deployments.patch(&owner.name, &as_ours(), &Patch::Merge(patch)).await.map(drop)
+}
+
+/// A Namespace without what it says to its Deployments; the labels that bind its policy stay.
+fn without_default(metadata: &ObjectMeta) -> Value {
+    json!({"metadata": {
+        "annotations": gone(metadata.annotations.as_ref()),
+        "labels": {keys::CANARY: null},
+    }})
+}
+
+/// A patch that removes every key of Haldane's.
+fn gone(keys: Option<&Labels>) -> Map<String, Value> {
+    let keys = keys.into_iter().flat_map(|map| map.keys());
+    keys.filter(|key| key.starts_with(keys::PREFIX)).map(|key| (key.clone(), Value::Null)).collect()
+}
+
+fn as_ours() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }

@@ -147,11 +147,17 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
         Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
     let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
     let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
-    let config = AdmitConfig { defaults: defaults.clone(), providers: providers.clone(), own_user };
     let hosts =
         HostPolicy { allowed: args.metric_hosts_allowed.clone(), denied: args.metric_hosts_denied.clone() };
+    let config = AdmitConfig {
+        defaults: defaults.clone(),
+        providers: providers.clone(),
+        hosts: hosts.clone(),
+        own_namespace: args.namespace.clone(),
+        own_user,
+    };
     let settings = Settings { defaults, providers, http: Clients::new(hosts).map_err(RunError::Http)? };
-    Ok(Parts { decision: Decision::new(client, config, args.namespace.clone()), settings })
+    Ok(Parts { decision: Decision::new(client, config), settings })
 }
 
 /// Drives rollouts while this replica leads.

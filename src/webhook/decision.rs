@@ -1,8 +1,8 @@
 //! From a review to a verdict: facts are looked up, `admit` decides.
 
-use super::{facts::gather, server::Handler};
+use super::{facts::LookUp, server::Handler};
 use crate::{
-    admit::{AdmitConfig, Context, admit, needs},
+    admit::{AdmitConfig, Context, admit, needs, needs_namespace},
     domain::review::{Review, Stage, Verdict},
     runtime::clock,
 };
@@ -12,22 +12,24 @@ use kube::Client;
 pub struct Decision {
     client: Client,
     config: AdmitConfig,
-    own_namespace: String,
 }
 
 impl Decision {
     /// Decides with these settings, looking things up with `client`.
     #[must_use]
-    pub fn new(client: Client, config: AdmitConfig, own_namespace: String) -> Self {
-        Self { client, config, own_namespace }
+    pub fn new(client: Client, config: AdmitConfig) -> Self {
+        Self { client, config }
     }
 }
 
 impl Handler for Decision {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
         let context = Context { review, config: &self.config, now: clock::now() };
-        let needs = needs(stage, &context);
-        let facts = Box::pin(gather(&self.client, &self.own_namespace, review, &needs)).await;
+        let look_up = LookUp::new(&self.client, &self.config.own_namespace, review);
+        // First of all, because it says what else must be known.
+        let namespace = look_up.namespace(needs_namespace(stage, &context)).await;
+        let needs = needs(stage, &context, &namespace);
+        let facts = Box::pin(look_up.facts(namespace, &needs)).await;
         admit(stage, &context, &facts)
     }
 }

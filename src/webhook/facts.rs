@@ -3,7 +3,9 @@
 use crate::{
     admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
     build::canary_deployment::canary_name,
+    config::namespace::Namespace,
     controller::{
+        namespaces,
         objects::raw,
         observe::is_managed,
         policies,
@@ -14,6 +16,7 @@ use crate::{
         review::{Review, User},
         state::RolloutState,
     },
+    runtime::clock,
 };
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -26,7 +29,7 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use std::{fmt::Display, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// The verb by which RBAC grants a release in a freeze.
 const OVERRIDE_FREEZE: &str = "override-freeze";
@@ -35,33 +38,71 @@ const OVERRIDE_FREEZE: &str = "override-freeze";
 const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Looks up what a review needs; what does not come in time is told as such.
-pub async fn gather(client: &Client, own_namespace: &str, review: &Review, needs: &Needs) -> Facts {
-    let templates = async {
-        let found = templates::look_up(client, &review.namespace, own_namespace, &needs.templates);
-        in_time(found).await
-    };
-    let verb = needs.verb.map(|verb| verb.to_string());
-    let override_freeze = needs.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
-    let (state, neighbours, templates, may, may_override, policy) = tokio::join!(
-        wanted(needs.state, in_time(recorded(client, review))),
-        wanted(needs.pair, in_time(neighbours(client, review))),
-        templates,
-        may(client, review, verb),
-        may(client, review, override_freeze),
-        wanted(needs.policy, in_time(policies::look_up(client, &review.namespace, own_namespace))),
-    );
-    Facts { state, neighbours, templates, may, may_override, policy }
+pub struct LookUp<'a> {
+    client: &'a Client,
+    own_namespace: &'a str,
+    review: &'a Review,
+    deadline: Instant,
+}
+
+impl<'a> LookUp<'a> {
+    /// The time runs from now on.
+    #[must_use]
+    pub fn new(client: &'a Client, own_namespace: &'a str, review: &'a Review) -> Self {
+        let deadline = Instant::from_std(clock::monotonic() + DEADLINE);
+        Self { client, own_namespace, review, deadline }
+    }
+
+    /// The Namespace of the review's object.
+    ///
+    /// # Errors
+    /// Why it could not be read in time.
+    pub async fn namespace(&self, is_wanted: bool) -> Fact<Namespace> {
+        let Self { client, own_namespace, review, .. } = self;
+        let found = namespaces::look_up(client, &review.namespace, own_namespace);
+        wanted(is_wanted, self.in_time(found)).await
+    }
+
+    /// Everything else.
+    pub async fn facts(&self, namespace: Fact<Namespace>, needs: &Needs) -> Facts {
+        let Self { client, own_namespace, review, .. } = self;
+        // A Namespace is in no namespace; the templates that it names are in itself.
+        let place = if review.kind == "Namespace" { &review.name } else { &review.namespace };
+        let verb = needs.verb.map(|verb| verb.to_string());
+        let override_freeze = needs.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
+        let policy = async {
+            let labels = namespace.as_ref().map_err(Clone::clone)?.labels();
+            self.in_time(policies::look_up(client, labels, own_namespace)).await
+        };
+        let (state, neighbours, templates, may, may_override, policy) = tokio::join!(
+            wanted(needs.state, self.in_time(recorded(client, review))),
+            wanted(needs.pair, self.in_time(neighbours(client, review))),
+            self.in_time(templates::look_up(client, place, own_namespace, &needs.templates)),
+            self.may(verb),
+            self.may(override_freeze),
+            wanted(needs.policy, policy),
+        );
+        Facts { namespace, state, neighbours, templates, may, may_override, policy }
+    }
+
+    /// Whether RBAC grants the user this verb on `deployments`; no verb is never granted.
+    async fn may(&self, verb: Option<String>) -> Fact<bool> {
+        match verb {
+            Some(verb) => self.in_time(is_granted(self.client, self.review, verb)).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn in_time<T, E: Display>(&self, fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
+        match timeout_at(self.deadline, fact).await {
+            Ok(found) => found.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer of the API server within {}s", DEADLINE.as_secs())),
+        }
+    }
 }
 
 async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
     if is_wanted { fact.await } else { Ok(T::default()) }
-}
-
-async fn in_time<T, E: Display>(fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
-    match timeout(DEADLINE, fact).await {
-        Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer of the API server within {}s", DEADLINE.as_secs())),
-    }
 }
 
 async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutState>, StateError> {
@@ -104,14 +145,6 @@ async fn holder(
     let found =
         crate::controller::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
     Ok(found.map(|object| Holder { kind, name, is_ours: is_managed(&raw(object, kind)) }))
-}
-
-/// Whether RBAC grants the user this verb on `deployments`; no verb is never granted.
-async fn may(client: &Client, review: &Review, verb: Option<String>) -> Fact<bool> {
-    match verb {
-        Some(verb) => in_time(is_granted(client, review, verb)).await,
-        None => Ok(false),
-    }
 }
 
 async fn is_granted(client: &Client, review: &Review, verb: String) -> kube::Result<bool> {

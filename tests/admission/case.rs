@@ -12,7 +12,7 @@ use haldane::{
         state::{Rollout, RolloutState, Traffic},
         strategy::RolloutSpec,
     },
-    providers::Defaults as Providers,
+    providers::{Defaults as Providers, hosts::HostPolicy},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -119,7 +119,13 @@ pub fn config() -> AdmitConfig {
     let defaults =
         Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() };
     let providers = Providers { prometheus_address: Some("http://prometheus.monitoring:9090".into()) };
-    AdmitConfig { defaults, providers, own_user: OWN_USER.into() }
+    AdmitConfig {
+        defaults,
+        providers,
+        hosts: HostPolicy::default(),
+        own_namespace: "haldane-system".into(),
+        own_user: OWN_USER.into(),
+    }
 }
 
 impl Case {

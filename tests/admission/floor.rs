@@ -104,7 +104,7 @@ fn only_a_scale_down_of_an_autoscaler_costs_a_look() {
     let looks = |case: &Case| {
         let config = crate::case::config();
         let context = haldane::admit::Context { review: &case.review, config: &config, now: now() };
-        needs(Stage::Mutate, &context).state
+        needs(Stage::Mutate, &context, &case.facts.namespace).state
     };
     assert!(looks(&autoscaler(4, 1)));
     assert!(!looks(&autoscaler(4, 5)) && !looks(&autoscaler(4, 1).by("jane")));

@@ -7,6 +7,7 @@ mod case;
 mod findings;
 mod floor;
 mod hold;
+mod namespace;
 mod native;
 mod neighbours;
 mod opt_out;

@@ -36,7 +36,7 @@ struct Known {
 impl Handler for Known {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
         let context = Context { review, config: &self.config, now: clock::now() };
-        black_box(needs(stage, &context));
+        black_box(needs(stage, &context, &self.facts.namespace));
         admit(stage, &context, &self.facts)
     }
 }
@@ -53,7 +53,13 @@ impl Known {
         neighbours.services.push(serde_json::from_value(reviews::service()).unwrap());
         neighbours.ingresses.push(serde_json::from_value(reviews::ingress()).unwrap());
         Self {
-            config: AdmitConfig { defaults, providers: haldane::providers::Defaults::default(), own_user },
+            config: AdmitConfig {
+                defaults,
+                providers: haldane::providers::Defaults::default(),
+                hosts: haldane::providers::hosts::HostPolicy::default(),
+                own_namespace: "haldane-system".to_owned(),
+                own_user,
+            },
             facts,
         }
     }

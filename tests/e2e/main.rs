@@ -16,6 +16,7 @@ mod shared {
     mod denials;
     mod lifecycle;
     mod lifecycle_changes;
+    mod namespace;
     mod native;
     mod policy;
     mod provider_faults;

@@ -114,12 +114,15 @@ fn review(body: &[u8]) -> Result<(), String> {
     let config = AdmitConfig {
         defaults: defaults(),
         providers: haldane::providers::Defaults::default(),
+        hosts: haldane::providers::hosts::HostPolicy::default(),
+        own_namespace: "haldane-system".to_owned(),
         own_user: "haldane".to_owned(),
     };
     let context = Context { review: &review, config: &config, now: now() };
     for stage in [Stage::Mutate, Stage::Validate] {
-        let _ = needs(stage, &context);
-        let verdict = admit(stage, &context, &Facts { may: Ok(true), ..Facts::default() });
+        let facts = Facts { may: Ok(true), ..Facts::default() };
+        let _ = needs(stage, &context, &facts.namespace);
+        let verdict = admit(stage, &context, &facts);
         let answer = review::answer(stage, &review, &verdict).map_err(|error| error.to_string())?;
         let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
         if answer["response"]["uid"] != review.uid.as_str() {

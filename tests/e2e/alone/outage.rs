@@ -47,7 +47,13 @@ fn without_haldane_everything_serves_and_only_releases_wait() {
     has_pods(&space, "app=web", 4);
     other.kubectl(&["delete", "deployment", "idle"]).ok();
     has_pods(&other, "app=idle", 0);
+    // Nobody is locked out of a namespace, also of one that opts its Deployments in.
+    cluster::kubectl(&["label", "namespace", &other.namespace, "haldane.dev/canary=enabled"]).ok();
     other.kubectl(&["create", "deployment", "new", "--image=localhost/none", "--replicas=0"]).ok();
+    other.kubectl(&["scale", "deployment/unmanaged", "--replicas=1"]).ok();
+    let refused = other.set_env("unmanaged", &["VERSION=v3"]).refused();
+    assert!(refused.contains(r#"failed calling webhook "namespace.mutate.haldane.dev""#), "{refused}");
+    cluster::kubectl(&["label", "namespace", &other.namespace, "haldane.dev/canary-"]).ok();
     // The split goes on as well.
     let sample = Load::with(&space, &["--rate", "300", "--duration", "10s"]).finish();
     sample.assert_nothing_failed("without Haldane");

@@ -2,7 +2,7 @@
 
 use crate::harness::{
     App, Load, Output, Space,
-    cluster::{run, setting},
+    cluster::{get, kubectl, run, setting},
     haldane,
 };
 use serde_json::Value;
@@ -45,6 +45,8 @@ fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
     let load = Load::start(&space, 50);
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
+    kubectl(&["label", "namespace", &space.namespace, "haldane.dev/canary=enabled"]).ok();
+    kubectl(&["annotate", "namespace", &space.namespace, "haldane.dev/settle=1s"]).ok();
     let undecided = eject(&space, &[]).refused();
     let named = format!("rollouts are under way: {}/web (Paused); say --revert", space.namespace);
     assert!(undecided.contains(&named), "{undecided}");
@@ -52,6 +54,8 @@ fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
     for name in ["web", "idle"] {
         is_plain(&space, name);
     }
+    let namespace = get("v1 Namespace", "", &space.namespace).unwrap_or_default()["metadata"].to_string();
+    assert!(!namespace.contains("\"haldane.dev/"), "{namespace}");
     assert_eq!(version(&space), "v1");
     assert_eq!((space.pods("app=web"), space.pods("app=idle")), before, "no pod was replaced");
     space.set_env("web", &["VERSION=v3"]).ok();

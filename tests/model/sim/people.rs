@@ -60,6 +60,8 @@ pub fn config() -> AdmitConfig {
     AdmitConfig {
         defaults: defaults(),
         providers: haldane::providers::Defaults::default(),
+        hosts: haldane::providers::hosts::HostPolicy::default(),
+        own_namespace: "haldane-system".to_owned(),
         own_user: "haldane".into(),
     }
 }

@@ -1,0 +1,202 @@
+//! A Namespace opts its Deployments in and gives them defaults; their manifests say nothing.
+
+use crate::case::{Case, annotated, config, held, now, state, web, with};
+use haldane::{
+    admit::{Context, needs, needs_namespace},
+    config::namespace::Namespace,
+    domain::{keys, review::Stage, selector::Labels},
+};
+use insta::assert_snapshot;
+use k8s_openapi::api::networking::v1::Ingress;
+use serde_json::{Value, json};
+
+const PLAN: &str = "{steps: [{setWeight: 10}, {pause: {duration: 1m}}]}";
+
+/// A Deployment that says nothing.
+fn silent(version: &str) -> Value {
+    let mut object = web(version);
+    object["metadata"]["annotations"] = json!({});
+    object["metadata"].as_object_mut().unwrap().remove("labels");
+    object
+}
+
+/// One that its Namespace has opted in.
+fn member(version: &str) -> Value {
+    with(silent(version), "/metadata/labels", json!({keys::MANAGED: "true"}))
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn namespace(annotations: &[(&str, &str)]) -> Namespace {
+    let label = labels(&[(keys::CANARY, "enabled")]);
+    Namespace::new("shop", "haldane-system", label, labels(annotations))
+}
+
+/// In a Namespace that opts in, with a plan.
+fn change(old: Value, new: Value) -> Case {
+    let mut case = Case::update(old, new);
+    case.facts.namespace = Ok(namespace(&[(keys::CANARY, PLAN)]));
+    case
+}
+
+/// The same after the label was taken off.
+fn unlabelled(mut case: Case) -> Case {
+    case.facts.namespace = Ok(Namespace::new("shop", "haldane-system", Labels::new(), Labels::new()));
+    case
+}
+
+fn without_route(mut case: Case) -> Case {
+    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    case
+}
+
+#[test]
+fn an_unchanged_manifest_is_held_for_the_plan_of_its_namespace() {
+    let case = change(silent("a"), silent("b"));
+    assert_snapshot!(case.mutate());
+    assert_eq!(case.mutated().validate(), "allowed");
+}
+
+#[test]
+fn what_is_looked_up_depends_on_the_namespace() {
+    let case = change(silent("a"), silent("b"));
+    let config = config();
+    let context = Context { review: &case.review, config: &config, now: now() };
+    let looked = |stage, facts: &Case| needs(stage, &context, &facts.facts.namespace);
+    let wanted = looked(Stage::Mutate, &case);
+    assert!(wanted.pair && wanted.policy && wanted.state);
+    assert!(looked(Stage::Validate, &case).pair, "what has slipped past the mutating phase");
+    assert_eq!(looked(Stage::Mutate, &unlabelled(case.clone())), haldane::admit::facts::Needs::default());
+    let held = case.mutated();
+    let context = Context { review: &held.review, config: &config, now: now() };
+    assert!(!needs_namespace(Stage::Validate, &context), "what is held needs no look");
+}
+
+#[test]
+fn without_a_route_it_deploys_natively() {
+    assert_snapshot!(without_route(change(silent("a"), silent("b"))).mutate());
+    let mut worker = without_route(change(silent("a"), silent("b")));
+    worker.facts.neighbours.as_mut().unwrap().services.clear();
+    assert_eq!((worker.mutate().as_str(), worker.validate().as_str()), ("allowed", "allowed"));
+    // An Ingress of the canary's is no route.
+    let mut canary = without_route(change(silent("a"), silent("b")));
+    let ingress: Ingress = serde_json::from_value(json!({
+        "metadata": {"name": "web-canary", "labels": {"app.kubernetes.io/managed-by": "haldane"}},
+        "spec": {"defaultBackend": {"service": {"name": "web"}}},
+    }))
+    .unwrap();
+    canary.facts.neighbours.as_mut().unwrap().ingresses.push(ingress);
+    assert!(!canary.mutate().contains("/spec/paused"), "{}", canary.mutate());
+}
+
+#[test]
+fn a_route_that_could_not_be_looked_up_lets_nothing_pass() {
+    let mut case = change(silent("a"), silent("b"));
+    case.facts.neighbours = Err("no answer of the API server within 3s".into());
+    assert!(case.mutate().contains("/spec/paused"), "{}", case.mutate());
+    case.facts.namespace = Err("no answer of the API server within 3s".into());
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn the_validating_phase_refuses_what_was_not_held() {
+    assert!(change(silent("a"), silent("b")).validate().contains("is not held"));
+    assert!(change(member("a"), member("b")).validate().contains("is not held"));
+    assert_eq!(without_route(change(silent("a"), silent("b"))).validate(), "allowed");
+}
+
+#[test]
+fn its_own_annotations_win() {
+    let own = |version| annotated(silent(version), keys::CANARY, "{steps: [{setWeight: 40}, {pause: {}}]}");
+    assert!(change(own("a"), own("b")).mutate().contains("weight 40"));
+    let enabled = |version| annotated(silent(version), keys::CANARY, "enabled");
+    assert!(change(enabled("a"), enabled("b")).mutate().contains("weight 10"), "the default plan");
+    let out = |version| annotated(silent(version), keys::CANARY, "disabled");
+    let case = change(out("a"), out("b"));
+    assert_eq!((case.mutate().as_str(), case.validate().as_str()), ("allowed", "allowed"));
+}
+
+#[test]
+fn a_restart_is_what_the_namespace_says() {
+    let stamp = json!({keys::RESTARTED_AT: "2026-01-01T00:00:00Z"});
+    let restarted = with(member("a"), "/spec/template/metadata/annotations", stamp);
+    let mut case = change(member("a"), restarted);
+    assert_eq!(case.mutate(), "allowed");
+    case.facts.namespace = Ok(namespace(&[(keys::RESTART, "canary")]));
+    assert!(case.mutate().contains("/spec/paused"), "{}", case.mutate());
+    assert!(case.validate().contains("is not held"), "{}", case.validate());
+}
+
+#[test]
+fn what_is_wrong_says_where_it_stands_and_how_to_stay_out() {
+    let mut case = change(silent("a"), with(silent("b"), "/spec/strategy", json!({"type": "Recreate"})));
+    case.facts.namespace =
+        Ok(namespace(&[(keys::CANARY, "{steps: [{setWeigth: 5}]}"), (keys::SETTLE, "soon")]));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn taking_the_label_off_is_free_when_idle_and_waits_for_the_end_of_a_rollout() {
+    let idle = unlabelled(change(member("a"), member("b")));
+    assert!(!idle.mutate().contains("paused"), "{}", idle.mutate());
+    assert_eq!(idle.mutated().object()["metadata"]["labels"], json!({}));
+    let stage = haldane::domain::state::Stage::PromoteRoll;
+    let promoting = unlabelled(change(member("b"), member("c"))).state(state(&web("b"), stage));
+    assert!(promoting.mutate().contains("/spec/paused"), "held behind it: {}", promoting.mutate());
+    let unpaused = with(held(member("b")), "/spec/paused", json!(false));
+    let case = unlabelled(change(held(member("b")), unpaused));
+    assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn staying_out_in_the_middle_of_a_rollout_is_refused() {
+    let out = annotated(held(member("b")), keys::CANARY, "disabled");
+    assert_snapshot!(change(held(member("b")), out).mutate());
+    let idle = change(member("a"), annotated(member("a"), keys::CANARY, "disabled"));
+    assert_eq!(idle.mutated().object()["metadata"]["labels"], json!({}));
+}
+
+#[test]
+fn its_own_canary_goes_on_as_a_member_where_the_namespace_opts_in() {
+    let mut new = web("a");
+    new["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::CANARY);
+    let still = change(web("a"), new.clone()).mutated();
+    assert_eq!(still.object()["metadata"]["labels"][keys::MANAGED], "true");
+    assert_eq!(unlabelled(change(web("a"), new)).mutated().object()["metadata"]["labels"], json!({}));
+}
+
+#[test]
+fn an_order_to_one_that_is_out_is_told_to_be_dropped() {
+    let ordered = annotated(silent("a"), keys::DO, "promote");
+    assert_snapshot!(unlabelled(change(silent("a"), ordered)).mutate());
+}
+
+/// A Namespace is written.
+fn written(old: Value, new: Value) -> Case {
+    let mut case = Case::update(old, new);
+    case.review.group = String::new();
+    case.review.kind = "Namespace".into();
+    case.review.name = "shop".into();
+    case
+}
+
+fn document(label: Option<&str>, annotations: &Value) -> Value {
+    let labels = label.map(|value| json!({keys::CANARY: value})).unwrap_or_default();
+    json!({"metadata": {"name": "shop", "labels": labels, "annotations": annotations}})
+}
+
+#[test]
+fn a_namespace_is_checked_when_it_is_written() {
+    let plain = document(None, &json!({}));
+    let opted_in = written(plain.clone(), document(Some("enabled"), &json!({keys::CANARY: PLAN})));
+    let in_vain = written(plain.clone(), document(None, &json!({keys::CANARY: PLAN})));
+    let template = "{steps: [{setWeight: 10}, {analysis: {templates: [{templateName: errors}]}}]}";
+    let early = written(plain.clone(), document(Some("enabled"), &json!({keys::CANARY: template})));
+    let bad =
+        json!({keys::CANARY: "{steps: [{setWeight: 500}]}", keys::DO: "promote", "haldane.dev/setle": "1s"});
+    let bad = written(plain, document(Some("yes"), &bad));
+    let told = [opted_in, in_vain, early, bad].map(|case| case.validate());
+    assert_snapshot!(told.join("\n\n"));
+}
