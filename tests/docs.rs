@@ -13,12 +13,12 @@ use haldane::{
         blue_green,
         namespace::ENABLED,
         settings::{REFUSED, SETTINGS},
-        steps::{REFUSED_STEPS, STEPS},
-        template::{ARGUMENT_SOURCES, METRIC_FIELDS},
+        steps::{ANALYSIS_FIELDS, REFUSED_STEPS, STEPS},
+        template::{ARGUMENT_SOURCES, METRIC_FIELDS, TEMPLATE_FIELDS},
     },
     domain::{keys, request::Verb, state::Phase},
     policy::RULES,
-    providers::PROVIDERS,
+    providers::{Field, PROVIDERS},
     routers::ROUTERS,
     runtime::metrics::Metric,
 };
@@ -68,6 +68,30 @@ fn policy_rules() -> String {
     text
 }
 
+/// Steps and the fields of the two kinds of plan.
+fn plan_fields() -> String {
+    let mut text = String::new();
+    text += "\n## Steps\n\nItems of `steps` in `haldane.dev/canary`; each item has one of these keys.\n\n| step | what it does | example |\n| --- | --- | --- |\n";
+    for step in STEPS {
+        writeln!(text, "| `{}` | {} | `{}` |", step.key, step.doc, step.example).unwrap();
+    }
+
+    text += &refused(REFUSED_STEPS);
+
+    text += "\n## Fields of `haldane.dev/canary`\n\nThose of Argo's `strategy.canary`, and of a Rollout's spec where the text says so.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
+    for setting in SETTINGS {
+        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
+    }
+    text += &refused(REFUSED);
+
+    text += "\n## Fields of `haldane.dev/blue-green`\n\nThose of Argo's `strategy.blueGreen`.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
+    for setting in blue_green::SETTINGS {
+        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
+    }
+    text += &refused(blue_green::REFUSED);
+    text
+}
+
 fn annotations() -> String {
     let mut text = String::new();
     for key in KEYS {
@@ -104,24 +128,12 @@ fn reference() -> String {
          Words and meanings are those of Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
     );
     text += &annotations();
-    text += "\n## Steps\n\nItems of `steps` in `haldane.dev/canary`; each item has one of these keys.\n\n| step | what it does | example |\n| --- | --- | --- |\n";
-    for step in STEPS {
-        writeln!(text, "| `{}` | {} | `{}` |", step.key, step.doc, step.example).unwrap();
-    }
-
-    text += &refused(REFUSED_STEPS);
-
-    text += "\n## Fields of `haldane.dev/canary`\n\nThose of Argo's `strategy.canary`, and of a Rollout's spec where the text says so.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
-    for setting in SETTINGS {
-        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
-    }
-    text += &refused(REFUSED);
-
-    text += "\n## Fields of `haldane.dev/blue-green`\n\nThose of Argo's `strategy.blueGreen`.\n\n| field | what it does | example |\n| --- | --- | --- |\n";
-    for setting in blue_green::SETTINGS {
-        writeln!(text, "| `{}` | {} | `{}` |", setting.key, setting.doc, setting.example).unwrap();
-    }
-    text += &refused(blue_green::REFUSED);
+    text += &plan_fields();
+    text += &table(
+        "Analyses",
+        "Fields of `analysis` in a step or beside the steps (there also `startingStep`), and of `prePromotionAnalysis` and `postPromotionAnalysis`.",
+        ANALYSIS_FIELDS,
+    );
 
     text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` goes on with the step of index N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
     for verb in Verb::iter() {
@@ -134,10 +146,16 @@ fn reference() -> String {
         writeln!(text, "| `{phase}` | {} |", documentation(&phase)).unwrap();
     }
 
-    text += "\n## Metrics\n\nItems of `metrics` in an analysis template. `{{args.NAME}}` may stand in every text.\n\n| field | meaning |\n| --- | --- |\n";
-    for field in METRIC_FIELDS {
-        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
-    }
+    text += &table(
+        "Analysis templates",
+        "Fields of the annotation `haldane.dev/analysis`, and of an AnalysisTemplate's spec in a labelled ConfigMap.",
+        TEMPLATE_FIELDS,
+    );
+    text += &table(
+        "Metrics",
+        "Items of `metrics` in an analysis template. `{{args.NAME}}` may stand in every text.",
+        METRIC_FIELDS,
+    );
 
     text += "\n## Arguments\n\nItems of `args` in a template, where they are declared, and in a step, where they get values.\n\n| source | meaning |\n| --- | --- |\n";
     for field in ARGUMENT_SOURCES {
@@ -193,6 +211,14 @@ fn reference() -> String {
         let labels = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         writeln!(text, "| `{}` | {} | {labels} | {} |", metric.full_name(), metric.kind(), metric.help())
             .unwrap();
+    }
+    text
+}
+
+fn table(title: &str, what: &str, fields: &[Field]) -> String {
+    let mut text = format!("\n## {title}\n\n{what}\n\n| field | meaning |\n| --- | --- |\n");
+    for field in fields {
+        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
     }
     text
 }

@@ -3,6 +3,7 @@
 use crate::domain::{
     duration::GoDuration,
     metric::{Arg, Metric, MetricSpec, MinSamples, ProviderRef, RawMetric, ResolvedArg, SecretKeyRef},
+    strategy::{ArgBinding, ArgSource, Side},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -72,9 +73,31 @@ pub fn redact(text: &str, secrets: &[ResolvedArg]) -> String {
     values.fold(text.to_owned(), |text, value| text.replace(value, "*****"))
 }
 
+/// The values of a step's arguments, given the sides' `pod-template-hash` and the Deployment's fields.
+///
+/// # Errors
+/// What is not there.
+pub fn bind(
+    bindings: &[ArgBinding],
+    hash: impl Fn(Side) -> Option<String>,
+    field: impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<ResolvedArg>, String> {
+    let value = |source: &ArgSource| match source {
+        ArgSource::Value(value) => Ok(value.clone()),
+        ArgSource::PodTemplateHash(side) => {
+            hash(*side).ok_or_else(|| format!("the {side} side has no pod-template-hash yet"))
+        }
+        ArgSource::FieldRef(path) => field(path),
+    };
+    bindings
+        .iter()
+        .map(|arg| Ok(ResolvedArg { name: arg.name.clone(), value: value(&arg.source)? }))
+        .collect()
+}
+
 /// The arguments of a run: the templates' own with the given values put over their defaults.
 #[derive(Debug, Default)]
-pub(super) struct RunArgs {
+pub struct RunArgs {
     /// Those whose value is known.
     pub values: Vec<ResolvedArg>,
     /// Those whose value is a secret.
@@ -82,7 +105,10 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Given arguments that no template knows are dropped, as Argo does.
+    /// Puts `given` over what templates declare. Given arguments that no template knows are dropped, as Argo does.
+    ///
+    /// # Errors
+    /// Argo's text for an argument without a value.
     pub fn merge(given: &[ResolvedArg], declared: &[Arg]) -> Result<Self, String> {
         let mut merged = Self::default();
         for arg in declared {
@@ -101,7 +127,7 @@ impl RunArgs {
     }
 
     /// A metric with its arguments filled in and its texts read.
-    pub fn resolve(&self, raw: &RawMetric) -> Result<MetricSpec, String> {
+    pub(super) fn resolve(&self, raw: &RawMetric) -> Result<MetricSpec, String> {
         let text = |text: &Option<String>| -> Result<Option<String>, String> {
             let text = text.as_deref().map(|text| substitute(text, &self.values)).transpose()?;
             Ok(text.filter(|text| !text.is_empty()))

@@ -14,7 +14,7 @@ mod schedule;
 pub mod validate;
 
 pub use crate::domain::metric::ResolvedArg;
-pub use run::{fields_wanted, flatten, start};
+pub use run::{RunPlan, fields_wanted, flatten, start};
 
 use crate::domain::{metric::AnalysisRun, value::Reading};
 use jiff::Timestamp;

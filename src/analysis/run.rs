@@ -2,42 +2,78 @@
 
 use super::{args::RunArgs, validate};
 use crate::domain::metric::{
-    AnalysisRun, AnalysisTemplate, Arg, MetricResult, MetricRule, MetricSpec, ResolvedArg,
+    AnalysisRun, AnalysisTemplate, Arg, MetricResult, MetricRule, MetricRules, MetricSpec, RawMetric,
+    ResolvedArg,
 };
 use regex::Regex;
 
 /// Measurements kept per metric unless a retention rule says otherwise.
 const DEFAULT_RETENTION: u32 = 10;
 
-/// A new run of all metrics of `templates`, with `args` over the templates' defaults.
-///
-/// A step's own `dryRun` and `measurementRetention` come as a first template without metrics.
+/// What a run is made of: the metrics, rules and arguments of its templates and of the step that names them.
+#[derive(Debug, Default)]
+pub struct RunPlan {
+    /// Metrics with `{{args.x}}` still in their texts.
+    pub metrics: Vec<RawMetric>,
+    /// The step's rules before those of the templates.
+    pub rules: MetricRules,
+    /// Arguments, each with its value or the secret that holds it.
+    pub args: RunArgs,
+}
+
+impl RunPlan {
+    /// Puts `args` over the templates' defaults and a step's own `rules` before theirs.
+    ///
+    /// # Errors
+    /// Argo's text for what they say differently or leave open.
+    ///
+    /// Source: argo-rollouts `utils/analysis/helpers.go`, `NewAnalysisRunFromTemplates`, the order of errors too.
+    pub fn new(
+        templates: &[AnalysisTemplate],
+        rules: &MetricRules,
+        args: &[ResolvedArg],
+    ) -> Result<Self, String> {
+        let whole = flatten(templates)?;
+        let args = RunArgs::merge(args, &whole.args)?;
+        let rules = merge_rules([rules, &whole.rules])?;
+        Ok(Self { metrics: whole.metrics, rules, args })
+    }
+
+    /// A run with its arguments filled in.
+    ///
+    /// # Errors
+    /// Why there is nothing to run, in Argo's words.
+    pub fn start(self, name: &str) -> Result<AnalysisRun, String> {
+        let specs: Vec<MetricSpec> = self
+            .metrics
+            .iter()
+            .map(|metric| self.args.resolve(metric))
+            .collect::<Result<_, _>>()
+            .map_err(|why| format!("Unable to resolve metric arguments: {why}"))?;
+        validate::metrics(&specs)
+            .and_then(|()| results(&specs, &self.rules))
+            .map(|results| AnalysisRun {
+                name: name.to_owned(),
+                specs,
+                results,
+                secrets: self.args.secrets,
+                ..AnalysisRun::default()
+            })
+            .map_err(|why| format!("Analysis spec invalid: {why}"))
+    }
+}
+
+/// A new run: [`RunPlan::new`] and [`RunPlan::start`].
 ///
 /// # Errors
-/// Why there is nothing to run, in Argo's words.
+/// Theirs.
 pub fn start(
     name: &str,
     templates: &[AnalysisTemplate],
+    rules: &MetricRules,
     args: &[ResolvedArg],
 ) -> Result<AnalysisRun, String> {
-    let plan = flatten(templates)?;
-    let args = RunArgs::merge(args, &plan.args)?;
-    let specs: Vec<MetricSpec> = plan
-        .metrics
-        .iter()
-        .map(|metric| args.resolve(metric))
-        .collect::<Result<_, _>>()
-        .map_err(|why| format!("Unable to resolve metric arguments: {why}"))?;
-    validate::metrics(&specs)
-        .and_then(|()| results(&specs, &plan))
-        .map(|results| AnalysisRun {
-            name: name.to_owned(),
-            specs,
-            results,
-            secrets: args.secrets,
-            ..AnalysisRun::default()
-        })
-        .map_err(|why| format!("Analysis spec invalid: {why}"))
+    RunPlan::new(templates, rules, args)?.start(name)
 }
 
 /// The arguments that templates take from a field of the Deployment, where `given` has none of that name:
@@ -55,28 +91,36 @@ pub fn fields_wanted(templates: &[AnalysisTemplate], given: &[ResolvedArg]) -> V
 /// Argo's text for what two of them say differently.
 pub fn flatten(templates: &[AnalysisTemplate]) -> Result<AnalysisTemplate, String> {
     let mut plan = AnalysisTemplate::default();
-    for template in templates {
-        for metric in &template.metrics {
-            if plan.metrics.iter().any(|other| other.name == metric.name) {
-                return Err(format!("two metrics have the same name '{}'", metric.name));
-            }
-            plan.metrics.push(metric.clone());
+    for metric in templates.iter().flat_map(|template| &template.metrics) {
+        if plan.metrics.iter().any(|other| other.name == metric.name) {
+            return Err(format!("two metrics have the same name '{}'", metric.name));
         }
-        add_rules(&mut plan.dry_run, &template.dry_run, "Dry-Run")?;
-        add_rules(&mut plan.measurement_retention, &template.measurement_retention, "Measurement Retention")?;
-        template.args.iter().try_for_each(|arg| add_arg(&mut plan.args, arg))?;
+        plan.metrics.push(metric.clone());
     }
+    plan.rules = merge_rules(templates.iter().map(|template| &template.rules))?;
+    let mut args = templates.iter().flat_map(|template| &template.args);
+    args.try_for_each(|arg| add_arg(&mut plan.args, arg))?;
     Ok(plan)
 }
 
-fn add_rules(rules: &mut Vec<MetricRule>, more: &[MetricRule], kind: &str) -> Result<(), String> {
-    for rule in more {
-        if rules.iter().any(|other| other.metric_name == rule.metric_name) {
+fn merge_rules<'a>(all: impl IntoIterator<Item = &'a MetricRules> + Clone) -> Result<MetricRules, String> {
+    let dry_run = all.clone().into_iter().flat_map(|rules| &rules.dry_run);
+    let retention = all.into_iter().flat_map(|rules| &rules.measurement_retention);
+    Ok(MetricRules {
+        dry_run: distinct(dry_run, "Dry-Run")?,
+        measurement_retention: distinct(retention, "Measurement Retention")?,
+    })
+}
+
+fn distinct<'a>(rules: impl Iterator<Item = &'a MetricRule>, kind: &str) -> Result<Vec<MetricRule>, String> {
+    let mut known: Vec<MetricRule> = Vec::new();
+    for rule in rules {
+        if known.iter().any(|other| other.metric_name == rule.metric_name) {
             return Err(format!("two {kind} metric rules have the same name '{}'", rule.metric_name));
         }
-        rules.push(rule.clone());
+        known.push(rule.clone());
     }
-    Ok(())
+    Ok(known)
 }
 
 /// An argument that several templates declare is one; a default beats none.
@@ -99,7 +143,7 @@ fn add_arg(args: &mut Vec<Arg>, arg: &Arg) -> Result<(), String> {
 }
 
 /// One empty result per metric, marked by the rules that match its name.
-fn results(specs: &[MetricSpec], plan: &AnalysisTemplate) -> Result<Vec<MetricResult>, String> {
+fn results(specs: &[MetricSpec], rules: &MetricRules) -> Result<Vec<MetricResult>, String> {
     let mut results: Vec<_> = specs
         .iter()
         .map(|spec| MetricResult {
@@ -108,8 +152,8 @@ fn results(specs: &[MetricSpec], plan: &AnalysisTemplate) -> Result<Vec<MetricRe
             ..MetricResult::default()
         })
         .collect();
-    apply(&plan.dry_run, "dryRun", &mut results, |result, _| result.dry_run = true)?;
-    apply(&plan.measurement_retention, "measurementRetention", &mut results, |result, rule| {
+    apply(&rules.dry_run, "dryRun", &mut results, |result, _| result.dry_run = true)?;
+    apply(&rules.measurement_retention, "measurementRetention", &mut results, |result, rule| {
         if rule.limit > 0 {
             result.retention = rule.limit;
         }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::{
         analysis::{Answer, advance, start},
-        domain::metric::{AnalysisRun, AnalysisTemplate},
+        domain::metric::{AnalysisRun, AnalysisTemplate, MetricRules},
     };
     use serde_json::json;
 
@@ -99,7 +99,13 @@ mod tests {
             "provider": {"key": "prometheus", "config": {"address": "http://prometheus", "query": "errors"}},
         });
         let metrics = vec![serde_json::from_value(metric).unwrap()];
-        start("run", &[AnalysisTemplate { metrics, ..AnalysisTemplate::default() }], &[]).unwrap()
+        start(
+            "run",
+            &[AnalysisTemplate { metrics, ..AnalysisTemplate::default() }],
+            &MetricRules::default(),
+            &[],
+        )
+        .unwrap()
     }
 
     fn at(second: i64) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use super::{
     blue_green::read_blue_green,
+    nested::{Known, expand},
     strategy::{Defaults, default_strategy, read_strategy},
     template, trial, yaml,
 };
@@ -225,40 +226,36 @@ fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
 }
 
 impl Wish {
-    /// The templates that must be looked up: all that steps name.
+    /// The templates that must be looked up: all that steps and the one in the annotation name. There may be
+    /// more: see [`super::nested::unseen`].
     #[must_use]
     pub fn references(&self) -> BTreeSet<TemplateRef> {
         let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
-        named.filter(|template| !template.is_inline()).cloned().collect()
+        let nested = self.inline.iter().flat_map(|template| &template.templates);
+        named.chain(nested).filter(|template| !template.is_inline()).cloned().collect()
     }
 
-    /// The plan, complete with its templates.
+    /// The plan, complete with its templates and those that these name.
     ///
     /// # Errors
     /// Templates that are missing or wrong.
-    pub fn complete(self, lookups: &BTreeMap<TemplateRef, Lookup>) -> Result<RolloutSpec, Findings> {
+    pub fn complete(mut self, lookups: &BTreeMap<TemplateRef, Lookup>) -> Result<RolloutSpec, Findings> {
+        let known = Known { inline: self.inline.as_ref(), lookups };
         let mut findings = Findings::new();
-        let mut templates = Vec::new();
-        let needs_inline = self.strategy.analyses().any(|a| a.templates.iter().any(TemplateRef::is_inline));
-        match (&self.inline, needs_inline) {
-            (Some(template), true) => {
-                templates
-                    .push(NamedTemplate { reference: TemplateRef::inline(), template: template.clone() });
-            }
-            (None, true) => findings.push(Finding::new(
-                path(keys::CANARY),
-                "",
-                format!("an analysis names no template, so the annotation {} must hold one", keys::ANALYSIS),
-            )),
-            _ => {}
-        }
-        for reference in self.references() {
-            match lookups.get(&reference) {
-                Some(Ok(template)) => templates.push(NamedTemplate { reference, template: template.clone() }),
-                Some(Err(found)) => findings.extend(found.clone()),
-                None => findings.push(missing(&reference)),
+        for analysis in self.strategy.analyses_mut() {
+            match expand(&analysis.templates, &known) {
+                Ok(all) => analysis.templates = all,
+                Err(found) => findings
+                    .extend(found.into_iter().filter(|new| !findings.contains(new)).collect::<Vec<_>>()),
             }
         }
+        let named: BTreeSet<TemplateRef> =
+            self.strategy.analyses().flat_map(|analysis| &analysis.templates).cloned().collect();
+        let template = |reference: TemplateRef| {
+            let template = known.get(&reference)?.ok()?.clone();
+            Some(NamedTemplate { reference, template })
+        };
+        let templates: Vec<_> = named.into_iter().filter_map(template).collect();
         if findings.is_empty() {
             findings.extend(trial::faults(&self.strategy, &templates));
         }
@@ -268,16 +265,4 @@ impl Wish {
             Err(findings)
         }
     }
-}
-
-fn missing(reference: &TemplateRef) -> Finding {
-    let place = if reference.cluster_scope { "Haldane's namespace" } else { "the Deployment's namespace" };
-    Finding::new(
-        path(keys::CANARY),
-        &reference.name,
-        format!(
-            "analysis template not found: {place} has no ConfigMap of this name with label {}: \"true\"",
-            keys::TEMPLATE_LABEL
-        ),
-    )
 }

@@ -5,6 +5,7 @@
 pub mod annotations;
 pub mod blue_green;
 pub mod namespace;
+pub mod nested;
 pub mod profile;
 pub mod queries;
 mod routes;

@@ -7,10 +7,13 @@ use super::{
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
+    names::Weight,
     strategy::{
         AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold, Router,
     },
 };
+use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
@@ -30,7 +33,10 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "steps",
         doc: "What happens, in order. Without steps: 10 % and 50 % for a minute each.",
         example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
-        read: |node, strategy| node.list(step).map(|steps| strategy.steps = steps),
+        read: |node, strategy| {
+            let total = strategy.nginx.weight_total;
+            node.list(|node| step(node, total)).map(|steps| strategy.steps = steps)
+        },
     },
     Setting {
         key: "analysis",
@@ -52,7 +58,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
     },
     Setting {
         key: "trafficRouting",
-        doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use.",
+        doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use. `maxTrafficWeight`: the total of which all weights are parts, 100 by default and at least, so that 5 of 1000 is half a percent.",
         example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
         read: traffic_routing,
     },
@@ -231,14 +237,20 @@ pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
         for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
             fields.unsupported(key, "traffic is routed by nginx annotations");
         }
-        fields.optional("maxTrafficWeight", |node| match node.value().as_u64() {
-            Some(100) => Some(()),
-            _ => node.fail(
-                "must be 100 or left out: NGINX ignores a smaller total, and weights here are percentages",
-            ),
-        });
+        let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));
+        strategy.nginx.weight_total = total.unwrap_or(Weight::PERCENT);
         Some(())
     })
+}
+
+/// What `maxTrafficWeight` may be: NGINX ignores a smaller total.
+const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
+
+/// The total of which a strategy's weights are parts, before anything of it is read.
+pub(super) fn weight_total(strategy: &Value) -> u32 {
+    let total = strategy.pointer("/trafficRouting/maxTrafficWeight").and_then(Value::as_u64);
+    let total = total.and_then(|total| u32::try_from(total).ok());
+    total.filter(|total| WEIGHT_TOTALS.contains(total)).unwrap_or(Weight::PERCENT)
 }
 
 fn nginx_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {

@@ -1,11 +1,18 @@
 //! The kinds of steps: one table, from which parser and reference page are made.
 
-use super::routes::header_route;
-use crate::domain::{
-    duration::GoDuration,
-    fields::{Fields, Node},
-    names::Weight,
-    strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
+use super::{
+    routes::header_route,
+    template::{field_path, rules, template_ref},
+};
+use crate::{
+    domain::{
+        duration::GoDuration,
+        fields::{Fields, Node},
+        metric::RunMetadata,
+        names::Weight,
+        strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
+    },
+    providers::{Field, field},
 };
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
@@ -17,14 +24,14 @@ pub struct StepKind {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
-    read: fn(Node<'_>) -> Option<Step>,
+    read: fn(Node<'_>, u32) -> Option<Step>,
 }
 
 /// Every kind of step, in the order of the reference page.
 pub static STEPS: &[StepKind] = &[
     StepKind {
         key: "setWeight",
-        doc: "Sends this percentage of the traffic to the canary, once it has the pods for it.",
+        doc: "Sends this percentage of the traffic (or so many parts of `maxTrafficWeight`) to the canary, once it has the pods for it.",
         example: "setWeight: 25",
         read: set_weight,
     },
@@ -32,13 +39,13 @@ pub static STEPS: &[StepKind] = &[
         key: "pause",
         doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. Beside an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
-        read: pause,
+        read: |node, _| pause(node),
     },
     StepKind {
         key: "analysis",
         doc: "Waits for the verdict of an analysis; a bad one aborts the rollout.",
         example: "analysis: {templates: [{templateName: success-rate}]}",
-        read: |node| {
+        read: |node, _| {
             node.object(analysis_ref)
                 .map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
         },
@@ -53,8 +60,23 @@ pub static STEPS: &[StepKind] = &[
         key: "setHeaderRoute",
         doc: "Sends requests with this header to the canary, beside its share of all others: `exact`, `prefix` or `regex` (the whole value). NGINX holds one such route at a time; the same `name` without `match` removes it.",
         example: "setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: \"true\"}}]}",
-        read: |node| node.object(header_route).map(Step::SetHeaderRoute),
+        read: |node, _| node.object(header_route).map(Step::SetHeaderRoute),
     },
+];
+
+/// The fields of every analysis of a plan, for the reference.
+pub static ANALYSIS_FIELDS: &[Field] = &[
+    field(
+        "templates",
+        "`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.",
+    ),
+    field("args", "Values for arguments of the templates."),
+    field("dryRun", "As in a template; these rules come before its own."),
+    field("measurementRetention", "As in a template; these rules come before its own."),
+    field(
+        "analysisRunMetadata",
+        "`labels` and `annotations` that its runs carry in the record, `state.rollout.runs`.",
+    ),
 ];
 
 /// Steps of Argo Rollouts that are refused, and why.
@@ -64,16 +86,17 @@ pub static REFUSED_STEPS: &[(&str, &str)] = &[
     ("plugin", "it needs Argo's plugins"),
 ];
 
-/// Reads one step: a mapping with exactly one known key, or `pause` and `analysis` together.
+/// Reads one step: a mapping with exactly one known key, or `pause` and `analysis` together. Weights are parts
+/// of `total`.
 #[must_use]
-pub fn step(node: Node<'_>) -> Option<Step> {
+pub fn step(node: Node<'_>, total: u32) -> Option<Step> {
     node.object(|fields| {
         let mut steps: Vec<(&str, Option<Step>)> = Vec::new();
         for kind in STEPS {
             let mut given = false;
             let step = fields.optional(kind.key, |node| {
                 given = true;
-                (kind.read)(node)
+                (kind.read)(node, total)
             });
             if given {
                 steps.push((kind.key, step));
@@ -109,20 +132,25 @@ fn paused_analysis(pause: Step, analysis: Step) -> Option<Step> {
     }
 }
 
-fn set_weight(node: Node<'_>) -> Option<Step> {
-    percent(node).map(Step::SetWeight)
+fn set_weight(node: Node<'_>, total: u32) -> Option<Step> {
+    weight(node, total).map(Step::SetWeight)
+}
+
+/// A whole number from 0 to `total`.
+fn weight(node: Node<'_>, total: u32) -> Option<Weight> {
+    Weight::of(node.integer(0..=total)?, total).ok()
 }
 
 /// A whole number from 0 to 100.
 pub(super) fn percent(node: Node<'_>) -> Option<Weight> {
-    Weight::try_from(node.integer(0..=100_u8)?).ok()
+    weight(node, Weight::PERCENT)
 }
 
 /// Argo's precedence; nothing given means the same as `matchTrafficWeight`.
-fn set_canary_scale(node: Node<'_>) -> Option<Step> {
+fn set_canary_scale(node: Node<'_>, total: u32) -> Option<Step> {
     node.object(|fields| {
         let replicas = fields.optional("replicas", |node| node.integer(0..=100_000_i32));
-        let weight = fields.optional("weight", percent);
+        let weight = fields.optional("weight", |node| weight(node, total));
         let matching = fields.optional("matchTrafficWeight", Node::bool).unwrap_or(false);
         let own = replicas.map(CanaryScale::Replicas).or_else(|| weight.map(CanaryScale::Weight));
         Some(Step::SetCanaryScale(own.filter(|_| !matching).unwrap_or(CanaryScale::MatchTrafficWeight)))
@@ -164,19 +192,19 @@ fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
 pub fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
     let mut templates = fields.list("templates", |node| node.object(template_ref));
     let args = fields.list("args", |node| node.object(arg));
-    for key in ["analysisRunMetadata", "dryRun", "measurementRetention"] {
-        fields.unsupported(key, "set it in the analysis template");
-    }
+    let rules = rules(fields);
+    let metadata =
+        fields.optional("analysisRunMetadata", |node| node.object(|fields| Some(run_metadata(fields))));
     if templates.is_empty() {
         templates.push(TemplateRef::inline());
     }
-    Some(AnalysisRef { templates, args })
+    Some(AnalysisRef { templates, rules, metadata: metadata.unwrap_or_default(), args })
 }
 
-fn template_ref(fields: &mut Fields<'_>) -> Option<TemplateRef> {
-    let name = fields.required("templateName", Node::object_name);
-    let cluster_scope = fields.optional("clusterScope", Node::bool).unwrap_or(false);
-    Some(TemplateRef { name: name?, cluster_scope })
+fn run_metadata(fields: &mut Fields<'_>) -> RunMetadata {
+    let labels = fields.optional("labels", |node| node.map(Node::string));
+    let annotations = fields.optional("annotations", |node| node.map(Node::string));
+    RunMetadata { labels: labels.unwrap_or_default(), annotations: annotations.unwrap_or_default() }
 }
 
 fn arg(fields: &mut Fields<'_>) -> Option<ArgBinding> {
@@ -200,7 +228,7 @@ fn arg_source(fields: &mut Fields<'_>) -> Option<ArgSource> {
         _ => node.fail("must be Stable, or Latest (Canary means the same)"),
     });
     let field = fields.optional("fieldRef", |node| {
-        node.object(|fields| fields.required("fieldPath", Node::string).map(ArgSource::FieldRef))
+        node.object(|fields| fields.required("fieldPath", field_path).map(ArgSource::FieldRef))
     });
     let source = hash.or(field);
     if source.is_none() && fields.only_known() {

@@ -57,6 +57,7 @@ pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
             annotation_prefix: defaults.annotation_prefix.clone(),
             additional_annotations: BTreeMap::new(),
             managed_routes: Vec::new(),
+            weight_total: Weight::PERCENT,
         },
         settle: defaults.settle,
     }
@@ -69,7 +70,8 @@ pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
 pub fn read_strategy(document: &Value, path: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
     let (document, path) = unwrap(document, path, "strategy");
     let (document, path) = unwrap(document, &path, "canary");
-    read(document, &path, |node| node.object(|fields| Some(canary(fields, defaults))))
+    let total = settings::weight_total(document);
+    read(document, &path, |node| node.object(|fields| Some(canary(fields, total, defaults))))
 }
 
 /// The document inside of `{key: …}`, if that is all there is.
@@ -83,8 +85,10 @@ pub(super) fn unwrap<'a>(document: &'a Value, path: &str, key: &str) -> (&'a Val
     }
 }
 
-fn canary(fields: &mut Fields<'_>, defaults: &Defaults) -> CanaryStrategy {
+fn canary(fields: &mut Fields<'_>, total: u32, defaults: &Defaults) -> CanaryStrategy {
     let mut strategy = without_steps(defaults);
+    // Steps are read before the field that says so.
+    strategy.nginx.weight_total = total;
     settings::read_all(settings::SETTINGS, settings::REFUSED, fields, &mut strategy);
     check_services(fields, &strategy);
     check_routes(fields, &strategy);
@@ -123,11 +127,20 @@ impl CanaryStrategy {
         in_steps.chain(self.background.as_ref().map(|background| &background.analysis))
     }
 
+    /// As [`CanaryStrategy::analyses`], to change them.
+    pub fn analyses_mut(&mut self) -> impl Iterator<Item = &mut AnalysisRef> {
+        let in_steps = self.steps.iter_mut().filter_map(|step| match step {
+            Step::Analysis(step) => Some(&mut step.analysis),
+            _ => None,
+        });
+        in_steps.chain(self.background.as_mut().map(|background| &mut background.analysis))
+    }
+
     /// An analysis in an annotation that no step names runs in the background from the first step on.
     pub fn use_inline_template(&mut self) {
         let named = self.analyses().any(|analysis| analysis.templates.iter().any(TemplateRef::is_inline));
         if !named && self.background.is_none() {
-            let analysis = AnalysisRef { templates: vec![TemplateRef::inline()], args: Vec::new() };
+            let analysis = AnalysisRef { templates: vec![TemplateRef::inline()], ..AnalysisRef::default() };
             self.background = Some(BackgroundAnalysis { analysis, starting_step: 0 });
         }
     }

@@ -5,10 +5,12 @@ use crate::{
     analysis::{args::has_placeholder, condition, validate},
     domain::{
         duration::GoDuration,
+        field_path,
         fields::{Fields, Node, nearest, read},
         finding::{Finding, Findings},
         metric::{
-            AnalysisTemplate, Arg, Metric, MetricRule, MinSamples, ProviderRef, RawMetric, SecretKeyRef,
+            AnalysisTemplate, Arg, Metric, MetricRule, MetricRules, MinSamples, ProviderRef, RawMetric,
+            SecretKeyRef, TemplateRef,
         },
     },
     providers::{self, Field, PROVIDERS, field},
@@ -16,6 +18,21 @@ use crate::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use regex::Regex;
 use serde_json::Value;
+
+/// The fields of an analysis template, for the reference.
+pub static TEMPLATE_FIELDS: &[Field] = &[
+    field("metrics", "What is measured. Required, unless `templates` names some."),
+    field("args", "Its arguments, each with a name and, if it has a default, a value."),
+    field("dryRun", "`[{metricName: PATTERN}]`: metrics that are measured, but cannot end the analysis."),
+    field(
+        "measurementRetention",
+        "`[{metricName: PATTERN, limit: N}]`: how many measurements are kept, 10 by default and 100 at most.",
+    ),
+    field(
+        "templates",
+        "`[{templateName: NAME, clusterScope: BOOL}]`: templates whose metrics belong to it, five levels deep; 50 in an analysis.",
+    ),
+];
 
 /// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
 pub static METRIC_FIELDS: &[Field] = &[
@@ -98,11 +115,29 @@ fn kind(node: Node<'_>) -> Option<()> {
 
 fn spec(spec: &mut Fields<'_>) -> Option<AnalysisTemplate> {
     let args = spec.list("args", arg);
-    let metrics = spec.required("metrics", metrics);
-    let dry_run = spec.list("dryRun", dry_run_rule);
-    let measurement_retention = spec.list("measurementRetention", retention_rule);
-    spec.unsupported("templates", "name all templates in the step instead");
-    Some(AnalysisTemplate { name: String::new(), args, metrics: metrics?, dry_run, measurement_retention })
+    let rules = rules(spec);
+    let templates = spec.list("templates", |node| node.object(template_ref));
+    let metrics = match templates.as_slice() {
+        [] => spec.required("metrics", metrics),
+        // Those of the templates that it names are enough.
+        _ => Some(spec.optional("metrics", distinct_metrics).unwrap_or_default()),
+    };
+    Some(AnalysisTemplate { name: String::new(), args, metrics: metrics?, rules, templates })
+}
+
+/// Reads the name of a template and where it is looked up.
+pub(super) fn template_ref(fields: &mut Fields<'_>) -> Option<TemplateRef> {
+    let name = fields.required("templateName", Node::object_name);
+    let cluster_scope = fields.optional("clusterScope", Node::bool).unwrap_or(false);
+    Some(TemplateRef { name: name?, cluster_scope })
+}
+
+/// Reads `dryRun` and `measurementRetention`, of a template or of a step.
+pub(super) fn rules(fields: &mut Fields<'_>) -> MetricRules {
+    MetricRules {
+        dry_run: fields.list("dryRun", dry_run_rule),
+        measurement_retention: fields.list("measurementRetention", retention_rule),
+    }
 }
 
 fn arg(node: Node<'_>) -> Option<Arg> {
@@ -117,13 +152,21 @@ fn arg(node: Node<'_>) -> Option<Arg> {
 
 fn argument_source(source: &mut Fields<'_>) -> Option<(Option<String>, Option<SecretKeyRef>)> {
     let field =
-        source.optional("fieldRef", |node| node.object(|field| field.required("fieldPath", Node::string)));
+        source.optional("fieldRef", |node| node.object(|field| field.required("fieldPath", field_path)));
     let secret = source.optional("secretKeyRef", secret_key);
     if field.is_some() == secret.is_some() && source.only_known() {
         source.fail("must have either fieldRef or secretKeyRef");
         return None;
     }
     Some((field, secret))
+}
+
+/// Reads the path of a field of the Deployment.
+pub(super) fn field_path(node: Node<'_>) -> Option<String> {
+    match node.value().as_str().map(field_path::check) {
+        Some(Err(problem)) => node.fail(problem),
+        _ => node.string(),
+    }
 }
 
 fn secret_key(node: Node<'_>) -> Option<SecretKeyRef> {
@@ -164,6 +207,12 @@ fn pattern(node: Node<'_>) -> Option<String> {
 fn metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
     match node.value().as_array() {
         Some(items) if items.is_empty() => node.fail("no metrics specified"),
+        _ => distinct_metrics(node),
+    }
+}
+
+fn distinct_metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
+    match node.value().as_array() {
         Some(items) if let Some(twice) = repeated_name(items) => {
             node.fail(format!("two metrics have the same name '{twice}'"))
         }

@@ -81,7 +81,7 @@ fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -
         .collect();
     let from_fields = analysis::fields_wanted(&templates, &args).into_iter();
     args.extend(from_fields.map(|(name, _)| ResolvedArg { name, value: SAMPLE.to_owned() }));
-    let run = analysis::start("trial", &templates, &args).map_err(|problem| {
+    let run = analysis::start("trial", &templates, &analysis.rules, &args).map_err(|problem| {
         Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}"))
     })?;
     if let Some(problem) = run.specs.iter().find_map(|spec| stored_secret(spec, &run.secrets)) {

@@ -1,7 +1,11 @@
 //! Analysis templates in labelled `ConfigMaps`; webhook and controller look them up alike.
 
 use crate::{
-    config::{annotations::Lookup, template},
+    config::{
+        annotations::Lookup,
+        nested::{self, MAX_DEPTH},
+        template,
+    },
     domain::{finding::Finding, keys, strategy::TemplateRef},
 };
 use futures::future::try_join_all;
@@ -9,11 +13,30 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Looks up `references`; what does not exist is left out.
+/// Looks up `references` and what these name in turn; what does not exist is left out.
 ///
 /// # Errors
 /// The API server's.
 pub async fn look_up(
+    client: &Client,
+    namespace: &str,
+    own_namespace: &str,
+    references: &BTreeSet<TemplateRef>,
+) -> kube::Result<BTreeMap<TemplateRef, Lookup>> {
+    let mut asked = references.clone();
+    let mut found = level(client, namespace, own_namespace, references).await?;
+    for _ in 0..MAX_DEPTH {
+        let unseen = nested::unseen(&found, &asked);
+        if unseen.is_empty() {
+            break;
+        }
+        found.extend(level(client, namespace, own_namespace, &unseen).await?);
+        asked.extend(unseen);
+    }
+    Ok(found)
+}
+
+async fn level(
     client: &Client,
     namespace: &str,
     own_namespace: &str,

@@ -4,13 +4,13 @@
 
 use super::{DueMeasurement, Event, turn::Turn};
 use crate::{
-    analysis::{self, Answer, ResolvedArg},
+    analysis::{self, Answer, ResolvedArg, args::bind},
     build::pair::stable_services,
     config::queries::{blind, marks_of},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
         state::{Rollout, RunRecord, Stage},
-        strategy::{AnalysisRef, ArgSource, Side, Step, TemplateRef},
+        strategy::{AnalysisRef, Side, Step, TemplateRef},
     },
 };
 
@@ -182,7 +182,8 @@ pub(super) fn start_anew(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_
 fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, turn: &mut Turn<'_>) {
     let name = run_name(rollout, step, turn);
     let run = resolve(rollout, analysis, turn)
-        .and_then(|(templates, args)| analysis::start(&name, &templates, &args))
+        .and_then(|(templates, args)| analysis::start(&name, &templates, &analysis.rules, &args))
+        .map(|run| AnalysisRun { metadata: analysis.metadata.clone(), ..run })
         .and_then(|run| sighted(run, rollout, turn));
     match run {
         Ok(run) => {
@@ -237,22 +238,13 @@ fn resolve(
     };
     let templates: Vec<AnalysisTemplate> =
         analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
-    let given = analysis.args.iter().map(|arg| {
-        let value = match &arg.source {
-            ArgSource::Value(value) => value.clone(),
-            ArgSource::PodTemplateHash(Side::Stable) => hash_of(rollout.stable_pod_hash.as_ref(), "stable")?,
-            ArgSource::PodTemplateHash(Side::Canary) => hash_of(rollout.canary_pod_hash.as_ref(), "canary")?,
-            ArgSource::FieldRef(path) => turn.seen().field(path)?,
-        };
-        Ok(ResolvedArg { name: arg.name.clone(), value })
-    });
-    let mut args: Vec<ResolvedArg> = given.collect::<Result<_, String>>()?;
+    let hash = |side| match side {
+        Side::Stable => rollout.stable_pod_hash.clone(),
+        Side::Canary => rollout.canary_pod_hash.clone(),
+    };
+    let mut args = bind(&analysis.args, hash, |path| turn.seen().field(path))?;
     for (name, path) in analysis::fields_wanted(&templates, &args) {
         args.push(ResolvedArg { name, value: turn.seen().field(&path)? });
     }
     Ok((templates, args))
-}
-
-fn hash_of(hash: Option<&String>, side: &str) -> Result<String, String> {
-    hash.cloned().ok_or_else(|| format!("the {side} side has no pod-template-hash yet"))
 }

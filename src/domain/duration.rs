@@ -40,6 +40,10 @@ impl FromStr for GoDuration {
     type Err = BadDuration;
 
     fn from_str(text: &str) -> Result<Self, BadDuration> {
+        if let Some(negative) = text.strip_prefix('-') {
+            let nothing = |span: &Self| !negative.starts_with(['+', '-']) && *span == Self::ZERO;
+            return negative.parse().ok().filter(nothing).ok_or(BadDuration);
+        }
         let text = text.strip_prefix('+').unwrap_or(text);
         if text == "0" {
             return Ok(Self::ZERO);
@@ -64,9 +68,9 @@ impl FromStr for GoDuration {
         if !(0.0..LONGEST_SECONDS).contains(&seconds) {
             return Err(BadDuration);
         }
-        // In range by the check above, and a whole number by `round`.
+        // In range by the check above, and a whole number by `floor`; `round` undoes what floats are off.
         #[allow(clippy::cast_possible_truncation)]
-        let millis = (seconds * 1e3).round() as i64;
+        let millis = ((seconds * 1e9).round() / 1e6).floor() as i64;
         Ok(Self(SignedDuration::from_millis(millis)))
     }
 }

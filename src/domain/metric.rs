@@ -2,6 +2,10 @@
 //!
 //! All of it is stored as JSON in a `ConfigMap` of limited size, so empty and default fields are left out.
 
+pub use super::template::{
+    AnalysisTemplate, Arg, MetricRule, MetricRules, RunMetadata, SecretKeyRef, TemplateRef,
+};
+
 use crate::domain::duration::GoDuration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -64,62 +68,6 @@ impl AnalysisPhase {
             Self::Failed => 5,
         }
     }
-}
-
-/// A reusable set of metrics; see [`crate::analysis::start`] for how it becomes a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AnalysisTemplate {
-    /// The name that steps refer to.
-    pub name: String,
-    /// Parameters with their defaults.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<Arg>,
-    /// The metrics, with `{{args.x}}` still in their texts.
-    pub metrics: Vec<RawMetric>,
-    /// Metrics that are measured but cannot end the run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dry_run: Vec<MetricRule>,
-    /// How many measurements to keep.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub measurement_retention: Vec<MetricRule>,
-}
-
-/// A rule for all metrics whose name it matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MetricRule {
-    /// Regular expression, not anchored.
-    pub metric_name: String,
-    /// Measurements to keep per metric; 0 means the default.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub limit: u32,
-}
-
-/// A parameter of a template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Arg {
-    /// What `{{args.NAME}}` refers to.
-    pub name: String,
-    /// Its default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// The field of the Deployment that is its value, unless the step gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// The secret that is its value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<SecretKeyRef>,
-}
-
-/// A key of a Secret in the namespace of the Deployment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SecretKeyRef {
-    /// The Secret.
-    pub name: String,
-    /// The key in it.
-    pub key: String,
 }
 
 /// An argument whose value is known.
@@ -327,6 +275,9 @@ impl RunSummary {
 pub struct AnalysisRun {
     /// Unique within the Deployment's history.
     pub name: String,
+    /// What the plan marks it with.
+    #[serde(skip_serializing_if = "RunMetadata::is_empty")]
+    pub metadata: RunMetadata,
     /// The metrics, arguments filled in.
     pub specs: Vec<MetricSpec>,
     /// What came of each, in the order of `specs`.
@@ -356,6 +307,6 @@ pub struct AnalysisRun {
     pub dry_run_summary: RunSummary,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -1,6 +1,7 @@
 //! L0: the field's words as checked values. No client, no clock, no I/O.
 
 pub mod duration;
+pub mod field_path;
 pub mod fields;
 pub mod finding;
 pub mod go_float;
@@ -15,4 +16,6 @@ pub mod rewrite;
 pub mod selector;
 pub mod state;
 pub mod strategy;
+pub mod template;
 pub mod value;
+pub mod weight;

@@ -1,59 +1,12 @@
-//! Checked names, weights and hashes.
+//! Checked names and hashes.
+
+pub use super::weight::Weight;
 
 use super::keys::RESTARTED_AT;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
-
-/// A share of the traffic in percent, 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Weight(u8);
-
-/// The number is over 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a whole number from 0 to 100")]
-pub struct BadWeight;
-
-impl Weight {
-    /// No traffic.
-    pub const ZERO: Self = Self(0);
-    /// All traffic.
-    pub const FULL: Self = Self(100);
-
-    /// The percentage.
-    #[must_use]
-    pub const fn percent(self) -> u8 {
-        self.0
-    }
-
-    /// `ceil(weight × replicas)`: how many pods this share of the traffic needs.
-    #[must_use]
-    pub fn share_of(self, replicas: i32) -> i32 {
-        let replicas = u64::try_from(replicas).unwrap_or(0);
-        i32::try_from((u64::from(self.0) * replicas).div_ceil(100)).unwrap_or(i32::MAX)
-    }
-}
-
-impl TryFrom<u8> for Weight {
-    type Error = BadWeight;
-    fn try_from(percent: u8) -> Result<Self, BadWeight> {
-        if percent <= 100 { Ok(Self(percent)) } else { Err(BadWeight) }
-    }
-}
-
-impl From<Weight> for u8 {
-    fn from(weight: Weight) -> Self {
-        weight.0
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Identity of a pod template: equal templates, and only those, have equal hashes.
 ///
@@ -157,6 +110,21 @@ pub fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// Whether a label or annotation can have this key.
+///
+/// Source: apimachinery `pkg/util/validation`, `IsQualifiedName`.
+#[must_use]
+pub fn is_qualified_name(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    name.len() <= 63
+        && is_edge(name.chars().next())
+        && is_edge(name.chars().next_back())
+        && name.chars().all(inner)
+        && prefix.is_none_or(is_object_name)
+}
+
 /// Ten hexadecimal digits: enough to keep shortened names of one namespace apart.
 #[must_use]
 pub fn short_hash(bytes: &[u8]) -> String {
@@ -191,13 +159,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
-
-    #[test]
-    fn a_share_is_rounded_up() {
-        let pods = |percent: u8, replicas| Weight::try_from(percent).unwrap().share_of(replicas);
-        assert_eq!((pods(0, 4), pods(1, 4), pods(25, 4), pods(26, 4), pods(100, 4)), (0, 1, 1, 2, 4));
-        assert_eq!(Weight::try_from(101), Err(BadWeight));
-    }
 
     #[test]
     fn a_replica_sets_copy_has_its_deployments_hash() {

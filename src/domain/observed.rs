@@ -1,6 +1,6 @@
 //! The cluster as seen at one moment: everything a decision may depend on besides state and time.
 
-use super::{keys, names::TemplateHash, request::Request, selector::Labels};
+use super::{field_path, keys, names::TemplateHash, request::Request, selector::Labels};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition},
     core::v1::Service,
@@ -125,19 +125,13 @@ impl Observed {
         self.template.hash.clone()
     }
 
-    /// A text field of the Deployment by a `fieldRef` path: `metadata.name`, `metadata.labels['app']`.
+    /// A text field of the Deployment by a `fieldRef` path: see [`field_path`].
     ///
     /// # Errors
     /// When the path cannot be read or names nothing.
     pub fn field(&self, path: &str) -> Result<String, String> {
         let object = serde_json::to_value(&self.deployment).map_err(|error| error.to_string())?;
-        let found = field_segments(path).iter().try_fold(&object, |inside, key| inside.get(key));
-        match found {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(Value::Number(number)) => Ok(number.to_string()),
-            Some(Value::Bool(value)) => Ok(value.to_string()),
-            _ => Err(format!("fieldRef {path:?} names no text, number or boolean of the Deployment")),
-        }
+        field_path::read(&object, path).map_err(|problem| format!("fieldRef: {problem}"))
     }
 
     /// Labels of the user's pods.
@@ -269,22 +263,6 @@ fn is_pod_of(pod: &str, prefix: &str) -> bool {
     let rest = pod.strip_prefix(prefix);
     let random = rest.and_then(|rest| if prefix.len() < KEPT { rest.strip_prefix('-') } else { Some(rest) });
     random.is_some_and(|random| random.len() == RANDOM && !random.contains('-'))
-}
-
-/// `metadata.labels['a.b/c']` → `metadata`, `labels`, `a.b/c`.
-fn field_segments(path: &str) -> Vec<String> {
-    let mut segments = vec![String::new()];
-    let mut quoted = false;
-    for c in path.chars() {
-        match c {
-            '\'' | '"' => quoted = !quoted,
-            ']' if !quoted => {}
-            '[' | '.' if !quoted => segments.push(String::new()),
-            _ => segments.iter_mut().last().into_iter().for_each(|s| s.push(c)),
-        }
-    }
-    segments.retain(|segment| !segment.is_empty());
-    segments
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! What the user asked for: the canary strategy, in Argo Rollouts' words.
 
-use super::{duration::GoDuration, metric::AnalysisTemplate, names::Weight, selector::Labels};
+pub use super::metric::TemplateRef;
+
+use super::{
+    duration::GoDuration,
+    metric::{AnalysisTemplate, MetricRules, RunMetadata},
+    names::Weight,
+    selector::Labels,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -98,6 +105,18 @@ pub struct NginxRouting {
     /// Names that header routes may have; empty means any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed_routes: Vec<String>,
+    /// The total of which weights are parts; over 100 it is told to NGINX, which ignores a smaller one.
+    #[serde(default = "percent", skip_serializing_if = "is_percent")]
+    pub weight_total: u32,
+}
+
+const fn percent() -> u32 {
+    Weight::PERCENT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_percent(total: &u32) -> bool {
+    *total == Weight::PERCENT
 }
 
 /// One step of the plan.
@@ -222,42 +241,21 @@ pub struct BackgroundAnalysis {
 }
 
 /// Which templates to run, with which arguments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisRef {
-    /// Names of templates in [`RolloutSpec::templates`].
+    /// Names of templates in [`RolloutSpec::templates`]; once frozen, with all that these name in turn.
     pub templates: Vec<TemplateRef>,
+    /// Rules beside the templates' own.
+    #[serde(flatten)]
+    pub rules: MetricRules,
+    /// What its runs are marked with.
+    #[serde(default, skip_serializing_if = "RunMetadata::is_empty")]
+    pub metadata: RunMetadata,
     /// Values for the templates' arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<ArgBinding>,
 }
-
-/// A template's name and where it is looked up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TemplateRef {
-    /// Name of the template.
-    pub name: String,
-    /// Looked up in Haldane's own namespace instead of the Deployment's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cluster_scope: bool,
-}
-
-impl TemplateRef {
-    /// The template in the annotation `haldane.dev/analysis`. The name cannot be an object's.
-    #[must_use]
-    pub fn inline() -> Self {
-        Self { name: INLINE_TEMPLATE.to_owned(), cluster_scope: false }
-    }
-
-    /// Whether this is the template in the annotation.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        self.name == INLINE_TEMPLATE
-    }
-}
-
-const INLINE_TEMPLATE: &str = "@annotation";
 
 /// An argument of an analysis and where its value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,8 +280,9 @@ pub enum ArgSource {
 }
 
 /// One side of the pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Side {
     /// What serves now.
     Stable,

@@ -38,8 +38,7 @@ impl Check for WeightIncrease {
         let mut before = Weight::ZERO;
         let mut findings = Findings::new();
         for (field, weight) in weights.chain(promotion) {
-            let increase = weight.percent().saturating_sub(before.percent());
-            if increase > self.max {
+            if weight.points_above(before) > self.max {
                 findings.push(Finding::new(
                     format!("metadata.annotations[{}].{field}", keys::CANARY),
                     weight,

@@ -183,7 +183,11 @@ fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
     let additional = intent.settings.additional_annotations.iter().filter(|_| intent.traffic.routes);
     let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
     annotations.insert(full("canary"), "true".to_owned());
-    annotations.insert(full("canary-weight"), intent.traffic.weight.to_string());
+    let total = intent.settings.weight_total;
+    annotations.insert(full("canary-weight"), intent.traffic.weight.parts_of(total).to_string());
+    if total > Weight::PERCENT {
+        annotations.insert(full("canary-weight-total"), total.to_string());
+    }
     if let Some(route) = intent.header.filter(|_| intent.traffic.routes) {
         let (key, value) = header_value(route);
         annotations.insert(full("canary-by-header"), route.header.clone());
@@ -234,12 +238,12 @@ mod tests {
     }
 
     fn made(ingresses: &[Ingress], weight: u8, routes: bool) -> Vec<Value> {
-        made_with(ingresses, weight, routes, None)
+        made_with(ingresses, (weight.into(), 100), routes, None)
     }
 
     fn made_with(
         ingresses: &[Ingress],
-        weight: u8,
+        (parts, total): (u32, u32),
         routes: bool,
         header: Option<&HeaderMatch>,
     ) -> Vec<Value> {
@@ -252,9 +256,10 @@ mod tests {
             annotation_prefix: "nginx.ingress.kubernetes.io".into(),
             additional_annotations: BTreeMap::from([(additional.0.into(), additional.1.into())]),
             managed_routes: vec![],
+            weight_total: total,
         };
         let none = Traffic::none(jiff::Timestamp::UNIX_EPOCH);
-        let traffic = Traffic { weight: Weight::try_from(weight).unwrap(), routes, ..none };
+        let traffic = Traffic { weight: Weight::of(parts, total).unwrap(), routes, ..none };
         let intent = RouteIntent {
             owner: &owner,
             canary_of: "web",
@@ -276,6 +281,21 @@ mod tests {
         let made = made(&user, 25, true);
         assert_eq!(made.len(), 1);
         insta::assert_yaml_snapshot!(made[0]);
+    }
+
+    #[test]
+    fn a_finer_weight_comes_with_its_total() {
+        let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
+        let weights = |weight| {
+            let made = made_with(&user, weight, true, None);
+            let annotation = |key: &str| {
+                made[0]["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{key}")].clone()
+            };
+            (annotation("canary-weight"), annotation("canary-weight-total"))
+        };
+        assert_eq!(weights((5, 1000)), (json!("5"), json!("1000")));
+        assert_eq!(weights((1000, 1000)), (json!("1000"), json!("1000")));
+        assert_eq!(weights((5, 100)), (json!("5"), Value::Null), "NGINX' own total");
     }
 
     #[test]
@@ -301,7 +321,7 @@ mod tests {
         let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
         let keys = |value: HeaderValue, routes| {
             let header = HeaderMatch { header: "X-Canary-Test".into(), value };
-            let made = made_with(&user, 5, routes, Some(&header));
+            let made = made_with(&user, (5, 100), routes, Some(&header));
             let annotations = made[0]["metadata"]["annotations"].as_object().unwrap().clone();
             let ours = annotations.iter().filter_map(|(key, value)| {
                 Some(format!(

@@ -31,15 +31,11 @@ impl TrafficRouter for Replicas {
     /// `stable × w ∕ (100 − w)` to the nearest, because the user's replicas stay as they are: none without
     /// traffic, else from 1 to as many as stable has.
     fn pods_for(&self, weight: Weight, stable: i32, least: i32) -> i32 {
-        let (share, most) = (i64::from(weight.percent()), stable.max(1));
-        let rest = 100 - share;
-        match share {
-            0 => 0,
-            100 => most,
-            _ => {
-                let pods = (i64::from(stable) * share + rest / 2) / rest;
-                i32::try_from(pods).unwrap_or(most).clamp(least.clamp(1, most), most)
-            }
+        let most = stable.max(1);
+        match weight.beside(stable) {
+            _ if weight == Weight::ZERO => 0,
+            None => most,
+            Some(pods) => pods.clamp(least.clamp(1, most), most),
         }
     }
 

@@ -17,7 +17,7 @@ pub fn canary_size(strategy: &CanaryStrategy, index: usize, in_force: Weight, st
     }
     match strategy.scale_at(index) {
         CanaryScale::Replicas(replicas) => replicas,
-        CanaryScale::Weight(Weight::ZERO) => 0,
+        CanaryScale::Weight(weight) if weight == Weight::ZERO => 0,
         CanaryScale::Weight(weight) => pods_for(strategy, weight, stable),
         CanaryScale::MatchTrafficWeight => {
             pods_for(strategy, strategy.weight_at(index).max(in_force), stable)

@@ -130,6 +130,34 @@ fn an_analysis_names_templates_and_arguments() {
     assert_eq!(sources, [ArgSource::Value("1".into()), ArgSource::PodTemplateHash(Side::Canary), field]);
 }
 
+#[test]
+fn an_analysis_has_rules_and_marks_of_its_own() {
+    let yaml = "{analysis: {templates: [{templateName: a}], dryRun: [{metricName: 'slow.*'}], \
+        measurementRetention: [{metricName: up, limit: 3}], analysisRunMetadata: {labels: {team: shop}}}}";
+    let Step::Analysis(AnalysisStep { analysis, .. }) = steps(yaml).remove(0) else { panic!() };
+    insta::assert_snapshot!(serde_json::to_string(&analysis).unwrap(), @r#"{"templates":[{"name":"a"}],"dryRun":[{"metricName":"slow.*"}],"measurementRetention":[{"metricName":"up","limit":3}],"metadata":{"labels":{"team":"shop"}}}"#);
+    let found = canary("{steps: [{analysis: {dryRun: [{metricName: '*'}]}}]}").unwrap_err();
+    insta::assert_snapshot!(found[0], @r#"metadata.annotations[haldane.dev/canary].steps[0].analysis.dryRun[0].metricName: "*": is not a regular expression: repetition operator missing expression"#);
+}
+
+#[test]
+fn weights_are_parts_of_max_traffic_weight() {
+    let plan = |total: &str| {
+        canary(&format!(
+            "{{steps: [{{setWeight: 5}}, {{setWeight: 250}}], trafficRouting: {{maxTrafficWeight: {total}}}}}"
+        ))
+    };
+    let strategy = plan("1000").unwrap().strategy;
+    assert_eq!((strategy.weight_at(0).share_of(1000), strategy.weight_at(1).percent()), (5, 25));
+    for (total, problem) in [
+        ("100", "must be a whole number from 0 to 100"),
+        ("99", "must be a whole number from 100 to 1000000"),
+    ] {
+        let found = plan(total).unwrap_err();
+        assert!(found.iter().any(|finding| finding.problem == problem), "{found:?}");
+    }
+}
+
 const TEMPLATE: &str = "{metrics: [{name: up, provider: {prometheus: {query: up}}}]}";
 
 #[test]

@@ -2,19 +2,25 @@
 
 use crate::{
     differences::{
-        CONTROL_CHARACTERS, DEPLOYMENT_FIELDS, MERGED_ARGS, NO_METRICS, OBJECTS_OF_ARGO, SECRETS_STAY,
+        CANARY_HASH, CONTROL_CHARACTERS, DEPLOYMENT_FIELDS, FIELD_THERE, MERGED_ARGS, NO_METRICS,
+        OBJECTS_OF_ARGO, PANICS, PLAN_CHECKED, SAID_IN_FULL, SECRETS_STAY, WORDS,
     },
     report::Outcome,
 };
 use haldane::{
-    analysis::{self, args},
-    config::template,
+    analysis::{
+        self, RunPlan,
+        args::{self, RunArgs},
+    },
+    config::{steps::analysis_ref, template},
     domain::{
-        fields,
-        metric::{AnalysisTemplate, Arg, MetricRule, ResolvedArg, SecretKeyRef},
+        field_path, fields,
+        metric::{AnalysisTemplate, Arg, MetricRule, MetricRules, ResolvedArg, SecretKeyRef},
+        strategy::Side,
     },
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub fn check(line: &Value) -> Outcome {
     let input = &line["input"];
@@ -25,7 +31,7 @@ pub fn check(line: &Value) -> Outcome {
         "flatten" => flatten(line, input),
         "newRun" => new_run(line, input),
         "secret" => secret(line, input),
-        "build" => Outcome::Different(&DEPLOYMENT_FIELDS),
+        "build" => build(line, input),
         _ => Outcome::Different(&OBJECTS_OF_ARGO),
     }
 }
@@ -36,6 +42,7 @@ fn compare<T: PartialEq + std::fmt::Debug>(line: &Value, expected: T, got: Resul
     match (got, line["error_contains"].as_str()) {
         (Ok(got), None) if got == expected => Outcome::Passed,
         (Err(said), Some(argos)) if said.contains(argos) => Outcome::Passed,
+        (Err(_), Some(_)) => Outcome::Different(&WORDS),
         (got, argos) => Outcome::Failed(format!("{got:?} instead of {expected:?} {argos:?}")),
     }
 }
@@ -71,12 +78,16 @@ fn unquoted(text: &str) -> String {
     while let Some(c) = chars.next() {
         unquoted.push(match c {
             '\\' => match chars.next().unwrap() {
+                'a' => '\u{7}',
+                'b' => '\u{8}',
+                'f' => '\u{c}',
                 'n' => '\n',
+                'r' => '\r',
                 't' => '\t',
-                'x' => {
-                    let code: String = chars.by_ref().take(2).collect();
-                    char::from(u8::from_str_radix(&code, 16).unwrap())
-                }
+                'v' => '\u{b}',
+                'x' => coded(&mut chars, 2),
+                'u' => coded(&mut chars, 4),
+                'U' => coded(&mut chars, 8),
                 other => other,
             },
             c => c,
@@ -85,44 +96,117 @@ fn unquoted(text: &str) -> String {
     unquoted
 }
 
+/// A character by its hexadecimal number of so many digits.
+fn coded(chars: &mut impl Iterator<Item = char>, digits: usize) -> char {
+    let code: String = chars.take(digits).collect();
+    char::from_u32(u32::from_str_radix(&code, 16).unwrap()).unwrap()
+}
+
 fn metric(line: &Value, input: &Value) -> Outcome {
     let Some(args) = resolved(&input["args"]) else { return Outcome::Different(&MERGED_ARGS) };
     let got = args::substitute_json(&input["metric"], &args);
-    if got.is_ok()
-        && line["outcome"] == "error"
-        && args.iter().any(|arg| arg.value.contains(char::is_control))
-    {
+    let mut texts =
+        args.iter().map(|arg| arg.value.clone()).chain([input["metric"].to_string().replace("\\n", "\n")]);
+    if got.is_ok() && line["outcome"] == "error" && texts.any(|text| text.contains(char::is_control)) {
         return Outcome::Different(&CONTROL_CHARACTERS);
     }
-    compare(line, line["result"].clone(), got)
+    compare(line, sparse(&line["result"]), got.map(|metric| sparse(&metric)))
+}
+
+/// Without what Go leaves out when it is empty.
+fn sparse(value: &Value) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    let kept = fields.iter().map(|(key, value)| (key.clone(), sparse(value)));
+    Value::Object(kept.filter(|(_, value)| *value != json!("") && *value != json!({})).collect())
+}
+
+fn secret_key(arg: &Value) -> Option<SecretKeyRef> {
+    let key = &arg["valueFrom"]["secretKeyRef"];
+    key.is_object().then(|| SecretKeyRef { name: text(&key["name"]), key: text(&key["key"]) })
+}
+
+fn field_of(arg: &Value) -> Option<String> {
+    arg["valueFrom"]["fieldRef"]["fieldPath"].as_str().map(str::to_owned)
 }
 
 fn declared(arg: &Value) -> Arg {
-    let key = &arg["valueFrom"]["secretKeyRef"];
-    let secret = key.is_object().then(|| SecretKeyRef { name: text(&key["name"]), key: text(&key["key"]) });
-    Arg { name: text(&arg["name"]), value: arg["value"].as_str().map(str::to_owned), field: None, secret }
+    Arg {
+        name: text(&arg["name"]),
+        value: arg["value"].as_str().map(str::to_owned),
+        field: field_of(arg),
+        secret: secret_key(arg),
+    }
 }
 
-/// Merged arguments, seen in a run whose only query names them all.
+/// Merged arguments: each with its value, unless a secret holds it.
 fn merge(line: &Value, input: &Value) -> Outcome {
-    let Some(given) = resolved(&input["incoming"]) else { return Outcome::Different(&SECRETS_STAY) };
-    let args: Vec<_> = items(&input["template"]).map(declared).collect();
-    let terms: Vec<String> =
-        args.iter().map(|arg| format!("{}={{{{args.{}}}}};", arg.name, arg.name)).collect();
-    let query = terms.concat();
-    let expected: String = items(&line["result"])
-        .map(declared)
-        .map(|arg| match (arg.secret, arg.value) {
-            (None, Some(value)) => format!("{}={value};", arg.name),
-            _ => format!("{}={{{{args.{}}}}};", arg.name, arg.name),
+    let incoming = || items(&input["incoming"]);
+    if incoming().any(|arg| arg.get("valueFrom").is_some()) {
+        return Outcome::Different(&SECRETS_STAY);
+    }
+    // One without a value says nothing.
+    let given: Vec<_> = incoming()
+        .filter_map(|arg| {
+            Some(ResolvedArg { name: text(&arg["name"]), value: arg["value"].as_str()?.into() })
         })
         .collect();
-    let template = AnalysisTemplate {
-        args,
-        ..templates(&json!([{"spec": {"metrics": [query_metric(&query)]}}])).remove(0)
+    let declares: Vec<_> = items(&input["template"]).map(declared).collect();
+    if declares
+        .iter()
+        .enumerate()
+        .any(|(at, arg)| declares.iter().take(at).any(|other| other.name == arg.name))
+    {
+        return Outcome::Different(&MERGED_ARGS);
+    }
+    if declares.iter().any(|arg| arg.field.is_some()) {
+        return Outcome::Different(&DEPLOYMENT_FIELDS);
+    }
+    let merged = RunArgs::merge(&given, &declares);
+    let expected: Vec<_> = items(&line["result"]).map(declared).collect();
+    let values = expected.iter().filter(|arg| arg.secret.is_none());
+    let values = values.map(|arg| ResolvedArg { name: arg.name.clone(), value: arg.value.clone().unwrap() });
+    let secrets = expected.iter().filter_map(|arg| Some((arg.name.clone(), arg.secret.clone()?)));
+    compare(
+        line,
+        (values.collect::<Vec<_>>(), secrets.collect::<BTreeMap<_, _>>()),
+        merged.map(|args| (args.values, args.secrets)),
+    )
+}
+
+/// Arguments of a step, read and bound to the two sides and the fields of an object.
+fn build(line: &Value, input: &Value) -> Outcome {
+    let document = json!({"templates": [{"templateName": "t"}], "args": input["args"]});
+    let Ok(analysis) = fields::read(&document, "analysis", |node| node.object(analysis_ref)) else {
+        return Outcome::Different(&PLAN_CHECKED);
     };
-    let run = analysis::start("run", &[template], &given);
-    compare(line, format!("q{expected}"), run.map(|run| text(&run.specs[0].provider.config["query"])))
+    let hash = |side| {
+        let hash = &input[if side == Side::Stable { "stableHash" } else { "latestHash" }];
+        hash.as_str().filter(|hash| !hash.is_empty()).map(str::to_owned)
+    };
+    let got = args::bind(&analysis.args, hash, |path| field_path::read(&input["rollout"], path));
+    let expected = resolved(&line["result"]).unwrap_or_default();
+    let argos = expected.first().map(|arg| arg.value.as_str());
+    match &got {
+        Ok(_) if items(&input["args"]).any(|arg| arg["valueFrom"]["podTemplateHashValue"] == "Canary") => {
+            Outcome::Different(&CANARY_HASH)
+        }
+        Ok(bound) if bound.iter().any(|arg| is_said_in_full(&arg.value, argos)) => {
+            Outcome::Different(&SAID_IN_FULL)
+        }
+        Err(_) if line["outcome"] == "panic" => Outcome::Different(&PANICS),
+        Err(_) if line["outcome"] == "ok" && expected.iter().any(|arg| arg.value.is_empty()) => {
+            Outcome::Different(&FIELD_THERE)
+        }
+        _ => compare(line, expected, got),
+    }
+}
+
+fn is_said_in_full(ours: &str, argos: Option<&str>) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    match argos {
+        None => ours == "false",
+        Some(argos) => argos != ours && argos.contains("e+") && number(argos) == number(ours),
+    }
 }
 
 fn query_metric(query: &str) -> Value {
@@ -140,38 +224,55 @@ fn all_templates(input: &Value) -> Vec<AnalysisTemplate> {
 }
 
 fn flatten(line: &Value, input: &Value) -> Outcome {
+    if line["result"]["metrics"].is_null() && line["outcome"] == "ok" {
+        return Outcome::Different(&NO_METRICS);
+    }
     let expected = line.get("result").map(|spec| templates(&json!([{"spec": spec}])).remove(0));
     compare(line, expected.unwrap_or_default(), analysis::flatten(&all_templates(input)))
 }
 
-fn new_run(line: &Value, input: &Value) -> Outcome {
-    if line["result"]["metrics"].is_null() && line["outcome"] == "ok" {
-        return Outcome::Different(&NO_METRICS);
-    }
+fn rules(of: &Value) -> MetricRules {
     let rule = |rule: &Value| MetricRule {
         metric_name: text(&rule["metricName"]),
         limit: u32::try_from(rule["limit"].as_u64().unwrap_or_default()).unwrap(),
     };
-    let own = AnalysisTemplate {
-        dry_run: items(&input["dryRun"]).map(rule).collect(),
-        measurement_retention: items(&input["measurementRetention"]).map(rule).collect(),
-        ..AnalysisTemplate::default()
-    };
-    let templates: Vec<_> = std::iter::once(own).chain(all_templates(input)).collect();
-    let started = analysis::start("run", &templates, &resolved(&input["args"]).unwrap());
-    let expected: Vec<_> = items(&line["result"]["dryRun"]).map(rule).collect();
-    compare(line, expected, started.and_then(|_| analysis::flatten(&templates)).map(|plan| plan.dry_run))
+    MetricRules {
+        dry_run: items(&of["dryRun"]).map(rule).collect(),
+        measurement_retention: items(&of["measurementRetention"]).map(rule).collect(),
+    }
+}
+
+/// What a run is made of, before its metrics are resolved.
+fn new_run(line: &Value, input: &Value) -> Outcome {
+    if line["result"]["metrics"].is_null() && line["outcome"] == "ok" {
+        return Outcome::Different(&NO_METRICS);
+    }
+    let Some(given) = resolved(&input["args"]) else { return Outcome::Different(&SECRETS_STAY) };
+    if items(&line["result"]["args"]).any(|arg| field_of(arg).is_some()) {
+        return Outcome::Different(&DEPLOYMENT_FIELDS);
+    }
+    let result = &line["result"];
+    let metrics = line.get("result").map(|_| templates(&json!([{"spec": {"metrics": result["metrics"]}}])));
+    let metrics = metrics.map(|mut template| template.remove(0).metrics).unwrap_or_default();
+    let values: Vec<_> = items(&result["args"]).filter(|arg| secret_key(arg).is_none()).cloned().collect();
+    let values = resolved(&values.into()).unwrap_or_default();
+    let plan = RunPlan::new(&all_templates(input), &rules(input), &given);
+    compare(
+        line,
+        (metrics, rules(result), values),
+        plan.map(|plan| (plan.metrics, plan.rules, plan.args.values)),
+    )
 }
 
 fn secret(line: &Value, input: &Value) -> Outcome {
-    if items(&input["args"]).any(|arg| arg["valueFrom"]["fieldRef"].is_object()) {
+    if items(&input["args"]).any(|arg| field_of(arg).is_some()) {
         return Outcome::Different(&DEPLOYMENT_FIELDS);
     }
     let metric = json!([{"spec": {"metrics": [query_metric("")]}}]);
     let mut template = templates(&metric).remove(0);
     template.args = items(&input["args"]).map(declared).collect();
     template.metrics[0].provider.config["query"] = input["query"].clone();
-    let run = analysis::start("run", &[template], &[]).unwrap();
+    let run = analysis::start("run", &[template], &MetricRules::default(), &[]).unwrap();
     let stored = text(&run.specs[0].provider.config["query"]);
     let secrets: Option<Vec<_>> = run
         .secrets

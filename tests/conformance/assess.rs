@@ -12,7 +12,7 @@ use haldane::{
     config::template,
     domain::{
         fields,
-        metric::{AnalysisPhase, AnalysisRun, MetricResult},
+        metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricRules},
         value::{MetricValue, Reading},
     },
 };
@@ -56,7 +56,7 @@ fn run(line: &Value) -> Outcome {
             };
         }
     };
-    match (analysis::start("run", &[template], &[]), refusal) {
+    match (analysis::start("run", &[template], &MetricRules::default(), &[]), refusal) {
         (Err(said), Some(argos)) if said == argos => Outcome::Passed,
         (Err(said), Some(_)) if said.ends_with("was not resolved") => Outcome::Different(&MERGED_ARGS),
         (Err(said), _) => Outcome::Failed(said),

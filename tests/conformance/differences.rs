@@ -87,7 +87,11 @@ pub static OBJECTS_OF_ARGO: Rule = not_applicable(
 );
 pub static DEPLOYMENT_FIELDS: Rule = not_applicable(
     "deployment-fields",
-    "arguments of a step are bound to the Deployment and its two sides in `decide`, not to a Rollout",
+    "a fieldRef of a template is a field of the Deployment, read before a run is made; Argo's run keeps it unread",
+);
+pub static FIELD_THERE: Rule = on_purpose(
+    "field-there",
+    "a fieldRef that names nothing is an error, where Argo puts an empty text: a query with it would see nothing",
 );
 pub static CONTROL_CHARACTERS: Rule = on_purpose(
     "control-characters",
@@ -105,12 +109,32 @@ pub static DYNAMIC_STABLE_SCALE: Rule = on_purpose(
     "dynamic-stable-scale",
     "refused by name: stable keeps its size, so that an abort is safe at any moment",
 );
-pub static WEIGHT_TOTAL: Rule =
-    gap("weight-total", "maxTrafficWeight other than 100 is refused by name: weights are percentages");
+pub static WEIGHT_TOTAL: Rule = on_purpose(
+    "weight-total",
+    "maxTrafficWeight below 100 is refused: NGINX honours a total only above 100, so the weights would mean something else there",
+);
+pub static ROLLING_UPDATE: Rule = on_purpose(
+    "rolling-update",
+    "maxSurge and maxUnavailable are refused by name: stable is replaced by the Deployment's own rolling update, where it has them",
+);
+pub static REFUSED_BY_NAME: Rule = on_purpose(
+    "refused-by-name",
+    "a field that is not supported is refused by name, each with its reason in the reference",
+);
 pub static ONE_POD: Rule = on_purpose(
     "one-pod",
-    "a canary without traffic has one pod, so that it is known to start before it gets any",
+    "a canary has at least one pod, also before it gets traffic, so that it is known to start",
 );
+pub static KEPT: Rule = on_purpose(
+    "kept",
+    "a canary that is kept after an abort keeps its size; Argo's size is 0, and nothing brings it there",
+);
+pub static SAID_IN_FULL: Rule = on_purpose(
+    "said-in-full",
+    "a field has its value although it is false, and a number all its digits, where Argo finds nothing or writes 1e+06",
+);
+pub static CANARY_HASH: Rule =
+    on_purpose("canary-hash", "podTemplateHashValue Canary means Latest, where Argo puts an empty text");
 pub static DEFAULT_PLAN: Rule = on_purpose(
     "default-plan",
     "a strategy without steps gets the default plan, where Argo releases to everybody at once",

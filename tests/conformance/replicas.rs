@@ -1,7 +1,7 @@
 //! `replicas.jsonl`: the canary's size while traffic is routed.
 
 use crate::{
-    differences::{ONE_POD, ROUTED_ANYWAY},
+    differences::{KEPT, ONE_POD, ROUTED_ANYWAY},
     report::Outcome,
     strategy,
 };
@@ -22,7 +22,8 @@ pub fn check(line: &Value) -> Outcome {
     let is_routed = !line["rollout"]["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
     match (canary, argos) {
         _ if !is_routed => Outcome::Different(&ROUTED_ANYWAY),
-        (1, 0) if rollout.weight() == Weight::ZERO => Outcome::Different(&ONE_POD),
+        (_, 0) if rollout.aborted => Outcome::Different(&KEPT),
+        (_, 0) if rollout.weight() == Weight::ZERO || rollout.replicas == 0 => Outcome::Different(&ONE_POD),
         _ => Outcome::Failed(format!("canary has {canary} pods instead of {argos}")),
     }
 }

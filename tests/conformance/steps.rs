@@ -101,7 +101,8 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     // A full promotion is a stage of its own here, not a step.
     if !is_full {
         let weight = rollout.weight();
-        if expect["setWeight"] != weight.percent() || expect["desiredCanaryWeight"] != weight.percent() {
+        let parts = weight.parts_of(strategy.nginx.weight_total);
+        if expect["setWeight"] != parts || expect["desiredCanaryWeight"] != parts {
             return Outcome::Failed(format!("weight {weight}"));
         }
         if expect["currentStep"].is_null() != (index >= strategy.steps.len()) {
@@ -122,12 +123,16 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     }
     let scale =
         if index < strategy.steps.len() { strategy.scale_at(index) } else { CanaryScale::MatchTrafficWeight };
+    let of_total = |number: &Value| {
+        Weight::of(u32::try_from(number.as_u64().unwrap()).unwrap(), strategy.nginx.weight_total).unwrap()
+    };
     let argos = match &expect["setCanaryScale"] {
+        _ if is_full => CanaryScale::MatchTrafficWeight,
         Value::Null => CanaryScale::MatchTrafficWeight,
-        given => match (given["replicas"].as_i64(), given["weight"].as_u64()) {
+        given => match (given["replicas"].as_i64(), given["weight"].is_null()) {
             (Some(replicas), _) => CanaryScale::Replicas(i32::try_from(replicas).unwrap()),
-            (None, Some(weight)) => CanaryScale::Weight(percent(weight)),
-            (None, None) => CanaryScale::MatchTrafficWeight,
+            (None, false) => CanaryScale::Weight(of_total(&given["weight"])),
+            (None, true) => CanaryScale::MatchTrafficWeight,
         },
     };
     if scale != argos {
@@ -137,15 +142,18 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     if rollout.aborted && scale == CanaryScale::MatchTrafficWeight {
         return Outcome::Passed;
     }
-    let wanted = match expect["canaryReplicas"].as_i64() {
-        Some(replicas) => i32::try_from(replicas).unwrap(),
-        None => percent(expect["canaryWeight"].as_u64().unwrap()).share_of(rollout.replicas).max(1),
+    let by_weight = || {
+        let weight = of_total(&expect["canaryWeight"]);
+        let least = match scale {
+            CanaryScale::Weight(weight) if weight == Weight::ZERO => 0,
+            _ if weight == Weight::ZERO => 1,
+            _ => strategy.min_pods,
+        };
+        weight.share_of(rollout.replicas).max(least)
     };
+    let replicas = expect["canaryReplicas"].as_i64();
+    let wanted = replicas.map_or_else(by_weight, |replicas| i32::try_from(replicas).unwrap());
     passed_if(rollout.canary() == wanted, rollout.canary())
-}
-
-fn percent(number: u64) -> Weight {
-    Weight::try_from(u8::try_from(number).unwrap()).unwrap()
 }
 
 /// The real decision about a rollout that has been at a pause for so long.
@@ -216,7 +224,13 @@ fn validate(line: &Value) -> Outcome {
             Outcome::Different(&SERVICES_FOUND)
         }
         Ok(_) if said(&["SetHeaderRoute requires TrafficRouting"]) => Outcome::Different(&HEADER_ROUTES),
-        Ok(_) if said(&["requires TrafficRouting", "only be used with traffic routing"]) => {
+        Ok(_)
+            if said(&[
+                "requires TrafficRouting",
+                "only be used with traffic routing",
+                "only supported in Nginx",
+            ]) =>
+        {
             Outcome::Different(&ROUTED_ANYWAY)
         }
         Ok(_) if said(&["Step must have one of"]) && has_paused_analysis(&line["input"]) => {

@@ -1,8 +1,8 @@
 //! Recorded Rollouts as Haldane reads them.
 
 use crate::differences::{
-    DEFAULT_PLAN, DYNAMIC_STABLE_SCALE, NO_CANARY, OBJECTS_OF_ARGO, OTHER_ROUTERS, PLAN_CHECKED, Rule,
-    WEIGHT_TOTAL,
+    DEFAULT_PLAN, DYNAMIC_STABLE_SCALE, NO_CANARY, OBJECTS_OF_ARGO, OTHER_ROUTERS, PLAN_CHECKED,
+    REFUSED_BY_NAME, ROLLING_UPDATE, Rule, WEIGHT_TOTAL,
 };
 use haldane::{
     config::strategy::{Defaults, read_strategy},
@@ -32,26 +32,29 @@ pub fn refusal(findings: &Findings) -> Option<&'static Rule> {
     let rules = [
         ("dynamicStableScale", &DYNAMIC_STABLE_SCALE),
         ("maxTrafficWeight", &WEIGHT_TOTAL),
+        ("maxSurge", &ROLLING_UPDATE),
+        ("maxUnavailable", &ROLLING_UPDATE),
         ("experiment", &OBJECTS_OF_ARGO),
         ("plugin", &OBJECTS_OF_ARGO),
         ("setMirrorRoute", &OTHER_ROUTERS),
         ("pingPong", &OTHER_ROUTERS),
         ("trafficRouting", &OTHER_ROUTERS),
-        ("setWeight", &PLAN_CHECKED),
-        ("setCanaryScale", &PLAN_CHECKED),
-        ("duration", &PLAN_CHECKED),
-        ("args", &PLAN_CHECKED),
     ];
     let known = rules.iter().find(|(word, _)| by_path(word)).map(|(_, rule)| *rule);
-    let starts_late = findings.iter().any(|finding| finding.problem.contains("startingStep"));
-    known.or_else(|| starts_late.then_some(&PLAN_CHECKED))
+    let says = |words: &[&str]| {
+        findings.iter().any(|finding| words.iter().any(|word| finding.problem.contains(word)))
+    };
+    known
+        .or_else(|| says(&["is not supported"]).then_some(&REFUSED_BY_NAME))
+        .or_else(|| says(&["must ", "startingStep", "is required"]).then_some(&PLAN_CHECKED))
 }
 
 /// The Rollout of a line; or the rule by which there is none, or what is wrong with it.
 pub fn rollout(recorded: &Value) -> Result<Rollout, Result<&'static Rule, String>> {
     let (spec, status) = (&recorded["spec"], &recorded["status"]);
     let canary = &spec["strategy"]["canary"];
-    if status["stableRS"].is_null() || status["stableRS"] == status["currentPodHash"] {
+    let is_empty = |hash: &Value| hash.as_str().is_none_or(str::is_empty);
+    if is_empty(&status["stableRS"]) || status["stableRS"] == status["currentPodHash"] {
         return Err(Ok(&NO_CANARY));
     }
     let strategy = read(canary)
