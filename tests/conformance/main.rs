@@ -24,13 +24,16 @@ use std::fs;
 
 static RECORDINGS: &[Recording] = &[
     Recording { file: "args.jsonl", check: args::check },
+    Recording { file: "args-more.jsonl", check: args::check },
     Recording { file: "assess.jsonl", check: assess::check },
     Recording { file: "conditions.jsonl", check: conditions::check },
     Recording { file: "conditions-more.jsonl", check: conditions::check },
     Recording { file: "evaluate.jsonl", check: evaluate::check },
     Recording { file: "prometheus.jsonl", check: prometheus::check },
     Recording { file: "replicas.jsonl", check: replicas::check },
+    Recording { file: "replicas-more.jsonl", check: replicas::check },
     Recording { file: "steps.jsonl", check: steps::check },
+    Recording { file: "steps-more.jsonl", check: steps::check },
     Recording { file: "web.jsonl", check: web::check },
     Recording { file: "web-more.jsonl", check: web::check },
 ];
