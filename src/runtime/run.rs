@@ -78,7 +78,7 @@ pub enum RunError {
 ///
 /// # Expected flow
 /// Readiness goes off at once; the lease is given up, so that another replica leads; the webhook serves on
-/// for `--drain`; then requests in flight are finished and the ports close.
+/// for `--drain`, and tells its peers to go elsewhere; then requests in flight are finished and the ports close.
 ///
 /// # Errors
 /// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
@@ -192,14 +192,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
 /// Serves the admin port, longer than anything else.
 async fn serve_admin(listener: TcpListener, readiness: Readiness, registry: Arc<Registry>, phases: Phases) {
     let answer = move |request| ready(admin::answer(&request, &readiness, &registry));
-    http::serve(
-        listener,
-        Limits::default(),
-        |stream| ready(Ok(stream)),
-        answer,
-        phases.reached(Phase::Stopping),
-    )
-    .await;
+    http::serve(listener, Limits::default(), |stream| ready(Ok(stream)), answer, phases).await;
 }
 
 async fn serve_webhook<H: Handler>(
@@ -213,7 +206,7 @@ async fn serve_webhook<H: Handler>(
         async move { webhook.answer(request).await }
     };
     let accept = |stream| tls.accept(stream);
-    http::serve(listener, Limits::default(), accept, answer, phases.reached(Phase::Stopping)).await;
+    http::serve(listener, Limits::default(), accept, answer, phases).await;
 }
 
 /// Follows the stored certificate, and renews and publishes it while this replica leads.

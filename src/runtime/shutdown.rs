@@ -14,7 +14,7 @@ use tracing::info;
 pub enum Phase {
     /// Working.
     Running,
-    /// Nothing new is begun, but admission requests still come and are answered.
+    /// Nothing new is begun, but admission requests still come and are answered; peers are told to go elsewhere.
     Draining,
     /// Sockets close.
     Stopping,
@@ -24,7 +24,19 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Phases(watch::Receiver<Phase>);
 
+impl From<watch::Receiver<Phase>> for Phases {
+    fn from(phase: watch::Receiver<Phase>) -> Self {
+        Self(phase)
+    }
+}
+
 impl Phases {
+    /// Whether `phase` or a later one has begun.
+    #[must_use]
+    pub fn is_reached(&self, phase: Phase) -> bool {
+        *self.0.borrow() >= phase
+    }
+
     /// Ends when `phase` or a later one begins.
     pub async fn reached(mut self, phase: Phase) {
         // A lost sender means that the process is ending anyway.
@@ -56,7 +68,7 @@ impl Shutdown {
     /// The phases, for those who must end.
     #[must_use]
     pub fn phases(&self) -> Phases {
-        Phases(self.phase.subscribe())
+        self.phase.subscribe().into()
     }
 
     /// Waits for a signal, then walks through the phases.

@@ -55,8 +55,8 @@ enum Refusal {
     Cut(Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     BadReview(#[from] BadReview),
-    #[error("no verdict within {TIME_LIMIT:?}")]
-    TooLate,
+    #[error("no verdict within {0:?}")]
+    TooLate(Duration),
     #[error("the answer cannot be written: {0}")]
     Unwritable(serde_json::Error),
     #[error("internal error; Haldane's log has the details")]
@@ -71,7 +71,7 @@ impl Refusal {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong | Self::TooDense => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Cut(_) | Self::BadReview(_) => StatusCode::BAD_REQUEST,
-            Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooLate(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Unwritable(_) | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -83,12 +83,19 @@ pub struct Webhook<H> {
     handler: H,
     room: Room,
     record: Record,
+    time_limit: Duration,
 }
 
 impl<H: Handler> Webhook<H> {
     /// A webhook that decides by `handler` and counts in `registry`.
     pub fn new(handler: H, registry: &mut Registry) -> Self {
-        Self { handler, room: Room::new(), record: Record::new(registry) }
+        Self { handler, room: Room::new(), record: Record::new(registry), time_limit: TIME_LIMIT }
+    }
+
+    /// The same with another time limit than [`TIME_LIMIT`].
+    #[must_use]
+    pub fn within(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// Answers one HTTP request; ends within the time limit.
@@ -108,10 +115,10 @@ impl<H: Handler> Webhook<H> {
         };
         // Nothing is left half-changed by a panic: what is shared are semaphores and counters.
         let decided = AssertUnwindSafe(self.decide(stage, request, started)).catch_unwind();
-        let answer = match time::timeout(TIME_LIMIT, decided).await {
+        let answer = match time::timeout(self.time_limit, decided).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Refusal::Bug),
-            Err(_) => Err(Refusal::TooLate),
+            Err(_) => Err(Refusal::TooLate(self.time_limit)),
         };
         let response = answer.map_or_else(
             |refusal| {

@@ -10,6 +10,7 @@ use haldane::{
         clock,
         http::{self, Limits},
         metrics,
+        shutdown::Phase,
         telemetry::{self, LogFormat},
         tls::{self, LiveCertificate},
     },
@@ -24,7 +25,7 @@ use std::{
     process::{self, Command, Stdio},
     sync::Arc,
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Decides as the product does, about a cluster that it knows beforehand.
@@ -85,13 +86,14 @@ pub fn run() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         println!("{}", json!({"port": port, "ca": material.ca_bundle}));
-        let (ended, end) = oneshot::channel();
+        let phase = watch::Sender::new(Phase::Running);
+        let phases = phase.subscribe().into();
         std::thread::spawn(move || {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
-            ended.send(())
+            phase.send_replace(Phase::Stopping)
         });
         let accept = |stream| acceptor.accept(stream);
-        http::serve(listener, Limits::default(), accept, answer, async { drop(end.await) }).await;
+        http::serve(listener, Limits::default(), accept, answer, phases).await;
     });
 }
 

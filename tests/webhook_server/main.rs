@@ -4,10 +4,13 @@
 
 mod server;
 
-use haldane::runtime::http::Limits;
+use haldane::{
+    runtime::{http::Limits, shutdown::Phase},
+    webhook::server::TIME_LIMIT,
+};
 use reqwest::{Client, ClientBuilder, Version};
 use serde_json::Value;
-use server::{Server, eventually, pem, review, within};
+use server::{PATIENCE, Server, ask, eventually, pem, review, within};
 use std::{
     sync::{
         Arc,
@@ -20,11 +23,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Limits under which waiting for them takes no time worth speaking of.
-fn short() -> Limits {
-    let moment = Duration::from_millis(200);
-    Limits { handshake: moment, first_request: moment, idle: moment, grace: moment, connections: 512 }
-}
+/// A limit for which waiting takes no time worth speaking of.
+const MOMENT: Duration = Duration::from_millis(200);
 
 type Protocol = fn(ClientBuilder) -> ClientBuilder;
 const PROTOCOLS: [(Protocol, Version); 2] =
@@ -86,26 +86,39 @@ async fn a_huge_body_is_refused_before_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn peers_that_say_nothing_or_stop_halfway_are_cut() {
-    let server = Server::start(short()).await;
-    let mut rest = Vec::new();
+async fn peers_that_say_nothing_are_cut() {
+    let server = Server::start(Limits { handshake: MOMENT, ..Limits::default() }).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     // Whether the end is orderly depends on what the client had sent; that it comes is the point.
-    let _ = within("a connection without a handshake", silent.read_to_end(&mut rest)).await;
+    let _ = within("a connection without a handshake", silent.read_to_end(&mut Vec::new())).await;
+    is_served(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_stop_halfway_are_cut() {
+    let server = Server::start(Limits { idle: MOMENT, ..Limits::default() }).await;
     for beginning in ["", "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let mut stream = server.connect().await.unwrap();
-        stream.write_all(beginning.as_bytes()).await.unwrap();
-        let _ = within("a connection without a request", stream.read_to_end(&mut rest)).await;
+        // On a busy machine it is cut before that.
+        let _ = stream.write_all(beginning.as_bytes()).await;
+        let _ = within("a connection without a request", stream.read_to_end(&mut Vec::new())).await;
     }
+    is_served(&server).await;
+}
+
+/// Over both protocols, in the end: limits of a moment are short for a busy machine.
+async fn is_served(server: &Server) {
     for (protocol, _) in PROTOCOLS {
-        post(&server.client(protocol), server.url("/mutate"), "web").await.unwrap();
+        let client = server.client(protocol);
+        let answered = async || post(&client, server.url("/mutate"), "web").await.is_ok();
+        eventually("others are served", answered).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_comes_ends_with_the_time_limit() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::answering_within(MOMENT, Limits::default()).await;
     let mut stream = server.connect().await.unwrap();
     let head =
         "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
@@ -118,12 +131,16 @@ async fn a_body_that_never_comes_ends_with_the_time_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_hangs_costs_its_own_request_only() {
-    let server = Server::start(Limits::default()).await;
-    let client = server.client(|client| client);
-    let hanging = post(&client, server.url("/mutate"), "endless");
-    let (hanging, other) = tokio::join!(hanging, post(&client, server.url("/mutate"), "web"));
+    let server = Server::answering_within(TIME_LIMIT, Limits::default()).await;
+    let (client, url) = (server.client(|client| client), server.url("/mutate"));
+    let hanging = tokio::spawn({
+        let (client, url) = (client.clone(), url.clone());
+        async move { post(&client, url, "endless").await }
+    });
+    eventually("the request is in work", async || server.handler.inside.load(SeqCst) == 1).await;
+    eventually("another is answered", async || post(&client, url.clone(), "web").await.is_ok()).await;
+    let hanging = within("the request that hangs", hanging).await.unwrap();
     assert_eq!(hanging.unwrap_err().status().unwrap().as_u16(), 504);
-    other.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +171,7 @@ async fn many_clients_at_once_all_get_the_answer_to_their_own_request() {
             let answer = post_json(&clients[number % clients.len()], &url, &body).await.unwrap();
             assert_eq!(answer["response"]["uid"], format!("u-{number}"));
         };
-        // Fewer than the connections that are open at once: further ones would wait for idle ones to be cut.
-        futures::future::join_all((0..200).map(ask)).await;
+        futures::future::join_all((0..100).map(ask)).await;
     }
 }
 
@@ -226,7 +242,7 @@ async fn a_request_in_flight_at_shutdown_is_finished_and_no_other_accepted() {
         let (client, url) = (server.client(protocol), server.url("/mutate"));
         let in_flight = tokio::spawn(async move { post(&client, url, "waiting").await });
         eventually("the request is in work", async || server.handler.inside.load(SeqCst) == 1).await;
-        server.stop.send(()).unwrap();
+        server.phase.send_replace(Phase::Stopping);
         eventually("the port is closed", async || TcpStream::connect(server.address).await.is_err()).await;
         assert!(!server.ended.is_finished(), "the server waits for the request");
         server.handler.gate.send_replace(true);
@@ -237,11 +253,99 @@ async fn a_request_in_flight_at_shutdown_is_finished_and_no_other_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_outlasts_the_grace_does_not_hold_up_shutdown() {
-    let server = Server::start(short()).await;
+    let server = Server::start(Limits { grace: MOMENT, ..Limits::default() }).await;
     let (client, url) = (server.client(|client| client), server.url("/mutate"));
     let endless = tokio::spawn(async move { post(&client, url, "endless").await });
     eventually("the request is in work", async || server.handler.inside.load(SeqCst) == 1).await;
-    server.stop.send(()).unwrap();
+    server.phase.send_replace(Phase::Stopping);
     within("the server", server.ended).await.unwrap();
     endless.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_is_given_up_with_an_answer() {
+    let server = Server::start(Limits::default()).await;
+    let (mut used, mut unused) = (server.connect().await.unwrap(), server.connect().await.unwrap());
+    let before = ask(&mut used, "web").await.unwrap();
+    assert!(!before.contains("connection: close"), "{before}");
+    server.phase.send_replace(Phase::Draining);
+    // Both belong to a peer that has not heard of it.
+    for stream in [&mut used, &mut unused] {
+        let last = ask(stream, "web").await.unwrap();
+        assert!(last.starts_with("http/1.1 200") && last.contains("connection: close"), "{last}");
+        let end = within("the end of the connection", stream.read_to_end(&mut Vec::new())).await;
+        assert_eq!(end.unwrap(), 0, "nothing comes after it");
+    }
+    // Nor has one that connects now.
+    let late = ask(&mut server.connect().await.unwrap(), "web").await.unwrap();
+    assert!(late.starts_with("http/1.1 200"), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_while_the_server_drains() {
+    for (protocol, _) in PROTOCOLS {
+        let server = Server::start(Limits::default()).await;
+        let (client, url) = (server.client(protocol), server.url("/mutate"));
+        let requests = (0..60).map(async |number| {
+            if number == 20 {
+                server.phase.send_replace(Phase::Draining);
+            }
+            post(&client, url.clone(), "web").await.unwrap();
+        });
+        futures::StreamExt::collect::<()>(futures::StreamExt::buffered(
+            futures::stream::iter(requests),
+            4,
+        ))
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_opened_just_before_the_end_may_ask_once() {
+    let server = Server::start(Limits { grace: PATIENCE, ..Limits::default() }).await;
+    let mut stream = server.connect().await.unwrap();
+    server.phase.send_replace(Phase::Stopping);
+    eventually("the port is closed", async || TcpStream::connect(server.address).await.is_err()).await;
+    let last = ask(&mut stream, "web").await.unwrap();
+    assert!(last.starts_with("http/1.1 200") && last.contains("connection: close"), "{last}");
+    within("the server", server.ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_connection_takes_the_place_of_the_one_idle_for_longest() {
+    let server = Server::start(Limits { connections: 2, idle: 2 * PATIENCE, ..Limits::default() }).await;
+    let (mut first, mut second) = (server.connect().await.unwrap(), server.connect().await.unwrap());
+    ask(&mut first, "web").await.unwrap();
+    ask(&mut second, "web").await.unwrap();
+    let mut third = within("a third connection", server.connect()).await.unwrap();
+    let end = within("the end of the first", first.read_to_end(&mut Vec::new())).await;
+    assert_eq!(end.unwrap(), 0, "in order, and with nothing under way");
+    // One place was needed, and one was taken.
+    ask(&mut second, "web").await.unwrap();
+    ask(&mut third, "web").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_in_use_make_room_with_their_next_answer() {
+    let limits = Limits { connections: 2, idle: 2 * PATIENCE, spare: 2 * PATIENCE, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let busy = [server.connect().await.unwrap(), server.connect().await.unwrap()].map(|mut stream| {
+        let done = Arc::clone(&done);
+        tokio::spawn(async move {
+            let mut last = String::new();
+            while !done.load(SeqCst) && !last.contains("connection: close") {
+                last = ask(&mut stream, "web").await.expect("an answer: nothing under way is cut");
+                assert!(last.starts_with("http/1.1 200"), "{last}");
+            }
+            last
+        })
+    });
+    let third = async { ask(&mut server.connect().await.unwrap(), "web").await.unwrap() };
+    let third = within("a third client", third).await;
+    assert!(third.starts_with("http/1.1 200"), "{third}");
+    done.store(true, SeqCst);
+    let [first, second] = busy;
+    let last = [first.await.unwrap(), second.await.unwrap()];
+    assert!(last.iter().any(|head| head.contains("connection: close")), "{last:?}");
 }

@@ -7,6 +7,7 @@ use haldane::{
         clock,
         http::{self, Limits},
         metrics,
+        shutdown::Phase,
         tls::{self, LiveCertificate},
     },
     webhook::server::{Handler, Webhook},
@@ -24,15 +25,16 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{oneshot, watch},
+    sync::watch,
     task::JoinHandle,
     time,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// Longest wait for anything; only a failing test ever waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A handler whose reviews of `waiting` objects wait for the gate.
 #[derive(Clone)]
@@ -63,12 +65,19 @@ pub struct Server {
     pub live: Arc<LiveCertificate>,
     /// Both are trusted by the clients; the first is served at the start.
     pub materials: [Material; 2],
-    pub stop: oneshot::Sender<()>,
+    /// How far it is on its way out.
+    pub phase: watch::Sender<Phase>,
     pub ended: JoinHandle<()>,
 }
 
 impl Server {
+    /// With all the time that a busy machine takes.
     pub async fn start(limits: Limits) -> Self {
+        Self::answering_within(PATIENCE, limits).await
+    }
+
+    /// With a time limit for answers.
+    pub async fn answering_within(time_limit: Duration, limits: Limits) -> Self {
         // Only the first test of the process installs it.
         drop(ring::default_provider().install_default());
         let names = ["localhost".to_owned()];
@@ -79,19 +88,21 @@ impl Server {
         let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&live)).unwrap()));
         let gate = watch::Sender::new(false);
         let handler = Gated { gate, inside: Arc::default(), most_inside: Arc::default() };
-        let webhook = Arc::new(Webhook::new(handler.clone(), &mut metrics::registry()));
+        let webhook = Webhook::new(handler.clone(), &mut metrics::registry()).within(time_limit);
+        let webhook = Arc::new(webhook);
         let answer = move |request| {
             let webhook = Arc::clone(&webhook);
             async move { webhook.answer(request).await }
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
+        let phase = watch::Sender::new(Phase::Running);
+        let phases = phase.subscribe().into();
         let ended = tokio::spawn(async move {
             let accept = |stream| acceptor.accept(stream);
-            http::serve(listener, limits, accept, answer, async { drop(stopped.await) }).await;
+            http::serve(listener, limits, accept, answer, phases).await;
         });
-        Self { address, handler, live, materials, stop, ended }
+        Self { address, handler, live, materials, phase, ended }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -120,6 +131,34 @@ impl Server {
 pub fn pem(text: &str) -> Vec<rustls::pki_types::CertificateDer<'static>> {
     use rustls::pki_types::pem::PemObject;
     rustls::pki_types::CertificateDer::pem_slice_iter(text.as_bytes()).map(Result::unwrap).collect()
+}
+
+/// A request over HTTP/1.1, byte by byte.
+fn http1(name: &str) -> Vec<u8> {
+    let body = review(name).to_string();
+    let head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length";
+    format!("{head}: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// Asks once on a connection over HTTP/1.1 and gives the answer's head.
+pub async fn ask(stream: &mut TlsStream<TcpStream>, name: &str) -> std::io::Result<String> {
+    stream.write_all(&http1(name)).await?;
+    head(stream).await
+}
+
+/// The head of the next answer over HTTP/1.1, lower case; its body is read as well.
+async fn head(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
+    let mut text = String::new();
+    let length = loop {
+        text.push(char::from(stream.read_u8().await?));
+        if let Some(head) = text.strip_suffix("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            break length.expect("a length").parse().expect("a number");
+        }
+    };
+    stream.read_exact(&mut vec![0; length]).await?;
+    Ok(text.to_ascii_lowercase())
 }
 
 /// A review of the object `name`.

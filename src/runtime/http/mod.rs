@@ -1,0 +1,258 @@
+//! Serving HTTP/1.1 and HTTP/2 on a socket: what the webhook and the admin port have in common.
+//!
+//! No peer can hold a connection without using it, and none loses a request at shutdown.
+
+mod activity;
+mod seats;
+
+use super::{
+    shutdown::{Phase, Phases},
+    telemetry::causes,
+};
+use activity::Activity;
+use futures::FutureExt;
+use http::{
+    Request, Response, Version,
+    header::{CONNECTION, HeaderValue},
+};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use seats::{Seats, Wanted};
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time,
+};
+use tracing::{debug, error, warn};
+
+/// Requests at once on an HTTP/2 connection: what Go sends before it knows our limit.
+const STREAMS: u32 = 100;
+
+/// Bytes of a request body that are taken in before anyone reads it.
+const STREAM_WINDOW: u32 = 64 << 10;
+
+/// How long peers may keep us waiting, and how many may.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From accepting a connection to the end of its TLS handshake.
+    pub handshake: Duration,
+    /// Without any request. Above Go's 90 s, so that an API server closes first and never sends a request
+    /// into a closing connection.
+    pub idle: Duration,
+    /// Idle for so long, a connection is cut when another one needs its place.
+    pub spare: Duration,
+    /// For requests in flight at shutdown.
+    pub grace: Duration,
+    /// Connections open at once; further ones make those go that are idle.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_mins(2),
+            spare: Duration::from_secs(1),
+            grace: Duration::from_secs(10),
+            connections: 256,
+        }
+    }
+}
+
+/// Binds `address`; `[::]` falls back to `0.0.0.0` where the kernel has no IPv6.
+///
+/// # Errors
+/// When the address is taken, not local or not allowed.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() => {
+            debug!(%error, "no IPv6");
+            TcpListener::bind(("0.0.0.0", address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+/// Serves `listener` until the process stops, then finishes the requests in flight, within the grace.
+///
+/// `accept` makes a connection readable: the TLS handshake, or nothing. `answer` makes a response of a
+/// request; it must end by itself in bounded time.
+///
+/// # Guarantees
+/// A peer never learns of the end by a connection that closes under its request, as long as the drain is
+/// longer than its pauses. While draining, everything is answered; HTTP/2 peers are told to go away, and
+/// HTTP/1.1 peers with each answer that it is the connection's last. API servers speak HTTP/1.1 with
+/// webhooks, and do not repeat a POST that met a closing connection. After that no connection is accepted,
+/// those that lie idle are closed, those that were just opened may still ask; a request whose headers have
+/// arrived is answered if that takes less than the grace.
+pub async fn serve<A, AF, T, S, SF>(
+    listener: TcpListener,
+    limits: Limits,
+    accept: A,
+    answer: S,
+    phases: Phases,
+) where
+    A: Fn(TcpStream) -> AF,
+    AF: Future<Output = io::Result<T>> + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request<Incoming>) -> SF + Clone + Send + Sync + 'static,
+    SF: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let (mut seats, mut open, mut standing) = (Seats::default(), JoinSet::new(), None);
+    let mut stop = std::pin::pin!(phases.clone().reached(Phase::Stopping));
+    let seat = |stream, seats: &mut Seats, open: &mut JoinSet<()>| {
+        let handshake = accept(stream);
+        let (answer, activity) = (answer.clone(), seats.take());
+        let house = Arc::new(House { limits, phases: phases.clone(), wanted: seats.wanted() });
+        open.spawn(async move {
+            let shaken = tokio::select! {
+                shaken = handshake => shaken,
+                () = activity.idle(limits.handshake, limits.spare) => Err(io::ErrorKind::TimedOut.into()),
+            };
+            match shaken {
+                Ok(stream) => connection(stream, answer, &activity, &house).await,
+                Err(error) => debug!(%error, "handshake failed"),
+            }
+        });
+    };
+    loop {
+        if let Some(stream) = standing.take_if(|_| open.len() < limits.connections) {
+            seat(stream, &mut seats, &mut open);
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            Some(ended) = open.join_next() => log_panic(ended),
+            stream = next(&listener), if standing.is_none() => standing = Some(stream),
+            () = seats.make_room(limits), if standing.is_some() => {}
+        }
+    }
+    // Their peers believe that they are connected.
+    let arrived = std::iter::from_fn(|| listener.accept().now_or_never()?.ok());
+    for stream in standing.into_iter().chain(arrived.map(|(stream, _)| stream).take(limits.connections)) {
+        seat(stream, &mut seats, &mut open);
+    }
+    drop(listener);
+    let all = async {
+        while let Some(ended) = open.join_next().await {
+            log_panic(ended);
+        }
+    };
+    if time::timeout(limits.grace, all).await.is_err() {
+        warn!(connections = open.len(), "cut requests that outlasted the grace period");
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        error!(%error, "a connection's task failed");
+    }
+}
+
+/// The next connection. Failures of single connections are passed over.
+async fn next(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are single small writes: waiting to coalesce them only adds latency.
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "no TCP_NODELAY");
+                }
+                return stream;
+            }
+            Err(error) => {
+                // Mostly out of file descriptors, which passes when connections end.
+                warn!(%error, "cannot accept a connection");
+                time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// What a connection must know of the server.
+struct House {
+    limits: Limits,
+    phases: Phases,
+    wanted: Wanted,
+}
+
+impl House {
+    /// Ends when a connection has to be given up for the server's sake.
+    async fn is_left(&self, activity: &Activity) {
+        self.phases.clone().reached(Phase::Draining).await;
+        // One that was just opened is about to be used.
+        if activity.version().await != Version::HTTP_2 {
+            // There is no other way to tell the peer than with an answer.
+            self.phases.clone().reached(Phase::Stopping).await;
+        }
+    }
+
+    /// Whether an answer over HTTP/1.1 is the last on its connection.
+    fn is_last_answer(&self) -> bool {
+        self.phases.is_reached(Phase::Draining) || self.wanted.take()
+    }
+}
+
+/// Serves one connection until the peer closes it, it lies idle, or it is not wanted any more.
+async fn connection<T, S, SF>(stream: T, answer: S, activity: &Arc<Activity>, house: &Arc<House>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request<Incoming>) -> SF,
+    SF: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let limits = house.limits;
+    activity.is_ready();
+    let service = service_fn(|request: Request<Incoming>| {
+        let version = request.version();
+        let request_open = activity.begin(version);
+        let (answer, house) = (answer(request), Arc::clone(house));
+        async move {
+            let mut response = answer.await;
+            if version != Version::HTTP_2 && house.is_last_answer() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(request_open);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let builder = builder();
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let farewell = tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = activity.idle(limits.idle, limits.spare) => limits.spare,
+        () = house.is_left(activity) => limits.grace,
+    };
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = connection => log_end(ended),
+        () = activity.idle_for(farewell) => debug!("connection cut"),
+        () = time::sleep(limits.grace) => debug!("connection cut in use"),
+    }
+}
+
+fn log_end(ended: Result<(), Box<dyn Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        debug!(error = causes(error.as_ref()), "connection failed");
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // `Activity` bounds slow headers of both protocols; hyper's own timer knows HTTP/1.1 only.
+    builder.http1().header_read_timeout(None);
+    // Room for all streams at once: else bodies that nobody reads yet hold up those being read.
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAMS * STREAM_WINDOW);
+    builder
+}
