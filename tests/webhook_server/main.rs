@@ -292,11 +292,8 @@ async fn no_request_is_lost_while_the_server_drains() {
             }
             post(&client, url.clone(), "web").await.unwrap();
         });
-        futures::StreamExt::collect::<()>(futures::StreamExt::buffered(
-            futures::stream::iter(requests),
-            4,
-        ))
-        .await;
+        futures::StreamExt::collect::<()>(futures::StreamExt::buffered(futures::stream::iter(requests), 4))
+            .await;
     }
 }
 

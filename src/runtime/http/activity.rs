@@ -94,11 +94,8 @@ impl Activity {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.0.send_modify(|requests| {
-            *requests = Requests {
-                open: requests.open.saturating_sub(1),
-                since: clock::monotonic(),
-                ..*requests
-            };
+            *requests =
+                Requests { open: requests.open.saturating_sub(1), since: clock::monotonic(), ..*requests };
         });
     }
 }

@@ -55,9 +55,9 @@ impl Seats {
             let idle = self.taken.iter().filter_map(Weak::upgrade);
             let idle = idle.filter_map(|seat| seat.idle_since().map(|since| (since, seat)));
             let longest = idle.min_by_key(|(since, _)| *since);
-            let left = longest.as_ref().map_or(limits.spare, |(since, _)| {
-                limits.spare.saturating_sub(since.elapsed())
-            });
+            let left = longest
+                .as_ref()
+                .map_or(limits.spare, |(since, _)| limits.spare.saturating_sub(since.elapsed()));
             if let (Duration::ZERO, Some((_, seat))) = (left, longest) {
                 seat.ask_to_leave();
                 // If it has not left by then, its peer holds it up: the next one goes.
