@@ -48,7 +48,7 @@ fn write_all<T>(
     out.write_char(close)
 }
 
-/// Plain digits from 1e-6 on and below 1e21, an exponent of two digits or more with `+` else.
+/// Plain digits from 1e-6 on and below 1e21, an exponent with its sign else.
 fn write_number(out: &mut String, number: f64) -> std::fmt::Result {
     let magnitude = number.abs();
     if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
@@ -57,8 +57,8 @@ fn write_number(out: &mut String, number: f64) -> std::fmt::Result {
     let scientific = format!("{number:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.strip_prefix('-') {
-        Some(exponent) => write!(out, "{digits}e-{exponent:0>2}"),
-        None => write!(out, "{digits}e+{exponent:0>2}"),
+        Some(exponent) => write!(out, "{digits}e-{exponent}"),
+        None => write!(out, "{digits}e+{exponent}"),
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             (json!({"b": 1, "a": [true, null, -0.5]}), r#"{"a":[true,null,-0.5],"b":1}"#),
             (json!("<b>&\"\n\u{1}"), "\"\\u003cb\\u003e\\u0026\\\"\\n\\u0001\""),
             (json!(12_345_678_901_234_567_890_u64), "12345678901234567000"),
-            (json!([1e21, 1e-7, 1e20, 0.000_001]), "[1e+21,1e-07,100000000000000000000,0.000001]"),
+            (json!([1e21, 1e-7, 1e20, 0.000_001]), "[1e+21,1e-7,100000000000000000000,0.000001]"),
         ] {
             assert_eq!(marshal(&value), text);
         }

@@ -30,6 +30,7 @@ static RECORDINGS: &[Recording] = &[
     Recording { file: "conditions-more.jsonl", check: conditions::check },
     Recording { file: "evaluate.jsonl", check: evaluate::check },
     Recording { file: "prometheus.jsonl", check: prometheus::check },
+    Recording { file: "prometheus-more.jsonl", check: prometheus::check },
     Recording { file: "replicas.jsonl", check: replicas::check },
     Recording { file: "replicas-more.jsonl", check: replicas::check },
     Recording { file: "steps.jsonl", check: steps::check },

@@ -1,7 +1,7 @@
 //! `web.jsonl`: an HTTP answer of any service, read and judged; and what was sent for it.
 
 use crate::{
-    differences::{ADMISSION, NOT_JSON, PANICS},
+    differences::{ADMISSION, NOT_JSON, PANICS, WORDS},
     evaluate::judged,
     provider::exchange,
     report::Outcome,
@@ -29,6 +29,7 @@ pub fn check(line: &Value) -> Outcome {
     match (outcome, line["phase"].as_str().unwrap()) {
         (Err(_), "panic") => Outcome::Different(&PANICS),
         (Err(said), "Error") if argos.is_some_and(|argos| said.contains(argos)) => Outcome::Passed,
+        (Err(_), "Error") => Outcome::Different(&WORDS),
         (Err(said), "Successful") if said.starts_with("the answer is not JSON") => {
             Outcome::Different(&NOT_JSON)
         }

@@ -35,7 +35,8 @@ struct Envelope {
     data: Value,
     error_type: String,
     error: String,
-    warnings: Vec<String>,
+    /// Absent or null mostly.
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -47,12 +48,9 @@ struct QueryResult {
 
 #[derive(Deserialize)]
 struct RawSeries {
-    #[serde(default)]
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
+    metric: Option<BTreeMap<String, String>>,
     value: Option<Pair>,
-    #[serde(default)]
-    values: Vec<Pair>,
+    values: Option<Vec<Pair>>,
 }
 
 /// Time and value; the value is a text, because JSON has no `NaN`.
@@ -60,6 +58,8 @@ type Pair = Vec<Value>;
 
 impl Response {
     /// Errors are `TYPE: TEXT`, with the types of Prometheus' own client.
+    ///
+    /// Source: `client_golang` `api/prometheus/v1/api.go`, `apiClientImpl.Do`.
     pub fn read(status: u16, body: &[u8]) -> Result<Self, String> {
         // With these two, Prometheus explains in the body what is wrong with the query.
         let is_api_error = matches!(status, 400 | 422);
@@ -72,14 +72,15 @@ impl Response {
         }
         let body: Value = serde_json::from_slice(body).map_err(|error| format!("bad_response: {error}"))?;
         let envelope: Envelope = part(body)?;
-        if is_api_error != (envelope.status == "error") {
-            return Err("bad_response: inconsistent body for response code".to_owned());
-        }
-        if is_api_error {
-            return Err(format!("{}: {}", envelope.error_type, envelope.error));
+        match envelope.status.as_str() {
+            "error" => return Err(format!("{}: {}", envelope.error_type, envelope.error)),
+            "success" if is_api_error => {
+                return Err("bad_response: inconsistent body for response code".to_owned());
+            }
+            _ => {}
         }
         let result: QueryResult = part(envelope.data)?;
-        Ok(Self { data: result.data()?, warnings: envelope.warnings })
+        Ok(Self { data: result.data()?, warnings: envelope.warnings.unwrap_or_default() })
     }
 }
 
@@ -93,7 +94,9 @@ impl QueryResult {
         match self.result_type.as_str() {
             "scalar" => {
                 let pair: Pair = part(self.result)?;
-                Ok(Data::Scalar(sample(&pair)?))
+                // Other than a series' sample, it cannot be cut short.
+                let value = pair.get(1).map_or_else(|| number(""), |_| sample(&pair))?;
+                Ok(Data::Scalar(value))
             }
             "vector" | "matrix" => {
                 let series: Vec<Option<RawSeries>> = part(self.result)?;
@@ -117,20 +120,25 @@ impl RawSeries {
         let samples = if is_vector {
             vec![sample(&self.value.unwrap_or_default())?]
         } else {
-            self.values.iter().map(|pair| sample(pair)).collect::<Result<_, _>>()?
+            self.values.iter().flatten().map(|pair| sample(pair)).collect::<Result<_, _>>()?
         };
-        Ok(Series { labels: self.metric, samples })
+        Ok(Series { labels: self.metric.unwrap_or_default(), samples })
     }
 }
 
 fn sample(pair: &[Value]) -> Result<f64, String> {
+    if let Some(time) = pair.first().filter(|time| !time.is_number()) {
+        return Err(format!("bad_response: a sample's time must be a number, got {time}"));
+    }
     match pair.get(1) {
         None => Ok(0.0),
-        Some(Value::String(text)) => {
-            text.parse::<GoFloat>().map(|float| float.0).map_err(|error| error.to_string())
-        }
+        Some(Value::String(text)) => number(text),
         Some(other) => Err(format!("bad_response: a sample's value must be a string, got {other}")),
     }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse::<GoFloat>().map(|float| float.0).map_err(|error| error.to_string())
 }
 
 impl Data {
