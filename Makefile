@@ -86,11 +86,12 @@ fuzz: ## only: hostile input to everything that parses [N=100000] changed inputs
 	@FUZZ_CASES=$(or $(N),100000) $(STEP) "fuzz" cargo test --release --test fuzz -- --nocapture
 
 .PHONY: docs
-docs: ## write docs/reference.md from the code's tables
-	@UPDATE_DOCS=1 $(STEP) "docs/reference.md" cargo test --release --quiet --test docs the_reference
+docs: ## write docs/reference.md, docs/schema and docs/conformance.md from the code
+	@UPDATE_DOCS=1 $(STEP) "docs/reference.md, docs/schema" cargo test --release --quiet --test docs is_fresh
+	@UPDATE_DOCS=1 $(STEP) "docs/conformance.md" cargo test --release --quiet --test conformance haldane_answers
 
 .PHONY: docs-check
-docs-check: ## check that docs/reference.md is fresh and links lead somewhere
+docs-check: ## check that docs/reference.md and docs/schema are fresh and links lead somewhere
 	@$(STEP) "docs" cargo test --release --quiet --test docs
 
 .PHONY: deny

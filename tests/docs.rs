@@ -1,9 +1,14 @@
 //! The documentation agrees with the code: the reference is made from the tables that the parser reads, every
 //! Event has a line, links lead somewhere, and tests that are named exist.
 //!
-//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md`.
+//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md` and the JSON Schema beside it.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "docs/compatibility.rs"]
+mod compatibility;
+#[path = "docs/schema.rs"]
+mod schema;
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{

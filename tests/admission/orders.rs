@@ -47,6 +47,18 @@ fn an_order_is_refused_where_nobody_could_be_asked() {
 }
 
 #[test]
+fn an_order_passes_although_a_template_is_gone_but_a_release_does_not() {
+    let strategy = "{steps: [{setWeight: 5}, {analysis: {templates: [{templateName: gone}]}}]}";
+    let plan = |object| annotated(object, keys::CANARY, strategy);
+    let at_step = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
+    let ordered = annotated(plan(held(web("b"))), keys::DO, "abort");
+    let case = Case::update(plan(held(web("b"))), ordered).state(state(&web("b"), at_step));
+    assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());
+    let release = Case::update(plan(held(web("b"))), plan(held(web("c"))));
+    assert!(release.mutate().contains("analysis template not found"), "{}", release.mutate());
+}
+
+#[test]
 fn an_unknown_order_names_the_known_ones() {
     assert_snapshot!(order("premote").mutate());
 }

@@ -61,3 +61,16 @@ fn every_annotation_of_the_examples_can_be_read() {
         assert!(spec.is_ok(), "{file}: {spec:?}");
     }
 }
+
+/// The walk-through's recording rule is shown with the Prometheus of the test cluster, which must be told it.
+#[test]
+fn the_test_clusters_prometheus_records_what_the_example_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let manifest = read("tests/cluster/manifests/prometheus.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
+    let told = documents.iter().find_map(|document| document["data"]["rules.yml"].as_str()).unwrap();
+    let rules = |text: &str| serde_saphyr::from_str::<Value>(text).unwrap();
+    let example = rules(&read("examples/w1-success-rate-latency/recording-rules.yaml"));
+    assert_eq!(rules(told), example);
+}

@@ -12,18 +12,12 @@ pub struct Rule {
 #[strum(serialize_all = "kebab-case")]
 pub enum Kind {
     OnPurpose,
-    /// Not wanted, only not done.
-    KnownGap,
     /// About something that Haldane does not have.
     NotApplicable,
 }
 
 const fn on_purpose(name: &'static str, reason: &'static str) -> Rule {
     Rule { kind: Kind::OnPurpose, name, reason }
-}
-
-const fn gap(name: &'static str, reason: &'static str) -> Rule {
-    Rule { kind: Kind::KnownGap, name, reason }
 }
 
 const fn not_applicable(name: &'static str, reason: &'static str) -> Rule {
@@ -69,7 +63,7 @@ pub static NOT_JSON: Rule = on_purpose(
 );
 pub static PANICS: Rule =
     on_purpose("panics", "where Argo's controller panics, there is an error that says why");
-pub static GO_TYPES: Rule = gap(
+pub static GO_TYPES: Rule = on_purpose(
     "go-types",
     "methods of Go's time.Time that answer with a type of their own, such as Month(), are refused by name: \
      no such value ever equals a number",

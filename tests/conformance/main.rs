@@ -54,6 +54,20 @@ fn haldane_answers_as_argo_does() {
     println!("{}", all.line("total"));
     assert!(all.passed > 0, "{} has no recordings", folder.display());
     assert!(all.failed.is_empty(), "{} lines failed:\n{}", all.failed.len(), all.details());
+    if folder == report::own_folder() {
+        assert_documented(&all);
+    }
+}
+
+/// The page of differences is what came of the recordings; `UPDATE_DOCS=1` writes it.
+fn assert_documented(all: &Figures) {
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
+    let text = all.page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(PAGE, &text).unwrap();
+    }
+    let written = fs::read_to_string(PAGE).unwrap_or_default();
+    assert!(written == text, "docs/conformance.md is not what this run found; run `make docs`");
 }
 
 #[test]

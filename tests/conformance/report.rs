@@ -4,6 +4,7 @@ use crate::differences::{Kind, Rule};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     fs, io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -16,7 +17,7 @@ const SHOWN: usize = 20;
 pub enum Outcome {
     /// Haldane answers as Argo does.
     Passed,
-    /// It answers otherwise, on purpose or as a known gap.
+    /// It answers otherwise, by a rule.
     Different(&'static Rule),
     /// It answers otherwise, and nothing says why.
     Failed(String),
@@ -38,8 +39,12 @@ pub struct Figures {
 
 /// The folder with the recordings: the repository's own, unless `CONFORMANCE_DIR` names another.
 pub fn folder() -> PathBuf {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance");
-    std::env::var_os("CONFORMANCE_DIR").map_or_else(|| own.into(), PathBuf::from)
+    std::env::var_os("CONFORMANCE_DIR").map_or_else(own_folder, PathBuf::from)
+}
+
+/// The repository's recordings.
+pub fn own_folder() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance").into()
 }
 
 impl Recording {
@@ -92,14 +97,31 @@ impl Figures {
 
     /// One line of figures.
     pub fn line(&self, what: &str) -> String {
-        let [on_purpose, gap, not_applicable] =
-            [Kind::OnPurpose, Kind::KnownGap, Kind::NotApplicable].map(|kind| self.of_kind(kind));
+        let [on_purpose, not_applicable] =
+            [Kind::OnPurpose, Kind::NotApplicable].map(|kind| self.of_kind(kind));
         let (passed, failed) = (self.passed, self.failed.len());
-        let total = passed + on_purpose + gap + not_applicable + failed;
+        let total = passed + on_purpose + not_applicable + failed;
         format!(
-            "{what:18} {total:5} lines: {passed} passed, {on_purpose} different on purpose, {gap} known gap, \
+            "{what:18} {total:5} lines: {passed} passed, {on_purpose} different on purpose, \
              {not_applicable} not applicable, {failed} failed"
         )
+    }
+
+    /// The page that lists every difference with its reason.
+    pub fn page(&self) -> String {
+        let mut text = format!(
+            "# Where Haldane answers otherwise than Argo Rollouts\n\n\
+             Made by `make docs` from a run over `tests/conformance`; do not edit it. `make conformance` shows the same, file by file.\n\n\
+             {}.\n\n\
+             A rule is about a kind of answer, never about one line; a line that no rule explains fails the test.\n\n\
+             | rule | lines | | reason |\n| --- | --- | --- | --- |\n",
+            self.line("All of them:").split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        for (rule, count) in self.by_rule.values().filter_map(|(rule, count)| Some(((*rule)?, count))) {
+            let (name, kind, reason) = (rule.name, rule.kind, rule.reason.replace('|', "\\|"));
+            writeln!(text, "| `{name}` | {count} | {kind} | {reason} |").unwrap();
+        }
+        text
     }
 
     /// The rules that were needed, and the first failures.

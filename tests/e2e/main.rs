@@ -21,6 +21,7 @@ mod shared {
     mod policy;
     mod provider_faults;
     mod replicas;
+    mod settings;
     mod steps;
     mod tenant;
     mod untouched;

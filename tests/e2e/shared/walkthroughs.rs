@@ -110,7 +110,7 @@ fn a_success_rate_and_a_baseline_judge_together() {
     let space = Space::new("w1");
     deploy("w1-success-rate-latency", &["analysis.yaml", "app.yaml"], &["checkout-service"], &space);
     space.answers("v1");
-    let load = Load::start(&space, 60);
+    let load = Load::start(&space, 200);
     space.set_env("checkout-service", &["VERSION=v2", "ERROR_RATE=0.5%"]).ok();
     space.reaches("checkout-service", SOON, &[("weight", "50")]);
     let run = newest(&space, "checkout-service");
@@ -122,8 +122,13 @@ fn a_success_rate_and_a_baseline_judge_together() {
             .any(|m| m["value"].as_str().is_some_and(|v| v.starts_with("{canary:0"))),
         "both sides are measured: {run}"
     );
+    let recorded = measurements(&run, "p99-recorded");
+    assert!(
+        recorded.iter().any(|m| m["value"].as_str().is_some_and(|value| value.starts_with("[0."))),
+        "the recording rule has values: {run}"
+    );
     space.is_healthy("checkout-service", SOON);
-    space.set_env("checkout-service", &["VERSION=v3", "ERROR_RATE=20%"]).ok();
+    space.set_env("checkout-service", &["VERSION=v3", "ERROR_RATE=4%"]).ok();
     let summary = space.reaches("checkout-service", SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let verdict = r#"Metric "success-rate" assessed Failed due to failed (3) > failureLimit (2)"#;
     assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
