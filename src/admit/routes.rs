@@ -28,6 +28,7 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     let names: Vec<&str> = split.iter().filter_map(|service| service.metadata.name.as_deref()).collect();
+    let known = report.findings.len();
     let mut missing = |name: &str, field: &str, problem: String| {
         if releases {
             report.findings.push(Finding::new(format!("{}.{field}", path(keys::CANARY)), name, problem));
@@ -49,9 +50,15 @@ pub(super) fn check(
         }
     }
     if leading.is_empty() {
-        report.warnings.push(
-            "no Ingress leads to a Service of this Deployment, so its canary would get no traffic".to_owned(),
-        );
+        // Without a router's name the traffic would be split by pods.
+        let problem = "no Ingress leads to a Service of this Deployment, so its canary would get no traffic";
+        if !releases {
+            report.warnings.push(problem.to_owned());
+        } else if report.findings.len() == known {
+            let fix = "make the Ingress first, or use haldane.dev/canary without trafficRouting, which splits by pods";
+            let problem = format!("{problem}; {fix}");
+            report.findings.push(Finding::new(path(keys::CANARY), names.join(", "), problem));
+        }
     }
     for foreign in canaries.iter().filter(|i| shares_route(i, &stable, &names)) {
         let problem =

@@ -88,6 +88,22 @@ fn a_canary_without_a_route_is_warned_about() {
 }
 
 #[test]
+fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
+    let blue_green = |version| {
+        let plan = json!({keys::BLUE_GREEN: "{activeService: web}"});
+        with(web(version), "/metadata/annotations", plan)
+    };
+    let told = |mut case: Case| {
+        case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+        case.mutate()
+    };
+    let release = told(Case::update(blue_green("a"), blue_green("b")));
+    assert!(release.starts_with("denied") && release.contains("make the Ingress first"), "{release}");
+    let early = told(Case::create(blue_green("a")));
+    assert!(early.starts_with("allowed") && early.contains("no Ingress leads"), "{early}");
+}
+
+#[test]
 fn names_in_the_plan_that_lead_nowhere_are_refused_when_they_are_needed() {
     let plan = "{stableService: shop, trafficRouting: {nginx: {stableIngress: front}}}";
     let case = Case::update(annotated(web("a"), keys::CANARY, plan), annotated(web("b"), keys::CANARY, plan));
