@@ -110,7 +110,7 @@ fn a_success_rate_and_a_baseline_judge_together() {
     let space = Space::new("w1");
     deploy("w1-success-rate-latency", &["analysis.yaml", "app.yaml"], &["checkout-service"], &space);
     space.answers("v1");
-    let load = Load::start(&space, 200);
+    let load = Load::start(&space, 100);
     space.set_env("checkout-service", &["VERSION=v2", "ERROR_RATE=0.5%"]).ok();
     space.reaches("checkout-service", SOON, &[("weight", "50")]);
     let run = newest(&space, "checkout-service");
