@@ -203,6 +203,9 @@ impl Pass<'_> {
             if written.is_err() {
                 break;
             }
+            if let (Write::Deployment(_), Some(event)) = (&write, &plan.held_late) {
+                self.context.publisher.publish(self.owner, event).await;
+            }
         }
         for event in &plan.events {
             self.context.publisher.publish(self.owner, event).await;

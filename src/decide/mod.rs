@@ -55,8 +55,10 @@ pub struct Plan {
     pub condition: Option<ProgressingCondition>,
     /// Metrics to measure now.
     pub measure: Vec<DueMeasurement>,
-    /// What people shall read.
+    /// What people shall read, once the state is recorded.
     pub events: Vec<Event>,
+    /// What people shall read once the Deployment is written: the state does not tell that it happened.
+    pub held_late: Option<Event>,
     /// When to look again, if nothing happens before.
     pub wake_at: Option<Timestamp>,
 }

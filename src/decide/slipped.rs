@@ -35,11 +35,10 @@ pub(super) fn hold(state: &mut RolloutState, turn: &mut Turn<'_>) {
         ));
         state.becomes_stable(wanted);
     } else {
-        turn.events.push(Event::warning(
+        turn.held_late = Some(Event::warning(
             "HeldLate",
             "The pod template changed without being held at admission: it is held now, and its canary starts; is the webhook configuration missing?",
         ));
-        turn.hold = true;
     }
 }
 
@@ -87,7 +86,8 @@ mod tests {
     fn a_template_is_held_late_as_long_as_none_of_its_pods_is_ready() {
         let plan = slipped(&seen(4, "b", false), 4, 0);
         assert_eq!(plan.deployment, Some(DeploymentWrite::Hold));
-        assert_eq!(reasons(&plan), ["HeldLate"]);
+        assert_eq!(plan.held_late.as_ref().map(|event| event.reason), Some("HeldLate"));
+        assert_eq!(reasons(&plan), Vec::<&str>::new(), "it is told when it is held, not before");
     }
 
     #[test]

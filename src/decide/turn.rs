@@ -54,8 +54,8 @@ pub(super) struct Turn<'a> {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) analysis_wake_at: Option<Timestamp>,
     pub(super) ended: Vec<HistoryEntry>,
-    /// The template must be held although no rollout of it is recorded yet.
-    pub(super) hold: bool,
+    /// The template must be held although no rollout of it is recorded yet, and this is what to tell then.
+    pub(super) held_late: Option<Event>,
 }
 
 /// What matters of the canary Deployment.
@@ -75,7 +75,7 @@ impl<'a> Turn<'a> {
             wake_at: None,
             analysis_wake_at: None,
             ended: Vec::new(),
-            hold: false,
+            held_late: None,
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
         wake_at: wakes.min(),
         measure: std::mem::take(&mut turn.measure),
         events: std::mem::take(&mut turn.events),
+        held_late: turn.held_late.take(),
         state,
     }
 }
@@ -97,7 +98,7 @@ fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
 
 /// The hold is taken away only for a template that may serve: the promoted one, or the stable one.
 fn deployment_write(state: &RolloutState, turn: &Turn<'_>) -> Option<DeploymentWrite> {
-    if turn.hold {
+    if turn.held_late.is_some() {
         return Some(DeploymentWrite::Hold);
     }
     let seen = turn.seen();

@@ -2,9 +2,10 @@
 
 use super::{
     Output, Space,
-    cluster::{kubectl, run, setting, try_get, try_list},
+    cluster::{api, block_on, get, kubectl, run, setting, try_get, try_list},
     eventually,
 };
+use kube::api::PostParams;
 use serde_json::Value;
 use std::{fs, time::Duration};
 
@@ -247,17 +248,29 @@ pub fn order_when_possible(space: &Space, name: &str, verb: &str) {
     });
 }
 
+/// Another version, asked for again and again while no webhook answers, as a person would.
+#[track_caller]
+pub fn set_env_when_possible(space: &Space, name: &str, variables: &[&str]) {
+    eventually(&format!("{variables:?} to be taken"), RECOVERY, || {
+        let output = space.set_env(name, variables);
+        if output.code == 0 { Ok(()) } else { Err(output.err) }
+    });
+}
+
 /// Both webhook configurations are away, until this is dropped.
 #[derive(Debug)]
-pub struct WithoutWebhooks(String);
+pub struct WithoutWebhooks(Vec<(&'static str, Value)>);
 
 /// Takes both webhook configurations away, as one does to break the glass.
 #[track_caller]
 pub fn take_webhooks_away() -> WithoutWebhooks {
-    const BOTH: &str = "mutatingwebhookconfiguration,validatingwebhookconfiguration";
-    let saved = kubectl(&["get", BOTH, "haldane", "--output=yaml"]).ok().out;
-    kubectl(&["delete", BOTH, "haldane"]).ok();
-    WithoutWebhooks(saved)
+    const BOTH: [&str; 2] = [
+        "admissionregistration.k8s.io/v1 MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration",
+    ];
+    let saved = BOTH.map(|kind| (kind, get(kind, "", "haldane").expect("it is installed")));
+    kubectl(&["delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "haldane"]).ok();
+    WithoutWebhooks(saved.into())
 }
 
 impl WithoutWebhooks {
@@ -269,8 +282,17 @@ impl WithoutWebhooks {
 }
 
 impl Drop for WithoutWebhooks {
+    /// As they were, trusted authorities included, but for what the API server gives an object.
     fn drop(&mut self) {
-        run("kubectl", &["create", "--filename=-"], &self.0);
+        for (kind, object) in &mut self.0 {
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.retain(|key, _| ["name", "labels", "annotations"].contains(&key.as_str()));
+            }
+            let object = serde_json::from_value(object.take()).expect("an object");
+            if let Err(error) = block_on(api(kind, "").create(&PostParams::default(), &object)) {
+                eprintln!("{kind}: {error}");
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ fn a_template_that_slipped_past_the_webhook_is_held_before_it_serves() {
     space.order("web", "promote").ok();
     space.is_healthy("web", 2 * SOON);
     load.stop().assert_nothing_failed("a template that slipped past the webhook");
+    assert_eq!(space.events("HeldLate").len(), 1, "it is told once");
 }
 
 #[test]
@@ -54,4 +55,18 @@ fn a_template_whose_pods_serve_already_is_recorded_as_released_natively() {
     });
     space.rolled_out("web");
     space.is_healthy("web", SOON);
+    assert_eq!(space.events("ReleasedNatively").len(), 1, "it is told once");
+
+    // What is everywhere by the time that somebody looks is stable: there is nothing to tell.
+    let webhooks = haldane::take_webhooks_away();
+    let away = haldane::take_away();
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.rolled_out("web");
+    webhooks.come_back();
+    away.come_back();
+    haldane::set_env_when_possible(&space, "web", &["VERSION=v4"]);
+    space.pauses_at("web", "50");
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.is_healthy("web", SOON);
+    assert_eq!(space.events("ReleasedNatively").len(), 1, "told of v2 alone");
 }
