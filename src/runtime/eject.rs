@@ -46,7 +46,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 use tokio::time;
 
 /// Who we are, as a leader and in Events.
@@ -63,9 +63,6 @@ pub enum EjectError {
     /// See [`ObserveError`].
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    /// A record cannot be read or removed.
-    #[error("Deployment {0}: {1}")]
-    State(String, StateError),
     /// The HTTP clients of the controller cannot be made.
     #[error("HTTP client: {0}")]
     Http(reqwest::Error),
@@ -74,19 +71,42 @@ pub enum EjectError {
         "rollouts are under way: {0}; say --revert to bring back what served before, or --finish to promote without the remaining steps and analyses"
     )]
     Undecided(String),
-    /// There is no stable template to go back to.
-    #[error(
-        "Deployment {0}: none of its ReplicaSets serves, so there is nothing to go back to; use --finish"
-    )]
-    NoStable(String),
-    /// The webhook refused, or is configured and does not answer.
-    #[error(
-        "Deployment {0}: {1}. If no replica of Haldane is left: kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {CONFIGURATION}, then eject again"
-    )]
-    Refused(String, kube::Error),
     /// Rollouts did not end in time.
     #[error("not ended within {0}: {1}")]
     Late(String, String),
+    /// Some Deployments could not be ended or opted out; all others are plain.
+    #[error("{} left as they were; mend each, then eject again:{}", plural(.0.len()), lines(.0))]
+    Left(Left),
+}
+
+/// Deployments that stay as they are, by `namespace/name`, and why.
+type Left = BTreeMap<String, Obstacle>;
+
+/// Why one Deployment stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// Its record cannot be read or removed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no stable template to go back to.
+    #[error("none of its ReplicaSets serves, so there is nothing to go back to; use --finish")]
+    NoStable,
+    /// What is around it cannot be looked at.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The webhook refused, or is configured and does not answer.
+    #[error(
+        "{0}. If no replica of Haldane is left: kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {CONFIGURATION}"
+    )]
+    Refused(#[from] kube::Error),
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "1 Deployment is".to_owned() } else { format!("{count} Deployments are") }
+}
+
+fn lines(left: &Left) -> String {
+    left.iter().map(|(name, why)| format!("\n  {name}: {why}")).collect::<Vec<_>>().concat()
 }
 
 /// A Deployment and what is recorded of it.
@@ -121,14 +141,17 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
     let client = Client::try_default().await?;
     let webhooks = Api::<MutatingWebhookConfiguration>::all(client.clone());
     let is_admitted = webhooks.get_opt(CONFIGURATION).await?.is_some();
-    let subjects = look(&client, args.only.as_deref()).await?;
+    let mut left = Left::new();
+    let subjects = look(&client, args.only.as_deref(), &mut left).await?;
     let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
     if !busy.is_empty() && !args.finish && !args.revert {
         return Err(EjectError::Undecided(described(busy)));
     }
     for subject in busy {
-        Box::pin(end(&client, subject, args.finish, is_admitted)).await?;
-        println!("ending the rollout of {}", subject.described());
+        match Box::pin(end(&client, subject, args.finish, is_admitted)).await {
+            Ok(()) => println!("ending the rollout of {}", subject.described()),
+            Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
+        }
     }
     // Before the Deployments, or their next release would opt them in again.
     let namespaces = Api::<Namespace>::all(client.clone());
@@ -143,32 +166,34 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
         }
     }
     tokio::select! {
-        done = all_are_idle(&client, &args) => done?,
+        done = all_are_idle(&client, &args, &mut left) => done?,
         failed = controller_of_our_own(&client, &args, is_admitted) => failed?,
     }
-    for Subject { owner, .. } in look(&client, args.only.as_deref()).await? {
-        let name = format!("{}/{}", owner.namespace, owner.name);
-        opt_out(&client, &owner).await.map_err(|error| EjectError::Refused(name.clone(), error))?;
-        let forgotten = state::forget(&client, &owner.namespace, &owner.name).await;
-        forgotten.map_err(|error| EjectError::State(name.clone(), error))?;
-        println!("{name} is a plain Deployment again");
+    for subject in look(&client, args.only.as_deref(), &mut left).await? {
+        match free(&client, &subject.owner).await {
+            Ok(()) => println!("{} is a plain Deployment again", subject.name()),
+            Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
+        }
     }
-    Ok(())
+    if left.is_empty() { Ok(()) } else { Err(EjectError::Left(left)) }
 }
 
-async fn look(client: &Client, only: Option<&str>) -> Result<Vec<Subject>, EjectError> {
+/// All that can be ended and opted out; whose record cannot be read joins what is `left`.
+async fn look(client: &Client, only: Option<&str>, left: &mut Left) -> Result<Vec<Subject>, EjectError> {
     let mut subjects = Vec::new();
     for object in members(client).await? {
         let (Some(namespace), Some(name)) = (object.metadata.namespace, object.metadata.name) else {
             continue;
         };
-        if only.is_some_and(|only| only != namespace) {
+        let key = format!("{namespace}/{name}");
+        if only.is_some_and(|only| only != namespace) || left.contains_key(&key) {
             continue;
         }
         let Some((owner, seen)) = observe::deployment(client, &namespace, &name).await? else { continue };
-        let stored = state::load(client, &namespace, &name).await;
-        let state = stored.map_err(|error| EjectError::State(format!("{namespace}/{name}"), error))?.state;
-        subjects.push(Subject { owner, seen, state });
+        match state::load(client, &namespace, &name).await {
+            Ok(stored) => subjects.push(Subject { owner, seen, state: stored.state }),
+            Err(error) => drop(left.insert(key, error.into())),
+        }
     }
     Ok(subjects)
 }
@@ -178,7 +203,7 @@ fn described<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> String {
 }
 
 /// Sets the end of a rollout going. One that was aborted, or could not start, can only be reverted.
-async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool) -> Result<(), EjectError> {
+async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool) -> Result<(), Obstacle> {
     let can_finish = subject.state.rollout.as_ref().is_some_and(|rollout| rollout.abort_message().is_none());
     let patch = if !finish || !can_finish {
         match Box::pin(stable_template(client, subject)).await? {
@@ -194,8 +219,8 @@ async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool
         annotation(keys::REQUEST, &order(subject))
     };
     let deployments = Api::<Deployment>::namespaced(client.clone(), &subject.owner.namespace);
-    let written = deployments.patch(&subject.owner.name, &PatchParams::default(), &patch).await;
-    written.map(drop).map_err(|error| EjectError::Refused(subject.name(), error))
+    deployments.patch(&subject.owner.name, &PatchParams::default(), &patch).await?;
+    Ok(())
 }
 
 fn annotation(key: &str, value: &str) -> Patch<Value> {
@@ -227,10 +252,10 @@ fn order(subject: &Subject) -> String {
 }
 
 /// The template that serves, from its `ReplicaSet`; `None` if it is the Deployment's already.
-async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Value>, EjectError> {
+async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Value>, Obstacle> {
     let mut seen = subject.seen.clone();
     observe::surroundings(client, &subject.owner, false, &mut seen).await?;
-    let Some(stable) = seen.stable_replica_set() else { return Err(EjectError::NoStable(subject.name())) };
+    let Some(stable) = seen.stable_replica_set() else { return Err(Obstacle::NoStable) };
     if stable.template == seen.template_hash() {
         return Ok(None);
     }
@@ -243,11 +268,11 @@ async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Va
     Ok(Some(template))
 }
 
-/// Waits until no rollout is under way.
-async fn all_are_idle(client: &Client, args: &EjectArgs) -> Result<(), EjectError> {
+/// Waits until no rollout is under way, but of what is left.
+async fn all_are_idle(client: &Client, args: &EjectArgs, left: &mut Left) -> Result<(), EjectError> {
     let deadline = clock::monotonic() + args.timeout.signed().unsigned_abs();
     loop {
-        let subjects = look(client, args.only.as_deref()).await?;
+        let subjects = look(client, args.only.as_deref(), left).await?;
         let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
         if busy.is_empty() {
             return Ok(());
@@ -310,7 +335,12 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
     controller::run(Arc::new(context), answered).await;
 }
 
-/// Removes every key of Haldane's.
+/// Removes every key of Haldane's, and the record.
+async fn free(client: &Client, owner: &Owner) -> Result<(), Obstacle> {
+    opt_out(client, owner).await?;
+    Ok(state::forget(client, &owner.namespace, &owner.name).await?)
+}
+
 async fn opt_out(client: &Client, owner: &Owner) -> kube::Result<()> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
     let Some(found) = deployments.get_metadata_opt(&owner.name).await? else { return Ok(()) };

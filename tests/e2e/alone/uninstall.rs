@@ -65,6 +65,36 @@ fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
 }
 
 #[test]
+fn eject_leaves_what_it_cannot_read_and_says_what_to_do() {
+    haldane::is_complete();
+    let space = Space::new("unreadable");
+    let names = ["broken", "newer", "sound"];
+    for name in names {
+        let app = App { name: name.to_owned(), ..App::canary(STEPS).sized(1) };
+        space.apply(&app.deployment().to_string()).ok();
+    }
+    for name in names {
+        space.rolled_out(name);
+        space.is_opted_in(name);
+    }
+    for (name, state) in [("broken", r#""{""#), ("newer", r#""{\"version\": 99}""#)] {
+        let patch = format!(r#"{{"data": {{"state": {state}}}}}"#);
+        space.kubectl(&["patch", "configmap", &format!("haldane-{name}"), "--patch", &patch]).ok();
+    }
+    let told = eject(&space, &["--revert"]).refused();
+    let head = "2 Deployments are left as they were; mend each, then eject again:";
+    let broken = format!("\n  {}/broken: ConfigMap \"haldane-broken\", key \"state\": EOF", space.namespace);
+    let newer = format!("\n  {}/newer: ConfigMap \"haldane-newer\" has version 99", space.namespace);
+    assert!([head, &broken, &newer].iter().all(|part| told.contains(part)), "{told}");
+    assert!(told.contains("delete the ConfigMap to start from what is running"), "{told}");
+    let left = space.ours();
+    assert_eq!(left, ["ConfigMap/haldane-broken", "ConfigMap/haldane-newer"], "the sound one is plain");
+    space.kubectl(&["delete", "configmap", "haldane-broken", "haldane-newer"]).ok();
+    eject(&space, &["--revert"]).ok();
+    names.iter().for_each(|name| is_plain(&space, name));
+}
+
+#[test]
 fn after_haldane_is_deleted_everything_serves_and_eject_finishes_what_was_under_way() {
     haldane::is_complete();
     let space = Space::new("deleted");

@@ -171,6 +171,12 @@ impl Space {
         self.reaches(name, SOON, &[("phase", "Paused"), ("weight", weight)]);
     }
 
+    /// Waits until Haldane keeps a record of a Deployment.
+    #[track_caller]
+    pub fn is_opted_in(&self, name: &str) {
+        eventually(&format!("the record of {name}"), SOON, || self.try_state(name));
+    }
+
     /// Waits until nothing is under way and nothing of a canary is left.
     #[track_caller]
     pub fn is_healthy(&self, name: &str, limit: Duration) {
