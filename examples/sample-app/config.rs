@@ -79,6 +79,7 @@ mod tests {
             ("VERSION", "v2"),
             ("ERROR_RATE", "50%"),
             ("LATENCY", "150ms"),
+            ("WORK", "500us"),
             ("START_DELAY", "1m30s"),
             ("MEMORY_GROWTH", "1Mi"),
         ])
@@ -92,6 +93,7 @@ mod tests {
                 "version": "v2",
                 "error_rate": 0.5,
                 "latency": "150ms",
+                "work": "500µs",
                 "start_delay": "1m30s",
                 "memory_growth": "1Mi",
             })

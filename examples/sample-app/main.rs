@@ -26,9 +26,10 @@ It takes no arguments; everything is set by environment variables:
   VERSION        version to answer with                   (v1)
   ERROR_RATE     share of requests to fail, 0..1 or 50%   (0)
   LATENCY        time added to every answer, e.g. 150ms   (0s)
+  WORK           computing for every answer, e.g. 500us   (0s)
   START_DELAY    time until /healthz says ready           (0s)
   MEMORY_GROWTH  bytes to use more every second, e.g. 1Mi (0)
-The last five can be changed while it runs:
+The last six can be changed while it runs:
   curl -X PUT 'http://127.0.0.1:8080/settings?error_rate=0.5'";
 
 /// Writes a line to standard output; nobody reading it is no reason to fail.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -39,6 +39,7 @@ where
             if !settings.latency.is_zero() {
                 tokio::time::sleep(settings.latency).await;
             }
+            compute(settings.work);
             let answer = application(&app, &settings, path);
             app.metrics.record(answer.status().as_u16(), start.elapsed());
             answer
@@ -51,6 +52,14 @@ where
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)
+}
+
+/// Keeps the processor busy.
+fn compute(span: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < span {
+        std::hint::spin_loop();
+    }
 }
 
 /// The routes that count as traffic.

@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::values::{self, Share};
 
 /// The names of the settings.
-pub const FIELDS: [&str; 5] = ["version", "error_rate", "latency", "start_delay", "memory_growth"];
+pub const FIELDS: [&str; 6] = ["version", "error_rate", "latency", "work", "start_delay", "memory_growth"];
 
 /// The most memory that is held on request.
 pub const MEMORY_LIMIT: u64 = 256 << 20;
 
+const MAX_WORK: Duration = Duration::from_secs(1);
 const MAX_LATENCY: Duration = Duration::from_mins(1);
 const MAX_START_DELAY: Duration = Duration::from_hours(1);
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub error_rate: Share,
     /// The time added to every answer.
     pub latency: Duration,
+    /// The time that every answer takes to compute.
+    pub work: Duration,
     /// The time from start until the application is ready.
     pub start_delay: Duration,
     /// Bytes to use more every second.
@@ -65,6 +68,7 @@ impl Default for Settings {
             version: Version(HeaderValue::from_static("v1")),
             error_rate: Share::default(),
             latency: Duration::ZERO,
+            work: Duration::ZERO,
             start_delay: Duration::ZERO,
             memory_growth: 0,
         }
@@ -77,6 +81,7 @@ impl Serialize for Settings {
         out.serialize_field("version", self.version.as_str())?;
         out.serialize_field("error_rate", &self.error_rate.as_f64())?;
         out.serialize_field("latency", &values::show_duration(self.latency))?;
+        out.serialize_field("work", &values::show_duration(self.work))?;
         out.serialize_field("start_delay", &values::show_duration(self.start_delay))?;
         out.serialize_field("memory_growth", &values::show_bytes(self.memory_growth))?;
         out.end()
@@ -89,6 +94,7 @@ pub struct Changes {
     version: Option<Version>,
     error_rate: Option<Share>,
     latency: Option<Duration>,
+    work: Option<Duration>,
     start_delay: Option<Duration>,
     memory_growth: Option<u64>,
 }
@@ -110,6 +116,11 @@ impl Changes {
                 let allowed = "use a duration such as 150ms, at most 1m";
                 let parsed = values::duration(value, MAX_LATENCY);
                 self.latency = Some(parsed.ok_or_else(|| refusal(allowed))?);
+            }
+            "work" => {
+                let allowed = "use a duration such as 500us, at most 1s";
+                let parsed = values::duration(value, MAX_WORK);
+                self.work = Some(parsed.ok_or_else(|| refusal(allowed))?);
             }
             "start_delay" => {
                 let allowed = "use a duration such as 20s, at most 1h";
@@ -150,13 +161,15 @@ impl Changes {
             version: self.version.clone().unwrap_or_else(|| current.version.clone()),
             error_rate: self.error_rate.unwrap_or(current.error_rate),
             latency: self.latency.unwrap_or(current.latency),
+            work: self.work.unwrap_or(current.work),
             start_delay: self.start_delay.unwrap_or(current.start_delay),
             memory_growth: self.memory_growth.unwrap_or(current.memory_growth),
         }
     }
 }
 
-const UNKNOWN_FIELD: &str = "the settings are version, error_rate, latency, start_delay and memory_growth";
+const UNKNOWN_FIELD: &str =
+    "the settings are version, error_rate, latency, work, start_delay and memory_growth";
 
 /// Why a value was not taken over.
 #[derive(Debug, Serialize)]

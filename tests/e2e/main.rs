@@ -12,6 +12,7 @@ mod harness;
 mod shared {
     mod analysis;
     mod blue_green;
+    mod capacity;
     mod clients;
     mod denials;
     mod lifecycle;

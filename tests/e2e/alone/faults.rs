@@ -4,6 +4,7 @@ use crate::harness::{
     App, Load, Recorder, SOON, Space, audit, eventually, faults, haldane, space::weight_of,
 };
 use ::haldane::runtime::clock;
+use serde_json::json;
 use std::time::Duration;
 
 /// Long enough for a component to come back and for a leader to be found.
@@ -78,6 +79,33 @@ fn a_release_survives_the_failure_of_each_part_of_the_cluster() {
     drop(faults::kill("kcm"));
     assert_promoted(&space, &ingresses, &["0", "20", "40", "60", "80", "90", "100", "0"]);
     load.stop().assert_nothing_failed("controller manager killed while stable is replaced");
+}
+
+#[test]
+fn a_drained_node_leaves_what_the_budget_says_and_the_release_waits() {
+    let (space, ingresses) = start("drain", "{setWeight: 50}, {pause: {}}");
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    });
+    space.apply(&budget.to_string()).ok();
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "50");
+    let available =
+        |name: &str| space.the("apps/v1 Deployment", name)["status"]["availableReplicas"].as_u64();
+    let (drained, output) = faults::drain("haldane.dev/canary-of=web", 60);
+    output.ok();
+    let (again, output) = faults::drain("app=web", 5);
+    assert!(output.refused().contains("disruption budget"), "one pod of stable may go");
+    space.order("web", "promote").ok();
+    space.reaches("web", SOON, &[("phase", "Promoting")]);
+    assert_eq!((available("web"), available("web-canary")), (Some(1), None));
+    let sample = Load::with(&space, &["--rate", "100", "--duration", "2s"]).finish();
+    assert_eq!(sample.answers("v1"), sample.sent(), "{}", sample.split());
+    drop((drained, again));
+    assert_promoted(&space, &ingresses, &["0", "50", "100", "0"]);
+    load.stop().assert_nothing_failed("a drained node");
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn while_an_abort_takes_the_traffic_back() {
     let (space, records, ingresses) = start("kill", &provider);
     let load = Load::start(&space, 50);
     space.set_env("web", &["VERSION=v2"]).ok();
+    // The webhook of the other replica; nothing waits for it.
+    eprintln!("killed {}, which does not lead", haldane::kill_follower());
     kill_at("retreat", &records);
     let summary = space.reaches("web", TAKEOVER, &[("phase", "Degraded"), ("weight", "0")]);
     let message = "RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase error/failed: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0)";

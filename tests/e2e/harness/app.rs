@@ -62,6 +62,11 @@ impl App {
 
     /// The Deployment.
     pub fn deployment(&self) -> Value {
+        // A busy machine is no reason to take a pod away from its clients.
+        let patient = json!({
+            "httpGet": {"path": "/healthz", "port": 8080},
+            "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 10,
+        });
         let labels = json!({"app": self.name});
         let env: Vec<_> =
             self.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
@@ -82,7 +87,7 @@ impl App {
                             "imagePullPolicy": "IfNotPresent",
                             "env": env,
                             "ports": [{"containerPort": 8080}],
-                            "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+                            "readinessProbe": patient,
                             "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}},
                         }],
                     },

@@ -2,7 +2,7 @@
 
 use super::{
     Space,
-    cluster::{Output, api, get, kubectl, run, setting, spawn},
+    cluster::{Output, api, get, kubectl, list, run, setting, spawn},
     haldane::NAMESPACE,
 };
 use kube::api::{Patch, PatchParams};
@@ -238,6 +238,27 @@ impl Rehearsals {
 impl Drop for Rehearsals {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// No pod can start on the node.
+#[derive(Debug)]
+pub struct Drained(String);
+
+/// `kubectl drain` of the node, for pods with these labels; the others have nowhere else to go. Whether it was
+/// done within so many seconds depends on disruption budgets.
+#[track_caller]
+pub fn drain(labels: &str, seconds: u32) -> (Drained, Output) {
+    let node = list("v1 Node", "", "").remove(0);
+    let node = node["metadata"]["name"].as_str().expect("a name").to_owned();
+    let (selector, timeout) = (format!("--pod-selector={labels}"), format!("--timeout={seconds}s"));
+    let output = kubectl(&["drain", &node, &selector, &timeout]);
+    (Drained(node), output)
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        kubectl(&["uncordon", &self.0]);
     }
 }
 

@@ -1,5 +1,8 @@
 //! The rights of Haldane's service account against what it did in this run: every one was needed, and none
 //! was missing. Runs after all other tests, because only all of them together use everything.
+//!
+//! Each is granted by one rule alone, and RBAC only ever allows. So without that rule the requests that used
+//! it would have been refused: no rule can go.
 
 use crate::harness::{
     audit::{self, Right},
@@ -18,10 +21,17 @@ const RARE: &[(&str, &str, &str)] = &[
 /// Long enough for a leader to notice that its lease is gone, and for a certificate to be stored.
 const RECOVERY: Duration = Duration::from_secs(90);
 
-/// Everything that a role grants.
-fn granted(kind: &str, namespace: &str, name: &str) -> BTreeSet<Right> {
+/// Everything that a role grants, which must not be granted `already`.
+fn granted(kind: &str, namespace: &str, name: &str, already: &BTreeSet<Right>) -> BTreeSet<Right> {
     let role = get(&format!("rbac.authorization.k8s.io/v1 {kind}"), namespace, name).unwrap_or_default();
-    role["rules"].as_array().into_iter().flatten().flat_map(of_rule).collect()
+    let (mut once, mut twice) = (already.clone(), Vec::new());
+    for right in role["rules"].as_array().into_iter().flatten().flat_map(of_rule) {
+        if !once.insert(right.clone()) {
+            twice.push(right);
+        }
+    }
+    assert_eq!(twice, [], "granted twice, so that one of the rules could go");
+    once
 }
 
 fn of_rule(rule: &Value) -> Vec<Right> {
@@ -61,10 +71,10 @@ fn words<'a>(rights: impl Iterator<Item = &'a Right>) -> String {
 #[test]
 fn every_right_is_used_and_none_is_missing() {
     install_anew();
-    let mut granted_always = granted("ClusterRole", "", "haldane");
-    granted_always.extend(granted("Role", haldane::NAMESPACE, "haldane"));
+    let everywhere = granted("ClusterRole", "", "haldane", &BTreeSet::new());
+    let granted_always = granted("Role", haldane::NAMESPACE, "haldane", &everywhere);
     // A namespace binds it for itself, or does not: then its use is refused, and the user told how to grant it.
-    let optional = granted("ClusterRole", "", "haldane-secrets");
+    let optional = granted("ClusterRole", "", "haldane-secrets", &BTreeSet::new());
 
     let started = setting("HALDANE_E2E_STARTED").parse().expect("a timestamp");
     let requests = audit::since(started);

@@ -1,7 +1,7 @@
 //! The webhook's certificate is rotated, lost, damaged and brought, and API servers go on trusting it.
 
 use crate::harness::{
-    Admissions, App, SOON, Space,
+    Admissions, App, Load, SOON, Space,
     cluster::{get, run},
     document, eventually,
     haldane::{self, NAMESPACE, here},
@@ -9,7 +9,11 @@ use crate::harness::{
 use ::haldane::runtime::{certs::expiry, clock};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Lives under which whole rotations take a minute.
 const SHORT: &[&str] =
@@ -112,14 +116,50 @@ fn bring(folder: &Path, script: &str) {
     run("bash", &["-c", &script], "").ok();
 }
 
-#[test]
-fn a_brought_certificate_serves_and_a_wrong_one_is_told_and_taken_away() {
-    let space = space();
+/// A folder to make certificates in, and how the documentation makes them.
+fn openssl(space: &Space) -> (PathBuf, String) {
     let folder = std::env::temp_dir().join(&space.namespace);
     fs::create_dir(&folder).expect("a folder");
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs/openssl.cnf");
     fs::copy(config, folder.join("openssl.cnf")).expect("a copy");
-    let by_hand = document::commands("certs/README.md", "## By hand").concat();
+    (folder, document::commands("certs/README.md", "## By hand").concat())
+}
+
+#[test]
+fn an_expired_certificate_stops_changes_and_nothing_else() {
+    haldane::is_complete();
+    let space = Space::new("expired");
+    space.deploy(&App::canary("steps: [{setWeight: 20}, {pause: {}}]"));
+    space.answers("v1");
+    let load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "20");
+
+    // Nobody renewed the one that was brought.
+    let (folder, by_hand) = openssl(&space);
+    bring(&folder, &by_hand.replace("-days 365", "-days 0"));
+    eventually("refusals that say what is wrong", SOON, || {
+        let asked = space.set_env("web", &["VERSION=v3", "--dry-run=server"]);
+        if asked.err.contains("certificate has expired") { Ok(()) } else { Err(asked.err) }
+    });
+    space.kubectl(&["scale", "deployment/web", "--replicas=3"]).ok();
+    let unmanaged = App { name: "unmanaged".to_owned(), ..App::plain().sized(1) };
+    space.apply(&unmanaged.deployment().to_string()).ok();
+    space.rolled_out("unmanaged");
+    assert_eq!(space.weight("web").as_deref(), Some("20"), "it is where it was");
+
+    here(&["delete", "secret", "haldane-tls"]).ok();
+    works_again(&space);
+    space.order("web", "promote").ok();
+    space.is_healthy("web", 2 * SOON);
+    load.stop().assert_nothing_failed("clients while the certificate had expired");
+    let _ = fs::remove_dir_all(folder);
+}
+
+#[test]
+fn a_brought_certificate_serves_and_a_wrong_one_is_told_and_taken_away() {
+    let space = space();
+    let (folder, by_hand) = openssl(&space);
     bring(&folder, &by_hand);
     let brought = stored("tls.crt");
     assert_eq!(stored("ca.key"), Value::Null, "Haldane's own authority is gone");

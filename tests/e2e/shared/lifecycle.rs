@@ -93,13 +93,40 @@ fn a_slow_canary_gets_its_time_before_its_traffic() {
     space.is_healthy("web", 2 * SOON);
 }
 
+/// The autoscaler that KEDA makes for a `ScaledObject`. It scales from 1 up; nobody answers for its metric here.
+fn as_keda_makes_it() -> Value {
+    let target = json!({"type": "AverageValue", "averageValue": "5"});
+    let queue =
+        json!({"name": "s0-queue", "selector": {"matchLabels": {"scaledobject.keda.sh/name": "web"}}});
+    json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "keda-hpa-web", "labels": {"scaledobject.keda.sh/name": "web"}},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 1,
+            "maxReplicas": 3,
+            "metrics": [{"type": "External", "external": {"metric": queue, "target": target}}],
+        },
+    })
+}
+
 #[test]
 fn an_application_is_scaled_to_0_and_back_in_the_middle_of_a_canary() {
     let space = Space::new("zero");
+    space.apply(&as_keda_makes_it().to_string()).ok();
     space.deploy(&quick("web"));
     space.answers("v1");
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
+    let clone = space.the("autoscaling/v2 HorizontalPodAutoscaler", "web-canary");
+    assert_eq!(
+        clone["spec"]["metrics"],
+        as_keda_makes_it()["spec"]["metrics"],
+        "it counts what KEDA's counts"
+    );
+    assert_eq!(clone["metadata"]["labels"].get("scaledobject.keda.sh/name"), None, "and is not KEDA's");
+    // KEDA scales to 0 and back itself, by the same subresource as `kubectl scale`.
     space.kubectl(&["scale", "deployment/web", "--replicas=0"]).ok();
     has_pods(&space, "app=web", 0);
     has_pods(&space, "haldane.dev/role=canary", 0);
