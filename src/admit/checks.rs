@@ -37,6 +37,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What will tell the two sides apart in Prometheus.
     pub marks: Vec<Mark>,
+    /// Labels of the pods that have another value on canary pods, with that value.
+    pub relabelled: Labels,
 }
 
 /// The checks that need nothing but the Deployment.
@@ -80,6 +82,8 @@ pub fn among(
     };
     match rewrite {
         Ok(rewrite) => {
+            let changed = rewrite.apply(&object.pod_labels()).into_iter();
+            report.relabelled = changed.filter(|(key, _)| rewrite.keys.contains(key)).collect();
             report.marks = marks_of(
                 &rewrite,
                 &object.pod_labels(),

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
+        selector::Labels,
         strategy::RolloutSpec,
     },
 };
@@ -23,6 +24,8 @@ pub(super) struct Examined {
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
     pub trials: Vec<Trial>,
+    /// Labels with another value on canary pods.
+    pub relabelled: Labels,
     /// Reasons to refuse.
     pub findings: Findings,
     /// Worth knowing.
@@ -54,6 +57,7 @@ pub(super) fn examine(
             examined.findings.extend(report.findings);
             examined.warnings.extend(report.warnings);
             marks = report.marks;
+            examined.relabelled = report.relabelled;
         }
         Err(why) => {
             examined.warnings.push(format!("names, selectors and routes were not checked: {why}"));
@@ -92,6 +96,7 @@ impl Examined {
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
         if context.review.dry_run {
             lines.extend(preview::whole_plan(&spec.strategy, &self.trials, new.replicas()));
+            lines.extend(preview::rewritten(&self.relabelled, &self.trials));
         }
         lines
     }

@@ -7,8 +7,10 @@ use crate::{
         duration::GoDuration,
         metric::MetricSpec,
         names::Weight,
+        selector::Labels,
         strategy::{CanaryScale, CanaryStrategy, Step},
     },
+    providers::prometheus::{ARGO_HASH_LABEL, HASH_LABEL},
     routers::size::{canary_size, pods_for},
 };
 use jiff::SignedDuration;
@@ -114,6 +116,19 @@ pub fn whole_plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) ->
         printed(least_time(strategy, trials))
     ));
     lines
+}
+
+/// What is not as it is written: labels of canary pods, and Argo's label of a version in queries.
+#[must_use]
+pub fn rewritten(relabelled: &Labels, trials: &[Trial]) -> Vec<String> {
+    let labels: Vec<String> = relabelled.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = (!labels.is_empty()).then(|| {
+        format!("plan: so that nothing takes them for stable ones, canary pods have {}", labels.join(", "))
+    });
+    let mut metrics = trials.iter().flat_map(|trial| &trial.metrics);
+    let asks = metrics.any(|metric| metric.spec.provider.config.to_string().contains(ARGO_HASH_LABEL));
+    let queries = asks.then(|| format!("plan: {ARGO_HASH_LABEL} in queries is read as {HASH_LABEL}"));
+    labels.into_iter().chain(queries).collect()
 }
 
 /// The canary's size at a step, at the present size of stable.

