@@ -3,7 +3,7 @@
 use super::object::Object;
 use crate::{
     config::{
-        queries::{queries, sight_of},
+        queries::{blind, sight_of},
         trial::{Trial, TrialMetric},
     },
     domain::{
@@ -28,11 +28,11 @@ const BOLD_WEIGHT: u8 = 50;
 pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
     let of = |metric: &TrialMetric| {
         let place = format!("{}.provider.{}.query", metric.path, metric.spec.provider.key);
-        let broken = queries(&metric.spec).into_iter().filter_map(|(text, query)| match query {
-            Err(problem @ Problem::Syntax(_)) => Some((text, problem.to_string())),
+        let broken = metric.queries.iter().filter_map(|(text, query)| match query {
+            Err(problem @ Problem::Syntax(_)) => Some((text.clone(), problem.to_string())),
             _ => None,
         });
-        let blind = crate::config::queries::blind(&metric.spec, marks).map(|why| (first_query(metric), why));
+        let blind = blind(&metric.queries, marks).map(|why| (first_query(metric), why));
         broken.chain(blind).map(|(text, why)| Finding::new(&place, text, why)).collect::<Vec<_>>()
     };
     let mut findings: Findings = trials.iter().flat_map(|trial| &trial.metrics).flat_map(of).collect();
@@ -47,7 +47,7 @@ pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
 }
 
 fn first_query(metric: &TrialMetric) -> String {
-    queries(&metric.spec).into_iter().map(|(text, _)| text).next().unwrap_or_default()
+    metric.queries.first().map(|(text, _)| text.clone()).unwrap_or_default()
 }
 
 /// What is worth a second thought.
@@ -106,14 +106,14 @@ fn without_probe(object: Object<'_>) -> Option<String> {
 
 fn about_metric(metric: &TrialMetric, marks: &[Mark]) -> Vec<String> {
     let name = &metric.spec.name;
-    let queries = queries(&metric.spec);
+    let queries = &metric.queries;
     let mut warnings = Vec::new();
     for problem in queries.iter().filter_map(|(_, query)| query.as_ref().err()) {
         if !matches!(problem, Problem::Syntax(_)) {
             warnings.push(format!("metric {name:?}: the query {problem}"));
         }
     }
-    if sight_of(&metric.spec, marks) == Sight::Both {
+    if sight_of(queries, marks) == Sight::Both {
         let mark = marks.first().map(|mark| format!(", such as {}={:?}", mark.label, mark.canary));
         warnings.push(format!(
             "metric {name:?}: the query does not tell the canary from stable, so it judges both together; add a matcher{}",
@@ -141,8 +141,7 @@ fn expects_samples(metric: &TrialMetric) -> bool {
 
 /// The first measurement comes before the query's range holds canary traffic only.
 fn too_early(metric: &TrialMetric, step: Option<usize>, strategy: &CanaryStrategy) -> Option<String> {
-    let windows =
-        queries(&metric.spec).into_iter().filter_map(|(_, query)| query.ok()).map(|query| query.window);
+    let windows = metric.queries.iter().filter_map(|(_, query)| Some(query.as_ref().ok()?.window));
     let window = windows.max().and_then(|window| SignedDuration::try_from(window).ok())?;
     let start = step.or_else(|| strategy.background.as_ref().map(|background| background.starting_step))?;
     let delay = metric.spec.initial_delay.unwrap_or(GoDuration::ZERO);

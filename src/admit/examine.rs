@@ -108,5 +108,5 @@ pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
     let Some(old) = old else { return true };
     let mut plan =
         KEYS.iter().map(|key| key.name).filter(|name| ![keys::DO, keys::OVERRIDE_FREEZE].contains(name));
-    old.template_hash() != new.template_hash() || plan.any(|key| old.annotation(key) != new.annotation(key))
+    !old.has_template_of(new) || plan.any(|key| old.annotation(key) != new.annotation(key))
 }

@@ -23,8 +23,7 @@ pub enum Hold {
 /// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
 #[must_use]
 pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> Hold {
-    // Mostly they are equal to the letter, which is found out much faster.
-    if old.template() == new.template() || old.template_hash() == new.template_hash() {
+    if old.has_template_of(new) {
         return Hold::Unchanged;
     }
     if old.annotation(keys::HELD).is_some() {
@@ -43,7 +42,7 @@ pub fn is_held(object: Object<'_>) -> bool {
 
 /// Only `kubectl rollout restart`'s time stamp differs.
 pub(super) fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
-    TemplateHash::of_code(old.template()) == TemplateHash::of_code(new.template())
+    TemplateHash::same_code(old.template(), new.template())
 }
 
 #[cfg(test)]

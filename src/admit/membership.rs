@@ -186,7 +186,7 @@ fn dropped_order(new: Object<'_>) -> Option<String> {
 fn without_route(old: Option<Object<'_>>, new: Object<'_>, facts: &Facts) -> Option<String> {
     let asked = standing(Stage::Mutate, new) == Standing::Open
         && facts.namespace.as_ref().is_ok_and(Namespace::opts_in)
-        && old.is_some_and(|old| old.template_hash() != new.template_hash());
+        && old.is_some_and(|old| !old.has_template_of(new));
     let is_served =
         facts.neighbours.as_ref().is_ok_and(|found| is_served(&new.pod_labels(), &found.services));
     (asked && is_served).then(|| {

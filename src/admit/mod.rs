@@ -87,7 +87,7 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
         Stage::Validate if standing == Standing::In => return Needs::default(),
         Stage::Validate => {
             let policy = policy::plain_occasion(old, new).is_some();
-            let slips = may_be_in && old.is_some_and(|old| old.template_hash() != new.template_hash());
+            let slips = may_be_in && old.is_some_and(|old| !old.has_template_of(new));
             return Needs { policy, pair: policy || slips, ..Needs::default() };
         }
         Stage::Mutate if !may_be_in => return Needs { state: was_in, ..Needs::default() },

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 pub struct Object<'a>(pub &'a Value);
 
 impl<'a> Object<'a> {
-    /// Annotations; empty when there are none.
+    /// Annotations of Haldane's; the others are none of its business, and often as long as the whole object.
     #[must_use]
     pub fn annotations(self) -> Labels {
-        self.map("/metadata/annotations")
+        self.map("/metadata/annotations", keys::PREFIX)
     }
 
     /// Labels; empty when there are none.
     #[must_use]
     pub fn labels(self) -> Labels {
-        self.map("/metadata/labels")
+        self.map("/metadata/labels", "")
     }
 
     /// One annotation.
@@ -30,7 +30,7 @@ impl<'a> Object<'a> {
     /// Labels of its pods.
     #[must_use]
     pub fn pod_labels(self) -> Labels {
-        self.map("/spec/template/metadata/labels")
+        self.map("/spec/template/metadata/labels", "")
     }
 
     /// The pod template.
@@ -43,6 +43,12 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn template_hash(self) -> TemplateHash {
         TemplateHash::of(self.template())
+    }
+
+    /// Whether both have the same pod template.
+    #[must_use]
+    pub fn has_template_of(self, other: Self) -> bool {
+        TemplateHash::same(self.template(), other.template())
     }
 
     /// `spec.paused`.
@@ -63,10 +69,10 @@ impl<'a> Object<'a> {
         self.0.pointer("/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
     }
 
-    fn map(self, pointer: &str) -> Labels {
+    fn map(self, pointer: &str, prefix: &str) -> Labels {
         let map = self.0.pointer(pointer).and_then(Value::as_object);
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-        map.into_iter().flatten().filter_map(text).collect()
+        map.into_iter().flatten().filter(|(key, _)| key.starts_with(prefix)).filter_map(text).collect()
     }
 }
 

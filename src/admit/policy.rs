@@ -75,12 +75,13 @@ pub(super) fn plain_occasion(old: Option<Object<'_>>, new: Object<'_>) -> Option
     if membership::was_in(Some(old)) {
         return Some(Occasion::OptOut);
     }
-    (old.template_hash() != new.template_hash() && !is_restart(old, new)).then_some(Occasion::Release)
+    (!old.has_template_of(new) && !is_restart(old, new)).then_some(Occasion::Release)
 }
 
 fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
-    state.and_then(|state| state.stable.as_ref()) == Some(&new.template_hash())
+    let stable = state.and_then(|state| state.stable.as_ref());
+    stable.is_some_and(|stable| *stable == new.template_hash())
 }
 
 /// Judges a request by every profile that the namespace binds.

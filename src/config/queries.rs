@@ -12,9 +12,14 @@ use crate::{
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeMap;
 
-/// The queries of a metric, each as text and as what it says; none for providers without PromQL.
+/// A query as text, and what it says.
+pub type ReadQuery = (String, Result<Query, Problem>);
+
+/// The queries of a metric; none for providers without PromQL.
+///
+/// To read one takes a while, for its regular expressions above all: it is done once.
 #[must_use]
-pub fn queries(metric: &MetricSpec) -> Vec<(String, Result<Query, Problem>)> {
+pub fn queries(metric: &MetricSpec) -> Vec<ReadQuery> {
     let texts = providers::find(&metric.provider.key)
         .map(|provider| provider.promql(&metric.provider.config))
         .unwrap_or_default();
@@ -58,14 +63,14 @@ pub fn marks_of(
 
 /// What a metric's queries see; `Elsewhere` if it has none that can be read.
 #[must_use]
-pub fn sight_of(metric: &MetricSpec, marks: &[Mark]) -> Sight {
-    sight(&readable(metric), marks)
+pub fn sight_of(queries: &[ReadQuery], marks: &[Mark]) -> Sight {
+    sight(&readable(queries), marks)
 }
 
 /// Why a metric would judge stable instead of the canary, and what to write instead.
 #[must_use]
-pub fn blind(metric: &MetricSpec, marks: &[Mark]) -> Option<String> {
-    let queries = readable(metric);
+pub fn blind(queries: &[ReadQuery], marks: &[Mark]) -> Option<String> {
+    let queries = readable(queries);
     if sight(&queries, marks) != Sight::Stable {
         return None;
     }
@@ -79,6 +84,6 @@ pub fn blind(metric: &MetricSpec, marks: &[Mark]) -> Option<String> {
     ))
 }
 
-fn readable(metric: &MetricSpec) -> Vec<Query> {
-    queries(metric).into_iter().filter_map(|(_, parsed)| parsed.ok()).collect()
+fn readable(queries: &[ReadQuery]) -> Vec<Query> {
+    queries.iter().filter_map(|(_, read)| read.clone().ok()).collect()
 }

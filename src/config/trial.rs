@@ -1,7 +1,10 @@
 //! Analyses started for trial, with samples for what is only known later: a missing argument, limits that
 //! contradict each other or a query that sees the wrong side are found before anything is released.
 
-use super::annotations::path;
+use super::{
+    annotations::path,
+    queries::{ReadQuery, queries},
+};
 use crate::{
     analysis::{self, ResolvedArg},
     domain::{
@@ -42,20 +45,25 @@ pub struct TrialMetric {
     pub path: String,
     /// The metric.
     pub spec: MetricSpec,
+    /// Its queries.
+    pub queries: Vec<ReadQuery>,
 }
 
 /// Every analysis of a plan whose templates are complete; those that cannot start are left out.
 #[must_use]
 pub fn trials(spec: &RolloutSpec) -> Vec<Trial> {
-    analyses(&spec.strategy)
-        .filter_map(|(step, analysis)| start(step, analysis, &spec.templates).ok())
-        .collect()
+    let trial = |(step, analysis)| {
+        let (templates, metrics) = start(analysis, &spec.templates).ok()?;
+        let metric = |(path, spec)| TrialMetric { queries: queries(&spec), path, spec };
+        Some(Trial { step, templates, metrics: metrics.into_iter().map(metric).collect() })
+    };
+    analyses(&spec.strategy).filter_map(trial).collect()
 }
 
 /// Why analyses of a plan could not start.
 #[must_use]
 pub fn faults(strategy: &CanaryStrategy, templates: &[NamedTemplate]) -> Findings {
-    analyses(strategy).filter_map(|(step, analysis)| start(step, analysis, templates).err()).collect()
+    analyses(strategy).filter_map(|(_, analysis)| start(analysis, templates).err()).collect()
 }
 
 fn analyses(strategy: &CanaryStrategy) -> impl Iterator<Item = (Option<usize>, &AnalysisRef)> {
@@ -66,7 +74,10 @@ fn analyses(strategy: &CanaryStrategy) -> impl Iterator<Item = (Option<usize>, &
     in_steps.chain(strategy.background.iter().map(|background| (None, &background.analysis)))
 }
 
-fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Trial, Finding> {
+/// Names of the templates, and the metrics with their paths.
+type Started = (Vec<String>, Vec<(String, MetricSpec)>);
+
+fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Finding> {
     let found: Vec<&NamedTemplate> = analysis
         .templates
         .iter()
@@ -91,8 +102,8 @@ fn start(step: Option<usize>, analysis: &AnalysisRef, known: &[NamedTemplate]) -
     let paths = found.iter().flat_map(|found| {
         (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
     });
-    let metrics = paths.zip(run.specs).map(|(path, spec)| TrialMetric { path, spec }).collect();
-    Ok(Trial { step, templates: names, metrics })
+    let metrics = paths.zip(run.specs).collect();
+    Ok((names, metrics))
 }
 
 /// A secret argument in what would be stored with an object. Its placeholder is still there: secrets are

@@ -6,7 +6,7 @@ use super::{DueMeasurement, Event, turn::Turn};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
     build::pair::stable_services,
-    config::queries::{blind, marks_of},
+    config::queries::{blind, marks_of, queries},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
         state::{Rollout, RunRecord, Stage},
@@ -209,7 +209,7 @@ fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<Analy
     let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
     let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
     let marks = marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes);
-    match run.specs.iter().find_map(|metric| Some((&metric.name, blind(metric, &marks)?))) {
+    match run.specs.iter().find_map(|metric| Some((&metric.name, blind(&queries(metric), &marks)?))) {
         Some((name, why)) => Err(format!("metric {name:?}: the query {why}")),
         None => Ok(run),
     }

@@ -50,12 +50,17 @@ fn main() {
     let client = Client::new(server.port, &server.ca, reviews);
 
     client.at_rate(args.rate, WARM_UP);
-    let before = server.rss_mib();
+    let (before, cpu) = (server.rss_mib(), server.cpu_ms());
     let steady = client.at_rate(args.rate, Duration::from_secs(args.seconds.into()));
-    let after = server.rss_mib();
+    let (after, cpu) = (server.rss_mib(), server.cpu_ms() - cpu);
     let flat_out = client.flat_out(USERS, FLAT_OUT);
     describe(&format!("at {}/s", args.rate), &steady);
     describe("flat out", &flat_out);
+    println!(
+        "processor: {:.3} ms an answer at {}/s, which a busy machine does not change",
+        cpu / steady.count(),
+        args.rate
+    );
     println!("memory of the server: {before:.1} MiB after the warm-up, {after:.1} MiB at the end");
     println!(
         "{}",

@@ -128,9 +128,14 @@ impl Sender {
 }
 
 impl Timing {
+    /// Right answers.
+    pub fn count(&self) -> f64 {
+        f64::from(u32::try_from(self.micros.len()).unwrap())
+    }
+
     /// Answers per second.
     pub fn rate(&self) -> f64 {
-        f64::from(u32::try_from(self.micros.len()).unwrap()) / self.took.as_secs_f64()
+        self.count() / self.took.as_secs_f64()
     }
 
     /// In milliseconds; 100 is the longest.

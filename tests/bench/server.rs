@@ -123,6 +123,15 @@ impl Child {
         Self { process, port, ca: told["ca"].as_str().unwrap().to_owned() }
     }
 
+    /// Time on the processor until now, in milliseconds: of the program, and of the kernel for it.
+    pub fn cpu_ms(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = |index: usize| fields.split(' ').nth(index).unwrap().parse::<f64>().unwrap();
+        // `utime` and `stime`, the 14th and 15th; a tick is a hundredth of a second on every Linux.
+        (ticks(11) + ticks(12)) * 10.0
+    }
+
     /// Memory in use.
     pub fn rss_mib(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
