@@ -12,6 +12,9 @@ use crate::{
     runtime::clock,
 };
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::runtime::reflector::ObjectRef;
+use std::fmt;
 use tokio::sync::MutexGuard;
 
 /// Whether a release may start now.
@@ -31,6 +34,24 @@ pub struct Other {
     pub record: String,
     /// Since when it waits; `None` when it is under way.
     pub queued_since: Option<Timestamp>,
+}
+
+/// The limit that leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// So many canaries at once in the namespace.
+    Namespace(u32),
+    /// So many in the cluster.
+    Cluster(u32),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Namespace(limit) | Self::Cluster(limit)) = self;
+        let place = if matches!(self, Self::Namespace(_)) { "in this namespace" } else { "in the cluster" };
+        let canaries = if *limit == 1 { "canary" } else { "canaries" };
+        write!(f, "{limit} {canaries} at once {place}")
+    }
 }
 
 /// Looks for room. Costs a read a profile, and one more where a limit is set; asked only when a release could
@@ -53,20 +74,27 @@ pub async fn room<'a>(
         return Ok(Room { wait: Some(wait), _counting: None });
     };
     let Some(limits) = profile.limits() else { return Ok(Room { wait: None, _counting: None }) };
-    let counting = context.counting.lock().await;
+    let counting = context.queue.counting.lock().await;
     let others = state::unfinished(&context.client).await?;
+    let since = stored.state.queued_since.unwrap_or_else(clock::now);
     let me = Other {
         namespace: owner.namespace.clone(),
         record: state::state_name(&owner.name),
-        queued_since: Some(stored.state.queued_since.unwrap_or_else(clock::now)),
+        queued_since: Some(since),
     };
-    let wait =
-        wait(&me, &others, limits).map(|limit| format!("waits for its turn: policy {name} allows {limit}"));
+    let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
+    let ahead = limits.per_cluster.map_or(0, |limit| context.queue.ahead(&key, since, limit));
+    let full = full(&me, &others, ahead, limits);
+    match full {
+        Some(full) => context.queue.waits(key, since, full),
+        None => context.queue.leaves(&key),
+    }
+    let wait = full.map(|full| format!("waits for its turn: policy {name} allows {full}"));
     Ok(Room { wait, _counting: Some(counting) })
 }
 
-/// The limit that leaves no room, in words. Within a namespace who waits longest comes first.
-fn wait(me: &Other, others: &[Other], limits: Limits) -> Option<String> {
+/// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.
+fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits) -> Option<Full> {
     let others: Vec<&Other> = others
         .iter()
         .filter(|other| (&other.namespace, &other.record) != (&me.namespace, &me.record))
@@ -74,14 +102,13 @@ fn wait(me: &Other, others: &[Other], limits: Limits) -> Option<String> {
     let near: Vec<&&Other> = others.iter().filter(|other| other.namespace == me.namespace).collect();
     let running = near.iter().filter(|other| other.queued_since.is_none()).count();
     let rank = |other: &Other| (other.queued_since, other.record.clone());
-    let ahead = near.iter().filter(|other| other.queued_since.is_some() && rank(other) < rank(me)).count();
+    let ahead_here =
+        near.iter().filter(|other| other.queued_since.is_some() && rank(other) < rank(me)).count();
     let everywhere = others.iter().filter(|other| other.queued_since.is_none()).count();
     let is_over = |count: usize, limit: u32| u32::try_from(count).map_or(true, |count| count >= limit);
-    let canaries = |limit: u32| if limit == 1 { "1 canary".to_owned() } else { format!("{limit} canaries") };
-    let near = limits.per_namespace.filter(|limit| is_over(running.saturating_add(ahead), *limit));
-    let far = limits.per_cluster.filter(|limit| is_over(everywhere, *limit));
-    near.map(|limit| format!("{} at once in this namespace", canaries(limit)))
-        .or_else(|| far.map(|limit| format!("{} at once in the cluster", canaries(limit))))
+    let near = limits.per_namespace.filter(|limit| is_over(running.saturating_add(ahead_here), *limit));
+    let far = limits.per_cluster.filter(|limit| is_over(everywhere.saturating_add(ahead), *limit));
+    near.map(Full::Namespace).or_else(|| far.map(Full::Cluster))
 }
 
 #[cfg(test)]
@@ -103,25 +130,26 @@ mod tests {
         let first = other("shop", "a", Some(10));
         let last = other("shop", "c", Some(30));
         let one = limits(Some(1), None);
-        assert_eq!(wait(&me, &[me.clone(), last.clone()], one), None);
-        assert!(wait(&me, &[me.clone(), first.clone(), last], one).is_some());
+        assert_eq!(full(&me, &[me.clone(), last.clone()], 0, one), None);
+        assert_eq!(full(&me, &[me.clone(), first.clone(), last], 0, one), Some(Full::Namespace(1)));
         assert_eq!(
-            wait(&me, std::slice::from_ref(&first), limits(Some(2), None)),
+            full(&me, std::slice::from_ref(&first), 0, limits(Some(2), None)),
             None,
             "there is room for both"
         );
-        assert_eq!(wait(&me, &[other("else", "a", Some(1)), other("else", "b", None)], one), None);
-        let text = wait(&me, &[other("shop", "a", None)], one).unwrap();
-        assert_eq!(text, "1 canary at once in this namespace");
+        assert_eq!(full(&me, &[other("else", "a", Some(1)), other("else", "b", None)], 0, one), None);
+        let text = full(&me, &[other("shop", "a", None)], 0, one).unwrap();
+        assert_eq!(text.to_string(), "1 canary at once in this namespace");
     }
 
     #[test]
     fn the_cluster_has_a_limit_of_its_own() {
         let me = other("shop", "b", Some(20));
         let running = [other("x", "a", None), other("y", "a", None)];
-        assert_eq!(wait(&me, &running, limits(Some(1), Some(3))), None);
+        assert_eq!(full(&me, &running, 0, limits(Some(1), Some(3))), None);
+        assert!(full(&me, &running, 1, limits(Some(1), Some(3))).is_some(), "the last place is another's");
         assert_eq!(
-            wait(&me, &running, limits(Some(1), Some(2))).unwrap(),
+            full(&me, &running, 0, limits(Some(1), Some(2))).unwrap().to_string(),
             "2 canaries at once in the cluster"
         );
     }

@@ -13,6 +13,7 @@ pub mod objects;
 pub mod observe;
 mod ours;
 pub mod policies;
+mod queue;
 mod reconcile;
 mod run;
 pub mod state;
@@ -20,5 +21,6 @@ pub mod templates;
 mod watches;
 
 pub use ours::Ours;
+pub use queue::Queue;
 pub use reconcile::Context;
 pub use run::run;

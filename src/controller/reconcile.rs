@@ -8,6 +8,7 @@ use super::{
     membership, namespaces,
     observe::{self, ObserveError},
     ours::Ours,
+    queue::Queue,
     state::{self, StateError, Stored},
     templates,
 };
@@ -29,7 +30,6 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
 /// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
@@ -56,8 +56,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// What of ours exists, as the watches tell.
     pub ours: Ours,
-    /// Held while somebody counts canaries and records a new one.
-    pub counting: Mutex<()>,
+    /// Releases that wait for their turn.
+    pub queue: Queue,
 }
 
 /// Why a pass ended early; it is repeated.
@@ -96,6 +96,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     // First of all: whatever is seen later is at least as new, and whoever decides from here on is noticed.
     let recorded = state::load(&context.client, &namespace, &name).await?;
     let Some((owner, mut seen)) = observe::deployment(&context.client, &namespace, &name).await? else {
+        context.queue.leaves(&key);
         return Ok(Action::await_change());
     };
     let stored = recorded.of(&owner.uid);
@@ -116,6 +117,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
         if !context.leadership.is_leader() {
             return Err(ReconcileError::NotLeader);
         }
+        context.queue.leaves(&key);
         membership::release(&context.client, &seen).await.map_err(ReconcileError::Membership)?;
         return Ok(Action::await_change());
     }
@@ -128,14 +130,14 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
         Err("no rollout can start now".to_owned())
     };
     // Until the state is recorded: whoever counts next shall see this one.
-    let room = match &mut next {
-        Ok(next) => {
-            let room =
-                budget::room(&context, &owner, &namespace, &stored).await.map_err(ReconcileError::Policy)?;
-            next.wait.clone_from(&room.wait);
-            Some(room)
-        }
-        Err(_) => None,
+    let room = if let Ok(next) = &mut next {
+        let room =
+            budget::room(&context, &owner, &namespace, &stored).await.map_err(ReconcileError::Policy)?;
+        next.wait.clone_from(&room.wait);
+        Some(room)
+    } else {
+        context.queue.leaves(&key);
+        None
     };
     let measurements = context.measurer.seen(&key);
     let now = clock::now();
@@ -144,6 +146,9 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };
     pass.carry_out(&plan, &measurements).await?;
     drop(room);
+    if state::is_running(&stored.state) && !state::is_running(&plan.state) {
+        context.queue.wake();
+    }
     Ok(action(needs.surroundings || plan.state.rollout.is_some(), plan.wake_at, now))
 }
 

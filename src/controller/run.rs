@@ -31,11 +31,8 @@ use tracing::warn;
 /// Deployments reconciled at once.
 const CONCURRENCY: u16 = 16;
 
-/// Drives all managed Deployments for as long as it is polled.
-pub async fn run(
-    context: Arc<Context>,
-    measured: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static,
-) {
+/// Drives all managed Deployments for as long as it is polled; `told` names those to look at besides.
+pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static) {
     let client = context.client.clone();
     let settle = context.defaults.settle;
     if let Err(error) = adopt(&client).await {
@@ -60,7 +57,7 @@ pub async fn run(
             .watches_stream(namespaces(&client, &context.own_namespace), move |namespace| members_of(
                 &reader, &namespace
             ))
-            .reconcile_on(measured)
+            .reconcile_on(told)
             .run(reconcile, on_error, Arc::clone(&context))
     );
     while let Some(pass) = passes.next().await {
@@ -70,6 +67,9 @@ pub async fn run(
             // The label is gone, and with it the object from the watch: deleted, or opted out.
             Err(ControllerError::ObjectNotFound(object)) => {
                 let (namespace, name) = (object.namespace.unwrap_or_default(), object.name);
+                // It may have waited, and others for it.
+                context.queue.leaves(&ObjectRef::new(&name).within(&namespace));
+                context.queue.wake();
                 if let Err(error) = forget_if_out(&client, &namespace, &name, settle).await {
                     warn!(namespace, name, %error, "cannot clean up after a Deployment that opted out or is gone");
                 }

@@ -174,10 +174,14 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
 
 /// Label by which canaries are counted, on records of what runs or waits; metadata is enough to count.
 fn progress(state: &RolloutState) -> Option<(String, String)> {
-    let running =
-        state.rollout.as_ref().is_some_and(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }));
-    let value = if running { Some("running") } else { state.queued_since.map(|_| "queued") };
+    let value = if is_running(state) { Some("running") } else { state.queued_since.map(|_| "queued") };
     value.map(|value| (PROGRESS_LABEL.to_owned(), value.to_owned()))
+}
+
+/// Whether a canary is under way; an aborted one is not.
+#[must_use]
+pub fn is_running(state: &RolloutState) -> bool {
+    state.rollout.as_ref().is_some_and(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }))
 }
 
 /// Every release of the cluster that is under way or waits for its turn.

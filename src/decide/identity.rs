@@ -8,8 +8,8 @@ use crate::domain::{
 };
 use jiff::SignedDuration;
 
-/// Between two looks for room.
-const QUEUE_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+/// Between two looks for room that nobody tells of, such as a profile that allows more now.
+const QUEUE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Takes back a canary that the state knows nothing of: its record was deleted, or a replica that no
 /// longer leads has made an object late. An abort that is still told by the Deployment stays one.
@@ -99,7 +99,7 @@ fn on_bypass(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     }
 }
 
-/// Holds a release until there is room for it. Nothing tells when that is, so it is looked for again and again.
+/// Holds a release until there is room for it. It is woken when a canary ends.
 fn queue(state: &mut RolloutState, why: &str, turn: &mut Turn<'_>) {
     if state.blocked.as_deref() != Some(why) {
         turn.events.push(Event::normal("RolloutQueued", format!("The rollout {why}")));

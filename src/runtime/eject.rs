@@ -330,7 +330,8 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         publisher: Publisher::new(client.clone(), IDENTITY),
         ours: controller::Ours::default(),
         leadership,
-        counting: tokio::sync::Mutex::default(),
+        // Nothing new is begun, so nobody waits.
+        queue: controller::Queue::new().0,
     };
     controller::run(Arc::new(context), answered).await;
 }

@@ -29,12 +29,13 @@ use crate::{
         server::{Handler, Webhook},
     },
 };
+use futures::stream;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use std::{future::ready, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, oneshot},
+    sync::oneshot,
     task::{JoinError, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -171,6 +172,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
         };
         let means = Means { http: http.clone(), secrets, defaults: providers.clone() };
         let (measurer, answered) = Measurer::new(means);
+        let (queue, woken) = controller::Queue::new();
         let context = controller::Context {
             client: client.clone(),
             own_namespace: args.namespace.clone(),
@@ -179,9 +181,9 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             publisher: Publisher::new(client.clone(), &args.pod_name),
             leadership: leadership.clone(),
             ours: controller::Ours::default(),
-            counting: Mutex::default(),
+            queue,
         };
-        controller::run(Arc::new(context), answered).await;
+        controller::run(Arc::new(context), stream::select(answered, woken)).await;
     };
     tokio::select! {
         () = phases.reached(Phase::Draining) => {}

@@ -114,4 +114,4 @@ macro_rules! targets {
     };
 }
 
-targets!(review, annotations, expression, template, arguments);
+targets!(review, annotations, expression, template, policy, arguments);

@@ -3,10 +3,17 @@
 use haldane::{
     admit::{AdmitConfig, Context, admit, facts::Facts, needs},
     analysis::{args, condition},
-    config::{annotations::read_annotations, strategy::Defaults, template},
+    config::{annotations::read_annotations, profile::read_profile, strategy::Defaults, template},
     domain::{
-        finding::Findings, keys, metric::ResolvedArg, review::Stage, selector::Labels, value::MetricValue,
+        finding::Findings,
+        keys,
+        metric::ResolvedArg,
+        request::Verb,
+        review::{Stage, User},
+        selector::Labels,
+        value::MetricValue,
     },
+    policy::{Occasion, Subject},
     webhook::review,
 };
 use jiff::Timestamp;
@@ -64,6 +71,7 @@ pub const TARGETS: &[Target] = &[
         ],
     },
     Target { name: "template", run: template, patterns: YAML },
+    Target { name: "policy", run: policy, patterns: YAML },
     Target {
         name: "arguments",
         run: arguments,
@@ -150,6 +158,33 @@ fn template(text: &[u8]) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(findings) => explained(&findings),
     }
+}
+
+/// A profile judges a request, or is refused with findings.
+fn policy(text: &[u8]) -> Result<(), String> {
+    let data = Labels::from([("profile".to_owned(), String::from_utf8_lossy(text).into_owned())]);
+    let profile = match read_profile(&data) {
+        Ok(profile) => profile,
+        Err(findings) => return explained(&findings),
+    };
+    let user = User { username: "system:serviceaccount:ci:deployer".to_owned(), ..User::default() };
+    for occasion in [Occasion::Create, Occasion::Release, Occasion::OptOut, Occasion::Order(Verb::Promote)] {
+        let subject = Subject {
+            user: &user,
+            now: now(),
+            occasion,
+            opted_in: false,
+            plan: None,
+            template: &Value::Null,
+            has_route: true,
+            override_freeze: None,
+        };
+        let found = profile.check(&subject);
+        if found.iter().any(|violation| violation.finding.problem.is_empty()) {
+            return Err(format!("a violation without a reason: {found:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn explained(findings: &Findings) -> Result<(), String> {
