@@ -57,7 +57,7 @@ fn main() {
     describe(&format!("at {}/s", args.rate), &steady);
     describe("flat out", &flat_out);
     println!(
-        "processor: {:.3} ms an answer at {}/s, which a busy machine does not change",
+        "processor: {:.3} ms an answer at {}/s; more on a busy machine, whose caches are cold",
         cpu / steady.count(),
         args.rate
     );
