@@ -1,6 +1,9 @@
 //! Flags and environment of the `haldane` binary.
 
-use crate::{domain::duration::GoDuration, providers::hosts::Hosts, runtime::telemetry::LogFormat};
+use crate::{
+    domain::{duration::GoDuration, hosts::Hosts},
+    runtime::telemetry::LogFormat,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 

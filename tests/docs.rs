@@ -12,6 +12,7 @@ mod schema;
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{
+    admit::selecting::{APIS, Effect},
     cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
@@ -125,6 +126,20 @@ fn annotations() -> String {
     text
 }
 
+fn selecting_apis() -> String {
+    let mut text = String::from(
+        "\n## Objects that select pods\n\nLooked at when a Deployment is admitted, where their API is installed: one that selects stable's pods and would miss the canary's, whose labels differ.\n\n| API group | kind | a canary is |\n| --- | --- | --- |\n",
+    );
+    for api in APIS {
+        let effect = match api.effect {
+            Effect::Refused => "refused".to_owned(),
+            Effect::Told(consequence) => format!("warned about: {consequence}"),
+        };
+        writeln!(text, "| `{}` | `{}` | {effect} |", api.group, api.kind).unwrap();
+    }
+    text
+}
+
 fn reference() -> String {
     let mut text = String::from(
         "# Reference\n\n\
@@ -168,6 +183,8 @@ fn reference() -> String {
     }
 
     text += &policy_rules();
+
+    text += &selecting_apis();
 
     text += "\n## Metric providers\n\nKeys of `provider` in an analysis template.\n";
     for provider in PROVIDERS {

@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use haldane::{
-    admit::floor::AUTOSCALERS,
+    admit::{floor::AUTOSCALERS, selecting::APIS},
     build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
     config::namespace::{ENABLED, reserved},
@@ -229,6 +229,32 @@ fn a_network_policy_covers_the_pods_and_opens_their_ports_only() {
     assert_eq!(ports.collect::<Vec<_>>(), ["https", "admin"]);
 }
 
+/// The resource of a kind.
+fn plural(kind: &str) -> String {
+    match kind.to_lowercase() {
+        kind if kind.ends_with('y') => format!("{}ies", kind.trim_end_matches('y')),
+        kind if kind.ends_with('s') => format!("{kind}es"),
+        kind => format!("{kind}s"),
+    }
+}
+
+#[test]
+fn every_api_that_selects_pods_may_be_listed() {
+    let role = of_kind("deploy/rbac.yaml", "ClusterRole");
+    let holds = |rule: &Value, field: &str, wanted: &str| {
+        rule[field].as_array().unwrap().iter().any(|item| item == wanted)
+    };
+    for api in APIS {
+        let (group, resource) = (api.group, plural(api.kind));
+        let mut rules = role["rules"].as_array().unwrap().iter().filter(|rule| {
+            holds(rule, "apiGroups", group)
+                && holds(rule, "resources", &resource)
+                && holds(rule, "verbs", "list")
+        });
+        assert!(rules.next().is_some(), "no rule lets Haldane list {resource}.{group}");
+    }
+}
+
 #[test]
 fn everything_that_haldane_makes_is_guarded() {
     let policy = of_kind("webhook-config/records.yaml", "ValidatingAdmissionPolicy")["spec"].clone();
@@ -243,12 +269,8 @@ fn everything_that_haldane_makes_is_guarded() {
         .flat_map(|rule| rule["resources"].as_array().unwrap())
         .map(|resource| resource.as_str().unwrap().to_owned())
         .collect();
-    let plural = |kind: Kind| match kind.to_string().to_lowercase() {
-        kind if kind.ends_with('y') => format!("{}ies", kind.trim_end_matches('y')),
-        kind if kind.ends_with('s') => format!("{kind}es"),
-        kind => format!("{kind}s"),
-    };
-    let made: BTreeSet<String> = Kind::iter().map(plural).chain(["configmaps".to_owned()]).collect();
+    let made: BTreeSet<String> =
+        Kind::iter().map(|kind| plural(&kind.to_string())).chain(["configmaps".to_owned()]).collect();
     assert_eq!(guarded, made);
     let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();

@@ -3,7 +3,7 @@
 use super::object::Object;
 use crate::{
     config::{
-        queries::{blind, sight_of},
+        queries::{ReadQuery, blind, counting_query, sight_of},
         trial::{Trial, TrialMetric},
     },
     domain::{
@@ -26,28 +26,35 @@ const BOLD_WEIGHT: u8 = 50;
 /// What is wrong with the metrics' queries: refused, because every measurement would be wrong.
 #[must_use]
 pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
-    let of = |metric: &TrialMetric| {
-        let place = format!("{}.provider.{}.query", metric.path, metric.spec.provider.key);
-        let broken = metric.queries.iter().filter_map(|(text, query)| match query {
+    let of = |place: String, queries: &[ReadQuery]| {
+        let broken = queries.iter().filter_map(|(text, query)| match query {
             Err(problem @ Problem::Syntax(_)) => Some((text.clone(), problem.to_string())),
             _ => None,
         });
-        let blind = blind(&metric.queries, marks).map(|why| (first_query(metric), why));
+        let first = queries.first().map(|(text, _)| text.clone()).unwrap_or_default();
+        let blind = blind(queries, marks).map(|why| (first, why));
         broken.chain(blind).map(|(text, why)| Finding::new(&place, text, why)).collect::<Vec<_>>()
     };
-    let mut findings: Findings = trials.iter().flat_map(|trial| &trial.metrics).flat_map(of).collect();
-    // The same template may run in several steps.
-    let mut known = Findings::new();
-    findings.retain(|finding| {
-        let is_new = !known.contains(finding);
-        known.push(finding.clone());
-        is_new
+    let found = trials.iter().flat_map(|trial| &trial.metrics).flat_map(|metric| {
+        let TrialMetric { path, spec, queries, .. } = metric;
+        let counted: Vec<ReadQuery> = counting_query(spec).into_iter().collect();
+        let mut found = of(format!("{path}.provider.{}.query", spec.provider.key), queries);
+        found.extend(of(format!("{path}.minSamples.query"), &counted));
+        found
     });
-    findings
+    // The same template may run in several steps.
+    distinct(found)
 }
 
-fn first_query(metric: &TrialMetric) -> String {
-    metric.queries.first().map(|(text, _)| text.clone()).unwrap_or_default()
+/// Each once, in their order.
+pub(super) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut known = Vec::new();
+    for item in items {
+        if !known.contains(&item) {
+            known.push(item);
+        }
+    }
+    known
 }
 
 /// What is worth a second thought.
@@ -68,13 +75,7 @@ pub fn advice(
             warnings.extend(too_early(metric, trial.step, strategy));
         }
     }
-    let mut known = Vec::new();
-    warnings.retain(|warning| {
-        let is_new = !known.contains(warning);
-        known.push(warning.clone());
-        is_new
-    });
-    warnings
+    distinct(warnings)
 }
 
 fn without_analysis(strategy: &CanaryStrategy) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Whether the Deployment can have a canary at all: strategy, selectors, names, routes.
 
-use super::{facts::Neighbours, missed, object::Object, routes};
+use super::{facts::Neighbours, missed, object::Object, routes, selecting};
 use crate::{
     build::{
         canary_service::canary_service_name,
@@ -91,7 +91,12 @@ pub fn among(
                 strategy,
                 Some((trial::STABLE_HASH, trial::CANARY_HASH)),
             );
-            report.warnings.extend(missed::by_budgets(&neighbours.budgets, &object.pod_labels(), &rewrite));
+            let namespace =
+                object.0.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+            let (findings, warnings) =
+                selecting::missed(&neighbours.selecting, namespace, &object.pod_labels(), &rewrite);
+            report.findings.extend(findings);
+            report.warnings.extend(warnings);
             report.warnings.extend(missed::by_scheduling(object, &rewrite));
         }
         Err(error) => {
@@ -102,6 +107,9 @@ pub fn among(
             report.findings.push(Finding::new("spec.selector", shown, advice));
         }
     }
+    report.warnings.extend(neighbours.unread.iter().map(|why| {
+        format!("policies of other APIs that may miss the canary's pods were not checked: {why}")
+    }));
     report.findings.extend(labels_that_select(strategy, &selector, &users));
     for holder in neighbours.holders.iter().filter(|holder| !holder.is_ours) {
         let problem =

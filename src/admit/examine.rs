@@ -1,9 +1,9 @@
 //! Everything that can be said about a plan before it runs: all findings at once, and warnings.
 
-use super::{Context, advice, checks, facts::Facts, object::Object, preview};
+use super::{Context, advice, checks, facts::Facts, hosts, object::Object, preview};
 use crate::{
     config::{
-        annotations::{KEYS, Wish, path},
+        annotations::{INTERNAL_KEYS, Wish, path},
         namespace::Settings,
         trial::{Trial, trials},
     },
@@ -14,6 +14,9 @@ use crate::{
         strategy::RolloutSpec,
     },
 };
+
+/// Annotations that say nothing about the plan.
+const NO_PLAN: [&str; 2] = [keys::DO, keys::OVERRIDE_FREEZE];
 
 /// What came of the examination.
 #[derive(Debug, Default)]
@@ -65,6 +68,7 @@ pub(super) fn examine(
     }
     examined.trials = trials(&spec);
     examined.findings.extend(advice::faults(&examined.trials, &marks));
+    examined.findings.extend(hosts::refused(&examined.trials, context.config));
     examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
     examined.spec = Some(spec);
     examined.located()
@@ -106,7 +110,15 @@ impl Examined {
 /// read what would be better.
 pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
     let Some(old) = old else { return true };
-    let mut plan =
-        KEYS.iter().map(|key| key.name).filter(|name| ![keys::DO, keys::OVERRIDE_FREEZE].contains(name));
-    !old.has_template_of(new) || plan.any(|key| old.annotation(key) != new.annotation(key))
+    let (before, after) = (old.annotations(), new.annotations());
+    let mut ours = before.keys().chain(after.keys()).filter(|key| key.starts_with(keys::PREFIX));
+    let is_plan = |key: &str| !NO_PLAN.contains(&key) && !INTERNAL_KEYS.contains(&key);
+    !old.has_template_of(new) || ours.any(|key| is_plan(key) && before.get(key) != after.get(key))
+}
+
+/// Whether a request may be refused for what is wrong with the plan and around it: because it brings some of
+/// it, or starts a rollout.
+pub(super) fn is_binding(old: Option<Object<'_>>, new: Object<'_>) -> bool {
+    let differs = |pointer| old.is_none_or(|old| old.0.pointer(pointer) != new.0.pointer(pointer));
+    concerns_plan(old, new) || differs("/spec/strategy") || differs("/spec/selector")
 }

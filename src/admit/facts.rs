@@ -7,8 +7,8 @@ use crate::{
 use k8s_openapi::api::{
     core::v1::Service,
     networking::v1::{Ingress, NetworkPolicy},
-    policy::v1::PodDisruptionBudget,
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something looked up, or why it could not be in time.
@@ -55,8 +55,10 @@ pub struct Neighbours {
     pub ingresses: Vec<Ingress>,
     /// Network policies.
     pub policies: Vec<NetworkPolicy>,
-    /// Pod disruption budgets.
-    pub budgets: Vec<PodDisruptionBudget>,
+    /// Objects of [`APIS`](super::selecting::APIS), raw, with `apiVersion` and `kind`.
+    pub selecting: Vec<Value>,
+    /// Why those could not be read.
+    pub unread: Option<String>,
     /// Who has the names of the canary Deployment and of the state.
     pub holders: Vec<Holder>,
 }

@@ -1,11 +1,8 @@
-//! What selects pods by label and would miss the canary's, because their labels differ.
+//! Scheduling terms of the pod template that would miss the canary's pods, because their labels differ.
 
 use super::object::Object;
-use crate::domain::{
-    rewrite::LabelRewrite,
-    selector::{Labels, selects},
-};
-use k8s_openapi::{api::policy::v1::PodDisruptionBudget, apimachinery::pkg::apis::meta::v1::LabelSelector};
+use crate::domain::{rewrite::LabelRewrite, selector::selects};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// Terms of a pod's spec that keep it near to, or away from, pods like itself.
 const SCHEDULING: [(&str, &str); 3] = [
@@ -13,28 +10,6 @@ const SCHEDULING: [(&str, &str); 3] = [
     ("/spec/affinity/podAffinity", "podAffinity"),
     ("/spec/topologySpreadConstraints", "topologySpreadConstraints"),
 ];
-
-/// Disruption budgets that cover stable only.
-#[must_use]
-pub fn by_budgets(budgets: &[PodDisruptionBudget], pods: &Labels, rewrite: &LabelRewrite) -> Vec<String> {
-    let canary = rewrite.apply(pods);
-    let misses = |budget: &&PodDisruptionBudget| {
-        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        selector.is_some_and(|selector| selects(selector, pods) && !selects(selector, &canary))
-    };
-    let names: Vec<_> = budgets
-        .iter()
-        .filter(misses)
-        .map(|budget| format!("{:?}", budget.metadata.name.as_deref().unwrap_or_default()))
-        .collect();
-    let covered = |names: &[String]| {
-        format!(
-            "PodDisruptionBudget {} does not cover the canary's pods: a drained node may take them all at once",
-            names.join(", ")
-        )
-    };
-    (!names.is_empty()).then(|| covered(&names)).into_iter().collect()
-}
 
 /// Scheduling terms of the pods among themselves that do not see the other side.
 #[must_use]

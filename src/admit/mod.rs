@@ -6,6 +6,7 @@ mod examine;
 pub mod facts;
 pub mod floor;
 pub mod hold;
+mod hosts;
 mod membership;
 mod missed;
 mod namespace;
@@ -15,6 +16,7 @@ mod policy;
 mod preview;
 mod routes;
 pub mod rules;
+pub mod selecting;
 mod words;
 
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
     },
     providers::{self, hosts::HostPolicy},
 };
-use examine::{Examined, concerns_plan, examine};
+use examine::{Examined, concerns_plan, examine, is_binding};
 use facts::{Fact, Facts, Needs};
 use floor::ScaleDown;
 use hold::{Hold, hold, is_held};
@@ -164,6 +166,15 @@ fn mutate(
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
     let judge = |occasion| policy::judge(context, occasion, new, true, &examined, facts);
     let mut judged = occasion.map(judge).unwrap_or_default();
+    // What is wrong stops what would start by it. Orders and the way back stay open: a template that was
+    // deleted in the middle of a rollout must not keep people from aborting it.
+    let goes_back = change == Hold::Hold && policy::is_stable(new, facts);
+    if goes_back || !is_binding(old, new) {
+        let later = std::mem::take(&mut examined.findings);
+        examined
+            .warnings
+            .extend(later.iter().map(|finding| format!("refused at the next release: {finding}")));
+    }
     if !examined.findings.is_empty() || !judged.findings.is_empty() {
         judged.warnings.extend(membership::how_it_came(context, new));
         return Err(judged.refuse(&context.review.name, examined.findings));

@@ -5,7 +5,7 @@ use super::{
     examine::Examined,
     facts::Facts,
     hold::{Hold, is_restart},
-    membership,
+    hosts, membership,
     object::Object,
     preview::step_time,
     rules, words,
@@ -19,7 +19,6 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
-        metric::ProviderRef,
         request::Verb,
         review::{Outcome, Review, Verdict},
         strategy::{RolloutSpec, Step},
@@ -28,10 +27,8 @@ use crate::{
         Mode, Occasion, Plan, PlannedMetric, Subject, Wait,
         profile::{Profile, Violation},
     },
-    providers,
 };
 use std::collections::BTreeMap;
-use url::Url;
 
 /// What follows from all profiles together.
 #[derive(Debug, Default)]
@@ -78,7 +75,8 @@ pub(super) fn plain_occasion(old: Option<Object<'_>>, new: Object<'_>) -> Option
     (!old.has_template_of(new) && !is_restart(old, new)).then_some(Occasion::Release)
 }
 
-fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
+/// Whether the template is the one that serves already.
+pub(super) fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
     let stable = state.and_then(|state| state.stable.as_ref());
     stable.is_some_and(|stable| *stable == new.template_hash())
@@ -216,25 +214,18 @@ fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], context: &Context<'_>) -
     let metrics = trials.iter().flat_map(|trial| &trial.metrics).map(|metric| PlannedMetric {
         path: &metric.path,
         spec: &metric.spec,
-        hosts: hosts(&metric.spec.provider, context),
+        hosts: hosts::addresses(&metric.spec.provider, context.config)
+            .into_iter()
+            .map(|address| {
+                address.and_then(|url| url.host().map(|host| host.to_owned()).ok_or(String::new()))
+            })
+            .collect(),
     });
     Plan {
         strategy,
         waits: strategy.steps.iter().enumerate().map(wait).collect(),
         metrics: metrics.collect(),
     }
-}
-
-/// The hosts that a metric's provider would ask.
-fn hosts(provider: &ProviderRef, context: &Context<'_>) -> Vec<String> {
-    let addresses = providers::find(&provider.key)
-        .map(|found| found.addresses(&provider.config, &context.config.providers))
-        .unwrap_or_default();
-    // An address that is no URL is refused elsewhere; here it is shown as it stands.
-    let host = |address: String| {
-        Url::parse(&address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or(address)
-    };
-    addresses.into_iter().map(host).collect()
 }
 
 /// The verdict about a profile that is being written; `None` when the request is about something else.

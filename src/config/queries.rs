@@ -32,6 +32,14 @@ pub fn queries(metric: &MetricSpec) -> Vec<ReadQuery> {
         .collect()
 }
 
+/// The query by which `minSamples` counts, if there is one.
+#[must_use]
+pub fn counting_query(metric: &MetricSpec) -> Option<ReadQuery> {
+    let text = metric.min_samples.as_ref()?.query.clone();
+    let parsed = parse(&without_secrets(&text));
+    Some((text, parsed))
+}
+
 /// Secrets are filled in last; any text does in their place.
 fn without_secrets(text: &str) -> String {
     let mut parts = text.split("{{");

@@ -4,16 +4,18 @@ use super::{Check, Rule, Subject};
 use crate::domain::{
     fields::Node,
     finding::{Finding, Findings},
+    hosts::Hosts,
 };
+use url::Host;
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "metric-hosts",
-    doc: "Metric providers may be asked at these hosts only. `*.example.com` allows every host below that domain.",
+    doc: "Metric providers may be asked at these hosts only: names, `*.example.com` for every host below that domain, addresses and nets such as `10.0.0.0/8` for metrics that name an address.",
     example: "{allow: [prometheus.monitoring, \"*.example.com\"]}",
     read: |node| {
         node.object(|fields| {
-            let allow = fields.required("allow", |node| node.list(Node::string))?;
+            let allow = fields.required("allow", |node| node.list(Node::parsed))?;
             Some(Box::new(MetricHosts { allow }) as Box<dyn Check>)
         })
     },
@@ -21,28 +23,21 @@ pub(super) static RULE: Rule = Rule {
 
 #[derive(Debug)]
 struct MetricHosts {
-    allow: Vec<String>,
+    allow: Vec<Hosts>,
 }
 
 impl Check for MetricHosts {
     fn check(&self, subject: &Subject<'_>) -> Findings {
         let metrics = subject.judged_plan().into_iter().flat_map(|plan| &plan.metrics);
         let asked = metrics.flat_map(|metric| metric.hosts.iter().map(move |host| (metric, host)));
-        let foreign = asked.filter(|(_, host)| !self.allow.iter().any(|allowed| is_allowed(allowed, host)));
+        let is_allowed = |host: &Host| self.allow.iter().any(|hosts| hosts.include(host));
+        let foreign = asked.filter(|(_, host)| !host.as_ref().is_ok_and(is_allowed));
+        let allowed = self.allow.iter().map(Hosts::to_string).collect::<Vec<_>>().join(", ");
         let foreign = foreign.map(|(metric, host)| {
             let path = format!("{}.provider.{}", metric.path, metric.spec.provider.key);
-            let problem =
-                format!("metrics may not be asked of this host, allowed are {}", self.allow.join(", "));
-            Finding::new(path, host, problem)
+            let problem = format!("metrics may not be asked of this host, allowed are {allowed}");
+            Finding::new(path, host.as_ref().map_or_else(Clone::clone, Host::to_string), problem)
         });
         foreign.collect()
-    }
-}
-
-fn is_allowed(allowed: &str, host: &str) -> bool {
-    let (allowed, host) = (allowed.to_lowercase(), host.to_lowercase());
-    match allowed.strip_prefix('*') {
-        Some(domain) if domain.starts_with('.') => host.ends_with(domain) && host.len() > domain.len(),
-        _ => host == allowed,
     }
 }

@@ -28,6 +28,7 @@ use crate::domain::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::fmt::Debug;
+use url::Host;
 
 /// A demand on releases, as a profile states it.
 #[derive(Debug)]
@@ -134,8 +135,8 @@ pub struct PlannedMetric<'a> {
     pub path: &'a str,
     /// What it says.
     pub spec: &'a MetricSpec,
-    /// The hosts that will be asked.
-    pub hosts: Vec<String>,
+    /// The hosts that will be asked; the whole address where a secret argument stands in it.
+    pub hosts: Vec<Result<Host, String>>,
 }
 
 impl Subject<'_> {

@@ -5,8 +5,8 @@
 //! credentials, and whatever is no host. What else is refused, an installation or a policy profile says.
 //! A name is checked before it is looked up, and every address that it leads to again before it is called.
 
+use crate::domain::hosts::{Hosts, embedded, plain};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 use url::{Host, Url};
 
 /// Names under which clouds serve the credentials of a machine.
@@ -26,62 +26,6 @@ pub struct HostPolicy {
     pub allowed: Vec<Hosts>,
     /// None of these, also among the allowed.
     pub denied: Vec<Hosts>,
-}
-
-/// A set of hosts: `prometheus.monitoring`, `*.monitoring`, `10.0.0.0/8`, `10.1.2.3`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hosts {
-    /// One name.
-    Name(String),
-    /// All names that end so; the text begins with a point.
-    Below(String),
-    /// All addresses of which so many leading bits are equal.
-    Net(IpAddr, u8),
-}
-
-/// The text names no hosts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be a host such as prometheus.monitoring, *.monitoring, 10.1.2.3 or 10.0.0.0/8")]
-pub struct BadHosts;
-
-impl FromStr for Hosts {
-    type Err = BadHosts;
-
-    fn from_str(text: &str) -> Result<Self, BadHosts> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        if let Ok(address) = address.parse::<IpAddr>() {
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            let bits = bits.map_or(Ok(most), str::parse).map_err(|_| BadHosts)?;
-            return if bits <= most { Ok(Self::Net(address, bits)) } else { Err(BadHosts) };
-        }
-        let text = text.trim_end_matches('.').to_ascii_lowercase();
-        let (name, is_below) = text.strip_prefix('*').map_or((text.as_str(), false), |name| (name, true));
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if name.is_empty() || !name.chars().all(is_name) || is_below != name.starts_with('.') {
-            return Err(BadHosts);
-        }
-        Ok(if is_below { Self::Below(name.to_owned()) } else { Self::Name(name.to_owned()) })
-    }
-}
-
-impl Hosts {
-    fn has_name(&self, name: &str) -> bool {
-        match self {
-            Self::Name(known) => known == name,
-            Self::Below(ending) => name.ends_with(ending.as_str()),
-            Self::Net(..) => false,
-        }
-    }
-
-    fn has_address(&self, address: IpAddr) -> bool {
-        let Self::Net(net, bits) = self else { return false };
-        let equal = match (net, address) {
-            (IpAddr::V4(net), IpAddr::V4(address)) => (net.to_bits() ^ address.to_bits()).leading_zeros(),
-            (IpAddr::V6(net), IpAddr::V6(address)) => (net.to_bits() ^ address.to_bits()).leading_zeros(),
-            _ => return false,
-        };
-        equal >= u32::from(*bits)
-    }
 }
 
 impl HostPolicy {
@@ -134,23 +78,6 @@ impl HostPolicy {
         } else {
             Err(format!("{address} is not among the allowed hosts of metrics"))
         }
-    }
-}
-
-fn plain(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
-/// The IPv4 address within an IPv6 one that leads to it (mapped, or by NAT64).
-fn embedded(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
-            }
-            _ => IpAddr::V6(v6),
-        },
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -227,13 +154,6 @@ mod tests {
             check(&policy(&["*.monitoring"], &[]), "http://evil.example").unwrap_err(),
             "evil.example is not among the allowed hosts of metrics"
         );
-    }
-
-    #[test]
-    fn hosts_are_read_or_refused() {
-        for text in ["", "*", "*x", "*.", "a/8", "10.0.0.0/33", "a b", "http://a", ".a"] {
-            assert_eq!(text.parse::<Hosts>(), Err(BadHosts), "{text}");
-        }
     }
 
     proptest! {

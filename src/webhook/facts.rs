@@ -1,5 +1,6 @@
 //! Looking up what admission must know, within a deadline.
 
+use super::installed::Installed;
 use crate::{
     admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
     build::canary_deployment::canary_name,
@@ -22,7 +23,6 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::Service,
     networking::v1::{Ingress, NetworkPolicy},
-    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client,
@@ -40,6 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// Looks up what a review needs; what does not come in time is told as such.
 pub struct LookUp<'a> {
     client: &'a Client,
+    installed: &'a Installed,
     own_namespace: &'a str,
     review: &'a Review,
     deadline: Instant,
@@ -48,9 +49,14 @@ pub struct LookUp<'a> {
 impl<'a> LookUp<'a> {
     /// The time runs from now on.
     #[must_use]
-    pub fn new(client: &'a Client, own_namespace: &'a str, review: &'a Review) -> Self {
+    pub fn new(
+        client: &'a Client,
+        installed: &'a Installed,
+        own_namespace: &'a str,
+        review: &'a Review,
+    ) -> Self {
         let deadline = Instant::from_std(clock::monotonic() + DEADLINE);
-        Self { client, own_namespace, review, deadline }
+        Self { client, installed, own_namespace, review, deadline }
     }
 
     /// The Namespace of the review's object.
@@ -76,13 +82,23 @@ impl<'a> LookUp<'a> {
         };
         let (state, neighbours, templates, may, may_override, policy) = tokio::join!(
             wanted(needs.state, self.in_time(recorded(client, review))),
-            wanted(needs.pair, self.in_time(neighbours(client, review))),
+            wanted(needs.pair, self.neighbours()),
             self.in_time(templates::look_up(client, place, own_namespace, &needs.templates)),
             self.may(verb),
             self.may(override_freeze),
             wanted(needs.policy, policy),
         );
         Facts { namespace, state, neighbours, templates, may, may_override, policy }
+    }
+
+    /// Everything beside the Deployment. What other APIs do not tell in time spoils nothing else.
+    async fn neighbours(&self) -> Fact<Neighbours> {
+        let (neighbours, selecting) = tokio::join!(
+            self.in_time(neighbours(self.client, self.review)),
+            self.in_time(self.installed.objects(&self.review.namespace)),
+        );
+        let (selecting, unread) = selecting.map_or_else(|why| (Vec::new(), Some(why)), |found| (found, None));
+        neighbours.map(|neighbours| Neighbours { selecting, unread, ..neighbours })
     }
 
     /// Whether RBAC grants the user this verb on `deployments`; no verb is never granted.
@@ -117,12 +133,10 @@ async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours
     let services = Api::<Service>::namespaced(client.clone(), namespace);
     let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
-    let budgets = Api::<PodDisruptionBudget>::namespaced(client.clone(), namespace);
-    let (services, ingresses, policies, budgets, deployment, record) = tokio::try_join!(
+    let (services, ingresses, policies, deployment, record) = tokio::try_join!(
         services.list(&every),
         ingresses.list(&every),
         policies.list(&every),
-        budgets.list(&every),
         holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
         holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
     )?;
@@ -130,8 +144,8 @@ async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours
         services: services.items,
         ingresses: ingresses.items,
         policies: policies.items,
-        budgets: budgets.items,
         holders: deployment.into_iter().chain(record).collect(),
+        ..Neighbours::default()
     })
 }
 

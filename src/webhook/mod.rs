@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod facts;
+pub mod installed;
 mod record;
 pub mod review;
 pub mod room;

@@ -65,6 +65,33 @@ fn what_is_no_promql_is_refused_and_what_is_unknown_is_told() {
 }
 
 #[test]
+fn the_query_that_counts_samples_is_read_like_the_one_that_measures() {
+    let counted = |query: &str| {
+        let query = query.replace('\'', "''");
+        let metrics = metric("result[0] < 1", GOOD)
+            .replace("interval: 30s", &format!("minSamples: {{query: '{query}', count: 10}}, interval: 30s"));
+        change(STEPS, &metrics).mutate()
+    };
+    assert_snapshot!(counted("sum(increase(requests{service=\"web\"}[1m]))"));
+    assert_snapshot!(counted("sum(increase(requests[1m])"));
+    assert!(counted("sum(increase(requests{service=\"web-canary\"}[1m]))").starts_with("allowed"));
+}
+
+#[test]
+fn a_host_that_is_refused_when_it_is_measured_is_refused_when_it_is_applied() {
+    let asked = |address: &str, allowed: &str| {
+        let metrics = metric("result[0] < 1", GOOD)
+            .replace("prometheus: {", &format!("prometheus: {{address: '{address}', "));
+        let mut config = crate::case::config();
+        config.hosts.allowed.extend(allowed.parse().ok());
+        change(STEPS, &metrics).mutate_by(&config)
+    };
+    assert_snapshot!(asked("http://169.254.169.254", ""));
+    assert_snapshot!(asked("http://evil.example", "*.monitoring"));
+    assert!(asked("http://prometheus.monitoring:9090", "*.monitoring").starts_with("allowed"));
+}
+
+#[test]
 fn unwise_plans_are_told() {
     let case = change("{steps: [{setWeight: 60}]}", "");
     let bare = json!([{"name": "web", "image": "web:b"}]);

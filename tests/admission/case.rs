@@ -185,8 +185,16 @@ impl Case {
 
     /// The verdict of a stage.
     pub fn verdict(&self, stage: Stage) -> Verdict {
-        let config = config();
-        admit(stage, &Context { review: &self.review, config: &config, now: now() }, &self.facts)
+        self.verdict_by(stage, &config())
+    }
+
+    fn verdict_by(&self, stage: Stage, config: &AdmitConfig) -> Verdict {
+        admit(stage, &Context { review: &self.review, config, now: now() }, &self.facts)
+    }
+
+    /// The verdict of the mutating stage in words, in an installation that is set so.
+    pub fn mutate_by(&self, config: &AdmitConfig) -> String {
+        words(&self.verdict_by(Stage::Mutate, config))
     }
 
     /// The verdict of the mutating stage in words.

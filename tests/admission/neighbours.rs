@@ -147,8 +147,8 @@ fn what_would_miss_the_canary_is_told() {
     let affinity = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
     let mut case = Case::update(web("a"), with(web("b"), "/spec/template/spec/affinity", affinity));
     let neighbours = case.facts.neighbours.as_mut().unwrap();
-    let budget = json!({"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
-    neighbours.budgets.push(serde_json::from_value(budget).unwrap());
+    let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
+    neighbours.selecting.push(budget);
     neighbours.services[0] = service(json!({
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},

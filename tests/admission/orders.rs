@@ -8,7 +8,7 @@ use haldane::domain::{
 };
 use insta::assert_snapshot;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
 fn order(word: &str) -> Case {
@@ -154,4 +154,29 @@ fn rollout_resume_neither_skips_a_step_nor_revives_an_aborted_revision() {
     assert_snapshot!(case.clone().state(state(&web("b"), weighing)).mutate());
     let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
     assert_snapshot!(case.state(state(&web("b"), aborted)).mutate());
+}
+
+/// A template that is deleted in the middle of a rollout, or a Service that takes the canary's name.
+fn at_fault(old: Value, new: Value) -> Case {
+    let stage = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
+    let mut case = Case::update(old, new).state(state(&web("b"), stage));
+    let foreign = json!({"metadata": {"name": "web-canary"}, "spec": {"selector": {"x": "y"}}});
+    case.facts.neighbours.as_mut().unwrap().services.push(serde_json::from_value(foreign).unwrap());
+    case
+}
+
+#[test]
+fn what_is_wrong_with_the_next_release_keeps_nobody_from_ending_this_one() {
+    let aborted = at_fault(held(web("b")), annotated(held(web("b")), keys::DO, "abort"));
+    assert!(aborted.mutate().contains("/haldane.dev~1request"), "{}", aborted.mutate());
+    let mut back = at_fault(held(web("b")), web("a"));
+    let Ok(Some(recorded)) = &mut back.facts.state else { panic!("recorded") };
+    recorded.stable = Some(hash(&web("a")));
+    assert_snapshot!(back.mutate());
+    assert!(at_fault(held(web("b")), web("c")).mutate().starts_with("denied 422"));
+    let plan = annotated(held(web("b")), keys::SETTLE, "1s");
+    assert!(
+        at_fault(held(web("b")), plan).mutate().starts_with("denied 422"),
+        "a plan is for the next release"
+    );
 }

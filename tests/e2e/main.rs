@@ -22,6 +22,7 @@ mod shared {
     mod policy;
     mod provider_faults;
     mod replicas;
+    mod selecting;
     mod settings;
     mod steps;
     mod tenant;

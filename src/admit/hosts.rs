@@ -1,0 +1,33 @@
+//! Where metrics would be asked. What the installation refuses when they are measured is refused here already.
+
+use super::{AdmitConfig, advice::distinct};
+use crate::{
+    config::trial::{Trial, TrialMetric},
+    domain::{
+        finding::{Finding, Findings},
+        metric::ProviderRef,
+    },
+    providers,
+};
+use url::Url;
+
+/// The addresses that a metric's provider would ask; as written where a secret argument stands in it.
+pub(super) fn addresses(provider: &ProviderRef, config: &AdmitConfig) -> Vec<Result<Url, String>> {
+    let found = providers::find(&provider.key)
+        .map(|found| found.addresses(&provider.config, &config.providers))
+        .unwrap_or_default();
+    found.into_iter().map(|address| Url::parse(&address).map_err(|_| address)).collect()
+}
+
+/// The metrics that may not be asked where they say.
+pub(super) fn refused(trials: &[Trial], config: &AdmitConfig) -> Findings {
+    let of = |metric: &TrialMetric| {
+        let place = format!("{}.provider.{}", metric.path, metric.spec.provider.key);
+        let known = addresses(&metric.spec.provider, config).into_iter().flatten();
+        let refused = known.filter_map(|url| {
+            Some((url.host_str().unwrap_or_default().to_owned(), config.hosts.check(&url).err()?))
+        });
+        refused.map(|(host, why)| Finding::new(&place, host, why)).collect::<Vec<_>>()
+    };
+    distinct(trials.iter().flat_map(|trial| &trial.metrics).flat_map(of))
+}
