@@ -56,14 +56,14 @@ pub fn canary_deployment(
     let mut spec = json!({
         "replicas": replicas,
         "selector": rewrite.canary_only(),
-        "template": template,
         "progressDeadlineSeconds": seen.progress_deadline_seconds(),
         "revisionHistoryLimit": 1,
     });
-    // The API server drops a zero, and a wish must read back as it was written.
-    let min_ready = seen.deployment.spec.min_ready_seconds.filter(|seconds| *seconds > 0);
-    if let (Some(seconds), Some(spec)) = (min_ready, spec.as_object_mut()) {
-        spec.insert("minReadySeconds".to_owned(), json!(seconds));
+    if let Some(spec) = spec.as_object_mut() {
+        spec.insert("template".to_owned(), template);
+        // The API server drops a zero, and a wish must read back as it was written.
+        let min_ready = seen.deployment.spec.min_ready_seconds.filter(|seconds| *seconds > 0);
+        spec.extend(min_ready.map(|seconds| ("minReadySeconds".to_owned(), json!(seconds))));
     }
     let annotations = Labels::from([(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string())]);
     let meta = Meta { annotations, ..Meta::default() };

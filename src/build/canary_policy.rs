@@ -48,7 +48,7 @@ pub fn canary_policies(
         Pair { stable: pod_labels, canary: rewrite.apply(pod_labels), canary_only: rewrite.canary_only() };
     let clone = |policy: &NetworkPolicy| {
         let name = policy.metadata.name.as_deref()?;
-        let spec = counterpart(policy.spec.as_ref()?, &pair)?;
+        let spec = Manifest::spec(counterpart(policy.spec.as_ref()?, &pair)?);
         let name = suffixed(&canary_name(&owner.name), &format!("-{name}"), NAME_MAX);
         Some(Manifest::new(Kind::NetworkPolicy, &name, owner, &rewrite.owner_label(), Meta::default(), spec))
     };

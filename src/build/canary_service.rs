@@ -48,7 +48,7 @@ pub fn canary_service(user: &Service, owner: &Owner, rewrite: &LabelRewrite, nam
         labels: copied(user.metadata.labels.as_ref(), |key| !tracked(key)),
         annotations: copied(user.metadata.annotations.as_ref(), |key| key.starts_with(COPIED_ANNOTATIONS)),
     };
-    Manifest::new(Kind::Service, name, owner, &rewrite.owner_label(), meta, clone)
+    Manifest::new(Kind::Service, name, owner, &rewrite.owner_label(), meta, Manifest::spec(clone))
 }
 
 fn without_node_port(port: ServicePort) -> ServicePort {

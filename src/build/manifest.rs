@@ -83,7 +83,7 @@ impl Owner {
 /// Whether `object` has an owner with this UID.
 #[must_use]
 pub fn is_owned_by(object: &Value, uid: &str) -> bool {
-    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let references = object.get("metadata").and_then(|meta| meta.get("ownerReferences")?.as_array());
     references.into_iter().flatten().any(|r| r.get("uid").and_then(Value::as_str) == Some(uid))
 }
 
@@ -102,24 +102,15 @@ impl Manifest {
     /// An object of ours. `metadata` may carry labels and annotations; name, namespace, owner and
     /// marks are set here. `spec` is the kind's spec.
     #[must_use]
-    pub fn new(
-        kind: Kind,
-        name: &str,
-        owner: &Owner,
-        canary_of: &str,
-        meta: Meta,
-        spec: impl Serialize,
-    ) -> Self {
+    pub fn new(kind: Kind, name: &str, owner: &Owner, canary_of: &str, meta: Meta, mut spec: Value) -> Self {
         let Meta { mut labels, mut annotations } = meta;
         labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
         labels.insert(CANARY_OF_LABEL.to_owned(), canary_of.to_owned());
-        // A typed spec always serialises; were it not so, the API server would refuse the null by name.
-        let mut spec = serde_json::to_value(spec).unwrap_or_default();
         spec.sort_all_objects();
         let wish = serde_json::to_vec(&(&labels, &annotations, &spec)).unwrap_or_default();
         let fingerprint = short_hash(&wish);
         annotations.insert(APPLIED_ANNOTATION.to_owned(), fingerprint);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": kind.api_version(),
             "kind": kind.to_string(),
             "metadata": {
@@ -129,9 +120,19 @@ impl Manifest {
                 "annotations": annotations,
                 "ownerReferences": [owner.reference()],
             },
-            "spec": spec,
         });
+        // Moved in: `json!` would copy all of it, at every look.
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("spec".to_owned(), spec);
+        }
         Self { kind, name: name.to_owned(), body }
+    }
+
+    /// A typed spec for [`Manifest::new`]. It always serialises; were it not so, the API server would refuse the null
+    /// by name.
+    #[must_use]
+    pub fn spec(typed: impl Serialize) -> Value {
+        serde_json::to_value(typed).unwrap_or_default()
     }
 
     /// The body as an update of `seen`, which the API server refuses for any other version of the object.

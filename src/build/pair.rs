@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     domain::{
-        observed::Observed, rewrite::LabelRewrite, selector::map_selects, state::Traffic,
+        names::Weight, observed::Observed, rewrite::LabelRewrite, selector::map_selects, state::Traffic,
         strategy::CanaryStrategy,
     },
     routers::{self, RouteIntent},
 };
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -38,10 +39,9 @@ impl Pair<'_> {
         stable_services(self.seen, self.strategy)
     }
 
-    /// Everything of ours, with a canary of `replicas` pods, or more where it is autoscaled, and the
-    /// given traffic.
+    /// Everything of ours but what routes, with a canary of `replicas` pods, or more where it is autoscaled.
     #[must_use]
-    pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
+    pub fn objects(&self, replicas: i32) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
         let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
         if self.strategy.splits_by_pods() {
@@ -57,9 +57,24 @@ impl Pair<'_> {
             objects.extend(autoscaler);
             objects.extend(self.services());
         }
-        objects.extend(self.routing(traffic));
         objects.sort_by_key(|object| object.kind);
         objects
+    }
+
+    /// What `object` is made as: what carries traffic is born without any, and gets it as an update of the object
+    /// that was seen. So a write that arrives when nobody wants it any more brings no traffic back; unlike an
+    /// update, the making of an object cannot be tied to what its sender has seen.
+    #[must_use]
+    pub fn newborn(&self, object: Manifest, traffic: &Traffic) -> Manifest {
+        match object.kind {
+            Kind::Ingress => {
+                let nothing = Traffic { weight: Weight::ZERO, routes: false, header: None, ..*traffic };
+                let born = self.routing(&nothing).into_iter().find(|born| born.name == object.name);
+                born.unwrap_or(object)
+            }
+            Kind::Deployment if self.strategy.splits_by_pods() => self.deployment(0),
+            _ => object,
+        }
     }
 
     /// The canary Deployment alone.
@@ -79,6 +94,13 @@ impl Pair<'_> {
             services.extend(self.strategy.preview_service.iter().map(|name| clone(user, name)));
         }
         services
+    }
+
+    /// Whether anything of the user's leads traffic to the pair.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        let nothing = Traffic::none(Timestamp::UNIX_EPOCH);
+        self.with_intent(&nothing, |intent| routers::of(self.strategy).leads(intent))
     }
 
     /// The routing objects alone.
@@ -126,6 +148,6 @@ pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> 
 /// Kind and name of an observed object, if it is of a kind of ours.
 #[must_use]
 pub fn named(object: &Value) -> Option<(Kind, &str)> {
-    let kind = object.pointer("/kind")?.as_str()?.parse().ok()?;
-    Some((kind, object.pointer("/metadata/name")?.as_str()?))
+    let kind = object.get("kind")?.as_str()?.parse().ok()?;
+    Some((kind, object.get("metadata")?.get("name")?.as_str()?))
 }

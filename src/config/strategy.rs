@@ -26,7 +26,7 @@ pub struct Defaults {
 const ABORT_SCALE_DOWN_DELAY: GoDuration = GoDuration::from_secs(30);
 
 /// Most steps that a plan may have: it is stored whole in one object.
-const MAX_STEPS: usize = 100;
+pub const MAX_STEPS: usize = 100;
 
 /// The plan of `haldane.dev/canary: enabled`: a tenth, then half, a minute each.
 #[must_use]

@@ -268,7 +268,7 @@ pub fn on_error(object: Arc<Deployment>, error: &ReconcileError, context: Arc<Co
     warn!(%key, %error, "reconcile failed, trying again");
     if let ReconcileError::Apply(ApplyError::Foreign(_))
     | ReconcileError::State(
-        StateError::Foreign(_) | StateError::Unreadable(..) | StateError::Newer(..),
+        StateError::Foreign(_) | StateError::Unreadable(..) | StateError::Edited(..) | StateError::Newer(..),
     ) = error
     {
         // Only a person can mend these, so they are told where they look.

@@ -3,10 +3,12 @@
 use super::{budget::Other, observe::our_labels};
 use crate::{
     build::manifest::{MANAGED_BY, MANAGED_BY_LABEL, Owner},
+    decide::record,
     domain::{
+        finding::Finding,
         names::suffixed,
         selector::Labels,
-        state::{RolloutState, STATE_VERSION, Stage},
+        state::{RolloutState, STATE_VERSION, Stage, bounded},
     },
     runtime::api,
 };
@@ -38,6 +40,11 @@ pub enum StateError {
     /// The content is not a state.
     #[error("ConfigMap {0:?}, key {STATE_KEY:?}: {1}; delete the ConfigMap to start from what is running")]
     Unreadable(String, serde_json::Error),
+    /// The content is no state that a program of ours writes.
+    #[error(
+        "ConfigMap {0:?}, key {STATE_KEY:?}: {1}; nothing is done with it: undo what was edited, or delete the ConfigMap to start from what is running"
+    )]
+    Edited(String, Finding),
     /// Written by a newer program.
     #[error("ConfigMap {0:?} has version {1}, this Haldane reads {STATE_VERSION}; upgrade it")]
     Newer(String, u32),
@@ -95,7 +102,8 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
         Ok(version) if version <= STATE_VERSION => {}
         _ => return Err(StateError::Newer(name, u32::try_from(version).unwrap_or(u32::MAX))),
     }
-    let state = serde_json::from_value(value).map_err(|error| StateError::Unreadable(name, error))?;
+    let state = serde_json::from_value(value).map_err(|error| StateError::Unreadable(name.clone(), error))?;
+    record::check(&state).map_err(|finding| StateError::Edited(name, finding))?;
     let owners = map.metadata.owner_references.unwrap_or_default();
     Ok(Stored {
         state,
@@ -154,7 +162,7 @@ fn maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
 
 fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_json::Result<ConfigMap> {
     let mut data = summary(state);
-    data.insert(STATE_KEY.to_owned(), serde_json::to_string(state)?);
+    data.insert(STATE_KEY.to_owned(), bounded::text(state)?);
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(state_name(&owner.name)),

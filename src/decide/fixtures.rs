@@ -77,6 +77,7 @@ pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
         stage,
         manual_pause: None,
         lagging: None,
+        waiting: None,
         runs: Vec::new(),
     };
     RolloutState { revision: 2, rollout: Some(rollout), ..RolloutState::default() }

@@ -163,6 +163,7 @@ fn made(revision: u64, hash: TemplateHash, next: Next, turn: &Turn<'_>) -> Rollo
         stage: Stage::Start,
         manual_pause: None,
         lagging: None,
+        waiting: None,
         runs: Vec::new(),
     }
 }

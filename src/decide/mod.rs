@@ -8,11 +8,12 @@ mod events;
 mod identity;
 mod next;
 mod promotion;
+pub mod record;
 pub mod slipped;
 mod steps;
-mod stopped;
 mod turn;
 pub mod verbs;
+mod waiting;
 mod world;
 mod writes;
 
@@ -133,7 +134,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
     identity::follow_template(&mut state, &mut turn);
     if let Some(rollout) = &mut state.rollout {
         turn.observe(rollout);
-        if !stopped::waits(rollout, &mut turn) {
+        if !waiting::waits(rollout, &mut turn) {
             analyses::advance(rollout, &mut turn);
             advance(rollout, &mut turn);
         }

@@ -10,18 +10,18 @@ use crate::domain::{
 ///
 /// Where the cluster has no room for that within the progress deadline, promotion goes on at the
 /// weight that the canary already carries.
+///
+/// Pods of stable cannot be left out of the user's Service: where they are the split, stable is replaced beside
+/// a canary that has what its weight needs. What has never run is not promoted.
 pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    if rollout.strategy().splits_by_pods() {
-        // Pods of stable cannot be left out of the user's Service, so they are replaced beside the canary.
-        rollout.stage = Stage::PromoteRoll;
-        return;
-    }
     rollout.canary_replicas = turn.size_for(rollout, Weight::FULL);
-    match turn.canary_has(rollout, rollout.canary_replicas) {
-        Ok(true) => rollout.stage = Stage::PromoteShift,
+    let least = turn.size_for(rollout, rollout.traffic.weight).max(1);
+    let by_pods = rollout.strategy().splits_by_pods();
+    match turn.canary_has(rollout, if by_pods { least } else { rollout.canary_replicas }) {
+        Ok(true) => rollout.stage = if by_pods { Stage::PromoteRoll } else { Stage::PromoteShift },
         Ok(false) => {}
-        // Not even what its weight needs: there is nothing to promote with.
-        Err(late) if turn.canary(rollout).available < turn.size_for(rollout, rollout.traffic.weight) => {
+        // Not even that: there is nothing to promote with.
+        Err(late) if turn.canary(rollout).available < least => {
             steps::on_deadline(rollout, &late, turn);
         }
         Err(late) => {

@@ -39,7 +39,7 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, t
     };
     let in_force = shift(rollout, index, sized, turn);
     let done = match &step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) => in_force,
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) => true,
         Step::SetCanaryScale(_) => sized,
         Step::Pause(None) => false,
         Step::Pause(Some(duration)) => turn.passed(entered_at, duration.signed()),
@@ -48,7 +48,8 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, t
             in_force && analysis(rollout, index, turn) && waited
         }
     };
-    if done {
+    // No step ends without the traffic that it is to be tried with.
+    if done && in_force {
         leave(rollout, index, &step, turn);
     }
 }

@@ -5,19 +5,19 @@ use crate::{
     analysis::Answer,
     build::{
         canary_deployment::{autoscaled_size, canary_name},
-        manifest::{Kind, Owner, TEMPLATE_ANNOTATION},
+        manifest::{Kind, Manifest, Owner, TEMPLATE_ANNOTATION},
         pair::{Pair, find, named},
     },
     domain::{
         names::{TemplateHash, Weight},
         observed::Observed,
-        state::{HistoryEntry, Lag, Outcome, Rollout, Stage},
+        state::{HistoryEntry, Lag, Outcome, Rollout, Stage, Traffic},
     },
     routers::size,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// The decision's input beside the state.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub(super) struct Turn<'a> {
     pub(super) ended: Vec<HistoryEntry>,
     /// The template must be held although no rollout of it is recorded yet, and this is what to tell then.
     pub(super) held_late: Option<Event>,
+    /// What routes the traffic that was asked about last: mostly it is asked about twice.
+    routing: RefCell<Option<(Traffic, Rc<[Manifest]>)>>,
 }
 
 /// What matters of the canary Deployment.
@@ -76,6 +78,7 @@ impl<'a> Turn<'a> {
             analysis_wake_at: None,
             ended: Vec::new(),
             held_late: None,
+            routing: RefCell::default(),
         }
     }
 
@@ -169,9 +172,9 @@ impl<'a> Turn<'a> {
 
     /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
     pub(super) fn observe(&mut self, rollout: &mut Rollout) {
-        if rollout.traffic.seen_at.is_none() && self.traffic_is_in_force(rollout) {
-            rollout.traffic.seen_at = Some(self.now());
-        }
+        // What was undone by others is not in force any more, and has to reach the proxies anew.
+        let since = rollout.traffic.seen_at.unwrap_or(self.now());
+        rollout.traffic.seen_at = self.traffic_is_in_force(rollout).then_some(since);
         let canary_set = self.seen().canary_sets.iter().find(|set| set.wanted > 0);
         if let (Some(set), true) = (canary_set, self.canary(rollout).available > 0) {
             rollout.canary_pod_hash = Some(set.pod_hash.clone());
@@ -183,6 +186,25 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// The objects that route what `rollout` asks for now.
+    pub(super) fn routing(&self, rollout: &Rollout) -> Rc<[Manifest]> {
+        let mut known = self.routing.borrow_mut();
+        match &*known {
+            Some((traffic, objects)) if *traffic == rollout.traffic => Rc::clone(objects),
+            _ => {
+                let objects: Rc<[Manifest]> = self.pair(rollout).routing(&rollout.traffic).into();
+                *known = Some((rollout.traffic, Rc::clone(&objects)));
+                objects
+            }
+        }
+    }
+
+    /// Whether traffic can reach the canary. A plan that was recorded before plans named their router is taken at
+    /// its word.
+    pub(super) fn is_routed(&self, rollout: &Rollout) -> bool {
+        rollout.strategy().router.is_none() || self.pair(rollout).is_routed()
+    }
+
     /// Every routing object that the rollout wants is observed as wanted, and no other exists.
     fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
         let ours = &self.seen().ours;
@@ -190,7 +212,7 @@ impl<'a> Turn<'a> {
             return self.canary_counts(self.size_for(rollout, rollout.traffic.weight));
         }
         let retreating = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
-        let routing = self.pair(rollout).routing(&rollout.traffic);
+        let routing = self.routing(rollout);
         let mut routes = ours.iter().filter_map(named).filter(|(kind, _)| *kind == Kind::Ingress);
         routes.all(|(_, name)| routing.iter().any(|wanted| wanted.name == name))
             && routing.iter().all(|wanted| match find(ours, wanted.kind, &wanted.name) {

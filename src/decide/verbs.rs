@@ -73,6 +73,9 @@ fn check_resume(rollout: &Rollout) -> Result<(), String> {
     if rollout.is_paused() || rollout.manual_pause.is_some() {
         return Ok(());
     }
+    if let Some(why) = &rollout.waiting {
+        return Err(format!("revision {} is not paused, it waits: {why}", rollout.revision));
+    }
     let step = rollout.step_index().and_then(|index| rollout.strategy().steps.get(index));
     let waits = step.map_or_else(|| "its last step to end".to_owned(), steps::describe);
     Err(format!(

@@ -26,9 +26,14 @@ pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
         // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
         delete.retain(|(kind, _)| *kind == Kind::Ingress);
     }
-    let satisfied =
-        |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some_and(|o| m.is_satisfied_by(o));
-    let apply = wanted.into_iter().filter(|manifest| !satisfied(manifest)).collect();
+    let missing = |wanted: Manifest| match find(&turn.seen().ours, wanted.kind, &wanted.name) {
+        Some(observed) => (!wanted.is_satisfied_by(observed)).then_some(wanted),
+        None => {
+            let rollout = state.rollout.as_ref()?;
+            Some(turn.pair(rollout).newborn(wanted, &rollout.traffic))
+        }
+    };
+    let apply = wanted.into_iter().filter_map(missing).collect();
     let wakes = turn.wake_at.into_iter().chain(turn.analysis_wake_at);
     let deployment = deployment_write(&state, &turn);
     // Both hold for the Deployment that was looked at, so the condition waits for the next look.
@@ -66,11 +71,16 @@ fn wanted_objects(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Manifest> {
         | Stage::Step { .. }
         | Stage::PromoteScale
         | Stage::PromoteShift
-        | Stage::PromoteRoll => pair.objects(rollout.canary_replicas, &rollout.traffic),
+        | Stage::PromoteRoll => {
+            let mut objects = pair.objects(rollout.canary_replicas);
+            // Last: from here on traffic can flow.
+            objects.extend(turn.routing(rollout).iter().cloned());
+            objects
+        }
         // The user's template may be another one by now, so nothing is made; what routes is turned off.
         Stage::Retreat { .. } | Stage::Aborted { .. } => {
             let exists = |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some();
-            let mut routing = pair.routing(&rollout.traffic);
+            let mut routing = turn.routing(rollout).to_vec();
             if rollout.strategy().splits_by_pods() {
                 routing.push(pair.deployment(0));
             }

@@ -3,6 +3,8 @@
 //! The state is the recorded intent. Objects in the cluster are a function of it, and it advances
 //! only when the observed world matches; so whoever continues after a crash repeats work and skips none.
 
+pub mod bounded;
+
 use super::{
     metric::AnalysisRun,
     names::{TemplateHash, Weight},
@@ -91,6 +93,9 @@ pub struct Rollout {
     /// The canary has fewer available pods than it shall have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging: Option<Lag>,
+    /// Why it cannot be tried now, until people change what is around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
     /// Analyses of this attempt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRecord>,
@@ -116,8 +121,9 @@ pub struct Traffic {
 }
 
 /// Where in its life a rollout is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "camelCase", tag = "name")]
+#[strum(serialize_all = "camelCase")]
 pub enum Stage {
     /// Canary objects are made at weight 0; waiting for available pods.
     Start,
@@ -306,6 +312,7 @@ impl Rollout {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match &self.stage {
+            Stage::Start | Stage::Step { .. } if self.waiting.is_some() => Phase::Paused,
             Stage::Start if self.manual_pause.is_some() => Phase::Paused,
             Stage::Step { .. } if self.is_paused() => Phase::Paused,
             Stage::Step { .. } => Phase::Progressing,
@@ -341,8 +348,8 @@ impl Rollout {
     pub fn message(&self) -> Option<&str> {
         match &self.stage {
             Stage::Retreat { message, .. } | Stage::Aborted { message, .. } => Some(message),
-            Stage::Step { inconclusive, .. } => inconclusive.as_deref(),
-            _ => None,
+            Stage::Step { inconclusive: Some(message), .. } => Some(message),
+            _ => self.waiting.as_deref(),
         }
     }
 

@@ -48,6 +48,9 @@ pub trait TrafficRouter: Sync {
     /// How many canary pods `weight` needs beside a stable of `stable` pods; at least `least` with traffic.
     fn pods_for(&self, weight: Weight, stable: i32, least: i32) -> i32;
 
+    /// Whether anything of the user's leads traffic to the pair.
+    fn leads(&self, intent: &RouteIntent<'_>) -> bool;
+
     /// The objects that route as intended; none when nothing of the user's routes to the pair.
     fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest>;
 }

@@ -57,6 +57,10 @@ impl TrafficRouter for Nginx {
         weight.share_of(stable).max(least)
     }
 
+    fn leads(&self, intent: &RouteIntent<'_>) -> bool {
+        stable_ingresses(intent).next().is_some()
+    }
+
     fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest> {
         let mut by_class: BTreeMap<Class, Vec<&Ingress>> = BTreeMap::new();
         for ingress in stable_ingresses(intent) {
@@ -141,7 +145,7 @@ fn canary_ingress(
         default_backend: None,
     };
     let meta = Meta { annotations, ..Meta::default() };
-    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, spec))
+    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, Manifest::spec(spec)))
 }
 
 /// Every host, path and pathType that leads to a Service of the pair, leading to the canary's instead.

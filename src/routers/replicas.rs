@@ -39,6 +39,11 @@ impl TrafficRouter for Replicas {
         }
     }
 
+    /// The user's Services do, as long as there is one; without, nobody is sent anywhere.
+    fn leads(&self, _: &RouteIntent<'_>) -> bool {
+        true
+    }
+
     fn objects(&self, _: &RouteIntent<'_>) -> Vec<Manifest> {
         Vec::new()
     }

@@ -104,6 +104,7 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
         stage,
         manual_pause: None,
         lagging: None,
+        waiting: None,
         runs: Vec::new(),
     };
     RolloutState { revision: 7, rollout: Some(rollout), ..RolloutState::default() }

@@ -189,10 +189,15 @@ fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
         canary_replicas: 1,
         stable_pod_hash: None,
         canary_pod_hash: None,
-        traffic: Traffic { routes: true, ..Traffic::none(jiff::Timestamp::UNIX_EPOCH) },
+        traffic: Traffic {
+            routes: true,
+            seen_at: Some(Timestamp::UNIX_EPOCH),
+            ..Traffic::none(Timestamp::UNIX_EPOCH)
+        },
         stage: Stage::Step { index: 0, entered_at, inconclusive: None },
         manual_pause: None,
         lagging: None,
+        waiting: None,
         runs: Vec::new(),
     };
     let state = RolloutState { rollout: Some(rollout), ..RolloutState::default() };
