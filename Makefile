@@ -59,7 +59,7 @@ fmt-check: ## check the format
 
 .PHONY: clippy
 clippy: ## lint; every warning is an error
-	@$(STEP) "clippy" cargo clippy --release --all-targets --test e2e -- -D warnings
+	@$(STEP) "clippy" cargo clippy --release --all-targets --test e2e --test model -- -D warnings
 
 .PHONY: unit
 unit: ## all tests without a cluster: unit, integration, conformance
@@ -70,8 +70,8 @@ conformance: ## only: recorded answers of Argo Rollouts against ours, with figur
 	@$(if $(DIR),CONFORMANCE_DIR=$(abspath $(DIR))) $(STEP) "conformance" cargo test --release --test conformance -- --nocapture
 
 .PHONY: model
-model: ## only: the decisions under random schedules and crashes [N=2000]
-	@MODEL_SCHEDULES=$(or $(N),2000) $(STEP) "model" cargo test --release --test model -- --nocapture
+model: ## only: the decisions under random schedules and crashes [N=20000]
+	@MODEL_SCHEDULES=$(or $(N),20000) $(STEP) "model" cargo test --release --test model -- --nocapture
 
 .PHONY: mutants
 mutants: ## seed bugs in the decisions, one by one, and demand that the model finds each (long)

@@ -15,6 +15,7 @@ mod shared {
     mod capacity;
     mod clients;
     mod denials;
+    mod kubernetes;
     mod lifecycle;
     mod lifecycle_changes;
     mod namespace;

@@ -33,6 +33,10 @@ pub enum Fault {
     OptOut,
     /// Scaled to 0 and back.
     Zero,
+    /// Watches miss what happened.
+    Gap,
+    /// Templates that the plan names go and come; policies let it wait.
+    Plans,
 }
 
 /// The faults of one schedule.

@@ -9,6 +9,7 @@
 
 mod faults;
 mod invariants;
+mod kubernetes;
 mod plans;
 mod rng;
 mod scenarios;
@@ -19,7 +20,7 @@ mod stories;
 use std::{collections::BTreeMap, env, thread, time::Instant};
 
 /// Schedules, if nothing else is said.
-const SCHEDULES: u64 = 2_000;
+const SCHEDULES: u64 = 20_000;
 /// Kinds of broken promises that are printed.
 const SHOWN: usize = 5;
 

@@ -1,6 +1,7 @@
 //! Schedules that once broke a promise, each in its shortest form and under its name.
 
 use crate::sim::{
+    Spec,
     cluster::{Cluster, template},
     people::Wish,
     process::{self, Process, Request, Step},
@@ -8,7 +9,6 @@ use crate::sim::{
 };
 use haldane::{
     build::manifest::Kind,
-    decide::Next,
     domain::{
         keys,
         metric::AnalysisPhase,
@@ -32,7 +32,7 @@ metrics:
 struct Story {
     cluster: Cluster,
     process: Process,
-    plans: Result<Next, String>,
+    spec: Spec,
 }
 
 /// Whether a request is the one that is waited for.
@@ -46,8 +46,8 @@ impl Story {
             (keys::ANALYSIS.to_owned(), METRICS.to_owned()),
         ]);
         let cluster = Cluster::new(4, &annotations);
-        let plans = process::plans(&cluster);
-        let mut story = Self { cluster, process: Process::default(), plans };
+        let spec = process::wanted(&cluster);
+        let mut story = Self { cluster, process: Process::default(), spec };
         story.pass(2);
         story
     }
@@ -55,7 +55,7 @@ impl Story {
     /// Seconds in which everybody does what there is to do.
     fn pass(&mut self, seconds: i64) {
         for _ in 0..seconds {
-            self.process.run(&mut self.cluster, &self.plans);
+            self.process.run(&mut self.cluster, &self.spec);
             self.cluster.work();
             self.cluster.pass_time(1);
         }
@@ -73,13 +73,14 @@ impl Story {
     /// A pass of `process` up to the first request that `is` it, which is not sent.
     fn until(&mut self, process: &mut Process, is: Is) -> Request {
         for _ in 0..40 {
-            match process.step(&self.cluster, &self.plans) {
+            match process.step(&self.cluster, &self.spec) {
                 Step::Writes(write) if is(&write) => return process.request(write),
                 Step::Writes(write) => {
                     assert!(self.cluster.write(&process.request(write.clone())).is_ok());
                     process.written(&write, &self.cluster);
                 }
                 Step::Failed => panic!("the pass failed"),
+                Step::Restless(why) => panic!("{why}"),
                 Step::Read | Step::Done => {}
             }
         }
@@ -134,8 +135,8 @@ fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
     // The Ingress is gone, and a replica has read the record of the pause.
     story.cluster.delete(Kind::Ingress, "web-canary");
     let mut old = Process::default();
-    assert_eq!(old.step(&story.cluster, &story.plans), Step::Read);
-    assert_eq!(old.step(&story.cluster, &story.plans), Step::Read);
+    assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
+    assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
     story.ask(&Wish::Order(Verb::Abort));
     story.pass(1);
     let state = story.until(&mut old, IS_STATE);
@@ -204,7 +205,7 @@ fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
     for _ in 0..3 {
         story.process.answer(&story.cluster, Some(0.1));
         story.cluster.pass_time(11);
-        story.process.run(&mut story.cluster, &story.plans);
+        story.process.run(&mut story.cluster, &story.spec);
     }
     let state = story.cluster.state();
     assert!(state.rollout.as_ref().unwrap().abort_message().is_some(), "{:?}", state.rollout);
@@ -249,7 +250,7 @@ fn a_deployment_made_anew_has_no_past() {
     story.pass(20);
     // With version b, which was aborted, and before the garbage collector has been here.
     story.cluster.recreate();
-    story.process.run(&mut story.cluster, &story.plans);
+    story.process.run(&mut story.cluster, &story.spec);
     story.pass(10);
     assert_eq!((story.phase(), story.cluster.is_paused()), (Phase::Healthy, false));
     assert_eq!(story.cluster.ready(), 4);

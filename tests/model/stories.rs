@@ -1,18 +1,17 @@
 //! Whole rollouts without disturbances, step by step: what users are promised of single features.
 
 use crate::sim::{
+    NAME, Spec,
     cluster::{Cluster, template},
-    defaults, next,
     people::Wish,
     process::Process,
+    spec,
 };
 use haldane::{
-    config::annotations::read_annotations,
     decide::Next,
     domain::{keys, request::Verb, selector::Labels, state::Stage},
 };
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
 
 /// More passes than any story takes.
 const PATIENCE: usize = 4_000;
@@ -21,7 +20,7 @@ const PATIENCE: usize = 4_000;
 struct Story {
     cluster: Cluster,
     process: Process,
-    plans: Result<Next, String>,
+    spec: Spec,
     value: f64,
 }
 
@@ -30,8 +29,8 @@ impl Story {
         let annotations: Labels =
             annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let cluster = Cluster::new(replicas, &annotations);
-        let mut story = Self { cluster, process: Process::default(), plans: next(&annotations), value: 1.0 };
-        story.process.run(&mut story.cluster, &story.plans);
+        let mut story = Self { cluster, process: Process::default(), spec: spec(&annotations), value: 1.0 };
+        story.process.run(&mut story.cluster, &story.spec);
         story
     }
 
@@ -44,7 +43,7 @@ impl Story {
     /// One look, everything that follows from it in the cluster, and time up to the next look.
     fn pass(&mut self) {
         let (version, now) = (self.cluster.version(), self.cluster.now);
-        self.process.run(&mut self.cluster, &self.plans);
+        self.process.run(&mut self.cluster, &self.spec);
         self.cluster.work();
         if !self.process.asked.is_empty() {
             self.process.answer(&self.cluster, Some(self.value));
@@ -140,9 +139,7 @@ fn a_template_within_the_rollback_window_needs_no_new_trial() {
 #[test]
 fn blue_green_switches_whole_and_goes_back_whole() {
     let plan = "{activeService: web, autoPromotionEnabled: false, scaleDownDelaySeconds: 600}";
-    // Admission in the model knows no Services, and this plan names one.
-    let mut story = Story::new(3, &[(keys::CANARY, "enabled")]);
-    story.plans = next(&Labels::from([(keys::BLUE_GREEN.to_owned(), plan.to_owned())]));
+    let mut story = Story::new(3, &[(keys::BLUE_GREEN, plan)]);
     story.apply("b");
     story.until("at its pause", |story| story.is_at(1));
     assert_eq!((story.cluster.weight(), story.canary_pods()), (Some(0), 3), "a preview of full size");
@@ -163,15 +160,11 @@ fn blue_green_switches_whole_and_goes_back_whole() {
     assert_eq!(story.weights(), [100, 0, 100, 0]);
 }
 
-/// Without an Ingress, and with the router that the start chooses then.
+/// Without an Ingress.
 fn without_ingress(replicas: i32, plan: &str) -> Story {
-    let annotations = Labels::from([(keys::CANARY.to_owned(), plan.to_owned())]);
     let mut story = Story::new(replicas, &[(keys::CANARY, plan)]);
     story.cluster.routes.ingresses.clear();
-    story.cluster.bump();
-    let seen = story.cluster.seen();
-    let wish = read_annotations(&annotations, &defaults()).unwrap();
-    story.plans = Next::freeze(wish.complete(&BTreeMap::new()).unwrap(), "web", &seen);
+    story.cluster.touch();
     story
 }
 
@@ -202,7 +195,8 @@ fn without_an_ingress_pods_are_the_split_and_an_abort_takes_them_away() {
 #[test]
 fn without_an_ingress_a_plan_that_needs_one_does_not_start() {
     for plan in ["{steps: [{setCanaryScale: {replicas: 2}}]}", "{scaleDownDelaySeconds: 5}"] {
-        let why = without_ingress(2, plan).plans.unwrap_err();
+        let story = without_ingress(2, plan);
+        let why = Next::freeze(story.spec.unwrap(), NAME, &story.cluster.seen()).unwrap_err();
         assert!(why.contains("needs an Ingress"), "{why}");
     }
 }

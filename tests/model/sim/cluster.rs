@@ -3,26 +3,23 @@
 use super::{
     NAMESPACE, owner_of,
     routes::Routes,
+    view::View,
     workloads::{Behaviour, Set},
     writes::Conflict,
 };
 use haldane::{
     build::{
         manifest::{Kind, Manifest, Owner},
-        pair::{find, named},
+        pair::named,
     },
-    config::annotations::is_opted_in,
-    domain::{
-        keys,
-        names::TemplateHash,
-        observed::{Observed, ReplicaSetView},
-        selector::Labels,
-        state::RolloutState,
-    },
+    domain::{keys, names::TemplateHash, selector::Labels, state::RolloutState},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -53,8 +50,17 @@ pub struct Cluster {
     pub weights: Vec<(Timestamp, u8)>,
     /// The user's Services and Ingresses.
     pub routes: Routes,
+    /// The user's autoscaler, if there is one: its `maxReplicas`.
+    pub most: Option<i32>,
+    /// As many canaries run as a policy allows.
+    pub full: bool,
+    /// Whether anything of Haldane's exists, as a watch with a gap tells; `None` = as it is.
+    pub watched: Option<bool>,
+    /// What was read last.
+    pub view: RefCell<View>,
+    /// Nothing has changed since the deployment controller found nothing to do.
+    pub idle: Cell<bool>,
     version: u64,
-    seen: RefCell<Option<Rc<Observed>>>,
     hashes: RefCell<Vec<(Value, TemplateHash)>>,
 }
 
@@ -108,8 +114,12 @@ impl Cluster {
             proxy_lag: SignedDuration::from_secs(3),
             weights: Vec::new(),
             routes: Routes::default(),
+            most: None,
+            full: false,
+            watched: None,
+            view: RefCell::default(),
+            idle: Cell::default(),
             version: 1,
-            seen: RefCell::default(),
             hashes: RefCell::default(),
         };
         for _ in 0..4 {
@@ -131,11 +141,6 @@ impl Cluster {
         self.version
     }
 
-    /// Something changed that has no version: what was seen is outdated.
-    pub fn touch(&self) {
-        *self.seen.borrow_mut() = None;
-    }
-
     /// The number of writes so far.
     pub fn version(&self) -> u64 {
         self.version
@@ -144,41 +149,6 @@ impl Cluster {
     /// The user's Deployment as an owner.
     pub fn owner(&self) -> Owner {
         owner_of(&self.uid)
-    }
-
-    /// Everything, as a pass reads it whose requests nothing comes between.
-    pub fn seen(&self) -> Rc<Observed> {
-        if let Some(seen) = &*self.seen.borrow() {
-            return Rc::clone(seen);
-        }
-        let view = |set: &Set| ReplicaSetView {
-            name: set.name.clone(),
-            pod_hash: set.pod_hash.clone(),
-            created: format!("{:0>9}", &set.name[3..]),
-            template: set.hash.clone(),
-            code: set.hash.clone(),
-            wanted: set.wanted,
-            available: set.available,
-        };
-        let owner = self.owner();
-        let ours: Vec<Value> = self.ours.iter().filter(|object| owner.owns(object)).cloned().collect();
-        let canary = find(&ours, Kind::Deployment, "web-canary").map(|canary| &canary["metadata"]["uid"]);
-        let of = |uid: Option<&str>| {
-            self.sets.iter().filter(move |set| Some(set.owner.as_str()) == uid).map(view).collect()
-        };
-        let seen = Rc::new(Observed {
-            deployment: serde_json::from_value(self.web.clone()).unwrap(),
-            template: self.web["spec"]["template"].clone().into(),
-            replica_sets: of(Some(&self.uid)),
-            canary_sets: of(canary.and_then(Value::as_str)),
-            services: self.routes.services(),
-            ingresses: self.routes.ingresses(),
-            endpoints: self.routes.endpoints(&self.endpoints),
-            ours,
-            ..Observed::default()
-        });
-        *self.seen.borrow_mut() = Some(Rc::clone(&seen));
-        seen
     }
 
     /// An object of Haldane.
@@ -346,12 +316,6 @@ impl Cluster {
     /// Identity of the user's template.
     pub fn wanted_hash(&self) -> TemplateHash {
         self.hash_of(&self.web["spec"]["template"])
-    }
-
-    /// Whether the user's Deployment is Haldane's to drive.
-    pub fn is_opted_in(&self) -> bool {
-        let annotations = self.web["metadata"]["annotations"].clone();
-        is_opted_in(&serde_json::from_value(annotations).unwrap())
     }
 
     /// Whether the user's Deployment is held by Haldane.

@@ -1,20 +1,24 @@
 //! A model of everything around the decisions: API server, deployment controller, proxies, metric
 //! provider, people. The decisions themselves are the real ones.
 
+pub mod autoscaler;
 pub mod cluster;
 pub mod people;
 pub mod process;
 pub mod routes;
+pub mod view;
 pub mod workloads;
 pub mod writes;
 
 use haldane::{
     build::manifest::Owner,
     config::{annotations::read_annotations, strategy::Defaults},
-    decide::Next,
-    domain::{rewrite::LabelRewrite, selector::Labels},
+    domain::{selector::Labels, strategy::RolloutSpec},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// What annotations ask for, or why they cannot be read.
+pub type Spec = Result<RolloutSpec, String>;
 
 /// The user's Deployment.
 pub const NAME: &str = "web";
@@ -31,11 +35,9 @@ pub fn defaults() -> Defaults {
     Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() }
 }
 
-/// The plan that annotations ask for, read by the real parser.
-pub fn next(annotations: &Labels) -> Result<Next, String> {
+/// What these annotations ask for, read by the real parser.
+pub fn spec(annotations: &Labels) -> Spec {
     let words = |findings: Vec<_>| format!("{findings:?}");
     let wish = read_annotations(annotations, &defaults()).map_err(words)?;
-    let spec = wish.complete(&BTreeMap::new()).map_err(words)?;
-    let rewrite = LabelRewrite { of: NAME.into(), keys: BTreeSet::from(["app".to_owned()]) };
-    Ok(Next { spec, rewrite, wait: None })
+    wish.complete(&BTreeMap::new()).map_err(words)
 }

@@ -6,7 +6,10 @@ use super::{
     defaults,
 };
 use haldane::{
-    admit::{AdmitConfig, Context, admit, facts::Facts},
+    admit::{
+        AdmitConfig, Context, admit,
+        facts::{Facts, Neighbours},
+    },
     domain::{
         keys,
         request::Verb,
@@ -36,7 +39,7 @@ pub enum Wish {
     /// The canary annotation is removed.
     OptOut,
     /// And set again.
-    OptIn(String),
+    OptIn(&'static str, String),
 }
 
 impl fmt::Display for Wish {
@@ -50,7 +53,7 @@ impl fmt::Display for Wish {
             Self::NativeResume => f.write_str("rollout resume"),
             Self::Restart(_) => f.write_str("rollout restart"),
             Self::OptOut => f.write_str("opt out"),
-            Self::OptIn(_) => f.write_str("opt in"),
+            Self::OptIn(..) => f.write_str("opt in"),
         }
     }
 }
@@ -101,9 +104,12 @@ impl Cluster {
                 manager = "kubectl-rollout";
             }
             Wish::OptOut => {
-                drop(object["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::CANARY))
+                let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+                for key in [keys::CANARY, keys::BLUE_GREEN] {
+                    annotations.remove(key);
+                }
             }
-            Wish::OptIn(canary) => object["metadata"]["annotations"][keys::CANARY] = json!(canary),
+            Wish::OptIn(key, plan) => object["metadata"]["annotations"][key] = json!(plan),
         }
         (object, manager)
     }
@@ -125,8 +131,18 @@ impl Cluster {
             object: Some(object),
             old_object: Some(self.web.clone()),
         };
-        let facts =
-            Facts { state: Ok(Some(self.state().as_ref().clone())), may: Ok(true), ..Facts::default() };
+        let seen = self.seen();
+        let neighbours = Neighbours {
+            services: seen.services.clone(),
+            ingresses: seen.ingresses.clone(),
+            ..Neighbours::default()
+        };
+        let facts = Facts {
+            state: Ok(Some(self.state().as_ref().clone())),
+            neighbours: Ok(neighbours),
+            may: Ok(true),
+            ..Facts::default()
+        };
         let config = config();
         let verdict = {
             let context = Context { review: &review, config: &config, now: self.now };

@@ -1,8 +1,9 @@
 //! A controller process: one pass is a row of requests, and it can die between any two of them.
 
 use super::{
+    NAME, Spec,
     cluster::Cluster,
-    next,
+    spec,
     writes::{Write, writes},
 };
 use haldane::{
@@ -42,7 +43,23 @@ pub struct Process {
     pub events: Vec<Event>,
     /// How far its clock is off.
     pub skew: SignedDuration,
+    /// The last pass that had nothing to do.
+    rest: Option<Rest>,
+    /// Passes that could be left out, so far.
+    spared: u64,
 }
+
+/// A look after which nothing was to be done until something changes, or until `until`.
+#[derive(Debug)]
+struct Rest {
+    state: Rc<RolloutState>,
+    changes: u64,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// Of so many passes that `decide` has promised to do nothing in, one is made, to see that it does.
+const CHECKED: u64 = 8;
 
 /// A pass under way.
 #[derive(Debug)]
@@ -78,6 +95,8 @@ pub enum Step {
     Failed,
     /// The pass is complete.
     Done,
+    /// It had promised to rest, and does not.
+    Restless(String),
 }
 
 /// A request on its way, with what it depends on.
@@ -101,7 +120,7 @@ impl Process {
     }
 
     /// The next request of the pass under way, or the first of a new one; a write is only told.
-    pub fn step(&mut self, cluster: &Cluster, plans: &Result<Next, String>) -> Step {
+    pub fn step(&mut self, cluster: &Cluster, spec: &Spec) -> Step {
         let Some(pass) = &mut self.pass else {
             if cluster.corrupt {
                 return Step::Failed;
@@ -121,23 +140,51 @@ impl Process {
             let record = pass.record.take().filter(|(_, uid)| *uid == owner.uid);
             let state = record.map(|(state, _)| state).unwrap_or_default();
             let stored = Stored { state, version: pass.version };
-            pass.looked = Some(Looked { owner, seen: cluster.seen(), stored, decided: None });
+            pass.looked = Some(Looked { owner, seen: cluster.alone(), stored, decided: None });
             return Step::Read;
         };
         if looked.decided.is_none() {
             let now = cluster.now + self.skew;
-            let needs = needs(&looked.stored.state, &looked.seen, !cluster.seen().ours.is_empty());
-            looked.seen = surroundings(&looked.seen, cluster, needs.surroundings);
-            let next = if needs.next { plans } else { &Err(String::new()) };
+            let rests = self.measurements.answers.is_empty()
+                && self.rest.as_ref().is_some_and(|rest| {
+                    Rc::ptr_eq(&rest.state, &looked.stored.state)
+                        && rest.changes == cluster.changes()
+                        && (rest.since..rest.until).contains(&now)
+                });
+            self.spared += u64::from(rests);
+            if rests && !self.spared.is_multiple_of(CHECKED) {
+                self.pass = None;
+                return Step::Done;
+            }
+            let changes = cluster.changes();
+            let needs = needs(&looked.stored.state, &looked.seen, cluster.has_leftovers());
+            if needs.surroundings {
+                looked.seen = cluster.around(&looked.seen);
+            }
+            let next =
+                if needs.next { next(cluster, spec, &looked.seen) } else { Err("not asked for".to_owned()) };
             let input = Input {
                 seen: &looked.seen,
                 owner: &looked.owner,
-                next,
+                next: &next,
                 measurements: &self.measurements,
                 now,
             };
             let plan = decide(looked.stored.state.as_ref().clone(), &input);
             let writes = writes(&plan, &looked.stored).into_iter();
+            let is_idle = writes.as_slice().is_empty() && plan.measure.is_empty();
+            if rests && !is_idle {
+                return Step::Restless(format!("nothing has changed, and it writes {:?}", writes.as_slice()));
+            }
+            // The Deployment may have changed since it was read.
+            let version = looked.seen.deployment.metadata.resource_version.as_deref();
+            let is_idle = is_idle && version == cluster.web["metadata"]["resourceVersion"].as_str();
+            self.rest = is_idle.then(|| Rest {
+                state: Rc::clone(&looked.stored.state),
+                changes,
+                since: now,
+                until: plan.wake_at.unwrap_or(Timestamp::MAX),
+            });
             let answers = self.measurements.answers.clone();
             let has_state = writes.as_slice().first().is_some_and(|write| matches!(write, Write::State(_)));
             looked.decided = Some(Decided { plan, answers, writes });
@@ -202,10 +249,10 @@ impl Process {
     }
 
     /// A whole pass without a disturbance. Returns its writes.
-    pub fn run(&mut self, cluster: &mut Cluster, plans: &Result<Next, String>) -> Vec<Write> {
+    pub fn run(&mut self, cluster: &mut Cluster, spec: &Spec) -> Vec<Write> {
         let mut done = Vec::new();
         loop {
-            match self.step(cluster, plans) {
+            match self.step(cluster, spec) {
                 Step::Read => {}
                 Step::Writes(write) => {
                     if cluster.write(&self.request(write.clone())).is_err() {
@@ -216,6 +263,7 @@ impl Process {
                     done.push(write);
                 }
                 Step::Failed | Step::Done => return done,
+                Step::Restless(why) => panic!("{why}"),
             }
         }
     }
@@ -242,18 +290,15 @@ impl Process {
     }
 }
 
-/// The Deployment as it was read first, everything else as it is now, if it is asked for.
-fn surroundings(first: &Rc<Observed>, cluster: &Cluster, wanted: bool) -> Rc<Observed> {
-    let now = cluster.seen();
-    if wanted && Rc::ptr_eq(first, &now) {
-        return now;
-    }
-    let around = if wanted { now.as_ref().clone() } else { Observed::default() };
-    Rc::new(Observed { deployment: first.deployment.clone(), template: first.template.clone(), ..around })
+/// The plan that a rollout starting now would follow.
+fn next(cluster: &Cluster, spec: &Spec, seen: &Observed) -> Result<Next, String> {
+    let next = Next::freeze(spec.clone()?, NAME, seen)?;
+    let wait = cluster.full.then(|| "waits for its turn: policy one allows 1 canary at once".to_owned());
+    Ok(Next { wait, ..next })
 }
 
-/// The plan of the annotations on the Deployment.
-pub fn plans(cluster: &Cluster) -> Result<Next, String> {
+/// What the annotations on the Deployment ask for.
+pub fn wanted(cluster: &Cluster) -> Spec {
     let annotations = serde_json::from_value(cluster.web["metadata"]["annotations"].clone()).unwrap();
-    next(&annotations)
+    spec(&annotations)
 }

@@ -4,17 +4,19 @@ use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, networki
 use serde_json::{Value, json};
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes {
     /// Name of the Service.
     pub service: String,
+    /// The Service is there.
+    pub is_served: bool,
     /// Ingresses: class and host of each.
     pub ingresses: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { service: "web".to_owned(), ingresses: vec![("nginx", "shop.example")] }
+        Self { service: "web".to_owned(), is_served: true, ingresses: vec![("nginx", "shop.example")] }
     }
 }
 
@@ -22,6 +24,9 @@ impl Routes {
     /// As the API server lists them.
     pub fn services(&self) -> Vec<Service> {
         let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
+        if !self.is_served {
+            return Vec::new();
+        }
         vec![serde_json::from_value(json!({"metadata": {"name": self.service}, "spec": spec})).unwrap()]
     }
 
@@ -37,6 +42,11 @@ impl Routes {
             .unwrap()
         };
         self.ingresses.iter().map(ingress).collect()
+    }
+
+    /// Whether an Ingress leads to the Service.
+    pub fn lead(&self) -> bool {
+        self.is_served && !self.ingresses.is_empty()
     }
 
     /// The slice of the Service, with these ready pods.

@@ -65,6 +65,9 @@ impl Cluster {
 
     /// One pass of the deployment controller over both Deployments.
     pub fn deployments(&mut self) {
+        if self.idle.replace(true) {
+            return;
+        }
         let mut web = std::mem::take(&mut self.web);
         if self.deployment(&mut web) {
             // Status and revision: no new generation.
@@ -130,16 +133,18 @@ impl Cluster {
         self.collect();
         let canary = self.canary().map(|canary| canary["metadata"]["uid"].as_str().unwrap().to_owned());
         let uid = self.uid.clone();
+        let count = self.sets.len();
         self.sets.retain(|set| set.owner == uid || Some(&set.owner) == canary.as_ref());
         let (now, mut number) = (self.now, self.version());
         let mut free = self.room.saturating_sub(self.sets.iter().map(|set| set.pods.len()).sum());
-        let mut changed = false;
+        let mut changed = count != self.sets.len();
         for set in &mut self.sets {
             let wanted = usize::try_from(set.wanted).unwrap();
             if set.pods.len() > wanted {
                 // Those that are not ready go first.
                 set.pods.sort_by_key(|pod| pod.ready_at.is_none_or(|at| at > now));
                 set.pods.truncate(wanted);
+                changed = true;
             }
             while set.pods.len() < wanted && free > 0 {
                 (number, free) = (number + 1, free - 1);
@@ -162,7 +167,12 @@ impl Cluster {
     /// One pass of the endpoint slice controller.
     pub fn slices(&mut self) {
         let now = self.now;
-        let pods = self.stable_sets().flat_map(|set| &set.pods);
+        // Canary pods under the labels of the user's have the user's Service.
+        let canary =
+            self.canary().filter(|canary| canary["spec"]["template"]["metadata"]["labels"]["app"] == "web");
+        let canary = canary.and_then(|canary| canary["metadata"]["uid"].as_str());
+        let served = |set: &&Set| set.owner == self.uid || Some(set.owner.as_str()) == canary;
+        let pods = self.sets.iter().filter(served).flat_map(|set| &set.pods);
         let ready = pods.filter(|pod| pod.ready_at.is_some_and(|at| at <= now));
         let endpoints: Vec<String> = ready.map(|pod| pod.name.clone()).collect();
         if endpoints != self.endpoints {

@@ -20,7 +20,7 @@ use std::{fmt, rc::Rc};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// The state `ConfigMap`.
-    State(Box<RolloutState>),
+    State(Rc<RolloutState>),
     /// Server-side apply of an object of ours.
     Apply(Manifest),
     /// The `Progressing` condition.
@@ -75,7 +75,7 @@ pub fn writes(plan: &Plan, stored: &Stored) -> Vec<Write> {
 impl From<decide::Write<'_>> for Write {
     fn from(write: decide::Write<'_>) -> Self {
         match write {
-            decide::Write::State(state) => Self::State(Box::new(state.clone())),
+            decide::Write::State(state) => Self::State(Rc::new(state.clone())),
             decide::Write::Apply(manifest) => Self::Apply(manifest.clone()),
             decide::Write::Condition(condition) => Self::Condition(condition.clone()),
             decide::Write::Deployment(write) => Self::Deployment(write),
@@ -118,6 +118,7 @@ impl Cluster {
             Write::Empty(name) => {
                 let set = self.sets.iter_mut().find(|set| set.name == *name);
                 set.into_iter().for_each(|set| set.wanted = 0);
+                self.touch();
                 Ok(())
             }
             Write::Delete(kind, name) => {
@@ -133,16 +134,15 @@ impl Cluster {
         }
     }
 
-    fn store(&mut self, state: &RolloutState, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
+    fn store(&mut self, state: &Rc<RolloutState>, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
         if self.record.as_ref().map(|(_, version, _)| *version) != stored.version {
             return Err(Conflict);
         }
-        let is_same =
-            |(known, _, uid): &(Rc<RolloutState>, u64, String)| known.as_ref() == state && *uid == owner.uid;
+        let is_same = |(known, _, uid): &(Rc<RolloutState>, u64, String)| known == state && *uid == owner.uid;
         // A write that changes nothing makes no new version.
         if !self.record.as_ref().is_some_and(is_same) {
             let version = self.bump();
-            self.record = Some((Rc::new(state.clone()), version, owner.uid.clone()));
+            self.record = Some((Rc::clone(state), version, owner.uid.clone()));
         }
         Ok(())
     }

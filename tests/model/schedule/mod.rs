@@ -1,29 +1,22 @@
 //! One random schedule: disturbances first, then peace until everything rests.
 
+mod disturbances;
+mod people;
+
 use crate::{
     faults::{Fault, Faults},
-    invariants::{Invariants, Violation, at_rest},
-    plans,
+    invariants::{Invariants, Violation, rest::at_rest},
+    plans::{self, Plan, Split},
     rng::Rng,
     sim::{
-        cluster::{Cluster, template, version_of},
-        people::Wish,
+        Spec,
+        cluster::Cluster,
         process::{self, Process, Request, Step},
         writes::Write,
     },
 };
-use haldane::{
-    build::manifest::Kind,
-    decide::Next,
-    domain::{
-        keys,
-        request::{self, Verb},
-        review::Outcome,
-        state::RolloutState,
-    },
-};
 use jiff::SignedDuration;
-use strum::IntoEnumIterator;
+use std::rc::Rc;
 
 /// Events in the disturbed part of a schedule.
 pub const EVENTS: u64 = 60;
@@ -38,8 +31,12 @@ pub struct Schedule {
     processes: [Process; 2],
     leader: usize,
     late: Vec<Request>,
-    plans: Result<Next, String>,
-    canary: String,
+    /// What the annotations ask for.
+    spec: Spec,
+    /// The same while every template that they name is there.
+    intended: Spec,
+    /// Where they say it, for who opts in again.
+    plan: Plan,
     invariants: Invariants,
     quality: [u64; 3],
     log: Option<Vec<String>>,
@@ -57,15 +54,22 @@ pub struct Ending {
 /// changes only what follows from it.
 pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
     let mut rng = Rng::new(seed);
-    let annotations = plans::annotations(&mut rng);
+    let split = if rng.chance(15) { Split::Pods } else { Split::Traffic };
+    let (plan, annotations) = plans::annotations(&mut rng, split);
     let mut cluster = Cluster::new(rng.pick(&[1, 2, 3, 4, 7]), &annotations);
+    if split == Split::Pods {
+        cluster.routes.ingresses.clear();
+    }
+    cluster.most = rng.chance(25).then_some(8);
+    cluster.touch();
     cluster.proxy_lag = SignedDuration::from_secs(rng.pick(&[1, 3, 5]));
     for version in ["b", "c"] {
         let startup = rng.pick(&[Some(0), Some(2), Some(2), Some(20), None]);
         cluster.behaviour.startup.insert(version.to_owned(), startup);
     }
     let quality = [100, rng.pick(&[100, 90, 0]), rng.pick(&[100, 90, 0])];
-    let plans = process::plans(&cluster);
+    let spec = process::wanted(&cluster);
+    assert!(spec.is_ok(), "{annotations:?}: {spec:?}");
     let mut schedule = Schedule {
         faults: Faults::some(&mut rng),
         rng,
@@ -73,8 +77,9 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         processes: Default::default(),
         leader: 0,
         late: Vec::new(),
-        plans,
-        canary: annotations[keys::CANARY].clone(),
+        intended: spec.clone(),
+        spec,
+        plan,
         invariants: Invariants::new(),
         quality,
         log: with_log.then(|| vec![format!("{annotations:?}")]),
@@ -114,7 +119,7 @@ impl Schedule {
     }
 
     fn disturb(&mut self) -> Result<(), Violation> {
-        match self.rng.below(100) {
+        match self.rng.below(104) {
             0..32 => {
                 let whole = self.rng.chance(70);
                 self.look(whole, true)?;
@@ -157,6 +162,14 @@ impl Schedule {
                 self.note(|_| format!("there is room for {more} more pods"));
             }
             99 => self.cluster.pass_time(700),
+            100..102 => self.load(),
+            102 if self.faults.has(Fault::Gap) => {
+                let told = self.rng.chance(30);
+                self.cluster.watched = Some(told);
+                self.cluster.touch();
+                self.note(|_| format!("watches tell that something of ours exists: {told}"));
+            }
+            103 if self.faults.has(Fault::Plans) => self.plans(),
             _ => self.look(true, true)?,
         }
         Ok(())
@@ -170,10 +183,11 @@ impl Schedule {
                 self.note(|s| format!("{}: request refused", s.leader));
                 return Ok(());
             }
-            let step = self.processes[self.leader].step(&self.cluster, &self.plans);
+            let step = self.processes[self.leader].step(&self.cluster, &self.spec);
             match step {
                 Step::Read if whole => {}
                 Step::Read | Step::Failed | Step::Done => return Ok(()),
+                Step::Restless(why) => return Err(why),
                 Step::Writes(write) => {
                     if !self.write(write, disturbed)? || !whole {
                         return Ok(());
@@ -229,172 +243,9 @@ impl Schedule {
     fn judge(&mut self, request: &Request, outdated: bool) -> Result<(), Violation> {
         // What is written for a Deployment that is gone, the garbage collector takes.
         if request.owner.uid == self.cluster.uid {
-            self.invariants.after_write(&request.write, outdated, &self.cluster)?;
+            self.invariants.after_write(request, outdated, &self.cluster)?;
         }
         self.invariants.always(&self.cluster)
-    }
-
-    fn answer(&mut self) {
-        for index in 0..2 {
-            let Some((due, _)) = self.processes[index].asked.first() else { continue };
-            let run = due.run.clone();
-            let canary = self.cluster.sets.iter().find(|set| !set.owner.starts_with("web-"));
-            let version = canary.map_or("a", |set| set.version.as_str());
-            let quality = match version {
-                "b" => self.quality[1],
-                "c" => self.quality[2],
-                _ => self.quality[0],
-            };
-            let value = match self.rng.below(20) {
-                0 => None,
-                1 => Some(0.7),
-                _ => Some(if self.rng.chance(quality) { 1.0 } else { 0.0 }),
-            };
-            *self.invariants.answers.entry(run.clone()).or_default() += 1;
-            self.processes[index].answer(&self.cluster, value);
-            self.note(|_| format!("{run} measures {value:?}"));
-        }
-    }
-
-    fn crash(&mut self) {
-        self.processes[self.leader] = Process::default();
-        self.note(|s| format!("{} crashes", s.leader));
-    }
-
-    fn jump(&mut self) {
-        let seconds = self.rng.pick(&[-3600, -60, -5, 5, 60, 3600]);
-        let skew = SignedDuration::from_secs(seconds);
-        self.processes[self.leader].skew += skew;
-        self.invariants.tampered = true;
-        self.note(|s| format!("the clock of {} jumps by {seconds}s", s.leader));
-    }
-
-    fn fail_pod(&mut self) {
-        let (now, seconds) = (self.cluster.now, self.rng.pick(&[3, 20, 100]));
-        // Losing the last pods of stable at once is nobody's to survive.
-        let ready = self.cluster.ready();
-        let which = self.rng.below(9);
-        let uid = self.cluster.uid.clone();
-        let sets = self.cluster.sets.iter_mut().filter(|set| set.owner != uid || ready >= 3);
-        let mut pods: Vec<_> = sets.flat_map(|set| &mut set.pods).collect();
-        let count = pods.len() as u64;
-        if count > 0 {
-            let pod = &mut pods[usize::try_from(which % count).unwrap()];
-            if pod.ready_at.is_some_and(|at| at <= now) {
-                pod.ready_at = Some(now + SignedDuration::from_secs(seconds));
-                let name = pod.name.clone();
-                self.note(|_| format!("{name} fails for {seconds}s"));
-            }
-        }
-    }
-
-    fn tamper(&mut self) {
-        match self.rng.below(10) {
-            0..2 => {
-                self.cluster.record = None;
-                self.cluster.bump();
-                self.invariants.forget(&self.cluster);
-                self.note(|_| "the record is deleted by hand".to_owned());
-            }
-            2 => {
-                self.cluster.corrupt = true;
-                self.note(|_| "the record is damaged".to_owned());
-            }
-            _ => {
-                let kind = self.rng.pick(&[Kind::Ingress, Kind::Service, Kind::Deployment]);
-                self.invariants.tampered = true;
-                self.cluster.delete(kind, "web-canary");
-                self.note(|_| format!("{kind} is deleted by hand"));
-            }
-        }
-    }
-
-    /// What a person does who reads the Event about the damaged record.
-    fn mend(&mut self) {
-        if std::mem::take(&mut self.cluster.corrupt) {
-            self.cluster.record = None;
-            self.cluster.bump();
-            self.invariants.forget(&self.cluster);
-            self.note(|_| "the damaged record is deleted".to_owned());
-        }
-    }
-
-    fn bypass(&mut self) {
-        let version = self.rng.pick(&["a", "b", "c"]);
-        let wish = self.rng.pick(&[Wish::Apply(template(version)), Wish::NativeResume]);
-        self.cluster.force(&wish);
-        self.invariants.bypassed(self.cluster.wanted_hash());
-        self.note(|_| format!("{wish}, past the webhook"));
-    }
-
-    /// Something around the Deployment changes.
-    fn surround(&mut self) -> Result<(), Violation> {
-        if self.strikes(Fault::Recreation, 40) {
-            self.cluster.recreate();
-            self.invariants.recreated(&self.cluster);
-            self.note(|_| "the Deployment is deleted and made anew".to_owned());
-        } else if self.strikes(Fault::Routes, 70) {
-            self.invariants.tampered = true;
-            let routes = &mut self.cluster.routes;
-            match self.rng.below(3) {
-                0 => routes.service = self.rng.pick(&["web", "shop"]).to_owned(),
-                1 => {
-                    routes.ingresses.push(self.rng.pick(&[("nginx", "new.example"), ("inner", "in.example")]))
-                }
-                _ => drop(routes.ingresses.drain(1..)),
-            }
-            self.cluster.touch();
-            self.cluster.slices();
-            self.note(|s| format!("{:?}", s.cluster.routes));
-        } else if self.faults.has(Fault::Tampering) {
-            self.mend();
-        } else if self.faults.has(Fault::Quota) {
-            self.cluster.room = usize::MAX;
-            self.note(|_| "there is room for all pods".to_owned());
-        }
-        Ok(())
-    }
-
-    fn people(&mut self) -> Result<(), Violation> {
-        let wish = self.wish();
-        let was_serving = self.cluster.is_serving() && self.cluster.replicas() > 0;
-        let version = version_of(&self.cluster.web["spec"]["template"]);
-        let verdict = self.cluster.ask(&wish);
-        self.note(|_| match &verdict.outcome {
-            Outcome::Allow { .. } => format!("{wish}"),
-            Outcome::Deny { message, .. } => format!("{wish}: {message}"),
-        });
-        if !verdict.is_allowed() {
-            return Ok(());
-        }
-        if let Some(request) = self.cluster.web["metadata"]["annotations"][keys::REQUEST].as_str() {
-            let request: request::Request = serde_json::from_str(request).unwrap();
-            self.invariants.orders.insert(request.id, request.verb);
-        }
-        let serves = was_serving && self.cluster.is_opted_in() && self.cluster.replicas() > 0;
-        // A restart changes no version, and neither does applying the template without its stamp.
-        let same = version == version_of(&self.cluster.web["spec"]["template"]);
-        if !self.cluster.is_held() && (same || !serves) {
-            self.invariants.trust(self.cluster.wanted_hash(), !serves);
-        }
-        self.invariants.always(&self.cluster)
-    }
-
-    fn wish(&mut self) -> Wish {
-        let verbs: Vec<Verb> = Verb::iter().collect();
-        let version = self.rng.pick(&["a", "b", "b", "c"]);
-        match self.rng.below(20) {
-            0..8 => Wish::Apply(template(version)),
-            8 | 9 => Wish::Sync(template(version)),
-            10 | 11 if self.strikes(Fault::Zero, 30) => Wish::Scale(0),
-            10 | 11 => Wish::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
-            12..16 => Wish::Order(self.rng.pick(&verbs)),
-            16 => Wish::NativeResume,
-            17 => Wish::NativePause,
-            18 if !self.cluster.is_opted_in() => Wish::OptIn(self.canary.clone()),
-            18 if self.faults.has(Fault::OptOut) => Wish::OptOut,
-            _ => Wish::Restart(self.rng.below(3)),
-        }
     }
 
     /// No more disturbances: one leader, a provider that answers, and time.
@@ -405,6 +256,9 @@ impl Schedule {
         }
         self.mend();
         self.cluster.room = usize::MAX;
+        (self.cluster.watched, self.cluster.full) = (None, false);
+        self.cluster.touch();
+        self.spec = self.intended.clone();
         self.processes[1 - self.leader] = Process::default();
         self.processes[self.leader].pass = None;
         let mut quiet = 0;
@@ -444,7 +298,7 @@ impl Schedule {
             self.cluster.record = None;
             self.cluster.ours.clear();
             self.cluster.bump();
-            self.invariants.before = RolloutState::default();
+            self.invariants.before = Rc::default();
         }
     }
 }

@@ -1,28 +1,35 @@
 //! What must hold after every request, whatever happened before it.
 
+mod objects;
+pub mod rest;
+
 use crate::sim::{
     cluster::{Cluster, hash},
+    process::Request,
     writes::Write,
 };
 use haldane::{
-    build::manifest::{Kind, Manifest},
-    decide::DeploymentWrite,
+    build::manifest::Kind,
+    decide::{DeploymentWrite, record},
     domain::{
         metric::{AnalysisPhase, AnalysisRun},
-        names::{TemplateHash, Weight},
+        names::TemplateHash,
         request::Verb,
-        state::{Outcome, Rollout, RolloutState, Stage},
+        state::{Rollout, RolloutState, Stage},
         strategy::Step,
     },
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 /// What a schedule has shown so far.
 #[derive(Debug)]
 pub struct Invariants {
     /// The last recorded state.
-    pub before: RolloutState,
+    pub before: Rc<RolloutState>,
     /// Templates that may run outside a canary.
     trusted: BTreeSet<TemplateHash>,
     /// An abort whose record was deleted: it must be remembered by the Deployment.
@@ -46,7 +53,7 @@ impl Invariants {
     /// At the start version `a` serves.
     pub fn new() -> Self {
         Self {
-            before: RolloutState::default(),
+            before: Rc::default(),
             trusted: BTreeSet::from([hash("a")]),
             aborted: None,
             orders: BTreeMap::new(),
@@ -64,6 +71,11 @@ impl Invariants {
         self.serving &= !untried;
     }
 
+    /// Somebody else changes the size: which pods go, while two versions are there, Kubernetes decides.
+    pub fn shrinks(&mut self, cluster: &Cluster) {
+        self.native |= cluster.stable_sets().filter(|set| set.wanted > 0).count() > 1;
+    }
+
     /// A template that nobody could hold.
     pub fn bypassed(&mut self, template: TemplateHash) {
         self.trust(template, true);
@@ -72,7 +84,7 @@ impl Invariants {
     /// The Deployment is another one with the same template.
     pub fn recreated(&mut self, cluster: &Cluster) {
         self.trust(cluster.wanted_hash(), true);
-        self.before = RolloutState::default();
+        self.before = Rc::default();
         self.aborted = None;
         self.tampered = true;
     }
@@ -81,20 +93,25 @@ impl Invariants {
     pub fn forget(&mut self, cluster: &Cluster) {
         let before = std::mem::take(&mut self.before);
         let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
-        let aborted = before.rollout.filter(|rollout| rollout.abort_message() == Some(told));
+        let aborted = before.rollout.as_ref().filter(|rollout| rollout.abort_message() == Some(told));
         let held = cluster.is_held() && cluster.is_paused();
         self.aborted =
-            aborted.map(|rollout| rollout.hash).filter(|hash| held && *hash == cluster.wanted_hash());
+            aborted.map(|rollout| rollout.hash.clone()).filter(|hash| held && *hash == cluster.wanted_hash());
         self.tampered = true;
     }
 
     /// After one write of a controller; `outdated` = by one that no longer leads and does not know it.
-    pub fn after_write(&mut self, write: &Write, outdated: bool, cluster: &Cluster) -> Result<(), Violation> {
-        match write {
-            Write::State(state) => self.on_state(state, cluster),
-            // A new object carries no version that could be outdated; the leader sets it right at once.
-            Write::Apply(manifest) if outdated && cluster.is_new(manifest) => Ok(()),
-            Write::Apply(manifest) => on_apply(manifest, self.tampered, cluster),
+    pub fn after_write(
+        &mut self,
+        request: &Request,
+        outdated: bool,
+        cluster: &Cluster,
+    ) -> Result<(), Violation> {
+        match &request.write {
+            Write::State(state) => self.on_state(state, request, cluster),
+            // The leader takes it back at once; until then it must do no harm.
+            Write::Apply(manifest) if outdated && cluster.is_new(manifest) => objects::is_harmless(manifest),
+            Write::Apply(manifest) => objects::on_apply(manifest, request, self.tampered, cluster),
             Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
             Write::Deployment(DeploymentWrite::Hold) | Write::Condition(_) => Ok(()),
             Write::Empty(_) => Ok(()),
@@ -105,10 +122,12 @@ impl Invariants {
     /// After anything.
     pub fn always(&mut self, cluster: &Cluster) -> Result<(), Violation> {
         let ready = cluster.ready() > 0;
+        // Pods that a person has taken away may still be there for a moment.
+        let stays = cluster.stable_sets().any(|set| set.wanted > 0 && set.ready(cluster.now) > 0);
         if cluster.replicas() == 0 {
             self.serving = false;
         } else if ready {
-            self.serving = true;
+            self.serving |= stays;
         } else if self.serving && !self.native {
             return Err("stable has no ready pod: NGINX answers 503".to_owned());
         }
@@ -122,8 +141,14 @@ impl Invariants {
         }
     }
 
-    fn on_state(&mut self, state: &RolloutState, cluster: &Cluster) -> Result<(), Violation> {
-        let before = std::mem::replace(&mut self.before, state.clone());
+    fn on_state(
+        &mut self,
+        state: &Rc<RolloutState>,
+        request: &Request,
+        cluster: &Cluster,
+    ) -> Result<(), Violation> {
+        record::check(state).map_err(|finding| format!("records what it would not read: {finding}"))?;
+        let before = std::mem::replace(&mut self.before, Rc::clone(state));
         let Some(now) = &state.rollout else {
             self.aborted = None;
             return Ok(());
@@ -147,7 +172,7 @@ impl Invariants {
         } else {
             state.handled_request.as_ref().and_then(|id| self.orders.get(id)).copied()
         };
-        self.on_progress(old, now, order, cluster)
+        self.on_progress(old, now, order, request, cluster)
     }
 
     /// Until another template comes, or an order.
@@ -174,6 +199,7 @@ impl Invariants {
         old: &Rollout,
         now: &Rollout,
         order: Option<Verb>,
+        request: &Request,
         cluster: &Cluster,
     ) -> Result<(), Violation> {
         if is_aborted(old) && !is_aborted(now) && order != Some(Verb::Retry) && !is_ending(now) {
@@ -192,7 +218,7 @@ impl Invariants {
             {
                 continue;
             }
-            self.on_left_step(index, now, cluster)?;
+            self.on_left_step(index, now, request, cluster)?;
         }
         // A terminated run was overruled by a person, or ended by the promotion.
         let bad = |run: &AnalysisRun| {
@@ -206,25 +232,32 @@ impl Invariants {
         }
     }
 
-    fn on_left_step(&self, index: usize, now: &Rollout, cluster: &Cluster) -> Result<(), Violation> {
-        match now.strategy().steps.get(index) {
-            Some(Step::Analysis(_)) => {
-                let runs = now.runs.iter().filter(|record| record.step == Some(index));
-                match runs.last().map(|record| record.run.phase) {
-                    Some(AnalysisPhase::Successful) => Ok(()),
-                    phase => Err(format!("analysis step {index} was passed with {phase:?}")),
-                }
+    /// A step was left by itself: it had its analysis, and its traffic.
+    fn on_left_step(
+        &self,
+        index: usize,
+        now: &Rollout,
+        request: &Request,
+        cluster: &Cluster,
+    ) -> Result<(), Violation> {
+        if let Some(Step::Analysis(_)) = now.strategy().steps.get(index) {
+            let runs = now.runs.iter().filter(|record| record.step == Some(index));
+            match runs.last().map(|record| record.run.phase) {
+                Some(AnalysisPhase::Successful) => {}
+                phase => return Err(format!("analysis step {index} was passed with {phase:?}")),
             }
-            Some(Step::SetWeight(weight)) => {
-                let proxied = cluster.proxied_weight();
-                // Of several weights left in one pass only the last has been waited for.
-                if proxied == weight.percent() || self.tampered {
-                    return Ok(());
-                }
-                Err(format!("step {index} was left at weight {weight} while proxies still use {proxied}"))
-            }
-            _ => Ok(()),
         }
+        if now.strategy().splits_by_pods() {
+            return Ok(());
+        }
+        if request.seen.ingresses.is_empty() || request.seen.services.is_empty() {
+            return Err(format!("step {index} was left while nothing leads traffic to the canary"));
+        }
+        let (weight, proxied) = (now.strategy().weight_at(index), cluster.proxied_weight());
+        if proxied == weight.percent() || self.tampered {
+            return Ok(());
+        }
+        Err(format!("step {index} was left at weight {weight} while proxies still use {proxied}"))
     }
 
     fn on_release(&self, cluster: &Cluster) -> Result<(), Violation> {
@@ -267,96 +300,4 @@ fn left_steps(old: &Rollout, now: &Rollout) -> Option<std::ops::Range<usize>> {
         Stage::Retreat { .. } | Stage::Aborted { .. } => None,
     };
     Some(position(old)?..position(now)?)
-}
-
-/// Traffic is never more than the recorded state allows, and the canary is never too small for it.
-fn on_apply(manifest: &Manifest, tampered: bool, cluster: &Cluster) -> Result<(), Violation> {
-    if !manifest.name.ends_with("-canary") && !manifest.name.starts_with("web-canary-") {
-        return Err(format!("{} {} is not Haldane's", manifest.kind, manifest.name));
-    }
-    if manifest.kind != Kind::Ingress {
-        return Ok(());
-    }
-    let annotations = manifest.body["metadata"]["annotations"].as_object().unwrap();
-    let weight = annotations["nginx.ingress.kubernetes.io/canary-weight"].as_str().unwrap();
-    let weight: u8 = weight.parse().unwrap();
-    let has_routes = annotations.keys().any(|key| key.contains("canary-by-"));
-    let state = cluster.state();
-    let Some(rollout) = &state.rollout else {
-        return Err(format!("weight {weight} without a rollout"));
-    };
-    let steps = rollout.strategy().steps.len();
-    let (allowed, routes) = match &rollout.stage {
-        Stage::Start => (Weight::ZERO, true),
-        Stage::Step { index, .. } => (rollout.strategy().weight_at(*index), true),
-        Stage::PromoteScale => (rollout.strategy().weight_at(steps), true),
-        Stage::PromoteShift | Stage::PromoteRoll => (Weight::FULL, true),
-        Stage::Retreat { .. } | Stage::Aborted { .. } => (Weight::ZERO, false),
-    };
-    if weight > allowed.percent() || (has_routes && !routes) {
-        return Err(format!("weight {weight}, header routes {has_routes} in {:?}", rollout.stage));
-    }
-    let rises = cluster.weights.iter().rev().nth(1).is_none_or(|(_, last)| weight > *last);
-    let sets = cluster.sets.iter().filter(|set| !set.owner.starts_with("web-"));
-    let pods = sets.map(|set| set.pods.len()).sum::<usize>();
-    let needed = Weight::try_from(weight).unwrap().share_of(rollout.baseline_replicas);
-    if rises && !tampered && i32::try_from(pods).unwrap() < needed {
-        return Err(format!("weight rises to {weight} on {pods} pods, {needed} are needed"));
-    }
-    Ok(())
-}
-
-/// What a schedule must have come to once nothing disturbs it any more.
-pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static str, Violation> {
-    let state = cluster.state();
-    let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
-    let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
-    let Some(rollout) = &state.rollout else {
-        if let Some(why) = &state.blocked {
-            return Err(format!("blocked: {why}"));
-        }
-        if let Some(leaked) = cluster.ours.first() {
-            return Err(format!("{} is left over", name(leaked)));
-        }
-        if cluster.is_held() || told.starts_with("RolloutAborted") {
-            return Err(format!("Healthy, but held {}, condition {told:?}", cluster.is_held()));
-        }
-        let wanted = cluster.wanted_hash();
-        let sets = cluster.stable_sets().filter(|set| set.hash == wanted);
-        let ready: usize = sets.map(|set| set.ready(cluster.now)).sum();
-        let excused = cluster.is_paused() || invariants.native;
-        if !excused && i32::try_from(ready).unwrap() < cluster.replicas() {
-            return Err(format!("Healthy with {ready} of {} pods", cluster.replicas()));
-        }
-        return Ok(if cluster.is_opted_in() { "Healthy" } else { "OptedOut" });
-    };
-    let paused = rollout.manual_pause.is_some()
-        || matches!(&rollout.stage, Stage::Step { inconclusive: Some(_), .. })
-        || rollout.step_index().is_some_and(|i| rollout.strategy().steps.get(i) == Some(&Step::Pause(None)));
-    match &rollout.stage {
-        Stage::Aborted { message, .. } => {
-            let keeps = rollout.strategy().abort_scale_down_delay.is_none();
-            if !cluster.ours.is_empty() && !keeps {
-                return Err(format!("Degraded, but {} is left over", name(&cluster.ours[0])));
-            }
-            if cluster.weight().unwrap_or(0) > 0 || cluster.has_routes() || told != *message {
-                return Err(format!("Degraded with traffic or with the condition {told:?}"));
-            }
-            Ok("Degraded")
-        }
-        Stage::Start | Stage::Step { .. } | Stage::PromoteScale | Stage::PromoteShift
-            if cluster.replicas() == 0 =>
-        {
-            Ok("Stopped")
-        }
-        Stage::Start | Stage::Step { .. } if paused => Ok("Paused"),
-        Stage::Retreat { outcome: Outcome::Promoted, .. } | Stage::PromoteRoll
-            if cluster.is_paused() && !cluster.is_held() =>
-        {
-            Ok("Paused")
-        }
-        // Kubernetes' own rollout is stuck, as it would be without Haldane.
-        Stage::PromoteRoll if invariants.native => Ok("Stuck"),
-        stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
-    }
 }

@@ -1,0 +1,64 @@
+//! What people do in the middle of it.
+
+use super::Schedule;
+use crate::{
+    faults::Fault,
+    invariants::Violation,
+    sim::{
+        cluster::{template, version_of},
+        people::Wish,
+    },
+};
+use haldane::domain::{
+    keys,
+    request::{self, Verb},
+    review::Outcome,
+};
+use strum::IntoEnumIterator;
+
+impl Schedule {
+    pub(super) fn people(&mut self) -> Result<(), Violation> {
+        let wish = self.wish();
+        let was_serving = self.cluster.is_serving() && self.cluster.replicas() > 0;
+        let version = version_of(&self.cluster.web["spec"]["template"]);
+        if let Wish::Scale(_) = wish {
+            self.invariants.shrinks(&self.cluster);
+        }
+        let verdict = self.cluster.ask(&wish);
+        self.note(|_| match &verdict.outcome {
+            Outcome::Allow { .. } => format!("{wish}"),
+            Outcome::Deny { message, .. } => format!("{wish}: {message}"),
+        });
+        if !verdict.is_allowed() {
+            return Ok(());
+        }
+        if let Some(request) = self.cluster.web["metadata"]["annotations"][keys::REQUEST].as_str() {
+            let request: request::Request = serde_json::from_str(request).unwrap();
+            self.invariants.orders.insert(request.id, request.verb);
+        }
+        let serves = was_serving && self.cluster.is_opted_in() && self.cluster.replicas() > 0;
+        // A restart changes no version, and neither does applying the template without its stamp.
+        let same = version == version_of(&self.cluster.web["spec"]["template"]);
+        if !self.cluster.is_held() && (same || !serves) {
+            self.invariants.trust(self.cluster.wanted_hash(), !serves);
+        }
+        self.invariants.always(&self.cluster)
+    }
+
+    fn wish(&mut self) -> Wish {
+        let verbs: Vec<Verb> = Verb::iter().collect();
+        let version = self.rng.pick(&["a", "b", "b", "c"]);
+        match self.rng.below(20) {
+            0..8 => Wish::Apply(template(version)),
+            8 | 9 => Wish::Sync(template(version)),
+            10 | 11 if self.strikes(Fault::Zero, 30) => Wish::Scale(0),
+            10 | 11 => Wish::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
+            12..16 => Wish::Order(self.rng.pick(&verbs)),
+            16 => Wish::NativeResume,
+            17 => Wish::NativePause,
+            18 if !self.cluster.is_opted_in() => Wish::OptIn(self.plan.0, self.plan.1.clone()),
+            18 if self.faults.has(Fault::OptOut) => Wish::OptOut,
+            _ => Wish::Restart(self.rng.below(3)),
+        }
+    }
+}
