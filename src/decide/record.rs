@@ -133,9 +133,9 @@ mod tests {
     use serde_json::{Value, json};
 
     fn state(stage: Stage) -> RolloutState {
-        let mut state = fixtures::state(&fixtures::seen(4, "b", true), stage);
-        state.rollout.as_mut().unwrap().traffic = Traffic::none(now());
-        state
+        let mut recorded = fixtures::state(&fixtures::seen(4, "b", true), stage);
+        recorded.rollout.as_mut().unwrap().traffic = Traffic::none(now());
+        recorded
     }
 
     fn step(index: usize) -> Stage {

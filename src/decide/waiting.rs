@@ -113,9 +113,9 @@ mod tests {
     }
 
     fn by_nginx(stage: Stage) -> RolloutState {
-        let mut state = state(&routed(&[]), stage);
-        state.rollout.as_mut().unwrap().spec.strategy.router = Some(Router::Nginx);
-        state
+        let mut on_trial = state(&routed(&[]), stage);
+        on_trial.rollout.as_mut().unwrap().spec.strategy.router = Some(Router::Nginx);
+        on_trial
     }
 
     #[test]

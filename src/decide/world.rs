@@ -26,12 +26,12 @@ pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
         // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
         delete.retain(|(kind, _)| *kind == Kind::Ingress);
     }
-    let missing = |wanted: Manifest| match find(&turn.seen().ours, wanted.kind, &wanted.name) {
-        Some(observed) => (!wanted.is_satisfied_by(observed)).then_some(wanted),
-        None => {
-            let rollout = state.rollout.as_ref()?;
-            Some(turn.pair(rollout).newborn(wanted, &rollout.traffic))
+    let missing = |wanted: Manifest| {
+        if let Some(observed) = find(&turn.seen().ours, wanted.kind, &wanted.name) {
+            return (!wanted.is_satisfied_by(observed)).then_some(wanted);
         }
+        let rollout = state.rollout.as_ref()?;
+        Some(turn.pair(rollout).newborn(wanted, &rollout.traffic))
     };
     let apply = wanted.into_iter().filter_map(missing).collect();
     let wakes = turn.wake_at.into_iter().chain(turn.analysis_wake_at);

@@ -347,8 +347,9 @@ impl Rollout {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Retreat { message, .. } | Stage::Aborted { message, .. } => Some(message),
-            Stage::Step { inconclusive: Some(message), .. } => Some(message),
+            Stage::Retreat { message, .. }
+            | Stage::Aborted { message, .. }
+            | Stage::Step { inconclusive: Some(message), .. } => Some(message),
             _ => self.waiting.as_deref(),
         }
     }
