@@ -12,7 +12,10 @@ use crate::{
         manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
         pair::named,
     },
-    config::annotations::{Choice, choice, is_opted_in},
+    config::{
+        annotations::{Choice, choice, is_opted_in},
+        namespace::reserved,
+    },
     domain::{duration::GoDuration, keys, observed::Observed, rewrite::CANARY_OF_LABEL},
     runtime::api::FIELD_MANAGER,
 };
@@ -76,10 +79,14 @@ pub async fn members(client: &Client) -> kube::Result<Vec<PartialObjectMeta<Depl
     }
 }
 
-/// Labels the Deployments that were annotated before Haldane was there.
-pub(super) async fn adopt(client: &Client) -> kube::Result<()> {
-    let unmarked = |object: &PartialObjectMeta<Deployment>| !object.labels().contains_key(keys::MANAGED);
-    for object in members(client).await?.into_iter().filter(unmarked) {
+/// Labels the Deployments that were annotated before Haldane was there, but where no webhook sees them.
+pub(super) async fn adopt(client: &Client, own_namespace: &str) -> kube::Result<()> {
+    let reserved = reserved(own_namespace);
+    let joins = |object: &PartialObjectMeta<Deployment>| {
+        let is_seen = object.namespace().is_some_and(|namespace| !reserved.contains(&namespace.as_str()));
+        is_seen && !object.labels().contains_key(keys::MANAGED)
+    };
+    for object in members(client).await?.into_iter().filter(joins) {
         mark(client, &object.namespace().unwrap_or_default(), &object.name_any()).await?;
     }
     Ok(())

@@ -35,7 +35,7 @@ const CONCURRENCY: u16 = 16;
 pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static) {
     let client = context.client.clone();
     let settle = context.defaults.settle;
-    if let Err(error) = adopt(&client).await {
+    if let Err(error) = adopt(&client, &context.own_namespace).await {
         warn!(%error, "cannot look for Deployments that were annotated while no webhook was there");
     }
     if let Err(error) = forget_strays(&client, settle).await {

@@ -40,7 +40,8 @@ fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
     }
     let before = apps.map(|app| space.pods(&format!("app={}", app.name)));
 
-    space.set_env("crash", &["PORT=none"]).ok();
+    let crashing = crash.clone().with("PORT", "none").deployment().to_string();
+    space.apply(&crashing).ok();
     space.kubectl(&["set", "image", "deployment/image", "app=localhost/none:1"]).ok();
     space.set_env("unready", &["START_DELAY=1h"]).ok();
     for name in ["crash", "image", "unready"] {
@@ -60,11 +61,7 @@ fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
         assert_eq!(space.pods(&format!("app={}", app.name)), before, "{} serves as before", app.name);
     }
     // The same revision again is no new attempt.
-    let again = App {
-        env: [("PORT".to_owned(), "none".to_owned()), ("VERSION".to_owned(), "v1".to_owned())].into(),
-        ..crash
-    };
-    space.apply(&again.deployment().to_string()).ok();
+    space.apply(&crashing).ok();
     assert_eq!(space.summary("crash")["phase"], "Degraded");
     assert_eq!(space.state("crash")["rollout"]["attempt"], 1);
 }
