@@ -52,12 +52,15 @@ impl Space {
     }
 
     /// A file below `examples/`, with this run's image, this namespace's host in place of
-    /// `HOST.example.com`, and other texts: mostly shorter times.
+    /// `HOST.example.com`, its own series, and other texts: mostly shorter times.
     pub fn example(&self, file: &str, host: &str, changes: &[(&str, &str)]) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
         let text = fs::read_to_string(path).expect("the example");
         let text = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        // Tests share a Prometheus, and some of them names of applications.
+        let mine = format!("sample_app_requests_count{{namespace=\"{}\",service=", self.namespace);
         text.replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
+            .replace("sample_app_requests_count{service=", &mine)
             .replace(&format!("{host}.example.com"), &self.host)
     }
 
