@@ -32,7 +32,7 @@ pub fn autoscaled_size(seen: &Observed, owner: &Owner, replicas: i32) -> i32 {
     if replicas == 0 { 0 } else { replicas.max(found) }
 }
 
-/// The canary Deployment with `replicas` pods of the user's present template.
+/// The canary Deployment with `replicas` pods of the user's present template, and more annotations of its own.
 #[must_use]
 pub fn canary_deployment(
     seen: &Observed,
@@ -40,6 +40,7 @@ pub fn canary_deployment(
     rewrite: &LabelRewrite,
     pods: &CanaryPods,
     replicas: i32,
+    mut annotations: Labels,
 ) -> Manifest {
     let mut template = seen.template.body().clone();
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -65,7 +66,7 @@ pub fn canary_deployment(
         let min_ready = seen.deployment.spec.min_ready_seconds.filter(|seconds| *seconds > 0);
         spec.extend(min_ready.map(|seconds| ("minReadySeconds".to_owned(), json!(seconds))));
     }
-    let annotations = Labels::from([(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string())]);
+    annotations.insert(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string());
     let meta = Meta { annotations, ..Meta::default() };
     Manifest::new(Kind::Deployment, &canary_name(&owner.name), owner, &rewrite.owner_label(), meta, spec)
 }

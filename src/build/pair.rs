@@ -6,7 +6,7 @@ use super::{
     canary_policy::canary_policies,
     canary_service::{canary_service, canary_service_name},
     labels::service_selector,
-    manifest::{Kind, Manifest, Owner},
+    manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
 };
 use crate::{
     domain::{
@@ -41,19 +41,19 @@ impl Pair<'_> {
 
     /// Everything of ours but what routes, with a canary of `replicas` pods, or more where it is autoscaled.
     #[must_use]
-    pub fn objects(&self, replicas: i32) -> Vec<Manifest> {
+    pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
         let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
         if self.strategy.splits_by_pods() {
             // Their number is the split, and the user's own Services reach them.
-            objects.push(self.deployment(replicas));
+            objects.push(self.deployment(replicas, traffic));
         } else {
             let autoscaler = canary_autoscaler(self.seen, self.owner, self.rewrite, replicas);
             let size = match autoscaler {
                 Some(_) => autoscaled_size(self.seen, self.owner, replicas),
                 None => replicas,
             };
-            objects.push(self.deployment(size));
+            objects.push(self.deployment(size, traffic));
             objects.extend(autoscaler);
             objects.extend(self.services());
         }
@@ -72,15 +72,18 @@ impl Pair<'_> {
                 let born = self.routing(&nothing).into_iter().find(|born| born.name == object.name);
                 born.unwrap_or(object)
             }
-            Kind::Deployment if self.strategy.splits_by_pods() => self.deployment(0),
+            Kind::Deployment if self.strategy.splits_by_pods() => self.deployment(0, traffic),
             _ => object,
         }
     }
 
-    /// The canary Deployment alone.
+    /// The canary Deployment alone. Where its pods are the split it is what routes, and says so as an Ingress does:
+    /// every new wish is a write, so that a late one of an older wish is refused.
     #[must_use]
-    pub fn deployment(&self, replicas: i32) -> Manifest {
-        canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, replicas)
+    pub fn deployment(&self, replicas: i32, traffic: &Traffic) -> Manifest {
+        let asked_at = (ASKED_AT_ANNOTATION.to_owned(), traffic.asked_at.to_string());
+        let annotations = self.strategy.splits_by_pods().then_some(asked_at).into_iter().collect();
+        canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, replicas, annotations)
     }
 
     /// For each split Service the canary's, and the preview's under its own name: NGINX lets a Service of a canary

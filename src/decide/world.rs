@@ -72,7 +72,7 @@ fn wanted_objects(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Manifest> {
         | Stage::PromoteScale
         | Stage::PromoteShift
         | Stage::PromoteRoll => {
-            let mut objects = pair.objects(rollout.canary_replicas);
+            let mut objects = pair.objects(rollout.canary_replicas, &rollout.traffic);
             // Last: from here on traffic can flow.
             objects.extend(turn.routing(rollout).iter().cloned());
             objects
@@ -82,7 +82,7 @@ fn wanted_objects(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Manifest> {
             let exists = |m: &Manifest| find(&turn.seen().ours, m.kind, &m.name).is_some();
             let mut routing = turn.routing(rollout).to_vec();
             if rollout.strategy().splits_by_pods() {
-                routing.push(pair.deployment(0));
+                routing.push(pair.deployment(0, &rollout.traffic));
             }
             routing.into_iter().filter(exists).collect()
         }

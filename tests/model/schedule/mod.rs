@@ -235,9 +235,15 @@ impl Schedule {
     /// A write arrives whose sender has long given up.
     fn land(&mut self) -> Result<(), Violation> {
         let Some(request) = self.late.pop() else { return Ok(()) };
+        // What the record asks for has not been written yet, so it is as if this had come a moment before.
+        let is_early = self.cluster.awaits_its_wish(&request.write);
         let landed = self.cluster.write(&request).is_ok();
         self.note(|_| format!("{} late: {}", if landed { "arrives" } else { "refused" }, request.write));
-        if landed { self.judge(&request, true) } else { Ok(()) }
+        match landed {
+            true if is_early => self.invariants.always(&self.cluster),
+            true => self.judge(&request, true),
+            false => Ok(()),
+        }
     }
 
     fn judge(&mut self, request: &Request, outdated: bool) -> Result<(), Violation> {

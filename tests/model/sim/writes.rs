@@ -6,7 +6,7 @@ use super::{
 };
 use haldane::{
     build::{
-        manifest::{Kind, Manifest, Owner},
+        manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
         pair::find,
     },
     controller::apply::deployment_patch,
@@ -132,6 +132,16 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+
+    /// Whether what routes still carries an older wish than the recorded one.
+    pub fn awaits_its_wish(&self, write: &Write) -> bool {
+        let Write::Apply(manifest) = write else { return false };
+        let Some(index) = self.find(manifest.kind, &manifest.name) else { return false };
+        let carried = self.ours[index]["metadata"]["annotations"][ASKED_AT_ANNOTATION].as_str();
+        let state = self.state();
+        let wanted = state.rollout.as_ref().map(|rollout| rollout.traffic.asked_at.to_string());
+        carried.zip(wanted).is_some_and(|(carried, wanted)| carried != wanted)
     }
 
     fn store(&mut self, state: &Rc<RolloutState>, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
