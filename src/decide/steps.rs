@@ -24,6 +24,14 @@ pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 
 /// One step of the plan: moves on when its own condition holds.
 pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, turn: &mut Turn<'_>) {
+    let Some(step) = rollout.strategy().steps.get(index).cloned() else {
+        // The canary grows with the promotion, not while a person still has to decide about it.
+        if !is_held_by_person(rollout) {
+            turn.events.push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
+            rollout.stage = Stage::PromoteScale;
+        }
+        return;
+    };
     rollout.canary_replicas = turn.size_at(rollout, index);
     let sized = match turn.canary_is_sized(rollout) {
         Ok(sized) => sized,
@@ -32,11 +40,6 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, t
     if is_held_by_person(rollout) {
         return;
     }
-    let Some(step) = rollout.strategy().steps.get(index).cloned() else {
-        turn.events.push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
-        rollout.stage = Stage::PromoteScale;
-        return;
-    };
     let in_force = shift(rollout, index, sized, turn);
     let done = match &step {
         Step::SetWeight(_) | Step::SetHeaderRoute(_) => true,
