@@ -35,6 +35,49 @@ fn a_good_release_is_promoted_and_a_bad_one_rolled_back_without_a_person() {
     load.stop().assert_nothing_lost("w3, a good release and a bad one");
 }
 
+#[test]
+fn three_signals_judge_a_step_and_two_conditions_all_others() {
+    const TIMES: &[(&str, &str)] = &[
+        ("[1m]", "[8s]"),
+        ("interval: 10s", "interval: 2s"),
+        ("interval: 30s", "interval: 2s"),
+        ("duration: 5m", "duration: 1h"),
+    ];
+    let space = Space::new("signals");
+    space.apply(&space.example("w3-signals/analysis.yaml", "web", TIMES)).ok();
+    space.apply(&space.example("w3-signals/app.yaml", "web", TIMES)).ok();
+    space.rolled_out("web");
+    space.kubectl(&["annotate", "deployment", "web", "haldane.dev/settle=1s"]).ok();
+    space.answers("v1");
+    let _load = Load::start(&space, 50);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50")]);
+    let runs = || space.state("web")["rollout"]["runs"].as_array().cloned().unwrap_or_default();
+    let found = runs();
+    let signals = found.iter().find(|record| record["step"] == 1).expect("the step's analysis");
+    let results = signals["run"]["results"].as_array().cloned().unwrap_or_default();
+    let told: Vec<_> =
+        results.iter().map(|r| format!("{} {} {}", r["name"], r["phase"], r["count"])).collect();
+    let all =
+        ["error-rate", "p99-latency", "no-oom-kills"].map(|name| format!("\"{name}\" \"Successful\" 5"));
+    assert_eq!(told, all, "{signals}");
+    // Neither good nor bad: 93 of 100.
+    for pod in space.list("v1 Pod", "haldane.dev/role=canary") {
+        let address = pod["status"]["podIP"].as_str().expect("an address");
+        let url = format!("http://{address}:8080/settings?error_rate=7%25");
+        run("curl", &["--silent", "--fail", "--max-time", "5", "-X", "PUT", &url], "").ok();
+    }
+    let message = eventually("the background to be undecided", SOON, || {
+        let summary = space.summary("web");
+        let message = summary["message"].as_str().unwrap_or_default().to_owned();
+        if message.contains("Inconclusive") { Ok(message) } else { Err(summary.to_string()) }
+    });
+    assert!(message.contains(r#"Metric "success-rate" assessed Inconclusive"#), "{message}");
+    assert_eq!(space.weight("web").as_deref(), Some("50"), "a person decides");
+    space.order("web", "abort").ok();
+    space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+}
+
 /// What the application says to a request with this header.
 fn version(space: &Space, header: &str) -> String {
     let (host, url) =
