@@ -61,6 +61,8 @@ fn three_signals_judge_a_step_and_two_conditions_all_others() {
     let all =
         ["error-rate", "p99-latency", "no-oom-kills"].map(|name| format!("\"{name}\" \"Successful\" 5"));
     assert_eq!(told, all, "{signals}");
+    let seconds = results[1]["measurements"].to_string();
+    assert!(seconds.contains("[0.0"), "the canary's latency was seen: {seconds}");
     // Neither good nor bad: 93 of 100.
     for pod in space.list("v1 Pod", "haldane.dev/role=canary") {
         let address = pod["status"]["podIP"].as_str().expect("an address");
