@@ -41,6 +41,7 @@ fn three_signals_judge_a_step_and_two_conditions_all_others() {
         ("[1m]", "[8s]"),
         ("interval: 10s", "interval: 2s"),
         ("interval: 30s", "interval: 2s"),
+        ("duration: 1m", "duration: 12s"),
         ("duration: 5m", "duration: 1h"),
     ];
     let space = Space::new("signals");
@@ -54,7 +55,7 @@ fn three_signals_judge_a_step_and_two_conditions_all_others() {
     space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50")]);
     let runs = || space.state("web")["rollout"]["runs"].as_array().cloned().unwrap_or_default();
     let found = runs();
-    let signals = found.iter().find(|record| record["step"] == 1).expect("the step's analysis");
+    let signals = found.iter().find(|record| record["step"] == 2).expect("the step's analysis");
     let results = signals["run"]["results"].as_array().cloned().unwrap_or_default();
     let told: Vec<_> =
         results.iter().map(|r| format!("{} {} {}", r["name"], r["phase"], r["count"])).collect();
