@@ -158,11 +158,6 @@ fn mutate(
     let order = orders::ordered(context, old, new)?;
     let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &settings));
     let mut examined = examine(context, new, settings, change == Hold::Hold, facts);
-    if order.is_some() && change == Hold::Unchanged && !concerns_plan(old, new) {
-        // What runs was admitted and is frozen: an order about it, an abort above all, must not fail for what
-        // has changed around it since, such as a template that is gone.
-        examined.findings.clear();
-    }
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
     let judge = |occasion| policy::judge(context, occasion, new, true, &examined, facts);
     let mut judged = occasion.map(judge).unwrap_or_default();
