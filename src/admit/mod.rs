@@ -178,7 +178,10 @@ fn mutate(
     if change != Hold::Native && concerns_plan(old, new) {
         warnings.append(&mut examined.warnings);
     }
-    let edits = hold_and_orders(context, old, new, change, order, facts, &mut warnings)?;
+    let mut edits = hold_and_orders(context, old, new, change, order, facts, &mut warnings)?;
+    if change == Hold::Hold || order.is_some_and(|order| order.verb == Verb::Retry) {
+        edits.exempt = judged.exempt;
+    }
     if change == Hold::Hold {
         warnings.extend(examined.plan(context, new));
     }
@@ -246,6 +249,7 @@ fn hold_and_orders(
         managed: true,
         paused: held.is_some().then_some(true),
         request: old.annotation(keys::REQUEST).map(str::to_owned),
+        exempt: old.annotation(keys::EXEMPT).filter(|_| held.is_some()).map(str::to_owned),
         held,
     };
     let mut request = None;

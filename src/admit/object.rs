@@ -87,6 +87,8 @@ pub struct Edits {
     pub held: Option<String>,
     /// `haldane.dev/request`.
     pub request: Option<String>,
+    /// `haldane.dev/exempt`.
+    pub exempt: Option<String>,
     /// `spec.paused`; `None` leaves it as it was sent.
     pub paused: Option<bool>,
 }
@@ -99,6 +101,7 @@ impl Edits {
         set(&mut patch, object, "labels", keys::MANAGED, self.managed.then_some("true"));
         set(&mut patch, object, "annotations", keys::HELD, self.held.as_deref());
         set(&mut patch, object, "annotations", keys::REQUEST, self.request.as_deref());
+        set(&mut patch, object, "annotations", keys::EXEMPT, self.exempt.as_deref());
         set(&mut patch, object, "annotations", keys::DO, None);
         if let Some(paused) = self.paused.filter(|paused| *paused != object.is_paused()) {
             patch.push(add(PointerBuf::from_tokens(["spec", "paused"]), json!(paused)));
@@ -142,15 +145,20 @@ mod tests {
 
     #[test]
     fn absent_maps_are_made_first() {
-        let edits =
-            Edits { managed: true, held: Some("h".into()), request: Some("r".into()), paused: Some(true) };
+        let edits = Edits {
+            managed: true,
+            held: Some("h".into()),
+            request: Some("r".into()),
+            exempt: Some("p".into()),
+            paused: Some(true),
+        };
         let object = patched(&edits, json!({"metadata": {}, "spec": {}}));
         assert_eq!(
             object,
             json!({
                 "metadata": {
                     "labels": {"haldane.dev/managed": "true"},
-                    "annotations": {"haldane.dev/held": "h", "haldane.dev/request": "r"},
+                    "annotations": {"haldane.dev/held": "h", "haldane.dev/request": "r", "haldane.dev/exempt": "p"},
                 },
                 "spec": {"paused": true},
             })
@@ -160,7 +168,8 @@ mod tests {
     #[test]
     fn forged_keys_and_orders_are_removed() {
         let sent = json!({"metadata": {"labels": {"haldane.dev/managed": "true"}, "annotations": {
-            "haldane.dev/held": "x", "haldane.dev/request": "y", "haldane.dev/do": "promote", "mine": "1",
+            "haldane.dev/held": "x", "haldane.dev/request": "y", "haldane.dev/exempt": "z",
+            "haldane.dev/do": "promote", "mine": "1",
         }}});
         let object = patched(&Edits::default(), sent);
         assert_eq!(object["metadata"], json!({"labels": {}, "annotations": {"mine": "1"}}));

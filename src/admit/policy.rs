@@ -41,6 +41,8 @@ pub(super) struct Judged {
     pub audit: BTreeMap<String, String>,
     /// Rules that were violated, in whatever mode.
     pub rules: Vec<&'static str>,
+    /// The enforced profile that does not hold for the user.
+    pub exempt: Option<String>,
 }
 
 /// What the request does to a Deployment that is opted in; `None` when no rule is about it.
@@ -155,6 +157,7 @@ impl Judged {
         let violations = match profile_of(bound, namespace) {
             Ok(profile) if profile.exempts(subject.user) => {
                 self.audit.insert(format!("{mode}-exempt"), name.clone());
+                self.exempt = self.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| name.clone()));
                 return;
             }
             Ok(profile) => profile.check(subject),

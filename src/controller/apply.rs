@@ -151,6 +151,10 @@ pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
         }
         DeploymentWrite::Release => {
             patch.push(PatchOperation::Remove(RemoveOperation { path: held }));
+            if seen.annotation(keys::EXEMPT).is_some() {
+                let exempt = at(&["metadata", "annotations", keys::EXEMPT]);
+                patch.push(PatchOperation::Remove(RemoveOperation { path: exempt }));
+            }
             if seen.deployment.spec.paused.is_some() {
                 patch.push(PatchOperation::Remove(RemoveOperation { path: at(&["spec", "paused"]) }));
             }

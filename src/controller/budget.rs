@@ -8,6 +8,7 @@ use super::{
 use crate::{
     build::manifest::Owner,
     config::{namespace::Namespace, profile::read_profile},
+    domain::{keys, observed::Observed},
     policy::{Limits, Mode},
     runtime::clock,
 };
@@ -63,6 +64,7 @@ pub async fn room<'a>(
     context: &'a Context,
     owner: &Owner,
     namespace: &Namespace,
+    seen: &Observed,
     stored: &Stored,
 ) -> kube::Result<Room<'a>> {
     let bound = policies::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
@@ -73,7 +75,10 @@ pub async fn room<'a>(
         let wait = format!("policy {name}, which the namespace enforces, cannot be read");
         return Ok(Room { wait: Some(wait), _counting: None });
     };
-    let Some(limits) = profile.limits() else { return Ok(Room { wait: None, _counting: None }) };
+    // Exempt is who has released it, or retries it: admission knows, and has written it down.
+    let is_exempt = seen.annotation(keys::EXEMPT) == Some(name);
+    let limits = profile.limits().filter(|_| !is_exempt);
+    let Some(limits) = limits else { return Ok(Room { wait: None, _counting: None }) };
     let counting = context.queue.counting.lock().await;
     let others = state::unfinished(&context.client).await?;
     let since = stored.state.queued_since.unwrap_or_else(clock::now);

@@ -133,7 +133,7 @@ pub(super) async fn release(client: &Client, seen: &Observed) -> kube::Result<()
     let patch = json!({"metadata": {
         "resourceVersion": metadata.resource_version,
         "labels": {keys::MANAGED: null},
-        "annotations": {keys::REQUEST: null},
+        "annotations": {keys::REQUEST: null, keys::EXEMPT: null},
     }});
     write(client, namespace, name, &patch).await
 }

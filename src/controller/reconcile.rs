@@ -19,7 +19,7 @@ use crate::{
         namespace::Namespace,
         strategy::Defaults,
     },
-    decide::{Event, Input, Measurements, Next, Plan, Write, decide, needs, slipped},
+    decide::{Event, Input, Measurements, Next, Plan, Start, Write, decide, needs, slipped},
     domain::{finding::Finding, observed::Observed},
     runtime::{clock, lease::Leadership},
 };
@@ -104,7 +104,10 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let needs = needs(&stored.state, &seen, leftovers);
     let choice = choice(&seen.annotations());
     // One that has opted in by itself and is idle depends on nothing else, and costs no request.
-    let namespace = if choice != Choice::In || needs.next || slipped::is_suspected(&stored.state, &seen) {
+    let namespace = if choice != Choice::In
+        || needs.start != Start::Nothing
+        || slipped::is_suspected(&stored.state, &seen)
+    {
         let found = namespaces::look_up(&context.client, &namespace, &context.own_namespace).await;
         found.map_err(ReconcileError::Membership)?
     } else {
@@ -124,24 +127,23 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     if needs.surroundings {
         observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
-    let mut next = if needs.next {
+    let next = if needs.start == Start::Rollout {
         next(&context, &owner, &namespace, &seen).await?
     } else {
         Err("no rollout can start now".to_owned())
     };
     // Until the state is recorded: whoever counts next shall see this one.
-    let room = if let Ok(next) = &mut next {
-        let room =
-            budget::room(&context, &owner, &namespace, &stored).await.map_err(ReconcileError::Policy)?;
-        next.wait.clone_from(&room.wait);
-        Some(room)
+    let room = if next.is_ok() || needs.start == Start::Retry {
+        let room = budget::room(&context, &owner, &namespace, &seen, &stored).await;
+        Some(room.map_err(ReconcileError::Policy)?)
     } else {
         context.queue.leaves(&key);
         None
     };
     let measurements = context.measurer.seen(&key);
     let now = clock::now();
-    let input = Input { seen: &seen, owner: &owner, next: &next, measurements: &measurements, now };
+    let wait = room.as_ref().and_then(|room| room.wait.as_deref());
+    let input = Input { seen: &seen, owner: &owner, next: &next, wait, measurements: &measurements, now };
     let plan = decide(stored.state.clone(), &input);
     let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };
     pass.carry_out(&plan, &measurements).await?;

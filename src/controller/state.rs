@@ -170,6 +170,7 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
             labels: Some(our_labels(&owner.name).into_iter().chain(progress(state)).collect()),
             annotations: state
                 .queued_since
+                .filter(|_| !is_running(state))
                 .map(|since| Labels::from([(QUEUED_SINCE.to_owned(), since.to_string())])),
             owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
             resource_version: stored.resource_version.clone(),
@@ -214,16 +215,14 @@ fn summary(state: &RolloutState) -> Labels {
         ("revision".to_owned(), state.revision.to_string()),
     ]);
     let mut say = |key: &str, value: String| data.insert(key.to_owned(), value);
-    if let Some(why) = &state.blocked {
-        say("message", why.clone());
+    let rollout = state.rollout.as_ref();
+    if let Some(message) = state.blocked.as_deref().or_else(|| rollout?.message()) {
+        say("message", message.to_owned());
     }
-    let Some(rollout) = &state.rollout else { return data };
+    let Some(rollout) = rollout else { return data };
     say("weight", rollout.traffic.weight.to_string());
     if let Some(index) = rollout.step_index() {
         say("step", format!("{index}/{}", rollout.strategy().steps.len()));
-    }
-    if let Some(message) = rollout.message() {
-        say("message", message.to_owned());
     }
     data
 }

@@ -85,10 +85,15 @@ pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
 
 /// The decision.
 pub fn decided(state: RolloutState, seen: &Observed) -> Plan {
+    decided_in_turn(state, seen, None)
+}
+
+/// The decision while there is no room, for this reason.
+pub fn decided_in_turn(state: RolloutState, seen: &Observed, wait: Option<&str>) -> Plan {
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
     let next = Err("its plan is frozen".to_owned());
     decide(
         state,
-        &Input { seen, owner: &owner, next: &next, measurements: &Measurements::default(), now: now() },
+        &Input { seen, owner: &owner, next: &next, wait, measurements: &Measurements::default(), now: now() },
     )
 }

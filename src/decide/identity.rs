@@ -1,6 +1,6 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{Event, next::Next, slipped, turn::Turn, world::ABORT_PREFIX};
+use super::{Event, next::Next, slipped, turn::Turn, verbs, world::ABORT_PREFIX};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
@@ -99,7 +99,19 @@ fn on_bypass(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     }
 }
 
-/// Holds a release until there is room for it. It is woken when a canary ends.
+/// A retry that was asked for takes its turn as a release does; until then its revision stays aborted.
+pub(super) fn queue_retry(state: &mut RolloutState, turn: &mut Turn<'_>) {
+    match turn.input.wait {
+        Some(why) if verbs::is_retried(state, turn.seen()) => queue(state, why, turn),
+        _ if state.rollout.is_some() => {
+            state.blocked = None;
+            state.queued_since = None;
+        }
+        _ => {}
+    }
+}
+
+/// Holds what starts until there is room for it. It is woken when a canary ends.
 fn queue(state: &mut RolloutState, why: &str, turn: &mut Turn<'_>) {
     if state.blocked.as_deref() != Some(why) {
         turn.events.push(Event::normal("RolloutQueued", format!("The rollout {why}")));
@@ -111,7 +123,6 @@ fn queue(state: &mut RolloutState, why: &str, turn: &mut Turn<'_>) {
 
 fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
     let next = match turn.input.next {
-        Ok(Next { wait: Some(why), .. }) => return queue(state, why, turn),
         Ok(next) => next.clone(),
         Err(why) => {
             if state.blocked.as_ref() != Some(why) {
@@ -122,6 +133,9 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
             return;
         }
     };
+    if let Some(why) = turn.input.wait {
+        return queue(state, why, turn);
+    }
     state.blocked = None;
     state.queued_since = None;
     state.revision = state.revision.max(turn.seen().native_revision()).saturating_add(1);
@@ -191,4 +205,64 @@ pub(super) fn finish_retreat(state: &mut RolloutState, turn: &mut Turn<'_>) {
     state.rollout = None;
     // A template that waited behind the retreat is taken up at once.
     follow_template(state, turn);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        Start,
+        fixtures::{decided_in_turn, now, seen, state},
+        needs,
+    };
+    use crate::domain::{
+        observed::Observed,
+        state::{Phase, RolloutState, Stage},
+    };
+    use serde_json::json;
+
+    /// Version `b` was aborted.
+    fn aborted() -> RolloutState {
+        let stage = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
+        let mut aborted = state(&seen(4, "b", true), stage);
+        aborted.rollout.as_mut().unwrap().traffic = super::Traffic::none(now());
+        aborted
+    }
+
+    /// The Deployment of this image with an order to try it again.
+    fn retried(image: &str) -> Observed {
+        let mut seen = seen(4, image, true);
+        let request = json!({
+            "id": "1", "verb": "retry", "by": "jane", "at": now(), "template": seen.template_hash(),
+        });
+        let annotations = seen.deployment.metadata.annotations.as_mut().unwrap();
+        annotations.insert("haldane.dev/request".to_owned(), request.to_string());
+        seen
+    }
+
+    #[test]
+    fn a_retry_takes_its_turn_and_its_revision_stays_aborted_until_then() {
+        const FULL: Option<&str> = Some("waits for its turn");
+        let (before, world) = (aborted(), retried("b"));
+        assert_eq!(needs(&before, &world, false).start, Start::Retry);
+        let queued = decided_in_turn(before, &world, FULL);
+        assert_eq!(queued.state.phase(), Phase::Degraded);
+        assert_eq!(queued.state.blocked.as_deref(), FULL);
+        assert_eq!((queued.state.queued_since, queued.events.len()), (Some(now()), 1));
+        assert!(queued.wake_at.is_some(), "it looks again");
+        let again = decided_in_turn(queued.state.clone(), &world, FULL);
+        assert_eq!((&again.state, again.events.len()), (&queued.state, 0), "told once");
+
+        let started = decided_in_turn(again.state, &world, None).state;
+        let rollout = started.rollout.as_ref().unwrap();
+        assert_eq!((&rollout.stage, rollout.attempt), (&Stage::Start, 2));
+        assert_eq!((started.blocked.as_ref(), started.queued_since), (None, None));
+        assert_eq!(needs(&started, &world, false).start, Start::Nothing, "the order was carried out");
+    }
+
+    #[test]
+    fn a_retry_that_waits_is_forgotten_when_another_template_comes() {
+        let queued = decided_in_turn(aborted(), &retried("b"), Some("waits for its turn")).state;
+        let superseded = decided_in_turn(queued, &seen(4, "c", true), None).state;
+        assert_eq!((superseded.blocked, superseded.queued_since), (None, None));
+    }
 }

@@ -104,8 +104,19 @@ pub struct Needs {
     pub surroundings: bool,
     /// Endpoints of the user's Services as well.
     pub endpoints: bool,
-    /// The plan that a rollout starting now would have.
-    pub next: bool,
+    /// What may start now, if there is room for it.
+    pub start: Start,
+}
+
+/// What may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing.
+    Nothing,
+    /// A rollout: its plan has to be looked at.
+    Rollout,
+    /// An aborted rollout, again, by its frozen plan.
+    Retry,
 }
 
 /// Says what to look at. `leftovers` = objects of ours exist.
@@ -115,13 +126,19 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
     let frozen = |rollout: &Rollout| {
         rollout.hash == deployment.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
     };
+    let is_open = match rollout {
+        Some(rollout) => held && !frozen(rollout),
+        None => held || leftovers,
+    };
+    let start = match is_open {
+        true => Start::Rollout,
+        false if verbs::is_retried(state, deployment) => Start::Retry,
+        false => Start::Nothing,
+    };
     Needs {
         surroundings: rollout.is_some() || held || leftovers || slipped::is_suspected(state, deployment),
         endpoints: rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll),
-        next: match rollout {
-            Some(rollout) => held && !frozen(rollout),
-            None => held || leftovers,
-        },
+        start,
     }
 }
 
@@ -140,6 +157,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
         }
     }
     identity::finish_retreat(&mut state, &mut turn);
+    identity::queue_retry(&mut state, &mut turn);
     world::plan(state, turn)
 }
 

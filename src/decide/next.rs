@@ -18,8 +18,6 @@ pub struct Next {
     pub spec: RolloutSpec,
     /// How its canary will be told apart.
     pub rewrite: LabelRewrite,
-    /// Why it must wait for its turn, although nothing is wrong with it.
-    pub wait: Option<String>,
 }
 
 impl Next {
@@ -45,6 +43,6 @@ impl Next {
             },
         };
         spec.strategy.router = Some(router);
-        Ok(Self { spec, rewrite, wait: None })
+        Ok(Self { spec, rewrite })
     }
 }

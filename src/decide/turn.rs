@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub owner: &'a Owner,
     /// The plan that a rollout starting now would have, or why none can start.
     pub next: &'a Result<Next, String>,
+    /// Why what could start now must wait for its turn, although nothing is wrong with it.
+    pub wait: Option<&'a str>,
     /// Finished and unfinished measurements.
     pub measurements: &'a Measurements,
     /// The time.

@@ -3,6 +3,7 @@
 use super::{Event, analyses, steps, turn::Turn};
 use crate::domain::{
     names::Weight,
+    observed::Observed,
     request::{Order, Request, Verb},
     state::{Outcome, Rollout, RolloutState, Stage},
     strategy::Step,
@@ -84,6 +85,16 @@ fn check_resume(rollout: &Rollout) -> Result<(), String> {
     ))
 }
 
+/// Whether an aborted revision is to be tried again, by an order that was not carried out yet.
+#[must_use]
+pub fn is_retried(state: &RolloutState, seen: &Observed) -> bool {
+    let aborted = state.rollout.as_ref().filter(|rollout| rollout.abort_message().is_some());
+    let Some((rollout, request)) = aborted.zip(seen.request()) else { return false };
+    request.verb == Verb::Retry
+        && request.template == rollout.hash
+        && state.handled_request.as_ref() != Some(&request.id)
+}
+
 /// Carries out a new order, once.
 pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
     let Some(request) = turn.seen().request() else { return };
@@ -92,7 +103,8 @@ pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
     }
     // A rollout that is about to start decides whether an early `pause` is for it.
     let pending = state.rollout.is_none() && turn.seen().is_held();
-    if pending {
+    let queued = turn.input.wait.is_some() && is_retried(state, turn.seen());
+    if pending || queued {
         return;
     }
     state.handled_request = Some(request.id.clone());

@@ -30,6 +30,8 @@ pub const POLICY: &str = "haldane.dev/policy";
 pub const REQUEST: &str = "haldane.dev/request";
 /// Internal annotation: hash of the template that is held; `spec.paused` is ours while it is there.
 pub const HELD: &str = "haldane.dev/held";
+/// Internal annotation: the profile that does not hold for whoever released the held template, or retries it.
+pub const EXEMPT: &str = "haldane.dev/exempt";
 /// Internal label by which managed Deployments are watched.
 pub const MANAGED: &str = "haldane.dev/managed";
 /// Label of `ConfigMaps` that hold analysis templates.

@@ -88,7 +88,7 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
     let defaults = config().defaults;
     let strategy = haldane::config::strategy::default_strategy(&defaults);
     let spec = RolloutSpec { strategy, templates: Vec::new() };
-    let next = Next { spec, rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() }, wait: None };
+    let next = Next { spec, rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() } };
     let rollout = Rollout {
         revision: 7,
         hash: hash(object),

@@ -84,6 +84,35 @@ fn who_is_exempt_is_not_judged_and_that_is_written_down() {
     assert!(case.by("joe").mutate().starts_with("denied"));
 }
 
+/// The queue is the controller's, which never learns who released: what stands on the Deployment tells it.
+#[test]
+fn who_is_exempt_passes_the_queue_with_what_he_releases_or_retries() {
+    let text = "{rules: {concurrent-canaries: {perNamespace: 1}}, exemptions: {users: [jane]}}";
+    let data = Labels::from([("profile".to_owned(), text.to_owned())]);
+    let bound = |mode| Bound { mode, name: "strict".into(), data: Some(data.clone()) };
+    let passes = |mut case: Case, mode| {
+        case.facts.policy = Ok(vec![bound(mode)]);
+        case.mutated().object()["metadata"]["annotations"][keys::EXEMPT].as_str().map(str::to_owned)
+    };
+    let strict = Some("strict".to_owned());
+    assert_eq!(passes(release(PLAN), Mode::Enforce), strict);
+    assert_eq!(passes(release(PLAN).by("joe"), Mode::Enforce), None);
+    assert_eq!(passes(release(PLAN), Mode::Warn), None, "it holds nobody");
+
+    let exempt = |version| annotated(held(web(version)), keys::EXEMPT, "strict");
+    let labelled = with(exempt("b"), "/metadata/labels/team", json!("shop"));
+    assert_eq!(passes(Case::update(exempt("b"), labelled).by("joe"), Mode::Enforce), strict, "it stays");
+    assert_eq!(passes(Case::update(held(web("b")), exempt("b")).by("joe"), Mode::Enforce), None, "forged");
+    let newer = with(exempt("b"), "/spec/template", web("c")["spec"]["template"].clone());
+    assert_eq!(passes(Case::update(exempt("b"), newer).by("joe"), Mode::Enforce), None, "joe's is joe's");
+
+    let aborted = Stage::Aborted { since: crate::case::now(), message: "RolloutAborted".into() };
+    let retry = Case::update(held(web("b")), annotated(held(web("b")), keys::DO, "retry"))
+        .state(state(&web("b"), aborted));
+    assert_eq!(passes(retry.clone(), Mode::Enforce), strict);
+    assert_eq!(passes(retry.by("joe"), Mode::Enforce), None);
+}
+
 #[test]
 fn a_freeze_refuses_releases_and_says_until_when() {
     // Every request is made at 2026-01-01T00:00:00Z, a Thursday.

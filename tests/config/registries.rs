@@ -160,6 +160,7 @@ fn every_key_of_the_code_is_documented_or_internal() {
         keys::RESTART,
         keys::REQUEST,
         keys::HELD,
+        keys::EXEMPT,
     ] {
         assert!(known.contains(key), "{key}");
     }

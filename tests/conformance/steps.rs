@@ -206,6 +206,7 @@ fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
         seen: &seen,
         owner: &owner,
         next: &Err("its plan is frozen".to_owned()),
+        wait: None,
         measurements: &Measurements::default(),
         now: entered_at + passed,
     };

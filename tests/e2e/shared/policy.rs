@@ -124,7 +124,8 @@ fn releases_beyond_the_budget_wait_for_their_turn() {
     for name in ["a", "b"] {
         space.deploy(&app(name));
     }
-    let _profile = Profile::bind(&space, "enforce", "{concurrent-canaries: {perNamespace: 1}}");
+    let rules = "{concurrent-canaries: {perNamespace: 1}}\nexemptions: {groups: [platform]}";
+    let profile = Profile::bind(&space, "enforce", rules);
     space.set_env("a", &["VERSION=v2"]).ok();
     space.pauses_at("a", "25");
     space.set_env("b", &["VERSION=v2"]).ok();
@@ -140,4 +141,25 @@ fn releases_beyond_the_budget_wait_for_their_turn() {
             .get("v1 ConfigMap", "haldane-b")
             .is_some_and(|map| map["metadata"]["labels"]["haldane.dev/progress"] == "running")
     );
+    // A retry takes its turn as well, and the revision stays aborted until then.
+    space.reaches("a", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    space.order("a", "retry").ok();
+    space.reaches("a", SOON, &[("phase", "Degraded"), ("message", &waits)]);
+    // Who is exempt waits for nobody.
+    space.kubectl(&["create", "rolebinding", "platform", "--clusterrole=edit", "--group=platform"]).ok();
+    space.deploy(&app("c"));
+    let release = ["set", "env", "deployment/c", "VERSION=v2", "--as=jane", "--as-group=platform"];
+    space.kubectl(&release).ok();
+    space.pauses_at("c", "25");
+    let exempt = |name: &str| {
+        space.the("apps/v1 Deployment", name)["metadata"]["annotations"]["haldane.dev/exempt"].clone()
+    };
+    assert_eq!((exempt("b"), exempt("c")), (json!(null), json!(profile.name)));
+    assert_eq!(space.summary("a")["message"], waits, "it still waits");
+    space.order("c", "promote-full").ok();
+    space.reaches("c", SOON, &[("phase", "Healthy")]);
+    assert_eq!(exempt("c"), json!(null), "nothing of it is left");
+    space.order("b", "promote-full").ok();
+    space.pauses_at("a", "25");
+    assert_eq!(space.state("a")["rollout"]["attempt"], 2);
 }

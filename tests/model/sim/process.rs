@@ -9,7 +9,7 @@ use super::{
 use haldane::{
     analysis::Answer,
     build::manifest::Owner,
-    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, decide, needs},
+    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, decide, needs},
     domain::{
         observed::Observed,
         state::RolloutState,
@@ -161,12 +161,19 @@ impl Process {
             if needs.surroundings {
                 looked.seen = cluster.around(&looked.seen);
             }
-            let next =
-                if needs.next { next(cluster, spec, &looked.seen) } else { Err("not asked for".to_owned()) };
+            let next = if needs.start == Start::Rollout {
+                next(spec, &looked.seen)
+            } else {
+                Err("not asked for".to_owned())
+            };
+            let starts = next.is_ok() || needs.start == Start::Retry;
+            let wait = (starts && cluster.full)
+                .then(|| "waits for its turn: policy one allows 1 canary at once".to_owned());
             let input = Input {
                 seen: &looked.seen,
                 owner: &looked.owner,
                 next: &next,
+                wait: wait.as_deref(),
                 measurements: &self.measurements,
                 now,
             };
@@ -291,10 +298,8 @@ impl Process {
 }
 
 /// The plan that a rollout starting now would follow.
-fn next(cluster: &Cluster, spec: &Spec, seen: &Observed) -> Result<Next, String> {
-    let next = Next::freeze(spec.clone()?, NAME, seen)?;
-    let wait = cluster.full.then(|| "waits for its turn: policy one allows 1 canary at once".to_owned());
-    Ok(Next { wait, ..next })
+fn next(spec: &Spec, seen: &Observed) -> Result<Next, String> {
+    Next::freeze(spec.clone()?, NAME, seen)
 }
 
 /// What the annotations on the Deployment ask for.
