@@ -13,6 +13,7 @@ use crate::domain::{
     keys,
     metric::AnalysisTemplate,
     selector::Labels,
+    state::bounded::{PLAN_ROOM, plan_bytes},
     strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ pub static KEYS: &[Key] = &[
 ];
 
 /// Annotations and labels that only Haldane writes.
-pub const INTERNAL_KEYS: [&str; 3] = [keys::REQUEST, keys::HELD, keys::MANAGED];
+pub const INTERNAL_KEYS: [&str; 4] = [keys::REQUEST, keys::HELD, keys::EXEMPT, keys::MANAGED];
 
 /// What the annotations ask for; templates that they name are not looked up yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -259,10 +260,21 @@ impl Wish {
         if findings.is_empty() {
             findings.extend(trial::faults(&self.strategy, &templates));
         }
+        let spec = RolloutSpec { strategy: self.strategy, templates };
         if findings.is_empty() {
-            Ok(RolloutSpec { strategy: self.strategy, templates })
-        } else {
-            Err(findings)
+            findings.extend(too_large(&spec));
         }
+        if findings.is_empty() { Ok(spec) } else { Err(findings) }
     }
+}
+
+/// What is recorded must fit into one object.
+fn too_large(spec: &RolloutSpec) -> Option<Finding> {
+    let bytes = plan_bytes(spec);
+    (bytes > PLAN_ROOM).then(|| {
+        let problem = format!(
+            "the plan is recorded whole, with what each of its analyses measures, which may take {PLAN_ROOM} bytes; use fewer analyses, metrics or templates, or shorter ones"
+        );
+        Finding::new(path(keys::CANARY), format!("{bytes} bytes"), problem)
+    })
 }

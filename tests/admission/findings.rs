@@ -54,3 +54,23 @@ fn a_broken_plan_is_refused_without_a_new_template_too() {
     let case = Case::update(held(web("b")), annotated(held(web("b")), keys::CANARY, "true"));
     assert_snapshot!(case.mutate());
 }
+
+#[test]
+fn a_plan_that_could_not_be_recorded_is_refused() {
+    // Half a megabyte of templates, and every analysis holds its metrics once more.
+    let metric = |number: usize| {
+        let query = format!("rate(errors{{service=\"web-canary\",path=\"{}\"}}[1m])", "x".repeat(4000));
+        let provider = json!({"prometheus": {"query": query}});
+        json!({"name": format!("m{number}"), "successCondition": "len(result) == 0 || result[0] < 1", "provider": provider})
+    };
+    let template = json!({"metrics": (0..20).map(metric).collect::<Vec<_>>()}).to_string();
+    let plan = |analyses: usize| format!("{{steps: [{}]}}", "{analysis: {}},".repeat(analyses));
+    let release = |analyses| {
+        let object = |version| {
+            annotated(annotated(web(version), keys::CANARY, &plan(analyses)), keys::ANALYSIS, &template)
+        };
+        Case::update(object("a"), object("b")).mutate()
+    };
+    assert!(release(5).starts_with("allowed"), "{}", release(5));
+    assert_snapshot!(release(20).lines().next().unwrap(), @r#"denied 422 Invalid: Deployment.apps "web" is invalid: metadata.annotations[haldane.dev/canary]: "2165149 bytes": the plan is recorded whole, with what each of its analyses measures, which may take 720896 bytes; use fewer analyses, metrics or templates, or shorter ones"#);
+}

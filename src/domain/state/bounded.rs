@@ -1,9 +1,16 @@
 //! The state as text of a bounded size: Kubernetes refuses an object over 1 MiB, and with it the verdict in it.
 
 use super::RolloutState;
+use crate::domain::strategy::RolloutSpec;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Bytes that the text has room for, with a quarter of the object left for its metadata.
 const ROOM: usize = 768 * 1024;
+/// Bytes that a plan may take with what its analyses leave at least, beside the rest of the state.
+pub const PLAN_ROOM: usize = ROOM - 64 * 1024;
+/// Bytes of a metric's result beside the metric itself: its verdict, and a measurement of the usual length.
+const RESULT: usize = 1024;
 /// How many of the newest measurements a metric keeps, tried in this order. One is the least: the time of
 /// the next one counts from it.
 const MEASUREMENTS: [usize; 6] = [50, 20, 10, 5, 2, 1];
@@ -41,6 +48,22 @@ pub fn text(state: &RolloutState) -> serde_json::Result<String> {
     Ok(text)
 }
 
+/// Bytes that a plan takes in the record, with one result of every metric of all its analyses: what the plan
+/// says and what its analyses have concluded never goes.
+#[must_use]
+pub fn plan_bytes(spec: &RolloutSpec) -> usize {
+    let templates: BTreeMap<_, _> = spec.templates.iter().map(|named| (&named.reference, named)).collect();
+    let used = spec.strategy.analyses().flat_map(|analysis| &analysis.templates);
+    let used = used.filter_map(|reference| templates.get(reference));
+    // An analysis holds its metrics with their arguments filled in.
+    let runs = used.map(|named| bytes(named).saturating_add(named.template.metrics.len() * RESULT));
+    runs.fold(bytes(spec), usize::saturating_add)
+}
+
+fn bytes(part: &impl Serialize) -> usize {
+    serde_json::to_string(part).map_or(usize::MAX, |text| text.len())
+}
+
 fn keep_newest<T>(list: &mut Vec<T>, count: usize) {
     let excess = list.len().saturating_sub(count);
     list.drain(..excess);
@@ -50,8 +73,9 @@ fn keep_newest<T>(list: &mut Vec<T>, count: usize) {
 mod tests {
     use super::*;
     use crate::domain::{
-        metric::{AnalysisPhase, AnalysisRun, Measurement, MetricResult},
+        metric::{AnalysisPhase, AnalysisRun, Measurement, MetricResult, MetricSpec},
         state::RunRecord,
+        strategy::Step,
     };
     use jiff::Timestamp;
     use serde_json::json;
@@ -130,5 +154,50 @@ mod tests {
         results.truncate(2);
         let read: RolloutState = serde_json::from_str(&text(&state).unwrap()).unwrap();
         assert_eq!(read, state);
+    }
+
+    /// One metric's result as it mostly is.
+    fn result(spec: &MetricSpec) -> MetricResult {
+        let measurement = Measurement {
+            phase: AnalysisPhase::Successful,
+            value: Some("[0.98765]".to_owned()),
+            message: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            metadata: BTreeMap::new(),
+        };
+        MetricResult {
+            name: spec.name.clone(),
+            message: "failed (1) > failureLimit (0)".to_owned(),
+            measurements: vec![measurement],
+            ..MetricResult::default()
+        }
+    }
+
+    #[test]
+    fn the_largest_plan_that_is_admitted_can_be_recorded_with_its_results() {
+        for (length, metrics) in [(100, 20), (3_000, 5), (40_000, 2)] {
+            let provider = json!({"key": "prometheus", "config": {"query": "q".repeat(length)}});
+            let metrics: Vec<_> =
+                (0..metrics).map(|n| json!({"name": format!("m{n}"), "provider": provider})).collect();
+            let specs: Vec<MetricSpec> = serde_json::from_value(json!(metrics)).unwrap();
+            let named = json!({"name": "t", "template": {"metrics": metrics}});
+            let step: Step =
+                serde_json::from_value(json!({"analysis": {"templates": [{"name": "t"}]}})).unwrap();
+            let mut state = started();
+            let rollout = state.rollout.as_mut().unwrap();
+            rollout.spec.templates = vec![serde_json::from_value(named).unwrap()];
+            while plan_bytes(&rollout.spec) <= PLAN_ROOM {
+                rollout.spec.strategy.steps.push(step.clone());
+            }
+            rollout.spec.strategy.steps.pop();
+            let steps = rollout.spec.strategy.steps.len();
+            assert!(steps > 1, "{steps} steps of {length} bytes");
+            let results = specs.iter().map(result).collect();
+            let run = AnalysisRun { name: "web-2".to_owned(), specs, results, ..AnalysisRun::default() };
+            rollout.runs = (0..steps).map(|step| RunRecord { step: Some(step), run: run.clone() }).collect();
+            let bytes = serde_json::to_string(&state).unwrap().len();
+            assert!(bytes <= ROOM, "{bytes} bytes with {steps} steps of {length}");
+        }
     }
 }
