@@ -3,7 +3,8 @@
 //! A parsed review is far larger than its text: 26 times for a Deployment of many small fields, 108 times
 //! for hostile JSON (measured). So there is one budget for bodies and one for what they are parsed into, and
 //! requests wait for room in the first, then in the second. Ordinary and great requests have budgets of
-//! their own, so that the few great ones never keep the many ordinary ones waiting. All of it: 118 MiB.
+//! their own, so that the few great ones never keep the many ordinary ones waiting. All of it: 118 MiB, beside what
+//! connections take in before anyone reads it (`runtime::http`).
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

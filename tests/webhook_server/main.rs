@@ -2,6 +2,7 @@
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod hostile;
 mod server;
 
 use haldane::{

@@ -34,11 +34,17 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-/// Requests at once on an HTTP/2 connection: what Go sends before it knows our limit.
-const STREAMS: u32 = 100;
+/// Requests at once on an HTTP/2 connection. API servers ask webhooks over HTTP/1.1, which is one at a time.
+const STREAMS: u32 = 16;
 
-/// Bytes of a request body that are taken in before anyone reads it.
-const STREAM_WINDOW: u32 = 64 << 10;
+/// Bytes of a request body that are taken in before anyone reads it. With all streams of all connections: 64 MiB.
+const STREAM_WINDOW: u32 = 16 << 10;
+
+/// Bytes of a request's headers, decoded. With all streams of all connections: 32 MiB.
+const HEADER_LIST: u32 = 8 << 10;
+
+/// Bytes of a connection over HTTP/1.1 that are taken in before anyone reads them.
+const READ_AHEAD: usize = 64 << 10;
 
 /// How long peers may keep us waiting, and how many may.
 #[derive(Debug, Clone, Copy)]
@@ -247,11 +253,12 @@ fn log_end(ended: Result<(), Box<dyn Error + Send + Sync>>) {
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // `Activity` bounds slow headers of both protocols; hyper's own timer knows HTTP/1.1 only.
-    builder.http1().header_read_timeout(None);
+    builder.http1().header_read_timeout(None).max_buf_size(READ_AHEAD);
     // Room for all streams at once: else bodies that nobody reads yet hold up those being read.
     builder
         .http2()
         .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAMS * STREAM_WINDOW);
     builder
