@@ -114,4 +114,4 @@ macro_rules! targets {
     };
 }
 
-targets!(review, annotations, expression, template, policy, arguments);
+targets!(review, annotations, namespace, expression, template, policy, arguments, replies);

@@ -3,7 +3,13 @@
 use haldane::{
     admit::{AdmitConfig, Context, admit, facts::Facts, needs},
     analysis::{args, condition},
-    config::{annotations::read_annotations, profile::read_profile, strategy::Defaults, template},
+    config::{
+        annotations::{KEYS, read_annotations},
+        namespace::{ENABLED, Namespace},
+        profile::read_profile,
+        strategy::Defaults,
+        template,
+    },
     domain::{
         finding::Findings,
         keys,
@@ -11,13 +17,14 @@ use haldane::{
         request::Verb,
         review::{Stage, User},
         selector::Labels,
-        value::MetricValue,
+        value::{MetricValue, Reading},
     },
     policy::{Occasion, Subject},
+    providers::{self, Defaults as Providers, Question, Sample, Step, http::HttpResponse},
     webhook::review,
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Something that parses.
 pub struct Target {
@@ -37,6 +44,7 @@ pub const TARGETS: &[Target] = &[
         patterns: &["[", "{\"a\":", "[{\"a\":[", "{\"a\":1,", "\"", "\\u0000", "-", "1", " "],
     },
     Target { name: "annotations", run: annotations, patterns: YAML },
+    Target { name: "namespace", run: namespace, patterns: YAML },
     Target {
         name: "expression",
         run: expression,
@@ -76,6 +84,22 @@ pub const TARGETS: &[Target] = &[
         name: "arguments",
         run: arguments,
         patterns: &["{{", "}}", "{{args.a}}", "{{args.", "{{ args.a }}", "{", "{{args.b}}", "{{{{args.a}}}}"],
+    },
+    Target {
+        name: "replies",
+        run: replies,
+        patterns: &[
+            "[",
+            "{\"data\":",
+            "[{\"value\":[",
+            "{\"metric\":{\"a\":\"b\"},\"value\":[1,\"1\"]},",
+            "[1,\"NaN\"],",
+            "\"",
+            "-",
+            "1",
+            " ",
+            "\\u0000",
+        ],
     },
 ];
 
@@ -121,8 +145,8 @@ fn review(body: &[u8]) -> Result<(), String> {
     let Ok(review) = review::parse(body) else { return Ok(()) };
     let config = AdmitConfig {
         defaults: defaults(),
-        providers: haldane::providers::Defaults::default(),
-        hosts: haldane::providers::hosts::HostPolicy::default(),
+        providers: Providers::default(),
+        hosts: providers::hosts::HostPolicy::default(),
         own_namespace: "haldane-system".to_owned(),
         own_user: "haldane".to_owned(),
     };
@@ -151,6 +175,64 @@ fn annotations(text: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A Namespace's defaults are read or refused like a plan, and so is a key that nobody knows.
+fn namespace(text: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(text).into_owned();
+    let enabled = Labels::from([(keys::CANARY.to_owned(), ENABLED.to_owned())]);
+    let inherited = KEYS.iter().filter(|key| key.by_namespace).map(|key| key.name.to_owned());
+    for key in inherited.chain([format!("{}{text}", keys::PREFIX)]) {
+        let annotations = Labels::from([(key.clone(), text.clone())]);
+        let with = |labels| Namespace::new("shop", "haldane-system", labels, annotations.clone());
+        for namespace in [with(enabled.clone()), with(Labels::from([(key, text.clone())]))] {
+            if let Err(findings) = namespace.check(&defaults()) {
+                explained(&findings)?;
+            }
+            if let Err(findings) = namespace.settings(&enabled).read(&defaults()) {
+                explained(&findings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whatever a metrics server answers is a value that conditions can judge, or a reason why not.
+fn replies(body: &[u8]) -> Result<(), String> {
+    let oauth2 = json!({"tokenUrl": "http://p.example/token", "clientId": "a", "clientSecret": "b"});
+    for (key, config) in [
+        ("prometheus", json!({"address": "http://p.example", "query": "up"})),
+        (
+            "prometheus",
+            json!({"address": "http://p.example", "query": "up", "authentication": {"oauth2": oauth2}}),
+        ),
+        ("web", json!({"url": "http://w.example", "jsonPath": "{$.data[*].value}"})),
+        ("web", json!({"url": "http://w.example", "jsonPath": "{$.data[?(@.value > 0)]}"})),
+        ("web", json!({"url": "http://w.example"})),
+    ] {
+        for status in [200, 204, 400, 422, 503] {
+            let question =
+                Question { config: &config, defaults: &Providers::default(), now: now(), name: "n" };
+            let provider = providers::find(key).ok_or("no such provider")?;
+            judged(provider.measure(&question), status, body)?;
+        }
+    }
+    Ok(())
+}
+
+/// Answers every request of a measurement alike, until it ends.
+fn judged(mut step: Step, status: u16, body: &[u8]) -> Result<(), String> {
+    for _ in 0..5 {
+        step = match step {
+            Step::Http(_, then) => then(HttpResponse { status, body: body.to_vec() }),
+            Step::Job(..) => return Err("a Job for an HTTP provider".to_owned()),
+            Step::Done(Ok(Sample { reading: Reading::Value { value, .. }, .. })) => {
+                return reasoned(condition::eval("len(result) > 0 && result[0] > 1", &value, now()));
+            }
+            Step::Done(outcome) => return reasoned(outcome),
+        };
+    }
+    Err("it asks for ever".to_owned())
 }
 
 fn template(text: &[u8]) -> Result<(), String> {
@@ -204,7 +286,7 @@ fn expression(text: &[u8]) -> Result<(), String> {
         MetricValue::Float(0.5),
         MetricValue::Vector(vec![1.0, f64::NAN]),
         MetricValue::Vector(Vec::new()),
-        MetricValue::from(serde_json::json!({"a": [1, "b", null, {"c": true}], "error_rate": 0.1})),
+        MetricValue::from(json!({"a": [1, "b", null, {"c": true}], "error_rate": 0.1})),
     ] {
         reasoned(condition::eval(&text, &value, now()))?;
     }
