@@ -27,7 +27,8 @@ fn serves(material: &Material, now: Timestamp) -> bool {
     let signed_by =
         |ca: &CertificateDer| leaf.verify_signature(Some(parse(ca).unwrap().public_key())).is_ok();
     let mut bundle = CertificateDer::pem_slice_iter(material.ca_bundle.as_bytes()).map(Result::unwrap);
-    validity(&leaf).unwrap().1 > now && bundle.any(|ca| signed_by(&ca))
+    let (from, until) = validity(&leaf).unwrap();
+    from <= now && until > now && bundle.any(|ca| signed_by(&ca))
 }
 
 #[test]
@@ -39,6 +40,19 @@ fn new_material_serves_every_name_and_needs_nothing() {
     assert!(covers(&parse(&der).unwrap(), &names));
     assert_eq!(terms(&names, 0).renew(&made, true).unwrap(), None);
     assert_eq!(expiry(&made.chain).unwrap(), start() + SignedDuration::from_hours(90 * DAY));
+}
+
+#[test]
+fn a_clock_that_is_behind_ours_trusts_a_new_certificate_and_its_authority() {
+    let names = names();
+    let short = Lifetimes { leaf: SignedDuration::from_secs(60), ..Lifetimes::default() };
+    for (lifetimes, behind) in [(Lifetimes::default(), 9 * 60), (short, 5)] {
+        let made = Terms { lifetimes, ..terms(&names, 0) }.make("").unwrap();
+        let now = start() - SignedDuration::from_secs(behind);
+        assert!(serves(&made, now), "{behind} s behind");
+        let (from, _) = validity(&parse(&first(&made.ca_bundle).unwrap()).unwrap()).unwrap();
+        assert!(from <= now, "{behind} s behind: the authority is from {from} on");
+    }
 }
 
 #[test]
