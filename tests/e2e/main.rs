@@ -33,6 +33,7 @@ mod shared {
 }
 
 mod alone {
+    mod admission;
     mod faults;
     mod kill;
     mod outage;
@@ -44,6 +45,7 @@ mod alone {
 mod long {
     mod autoscaler;
     mod bypass;
+    mod cert_manager;
     mod certificates;
     mod leader;
 }

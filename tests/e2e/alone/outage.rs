@@ -1,7 +1,7 @@
 //! Haldane, half of it, or the API server is gone, hangs or is replaced: what goes on, what waits, what is refused.
 
 use crate::harness::{
-    Admissions, App, Load, SOON, Space, cluster, document, eventually,
+    Admissions, App, Load, SOON, Space, cluster, document, eventually, faults,
     haldane::{self, here},
 };
 use std::time::Duration;
@@ -102,10 +102,7 @@ fn a_rolling_update_of_haldane_refuses_nothing_and_the_canary_goes_on() {
     let admissions = Admissions::start(&space, "web", false);
     here(&["rollout", "restart", "deployment/haldane"]).ok();
     haldane::rolled_out();
-    let passed = admissions.passed();
-    eventually("requests after the update", SOON, || {
-        if admissions.passed() > passed + 10 { Ok(()) } else { Err(admissions.passed().to_string()) }
-    });
+    admissions.pass_again(10);
     admissions.assert_nothing_failed("a rolling update of Haldane");
     goes_on(&space, load, "clients during a rolling update of Haldane");
 }
@@ -117,23 +114,14 @@ fn a_replica_that_hangs_is_ended_and_delays_releases_only() {
     const ENDED: Duration = Duration::from_secs(45);
     let (space, load) = held("hang");
     let admissions = Admissions::start(&space, "web", false);
-    let hanging = haldane::hang_leader();
+    let hanging = faults::hang(&haldane::leader_process().1);
     others_change(&space, "unmanaged");
     space.kubectl(&["scale", "deployment/web", "--replicas=3"]).ok();
     let since = std::time::Instant::now();
     eventually("ten requests in a row that pass again", ENDED, || {
         haldane::all_ready()?;
         let before = admissions.failed().len();
-        for _ in 0..10 {
-            let asked = space.kubectl(&[
-                "annotate",
-                "deployment",
-                "web",
-                "haldane.dev/settle=7s",
-                "--dry-run=server",
-            ]);
-            (asked.code == 0).then_some(()).ok_or(asked.err)?;
-        }
+        space.is_decided_about("web")?;
         if admissions.failed().len() == before { Ok(()) } else { Err("some of the others failed".to_owned()) }
     });
     let failed = admissions.failed();

@@ -1,6 +1,6 @@
 //! Haldane is replaced, replica by replica, in the middle of a release.
 
-use crate::harness::{App, Load, Space, faults, haldane, space::weight_of};
+use crate::harness::{Admissions, App, Load, Space, haldane, space::weight_of};
 use std::time::Duration;
 
 const STRATEGY: &str = "steps: [{setWeight: 20}, {pause: {}}, {setWeight: 50}, {pause: {duration: 2s}}]";
@@ -18,7 +18,7 @@ fn an_upgrade_in_the_middle_is_noticed_by_nobody() {
     other.rolled_out("web");
     space.answers("v1");
     let ingresses = space.record("networking.k8s.io/v1 Ingress");
-    let (load, rehearsals) = (Load::start(&space, 50), faults::rehearse(&other, "web"));
+    let (load, releases) = (Load::start(&space, 50), Admissions::of_releases(&other, "web"));
     space.set_env("web", &["VERSION=v2"]).ok();
     haldane::upgrade();
     space.pauses_at("web", "20");
@@ -26,7 +26,7 @@ fn an_upgrade_in_the_middle_is_noticed_by_nobody() {
     space.reaches("web", PATIENCE, &[("phase", "Promoting")]);
     haldane::upgrade();
     space.is_healthy("web", PATIENCE);
-    rehearsals.assert_all_were_held("during two upgrades");
+    releases.assert_nothing_failed("during two upgrades");
     load.stop().assert_nothing_failed("upgraded while the canary started, and while stable was replaced");
     assert_eq!(ingresses.course("web-canary", weight_of), ["0", "20", "50", "100", "0"], "weights over time");
     let history = &space.state("web")["history"];

@@ -1,8 +1,9 @@
 //! Steady requests that the webhook decides about, and handshakes as an API server would make them.
 
 use super::{
-    Space,
+    SOON, Space,
     cluster::{api, spawn},
+    eventually,
     haldane::NAMESPACE,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,6 +23,8 @@ use std::{
 use tokio::{net::TcpStream, task::JoinHandle, time};
 use tokio_rustls::TlsConnector;
 
+/// A change of a plan that changes nothing else.
+pub const PLAN: (&str, &str) = ("haldane.dev/settle", "7s");
 /// Between requests, and between rounds of handshakes.
 const BEAT: Duration = Duration::from_millis(100);
 /// Longer than any webhook may take.
@@ -37,54 +40,90 @@ pub struct Admissions {
 #[derive(Debug, Default, Clone)]
 struct Seen {
     passed: usize,
-    failed: Vec<String>,
+    /// Answers that are not what they should be.
+    wrong: Vec<String>,
+    /// Requests that nobody answered.
+    unanswered: Vec<String>,
     handshakes: usize,
     certificates: BTreeSet<Vec<u8>>,
     bundles: BTreeSet<String>,
 }
 
+/// What is tried out again and again with `--dry-run=server`: the change of this number, and what is wrong with
+/// the Deployment that comes back.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    change: fn(u32) -> Value,
+    check: fn(&Value) -> Result<(), String>,
+}
+
 impl Admissions {
-    /// Begins to change a plan with `--dry-run=server`, again and again, which both webhooks decide about.
+    /// Begins to change a plan, which both webhooks decide about.
     ///
     /// `handshakes` adds fresh ones with every ready replica, by the authorities that API servers have now:
     /// they keep their connections, and would notice a bad certificate much later.
     pub fn start(space: &Space, name: &str, handshakes: bool) -> Self {
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let deployments = api("apps/v1 Deployment", &space.namespace);
-        let (sink, name) = (Arc::clone(&seen), name.to_owned());
-        let mut tasks = vec![spawn(async move {
-            let mut beat = time::interval(BEAT);
-            loop {
-                beat.tick().await;
-                let (deployments, name, sink) = (deployments.clone(), name.clone(), Arc::clone(&sink));
-                tokio::spawn(async move {
-                    let params = PatchParams { dry_run: true, ..PatchParams::default() };
-                    let change = json!({"metadata": {"annotations": {"haldane.dev/settle": "7s"}}});
-                    let change = Patch::Merge(change);
-                    let result = time::timeout(PATIENCE, deployments.patch(&name, &params, &change)).await;
-                    let mut sink = sink.lock().expect("no panic");
-                    match result {
-                        Ok(Ok(_)) => sink.passed += 1,
-                        Ok(Err(error)) => sink.failed.push(format!("{} {error}", clock::now())),
-                        Err(_) => sink.failed.push(format!("{} no answer", clock::now())),
-                    }
-                });
-            }
-        })];
+        let change = |_| json!({"metadata": {"annotations": {PLAN.0: PLAN.1}}});
+        let mut admissions = Self::begin(space, name, Trial { change, check: |_| Ok(()) });
         if handshakes {
-            let sink = Arc::clone(&seen);
-            tasks.push(spawn(async move {
+            let sink = Arc::clone(&admissions.seen);
+            admissions.tasks.push(spawn(async move {
                 let mut beat = time::interval(BEAT);
                 loop {
                     beat.tick().await;
                     if let Err(error) = shake_hands(&sink).await {
                         let said = format!("{} handshake: {error}", clock::now());
-                        sink.lock().expect("no panic").failed.push(said);
+                        sink.lock().expect("no panic").wrong.push(said);
                     }
                 }
             }));
         }
-        Self { seen, tasks }
+        admissions
+    }
+
+    /// Begins to change the pod template of an opted-in Deployment, which has to come back held.
+    pub fn of_releases(space: &Space, name: &str) -> Self {
+        let check = |held: &Value| is_paused(held, true, "the changed template was not held");
+        Self::begin(space, name, Trial { change: another_template, check })
+    }
+
+    /// Begins to change the pod template of one that is out, which has to come back as it was sent.
+    pub fn of_others(space: &Space, name: &str) -> Self {
+        let check = |free: &Value| is_paused(free, false, "one that has not opted in was held");
+        Self::begin(space, name, Trial { change: another_template, check })
+    }
+
+    fn begin(space: &Space, name: &str, trial: Trial) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let deployments = api("apps/v1 Deployment", &space.namespace);
+        let (sink, name) = (Arc::clone(&seen), name.to_owned());
+        let task = spawn(async move {
+            let mut beat = time::interval(BEAT);
+            for number in 0.. {
+                beat.tick().await;
+                let (deployments, name, sink) = (deployments.clone(), name.clone(), Arc::clone(&sink));
+                tokio::spawn(async move {
+                    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+                    let change = Patch::Merge((trial.change)(number));
+                    let result = time::timeout(PATIENCE, deployments.patch(&name, &params, &change)).await;
+                    let mut sink = sink.lock().expect("no panic");
+                    match result {
+                        Ok(Ok(answer)) => {
+                            match (trial.check)(&serde_json::to_value(answer).unwrap_or_default()) {
+                                Ok(()) => sink.passed += 1,
+                                Err(why) => sink.wrong.push(format!("{} {why}", clock::now())),
+                            }
+                        }
+                        Ok(Err(error @ kube::Error::Api(_))) => {
+                            sink.wrong.push(format!("{} {error}", clock::now()));
+                        }
+                        Ok(Err(error)) => sink.unanswered.push(format!("{} {error}", clock::now())),
+                        Err(_) => sink.unanswered.push(format!("{} no answer", clock::now())),
+                    }
+                });
+            }
+        });
+        Self { seen, tasks: vec![task] }
     }
 
     /// Requests that passed until now.
@@ -92,9 +131,20 @@ impl Admissions {
         self.now().passed
     }
 
+    /// Waits until this many more have passed.
+    #[track_caller]
+    pub fn pass_again(&self, more: usize) {
+        let wanted = self.passed() + more;
+        eventually(&format!("{more} more admission requests to pass"), SOON, || {
+            let seen = self.now();
+            if seen.passed >= wanted { Ok(()) } else { Err(format!("{seen:?}")) }
+        });
+    }
+
     /// What failed until now.
     pub fn failed(&self) -> Vec<String> {
-        self.now().failed
+        let Seen { wrong, unanswered, .. } = self.now();
+        [wrong, unanswered].concat()
     }
 
     /// Different serving certificates, and different bundles of authorities, seen until now.
@@ -106,26 +156,38 @@ impl Admissions {
     /// Fails the test if one failed.
     #[track_caller]
     pub fn assert_nothing_failed(&self, what: &str) {
-        let seen = self.now();
-        assert!(seen.passed > 0, "{what}: no request passed");
-        let (failed, all) = (seen.failed.len(), seen.failed.len() + seen.passed);
-        assert_eq!(
-            failed,
-            0,
-            "{what}: {failed} of {all} failed, first: {:#?}",
-            &seen.failed[..failed.min(5)]
-        );
+        assert_eq!(self.assert_every_answer_is_right(what), 0, "{what}: {:#?}", self.now().unanswered);
+    }
+
+    /// Fails the test if an answer was wrong. How many requests had none, because nobody could be reached.
+    #[track_caller]
+    pub fn assert_every_answer_is_right(&self, what: &str) -> usize {
+        let Seen { passed, wrong, unanswered, handshakes, certificates, bundles } = self.now();
+        assert!(passed > 0, "{what}: no request passed: {unanswered:#?}");
+        let (failed, all) = (wrong.len(), wrong.len() + passed);
+        assert_eq!(failed, 0, "{what}: {failed} of {all} are wrong, first: {:#?}", &wrong[..failed.min(5)]);
         eprintln!(
-            "{what}: {all} admission requests, 0 failed; {} handshakes with {} certificates, {} bundles",
-            seen.handshakes,
-            seen.certificates.len(),
-            seen.bundles.len()
+            "{what}: {passed} admission requests, none answered wrong, {} not at all; {handshakes} handshakes with {} certificates, {} bundles",
+            unanswered.len(),
+            certificates.len(),
+            bundles.len()
         );
+        unanswered.len()
     }
 
     fn now(&self) -> Seen {
         self.seen.lock().expect("no panic").clone()
     }
+}
+
+fn another_template(number: u32) -> Value {
+    let annotations = json!({"annotations": {"example.com/number": number.to_string()}});
+    json!({"spec": {"template": {"metadata": annotations}}})
+}
+
+fn is_paused(deployment: &Value, wanted: bool, why: &str) -> Result<(), String> {
+    let is_paused = deployment["spec"]["paused"] == true;
+    if is_paused == wanted { Ok(()) } else { Err(why.to_owned()) }
 }
 
 impl Drop for Admissions {

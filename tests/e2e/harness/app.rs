@@ -2,7 +2,7 @@
 
 use super::{Space, cluster::setting};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// Values that tests change; the rest is as everybody writes it.
 #[derive(Debug, Clone)]
@@ -123,6 +123,24 @@ impl App {
             "metadata": {"name": self.name},
             "spec": {"ingressClassName": "nginx", "rules": [{"host": space.host, "http": {"paths": [path]}}]},
         })
+    }
+
+    /// An autoscaler for it, with what else its `spec` says; not part of [`App::manifest`].
+    pub fn autoscaler(&self, sizes: RangeInclusive<u32>, spec: &Value) -> Value {
+        let mut autoscaler = json!({
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": self.name},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name},
+                "minReplicas": sizes.start(),
+                "maxReplicas": sizes.end(),
+            },
+        });
+        for (key, value) in spec.as_object().expect("fields") {
+            autoscaler["spec"][key] = value.clone();
+        }
+        autoscaler
     }
 
     /// All three, for `kubectl apply`.

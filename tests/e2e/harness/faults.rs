@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
@@ -188,54 +188,6 @@ impl Meddler {
 }
 
 impl Drop for Meddler {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Somebody keeps trying out changes of a Deployment, each of which asks the webhook and changes nothing.
-#[derive(Debug)]
-pub struct Rehearsals {
-    task: JoinHandle<()>,
-    answers: Arc<Mutex<Vec<Result<(), String>>>>,
-}
-
-/// Applies another pod template as a dry run, ten times a second.
-pub fn rehearse(space: &Space, name: &str) -> Rehearsals {
-    let answers = Arc::new(Mutex::new(Vec::new()));
-    let (deployments, sink) = (api("apps/v1 Deployment", &space.namespace), Arc::clone(&answers));
-    let name = name.to_owned();
-    let task = spawn(async move {
-        let mut pace = time::interval(Duration::from_millis(100));
-        let params = PatchParams { dry_run: true, ..PatchParams::default() };
-        for number in 0_u32.. {
-            pace.tick().await;
-            let annotations = json!({"annotations": {"example.com/number": number.to_string()}});
-            let patch = json!({"spec": {"template": {"metadata": annotations}}});
-            let answer = deployments.patch(&name, &params, &Patch::Merge(patch)).await;
-            let answer = answer.map_err(|error| error.to_string()).and_then(|object| {
-                let held = serde_json::to_value(&object).unwrap_or_default()["spec"]["paused"] == true;
-                if held { Ok(()) } else { Err("the changed template was not held".to_owned()) }
-            });
-            sink.lock().expect("no panic").push(answer);
-        }
-    });
-    Rehearsals { task, answers }
-}
-
-impl Rehearsals {
-    /// Ends it; fails the test if a single answer was not that of the webhook.
-    #[track_caller]
-    pub fn assert_all_were_held(self, what: &str) {
-        let answers = self.answers.lock().expect("no panic").clone();
-        let failed: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        assert!(answers.len() > 10, "{what}: {} admission requests", answers.len());
-        assert!(failed.is_empty(), "{what}: {} of {} failed: {failed:?}", failed.len(), answers.len());
-        eprintln!("{what}: {} admission requests, all answered", answers.len());
-    }
-}
-
-impl Drop for Rehearsals {
     fn drop(&mut self) {
         self.task.abort();
     }

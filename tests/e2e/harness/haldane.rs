@@ -4,6 +4,7 @@ use super::{
     Output, Space,
     cluster::{api, block_on, get, kubectl, run, setting, try_get, try_list},
     eventually,
+    faults::{self, Hung},
 };
 use kube::api::PostParams;
 use serde_json::Value;
@@ -99,24 +100,6 @@ impl Drop for Settings {
     }
 }
 
-/// A process of Haldane that hangs, until this is dropped or the kubelet ends it.
-#[derive(Debug)]
-pub struct Hanging(String);
-
-/// Makes the leader hang: it takes connections and answers nothing.
-#[track_caller]
-pub fn hang_leader() -> Hanging {
-    let (_, pid) = leader_process();
-    run("kill", &["-STOP", &pid], "").ok();
-    Hanging(pid)
-}
-
-impl Drop for Hanging {
-    fn drop(&mut self) {
-        run("kill", &["-CONT", &self.0], "");
-    }
-}
-
 /// Installs it again, as `run` did.
 #[track_caller]
 pub fn install() -> Output {
@@ -201,6 +184,14 @@ pub fn another_leads(old: &str) -> String {
 pub fn upgrade() {
     kubectl(&["--namespace", NAMESPACE, "rollout", "restart", "deployment/haldane"]).ok();
     kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/haldane", "--timeout=90s"]).ok();
+}
+
+/// Makes every replica hang, as [`faults::hang`] does.
+#[track_caller]
+pub fn hang_all() -> Vec<Hung> {
+    let all = processes().expect("the API server answers");
+    assert_eq!(all.len(), 2, "{all:?}");
+    all.iter().map(|process| faults::hang(&process.pid)).collect()
 }
 
 /// A running replica.

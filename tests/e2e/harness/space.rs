@@ -2,6 +2,7 @@
 
 use super::{
     App, Load, Output, Recorder, SOON,
+    admissions::PLAN,
     cluster::{self, kubectl, run, setting},
     eventually,
 };
@@ -101,6 +102,25 @@ impl Space {
     pub fn set_env(&self, name: &str, variables: &[&str]) -> Output {
         let deployment = format!("deployment/{name}");
         self.kubectl(&[&["set", "env", &deployment], variables].concat())
+    }
+
+    /// Another plan with `--dry-run=server`: the webhooks decide about it, and nothing changes.
+    #[track_caller]
+    pub fn try_plan(&self, name: &str) -> Output {
+        let (key, value) = PLAN;
+        let plan = format!("{key}={value}");
+        self.kubectl(&["annotate", "deployment", name, &plan, "--overwrite", "--dry-run=server"])
+    }
+
+    /// Whether the webhooks decide about another plan, several times in a row.
+    ///
+    /// # Errors
+    /// What kubectl says instead.
+    pub fn is_decided_about(&self, name: &str) -> Result<(), String> {
+        (0..10).try_for_each(|_| {
+            let tried = self.try_plan(name);
+            if tried.code == 0 { Ok(()) } else { Err(tried.err) }
+        })
     }
 
     /// Gives an order.

@@ -18,18 +18,11 @@ const MUCH: u32 = 100;
 fn autoscaler(least: u32) -> Value {
     let target = json!({"type": "AverageValue", "averageValue": "6m"});
     let at_once = json!({"stabilizationWindowSeconds": 0});
-    json!({
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "web"},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "minReplicas": least,
-            "maxReplicas": 6,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
-            "behavior": {"scaleDown": at_once, "scaleUp": at_once},
-        },
-    })
+    let spec = json!({
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        "behavior": {"scaleDown": at_once, "scaleUp": at_once},
+    });
+    App::plain().autoscaler(least..=6, &spec)
 }
 
 /// `web` with three pods and an autoscaler that measures them.

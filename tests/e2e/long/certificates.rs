@@ -3,7 +3,7 @@
 use crate::harness::{
     Admissions, App, Load, SOON, Space,
     cluster::{get, run},
-    document, eventually,
+    document, eventually, faults,
     haldane::{self, NAMESPACE, here},
 };
 use ::haldane::runtime::{certs::expiry, clock};
@@ -75,16 +75,39 @@ fn rotation_loss_and_damage_fail_no_request() {
         patch_secret(&format!(r#"{{"data": {{"{key}": "{text}"}}}}"#));
         is_replaced(key, &text.into());
     }
-    let passed = admissions.passed();
-    eventually("requests after all that", SOON, || {
-        if admissions.passed() > passed + 20 { Ok(()) } else { Err(admissions.passed().to_string()) }
-    });
+    admissions.pass_again(20);
     admissions.assert_nothing_failed("a lost and a damaged Secret");
 
     // Nobody knows any more whom to trust: the one case that may cost requests, and heals by itself.
     patch_secret(r#"{"data": {"ca.crt": "bm8gUEVN"}}"#);
     is_replaced("ca.crt", &"bm8gUEVN".into());
     works_again(&space);
+}
+
+/// A machine that was asleep: nothing ran on it, and its clock went on.
+#[test]
+fn replicas_that_slept_past_their_certificate_wake_up_with_another() {
+    let space = space();
+    let short = haldane::set(SHORT);
+    let left = |wanted: fn(i64) -> bool| {
+        let left = seconds_left();
+        if left.is_some_and(wanted) { Ok(()) } else { Err(format!("{left:?} s left")) }
+    };
+    eventually("a certificate with a short life", SOON, || left(|left| left < 60));
+    // It would end what does not answer.
+    let kubelet = faults::kill("kubelet");
+    let asleep = haldane::hang_all();
+    eventually("the certificate to expire", SOON, || left(|left| left < 0));
+    let before = stored("tls.crt");
+    assert!(space.try_plan("web").refused().contains(r#"failed calling webhook "mutate.haldane.dev""#));
+    drop((asleep, kubelet));
+    is_replaced("tls.crt", &before);
+    haldane::is_complete();
+    works_again(&space);
+    let admissions = Admissions::start(&space, "web", true);
+    admissions.pass_again(20);
+    admissions.assert_nothing_failed("both replicas slept past their certificate");
+    short.take_back();
 }
 
 /// Seconds that the certificate in the Secret has left.
@@ -94,20 +117,9 @@ fn seconds_left() -> Option<i64> {
     Some(end.duration_since(clock::now()).as_secs())
 }
 
-/// Waits until the webhook decides again, several times in a row.
+/// Waits until the webhook decides again.
 fn works_again(space: &Space) {
-    eventually("five decisions in a row", SOON, || {
-        (0..5).try_for_each(|_| {
-            let asked = space.kubectl(&[
-                "annotate",
-                "deployment",
-                "web",
-                "haldane.dev/settle=7s",
-                "--dry-run=server",
-            ]);
-            if asked.code == 0 { Ok(()) } else { Err(asked.err) }
-        })
-    });
+    eventually("decisions in a row", SOON, || space.is_decided_about("web"));
 }
 
 /// Replaces the Secret by the files of a folder, as the documentation says.
@@ -165,9 +177,7 @@ fn a_brought_certificate_serves_and_a_wrong_one_is_told_and_taken_away() {
     assert_eq!(stored("ca.key"), Value::Null, "Haldane's own authority is gone");
     works_again(&space);
     let admissions = Admissions::start(&space, "web", true);
-    eventually("handshakes with the brought certificate", SOON, || {
-        if admissions.passed() > 20 { Ok(()) } else { Err(format!("{:?}", admissions.failed())) }
-    });
+    admissions.pass_again(20);
     admissions.assert_nothing_failed("a certificate made with openssl");
     assert_eq!(admissions.rotations(), (1, 1), "one certificate, and one bundle that trusts it");
     assert_eq!(stored("tls.crt"), brought, "and it stays as it is");

@@ -1,6 +1,10 @@
 //! What people and tools change a Deployment with: docs/kubectl.md, row by row, with the real clients.
 
-use crate::harness::{App, SOON, Space, cluster::run, eventually};
+use crate::harness::{
+    App, SOON, Space,
+    cluster::{run, setting},
+    eventually,
+};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
@@ -30,6 +34,21 @@ fn folder(space: &Space, files: &[(&str, String)]) -> PathBuf {
     folder
 }
 
+/// An overlay that says which tag the image has, as `kustomize edit set image` writes it.
+fn overlay(space: &Space, manifest: &str, tag: &str) -> PathBuf {
+    let image = setting("HALDANE_SAMPLE_IMAGE");
+    let name = image.rsplit_once(':').map_or(image.as_str(), |(name, _)| name);
+    let files = [
+        ("base/web.json", manifest.to_owned()),
+        ("base/kustomization.yaml", "resources: [web.json]\n".to_owned()),
+        (
+            "overlay/kustomization.yaml",
+            format!("resources: [../base]\nimages: [{{name: {name}, newTag: {tag}}}]\n"),
+        ),
+    ];
+    folder(space, &files).join("overlay")
+}
+
 /// Every client's change is held in the request that makes it: no pod of the Deployment is replaced.
 #[test]
 fn every_way_to_change_the_template_is_held() {
@@ -55,6 +74,17 @@ fn every_way_to_change_the_template_is_held() {
     };
     is_held("apply", "apply-1", &|| {
         space.apply(&manifest("apply-1")).ok();
+    });
+    let overlay = |tag: &str| overlay(&space, &manifest("v1"), tag).display().to_string();
+    is_held("apply -k", "kustomize-1", &|| {
+        let overlay = overlay("kustomize-1");
+        kubectl(&["apply", "-k", &overlay]);
+        let diff = space.kubectl(&["diff", "-k", &overlay]);
+        assert_eq!(diff.code, 0, "nothing has drifted: {diff:?}");
+    });
+    is_held("kustomize | apply", "kustomize-2", &|| {
+        let built = run("kubectl", &["kustomize", &overlay("kustomize-2")], "").ok();
+        space.apply(&built.out).ok();
     });
     is_held("replace", "replace-1", &|| kubectl(&["replace", "-f", &file("replace-1")]));
     // As Flux's kustomize-controller applies.

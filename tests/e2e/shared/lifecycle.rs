@@ -93,19 +93,12 @@ fn a_slow_canary_gets_its_time_before_its_traffic() {
 /// The autoscaler that KEDA makes for a `ScaledObject`. It scales from 1 up; nobody answers for its metric here.
 fn as_keda_makes_it() -> Value {
     let target = json!({"type": "AverageValue", "averageValue": "5"});
-    let queue =
-        json!({"name": "s0-queue", "selector": {"matchLabels": {"scaledobject.keda.sh/name": "web"}}});
-    json!({
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "keda-hpa-web", "labels": {"scaledobject.keda.sh/name": "web"}},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "minReplicas": 1,
-            "maxReplicas": 3,
-            "metrics": [{"type": "External", "external": {"metric": queue, "target": target}}],
-        },
-    })
+    let mine = json!({"scaledobject.keda.sh/name": "web"});
+    let metric = json!({"name": "s0-queue", "selector": {"matchLabels": mine}});
+    let metrics = json!([{"type": "External", "external": {"metric": metric, "target": target}}]);
+    let mut autoscaler = quick("web").autoscaler(1..=3, &json!({"metrics": metrics}));
+    autoscaler["metadata"] = json!({"name": "keda-hpa-web", "labels": mine});
+    autoscaler
 }
 
 #[test]

@@ -148,3 +148,36 @@ fn what_does_not_change_the_template_passes() {
         if ours.is_empty() { Ok(()) } else { Err(format!("{ours:?}")) }
     });
 }
+
+/// Its analysis does not end within this test.
+const ENDLESS: &str = r#"metrics: [{name: up, initialDelay: 1h, successCondition: "len(result) == 0 || result[0] == 1",
+    provider: {prometheus: {query: 'up{service="web-canary"}'}}}]"#;
+
+#[test]
+fn a_hold_is_not_taken_away_by_hand_and_a_restart_is_a_release_where_it_shall_be() {
+    let space = Space::new("hold");
+    let app = App::canary("steps: [{setWeight: 20}, {pause: {}}, {analysis: {}}]")
+        .annotated("haldane.dev/analysis", ENDLESS)
+        .annotated("haldane.dev/restart", "canary")
+        .annotated("haldane.dev/settle", "1s");
+    space.deploy(&app.sized(1));
+    let pods = space.pods("app=web");
+    space.kubectl(&["rollout", "restart", "deployment/web"]).ok();
+    space.pauses_at("web", "20");
+    let unpaused =
+        space.kubectl(&["patch", "deployment", "web", "--patch", r#"{"spec": {"paused": false}}"#]);
+    let told = unpaused.ok().err;
+    assert!(told.contains("spec.paused stays true"), "{told}");
+    assert_eq!(space.the("apps/v1 Deployment", "web")["spec"]["paused"], true);
+
+    let before = space.state("web");
+    let tried = space.set_env("web", &["VERSION=v2", "--dry-run=server"]).ok();
+    assert!(tried.err.contains("the new template is held; its canary takes 3 steps"), "{tried:?}");
+    assert_eq!(space.state("web"), before, "a dry run replaces no canary");
+
+    space.order("web", "promote").ok();
+    space.reaches("web", SOON, &[("phase", "Progressing"), ("step", "2/3")]);
+    let resume = space.kubectl(&["rollout", "resume", "deployment/web"]).refused();
+    assert!(resume.contains("haldane.dev/do=promote skips that"), "{resume}");
+    assert_eq!(space.pods("app=web"), pods, "stable is as it was");
+}

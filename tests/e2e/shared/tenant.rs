@@ -1,6 +1,6 @@
 //! Somebody who may edit everything in one namespace, and somebody who may only look: what they can do to a release.
 
-use crate::harness::{App, Output, SOON, Space, cluster::kubectl};
+use crate::harness::{App, Output, SOON, Space, cluster::kubectl, eventually, space::weight_of};
 
 const STRATEGY: &str = "steps: [{setWeight: 20}, {pause: {}}]";
 
@@ -74,4 +74,57 @@ fn a_tenant_can_give_orders_but_forge_nothing() {
     assert!(text.contains("cannot patch resource \"deployments\""), "{text}");
     tenant(&["annotate", "deployment", "web", "haldane.dev/do=promote"]).ok();
     space.is_healthy("web", SOON);
+}
+
+/// Deleting is a right over what is in the namespace, and garbage collection needs it; it makes no release pass.
+#[test]
+fn what_a_tenant_deletes_is_made_anew_and_gains_nothing() {
+    let space = Space::new("deleter");
+    let plan = "{abortScaleDownDelaySeconds: 1, steps: [{setWeight: 20}, {pause: {}}]}";
+    space.deploy(&App::canary(plan).annotated("haldane.dev/settle", "1s"));
+    let pods = space.pods("app=web");
+    let tenant = user(&space, "edit");
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "20");
+    let uid = |kind: &str, name: &str| {
+        space.get(kind, name).map(|object| object["metadata"]["uid"].clone()).ok_or("it is gone")
+    };
+    let is_made_anew = |kind: &str, name: &str| {
+        let before = uid(kind, name).expect("it is there");
+        let resource = kind.rsplit(' ').next().unwrap_or_default();
+        tenant(&["delete", resource, name]).ok();
+        // Any change of the Deployment makes the controller look.
+        let look = format!("look=n{}", space.next_number());
+        tenant(&["label", "deployment", "web", &look, "--overwrite"]).ok();
+        eventually(&format!("another {kind} {name}"), SOON, || match uid(kind, name)? {
+            again if again == before => Err("it is still the same".to_owned()),
+            _ => Ok(()),
+        });
+    };
+    is_made_anew("networking.k8s.io/v1 Ingress", "web-canary");
+    eventually("the traffic of its step", SOON, || {
+        let weight = space.weight("web");
+        if weight.as_deref() == Some("20") { Ok(()) } else { Err(format!("{weight:?}")) }
+    });
+    let ingresses = space.record("networking.k8s.io/v1 Ingress");
+    is_made_anew("v1 ConfigMap", "haldane-web");
+    space.pauses_at("web", "20");
+    eventually("the traffic to be taken back and given again", SOON, || {
+        let course = ingresses.course("web-canary", weight_of);
+        if course.ends_with(&["0".to_owned(), "20".to_owned()]) { Ok(()) } else { Err(format!("{course:?}")) }
+    });
+    // An abort outlives its record: it stands on the Deployment as well.
+    space.order("web", "abort").ok();
+    space.reaches("web", SOON, &[("phase", "Degraded")]);
+    is_made_anew("v1 ConfigMap", "haldane-web");
+    space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    assert_eq!(space.pods("app=web"), pods, "stable is as it was");
+    // A cluster administrator may repair what nobody else may change.
+    space.kubectl(&["annotate", "configmap", "haldane-web", "looked-at=yes"]).ok();
+    // Without its owner nothing of it stays.
+    tenant(&["delete", "deployment", "web"]).ok();
+    eventually("everything to go with the Deployment", SOON, || {
+        let ours = space.ours();
+        if ours.is_empty() { Ok(()) } else { Err(format!("{ours:?}")) }
+    });
 }

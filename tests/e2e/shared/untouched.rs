@@ -69,25 +69,12 @@ fn policy() -> Value {
     })
 }
 
-/// It scales nothing here, since nothing measures CPU.
-fn autoscaler() -> Value {
-    json!({
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "web"},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "minReplicas": 2,
-            "maxReplicas": 5,
-        },
-    })
-}
-
 #[test]
 fn a_whole_release_changes_nothing_but_paused() {
     let space = Space::new("untouched");
     space.apply(&policy().to_string()).ok();
-    space.apply(&autoscaler().to_string()).ok();
+    // It scales nothing here, since nothing measures CPU.
+    space.apply(&App::plain().autoscaler(2..=5, &json!({})).to_string()).ok();
     space.deploy(&App::plain());
     let before = space.pods("app=web");
 
