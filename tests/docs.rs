@@ -335,6 +335,25 @@ fn tests_that_are_named_exist() {
     assert!(missing.is_empty(), "no such tests:\n{}", missing.join("\n"));
 }
 
+/// The table is about real clients, so what shows a row has to run them on a real cluster.
+#[test]
+fn every_row_about_kubectl_names_what_shows_it_on_a_cluster() {
+    let on_cluster = files(".rs").into_iter().filter(|file| file.starts_with(root().join("tests/e2e")));
+    let code: String = on_cluster.map(|file| fs::read_to_string(file).unwrap()).collect();
+    let text = fs::read_to_string(root().join("docs/kubectl.md")).unwrap();
+    let table = text.lines().skip_while(|line| !line.starts_with("| --- ")).skip(1);
+    let rows: Vec<_> = table.take_while(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() > 10, "{rows:#?}");
+    let name = Regex::new("`([a-z0-9_]+)`").unwrap();
+    for row in rows {
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let mut names = name.captures_iter(shown).map(|found| found[1].to_owned()).peekable();
+        assert!(names.peek().is_some(), "no test shows {row}");
+        let missing: Vec<_> = names.filter(|name| !code.contains(&format!("fn {name}("))).collect();
+        assert!(missing.is_empty(), "{missing:?} are not in tests/e2e, for {row}");
+    }
+}
+
 fn is_prose(file: &Path) -> bool {
     file.parent() == Some(&root()) || file.starts_with(root().join("docs"))
 }
