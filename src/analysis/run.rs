@@ -1,11 +1,13 @@
 //! From templates and arguments to a run that can be advanced.
 
 use super::{args::RunArgs, validate};
-use crate::domain::metric::{
-    AnalysisRun, AnalysisTemplate, Arg, MetricResult, MetricRule, MetricRules, MetricSpec, RawMetric,
-    ResolvedArg,
+use crate::domain::{
+    go_regex,
+    metric::{
+        AnalysisRun, AnalysisTemplate, Arg, MetricResult, MetricRule, MetricRules, MetricSpec, RawMetric,
+        ResolvedArg,
+    },
 };
-use regex::Regex;
 
 /// Measurements kept per metric unless a retention rule says otherwise.
 const DEFAULT_RETENTION: u32 = 10;
@@ -170,7 +172,7 @@ fn apply(
 ) -> Result<(), String> {
     for (index, rule) in rules.iter().enumerate() {
         let mut matched = false;
-        if let Ok(pattern) = Regex::new(&rule.metric_name) {
+        if let Ok(pattern) = go_regex::compile(&rule.metric_name) {
             for result in results.iter_mut().filter(|result| pattern.is_match(&result.name)) {
                 effect(result, rule);
                 matched = true;

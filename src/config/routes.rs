@@ -52,7 +52,7 @@ fn header_value(fields: &mut Fields<'_>) -> Option<HeaderValue> {
     let prefix = fields.optional("prefix", |node| spelled(node, PLAIN)).map(HeaderValue::Prefix);
     let regex = fields.optional("regex", |node| spelled(node, PATTERN)).map(HeaderValue::Regex);
     let mut given: Vec<HeaderValue> = [exact, prefix, regex].into_iter().flatten().collect();
-    if given.len() != 1 && fields.only_known() {
+    if given.len() != 1 && fields.is_clean() {
         fields.fail("must have exactly one of exact, prefix, regex");
     }
     given.pop()

@@ -193,7 +193,7 @@ pub(super) fn anti_affinity(node: Node<'_>, pods: &mut CanaryPods) -> Option<()>
             (None, Some(())) => Some(AntiAffinity::Required),
             _ => None,
         };
-        if pods.anti_affinity.is_none() && fields.only_known() {
+        if pods.anti_affinity.is_none() && fields.is_clean() {
             fields.fail("must have exactly one of preferredDuringSchedulingIgnoredDuringExecution, requiredDuringSchedulingIgnoredDuringExecution");
         }
         Some(())

@@ -105,7 +105,7 @@ pub fn step(node: Node<'_>, total: u32) -> Option<Step> {
         let refused = REFUSED_STEPS.iter().filter(|(key, why)| fields.unsupported(key, why)).count();
         match steps.as_mut_slice() {
             [] => {
-                if refused == 0 && fields.only_known() {
+                if refused == 0 && fields.is_clean() {
                     let keys: Vec<_> = STEPS.iter().map(|kind| kind.key).collect();
                     fields.fail(format!("must have one of {}", keys.join(", ")));
                 }
@@ -215,7 +215,7 @@ fn arg(fields: &mut Fields<'_>) -> Option<ArgBinding> {
         fields.fail("must have value or valueFrom, not both");
     }
     let source = value.or(from);
-    if source.is_none() && fields.only_known() {
+    if source.is_none() && fields.is_clean() {
         fields.fail("must have value or valueFrom");
     }
     Some(ArgBinding { name: name?, source: source? })
@@ -231,7 +231,7 @@ fn arg_source(fields: &mut Fields<'_>) -> Option<ArgSource> {
         node.object(|fields| fields.required("fieldPath", field_path).map(ArgSource::FieldRef))
     });
     let source = hash.or(field);
-    if source.is_none() && fields.only_known() {
+    if source.is_none() && fields.is_clean() {
         fields.fail("must have podTemplateHashValue or fieldRef");
     }
     source

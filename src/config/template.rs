@@ -8,6 +8,7 @@ use crate::{
         field_path,
         fields::{Fields, Node, nearest, read},
         finding::{Finding, Findings},
+        go_regex,
         metric::{
             AnalysisTemplate, Arg, Metric, MetricRule, MetricRules, MinSamples, ProviderRef, RawMetric,
             SecretKeyRef, TemplateRef,
@@ -16,7 +17,6 @@ use crate::{
     providers::{self, Field, PROVIDERS, field},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use regex::Regex;
 use serde_json::Value;
 
 /// The fields of an analysis template, for the reference.
@@ -154,8 +154,10 @@ fn argument_source(source: &mut Fields<'_>) -> Option<(Option<String>, Option<Se
     let field =
         source.optional("fieldRef", |node| node.object(|field| field.required("fieldPath", field_path)));
     let secret = source.optional("secretKeyRef", secret_key);
-    if field.is_some() == secret.is_some() && source.only_known() {
-        source.fail("must have either fieldRef or secretKeyRef");
+    if field.is_some() == secret.is_some() {
+        if source.is_clean() {
+            source.fail("must have either fieldRef or secretKeyRef");
+        }
         return None;
     }
     Some((field, secret))
@@ -193,13 +195,8 @@ fn retention_rule(node: Node<'_>) -> Option<MetricRule> {
 const MAX_RETENTION: u32 = 100;
 
 fn pattern(node: Node<'_>) -> Option<String> {
-    match node.value().as_str().map(Regex::new) {
-        Some(Err(error)) => {
-            // The pattern and a mark below it come first, on lines of their own.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            node.fail(format!("is not a regular expression: {reason}"))
-        }
+    match node.value().as_str().map(go_regex::compile) {
+        Some(Err(why)) => node.fail(format!("is not a regular expression: {why}")),
         _ => node.string(),
     }
 }
@@ -212,12 +209,10 @@ fn metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
 }
 
 fn distinct_metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
-    match node.value().as_array() {
-        Some(items) if let Some(twice) = repeated_name(items) => {
-            node.fail(format!("two metrics have the same name '{twice}'"))
-        }
-        _ => node.list(metric),
+    if let Some(twice) = node.value().as_array().and_then(|metrics| repeated_name(metrics)) {
+        node.mark(format!("two metrics have the same name '{twice}'"));
     }
+    node.list(metric)
 }
 
 fn repeated_name(metrics: &[Value]) -> Option<&str> {
@@ -263,11 +258,11 @@ pub fn metric(node: Node<'_>) -> Option<RawMetric> {
             return None;
         }
         match validate::limits(&metric) {
-            Ok(()) => Some(metric),
-            Err(problem) => {
+            Err(problem) if fields.is_clean() => {
                 fields.fail(problem);
                 None
             }
+            _ => Some(metric),
         }
     })
 }

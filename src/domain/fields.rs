@@ -84,9 +84,14 @@ impl<'a> Node<'a> {
 
     /// Leaves a finding about this value.
     pub fn fail<T>(self, problem: impl Into<String>) -> Option<T> {
-        let shown = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        self.findings.borrow_mut().push(Finding::new(self.path, shown, problem));
+        self.mark(problem);
         None
+    }
+
+    /// As [`Node::fail`], where there is more to read.
+    pub fn mark(&self, problem: impl Into<String>) {
+        let shown = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
+        self.findings.borrow_mut().push(Finding::new(self.path.clone(), shown, problem));
     }
 
     /// A string. A bare number is refused, as Kubernetes does, with the advice to quote it.
@@ -173,7 +178,9 @@ impl<'a> Node<'a> {
         let Value::Object(object) = self.value else {
             return self.fail("must be a mapping");
         };
-        let mut fields = Fields { object, path: self.path, known: Vec::new(), findings: self.findings };
+        let before = self.findings.borrow().len();
+        let (path, findings) = (self.path, self.findings);
+        let mut fields = Fields { object, path, known: Vec::new(), findings, before };
         let value = read(&mut fields);
         fields.report_unknown();
         value
@@ -209,6 +216,8 @@ pub struct Fields<'a> {
     path: String,
     known: Vec<&'static str>,
     findings: &'a RefCell<Findings>,
+    /// Findings that were there before the mapping was looked at.
+    before: usize,
 }
 
 impl<'a> Fields<'a> {
@@ -248,11 +257,12 @@ impl<'a> Fields<'a> {
         self.findings.borrow_mut().push(Finding::new(self.path.clone(), "", problem));
     }
 
-    /// Whether every key of the mapping has been asked for. If not, the unknown ones will be findings,
-    /// and "something is missing" beside them would only be noise.
+    /// Whether every key of the mapping has been asked for and none has a finding. If not, "something is
+    /// missing", or a contradiction with what could not be read, would only be noise beside them.
     #[must_use]
-    pub fn only_known(&self) -> bool {
-        self.object.keys().all(|key| self.known.contains(&key.as_str()))
+    pub fn is_clean(&self) -> bool {
+        let is_known = |key: &String| self.known.contains(&key.as_str());
+        self.object.keys().all(is_known) && self.findings.borrow().len() == self.before
     }
 
     fn report_unknown(self) {

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod finding;
 pub mod go_float;
 pub mod go_json;
+pub mod go_regex;
 pub mod hosts;
 pub mod keys;
 pub mod metric;

@@ -5,6 +5,7 @@ use super::{
     syntax::{Binary, BinaryOperator, Loop, Node, Pointer, Unary},
     types::Type,
 };
+use crate::domain::go_regex;
 
 /// Checks a condition for a `result` of the given type; answers the type of its value.
 ///
@@ -333,7 +334,7 @@ fn binary(
         Binary::In => return membership(left, right, listed),
         Binary::Matches | Binary::Contains | Binary::StartsWith | Binary::EndsWith => {
             if let (Binary::Matches, Node::Text(pattern)) = (operator.kind, right_node) {
-                regex::Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))?;
+                go_regex::compile(pattern).map_err(|why| format!("error parsing regexp: {why}"))?;
             }
             (texts || open(&[Type::is_text])).then_some(Type::Bool)
         }

@@ -9,7 +9,8 @@ use super::{
     types::Type,
     value::{List, Value},
 };
-use regex::{Regex, RegexBuilder};
+use crate::domain::go_regex;
+use regex::Regex;
 use std::{collections::HashMap, rc::Rc};
 
 /// Work that one evaluation may do: a node visited, or a unit of weight worked on.
@@ -18,9 +19,8 @@ const MAX_WORK: usize = 10_000_000;
 /// Heaviest value that it may make.
 const MAX_WEIGHT: usize = 2_000_000;
 
-/// Work for compiling a regular expression, and the largest it may become in bytes.
+/// Work for compiling a regular expression.
 const REGEX_WORK: usize = 10_000;
-const MAX_REGEX: usize = 1 << 20;
 
 /// Evaluates a checked condition.
 pub(super) fn run(node: &Node, env: &Env<'_>) -> Result<Value, String> {
@@ -241,8 +241,9 @@ impl<'a> Machine<'a> {
         let pattern = operate::text(pattern)?;
         if !self.patterns.contains_key(pattern) {
             self.work(REGEX_WORK)?;
-            let compiled = RegexBuilder::new(pattern).size_limit(MAX_REGEX).build();
-            self.patterns.insert(pattern.into(), compiled.map_err(|error| error.to_string())?);
+            let compiled =
+                go_regex::compile(pattern).map_err(|why| format!("error parsing regexp: {why}"))?;
+            self.patterns.insert(pattern.into(), compiled);
         }
         let is_match = |regex: &Regex| Ok(Value::Bool(regex.is_match(operate::text(whole)?)));
         self.patterns.get(pattern).map_or(Ok(Value::Nil), is_match)

@@ -349,6 +349,7 @@ impl Parser {
         let name = match self.next() {
             Token::Name(name) => name,
             Token::Operator(word) if word.chars().all(is_alphanumeric) => word,
+            Token::End => return Err("unexpected end of expression".to_owned()),
             _ => return Err("expected name".to_owned()),
         };
         let (of, in_chain) = match node {

@@ -82,7 +82,11 @@ pub(in super::super) fn min(args: &[Value], _: &Env<'_>) -> Returned {
 fn numbers(value: &Value, what: &str) -> Result<Vec<f64>, String> {
     items(value, what)?
         .iter()
-        .map(|item| number(item).map_err(|_| format!("cannot {what} {}", item.type_of())))
+        .map(|item| match item {
+            // A span of time is its nanoseconds there.
+            Value::Duration(span) => Ok(to_float(span.0)),
+            item => number(item).map_err(|_| format!("cannot {what} {}", item.type_of())),
+        })
         .collect()
 }
 
@@ -92,6 +96,7 @@ pub(in super::super) fn sum(args: &[Value], _: &Env<'_>) -> Returned {
         .iter()
         .map(|item| match item {
             Value::Int(value) => Some(*value),
+            Value::Duration(span) => Some(span.0),
             _ => None,
         })
         .collect();
