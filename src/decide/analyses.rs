@@ -6,7 +6,7 @@ use super::{DueMeasurement, Event, turn::Turn};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
     build::pair::stable_services,
-    config::queries::{blind, marks_of, queries},
+    config::queries::{blind, counting_query, marks_of, queries},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
         state::{Rollout, RunRecord, Stage},
@@ -209,10 +209,13 @@ fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<Analy
     let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
     let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
     let marks = marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes);
-    match run.specs.iter().find_map(|metric| Some((&metric.name, blind(&queries(metric), &marks)?))) {
-        Some((name, why)) => Err(format!("metric {name:?}: the query {why}")),
-        None => Ok(run),
-    }
+    let found = run.specs.iter().find_map(|metric| {
+        let counting: Vec<_> = counting_query(metric).into_iter().collect();
+        let asked = [("the query", queries(metric)), ("minSamples.query", counting)];
+        let why = asked.iter().find_map(|(which, read)| Some(format!("{which} {}", blind(read, &marks)?)))?;
+        Some(format!("metric {:?}: {why}", metric.name))
+    });
+    found.map_or(Ok(run), Err)
 }
 
 /// Argo's form: Deployment, hash, revision, step, and a number for repetitions.
@@ -247,4 +250,46 @@ fn resolve(
         args.push(ResolvedArg { name, value: turn.seen().field(&path)? });
     }
     Ok((templates, args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{
+            strategy::{Defaults, read_strategy},
+            template,
+        },
+        decide::fixtures::{decided, now, seen, state},
+        domain::strategy::NamedTemplate,
+    };
+    use serde_json::json;
+
+    #[test]
+    fn what_counts_the_samples_must_see_the_canary_as_well() {
+        let seen = seen(4, "web:2", true);
+        let stage = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
+        let told = |counted: &str| {
+            let mut state = state(&seen, stage.clone());
+            let rollout = state.rollout.as_mut().unwrap();
+            let defaults = Defaults { settle: "0s".parse().unwrap(), annotation_prefix: "nginx".into() };
+            let plan = json!({"steps": [{"setWeight": 50}, {"pause": {}}], "analysis": {"templates": [{"templateName": "errors"}]}});
+            rollout.spec.strategy = read_strategy(&plan, "canary", &defaults).unwrap();
+            let text = json!({"metrics": [{
+                "name": "errors", "interval": "1m",
+                "minSamples": {"query": counted, "count": 100},
+                "provider": {"prometheus": {"address": "http://prometheus", "query": "errors{app=\"web-canary\"}"}},
+            }]});
+            let reference = TemplateRef { name: "errors".into(), cluster_scope: false };
+            let template = template::parse("errors", &text.to_string(), "spec").unwrap();
+            rollout.spec.templates = vec![NamedTemplate { reference, template }];
+            let plan = decided(state, &seen);
+            plan.events.iter().map(|event| event.message.clone()).collect::<Vec<_>>().join("\n")
+        };
+        let blind = told("sum(increase(requests{app=\"web\"}[1m]))");
+        let why = "metric \"errors\": minSamples.query sees stable only, because app=\"web\" does not match the canary's series; write app=\"web-canary\"";
+        assert!(blind.contains(why), "{blind}");
+        let seeing = told("sum(increase(requests{app=\"web-canary\"}[1m]))");
+        assert!(!seeing.contains("sees stable only") && seeing.contains("is running"), "{seeing}");
+    }
 }
