@@ -3,8 +3,9 @@
 use crate::{
     differences::{
         CANARY_HASH, CONTROL_CHARACTERS, DEPLOYMENT_FIELDS, FIELD_THERE, MERGED_ARGS, NO_METRICS,
-        OBJECTS_OF_ARGO, PANICS, PLAN_CHECKED, SAID_IN_FULL, SECRETS_STAY, WORDS,
+        OBJECTS_OF_ARGO, PANICS, SAID_IN_FULL, SECRETS_STAY, WORDS,
     },
+    refusals,
     report::Outcome,
 };
 use haldane::{
@@ -42,9 +43,16 @@ fn compare<T: PartialEq + std::fmt::Debug>(line: &Value, expected: T, got: Resul
     match (got, line["error_contains"].as_str()) {
         (Ok(got), None) if got == expected => Outcome::Passed,
         (Err(said), Some(argos)) if said.contains(argos) => Outcome::Passed,
-        (Err(_), Some(_)) => Outcome::Different(&WORDS),
+        (Err(said), Some(argos)) if says_the_same(&said, argos) => Outcome::Different(&WORDS),
         (got, argos) => Outcome::Failed(format!("{got:?} instead of {expected:?} {argos:?}")),
     }
+}
+
+/// The same cause, told of a Deployment, or of the text itself where Argo shows it as JSON.
+fn says_the_same(said: &str, argos: &str) -> bool {
+    said.replace("in the Deployment", "in rollout").contains(argos)
+        || argos.replace("\\\"", "\"") == said
+        || (said.starts_with("Cannot find end tag") && argos.starts_with("failed to resolve {{"))
 }
 
 fn text(value: &Value) -> String {
@@ -63,8 +71,18 @@ fn resolved(args: &Value) -> Option<Vec<ResolvedArg>> {
     items(args).map(arg).collect()
 }
 
+/// An argument without a value never gets so far here.
+fn valueless(line: &Value) -> Outcome {
+    let argos = line["error_contains"].as_str().unwrap_or_default();
+    if argos.contains(" was not supplied") {
+        Outcome::Different(&MERGED_ARGS)
+    } else {
+        Outcome::Failed(format!("an argument has no value, and Argo says {argos:?}"))
+    }
+}
+
 fn resolve(line: &Value, input: &Value) -> Outcome {
-    let Some(args) = resolved(&input["args"]) else { return Outcome::Different(&MERGED_ARGS) };
+    let Some(args) = resolved(&input["args"]) else { return valueless(line) };
     let got = args::substitute(input["template"].as_str().unwrap(), &args);
     let quoted = line["kind"] == "resolveQuoted";
     let expected = text(&line["result"]);
@@ -103,11 +121,14 @@ fn coded(chars: &mut impl Iterator<Item = char>, digits: usize) -> char {
 }
 
 fn metric(line: &Value, input: &Value) -> Outcome {
-    let Some(args) = resolved(&input["args"]) else { return Outcome::Different(&MERGED_ARGS) };
+    let Some(args) = resolved(&input["args"]) else { return valueless(line) };
     let got = args::substitute_json(&input["metric"], &args);
     let mut texts =
         args.iter().map(|arg| arg.value.clone()).chain([input["metric"].to_string().replace("\\n", "\n")]);
-    if got.is_ok() && line["outcome"] == "error" && texts.any(|text| text.contains(char::is_control)) {
+    // In JSON they are escaped, also within the braces.
+    let argos = line["error_contains"].as_str().unwrap_or_default();
+    let is_bad_json = argos.contains("invalid character") || argos.starts_with("failed to resolve {{\\");
+    if got.is_ok() && is_bad_json && texts.any(|text| text.contains(char::is_control)) {
         return Outcome::Different(&CONTROL_CHARACTERS);
     }
     compare(line, sparse(&line["result"]), got.map(|metric| sparse(&metric)))
@@ -176,8 +197,12 @@ fn merge(line: &Value, input: &Value) -> Outcome {
 /// Arguments of a step, read and bound to the two sides and the fields of an object.
 fn build(line: &Value, input: &Value) -> Outcome {
     let document = json!({"templates": [{"templateName": "t"}], "args": input["args"]});
-    let Ok(analysis) = fields::read(&document, "analysis", |node| node.object(analysis_ref)) else {
-        return Outcome::Different(&PLAN_CHECKED);
+    let analysis = match fields::read(&document, "analysis", |node| node.object(analysis_ref)) {
+        Ok(analysis) => analysis,
+        Err(findings) => match refusals::rule(&findings) {
+            Some(rule) => return Outcome::Different(rule),
+            None => return Outcome::Failed(format!("refused: {findings:?}")),
+        },
     };
     let hash = |side| {
         let hash = &input[if side == Side::Stable { "stableHash" } else { "latestHash" }];
@@ -247,7 +272,10 @@ fn new_run(line: &Value, input: &Value) -> Outcome {
     if line["result"]["metrics"].is_null() && line["outcome"] == "ok" {
         return Outcome::Different(&NO_METRICS);
     }
-    let Some(given) = resolved(&input["args"]) else { return Outcome::Different(&SECRETS_STAY) };
+    if items(&input["args"]).any(|arg| arg.get("valueFrom").is_some()) {
+        return Outcome::Different(&SECRETS_STAY);
+    }
+    let Some(given) = resolved(&input["args"]) else { return valueless(line) };
     if items(&line["result"]["args"]).any(|arg| field_of(arg).is_some()) {
         return Outcome::Different(&DEPLOYMENT_FIELDS);
     }
@@ -282,7 +310,14 @@ fn secret(line: &Value, input: &Value) -> Outcome {
             Some(ResolvedArg { name: name.clone(), value })
         })
         .collect();
-    let Some(secrets) = secrets else { return Outcome::Different(&SECRETS_STAY) };
+    let Some(secrets) = secrets else {
+        let is_missed = line["result"]["phase"] == "Error";
+        return if is_missed {
+            Outcome::Different(&SECRETS_STAY)
+        } else {
+            Outcome::Failed("a secret".into())
+        };
+    };
     assert!(
         secrets.iter().all(|secret| !stored.contains(&secret.value) || secret.value.len() < 2),
         "{stored}"

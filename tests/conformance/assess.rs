@@ -1,24 +1,21 @@
 //! `assess.jsonl`: runs, reconcile by reconcile.
 
 use crate::{
-    differences::{
-        ADMISSION, MERGED_ARGS, NEVER_SUCCESSFUL, NO_EMPTY_PHASE, NOTHING_MEASURED, OBJECTS_OF_ARGO,
-        OWN_ECHO, REASON, Rule, SLEEPS,
-    },
-    report::Outcome,
+    differences::{ADMISSION, MERGED_ARGS, NO_EMPTY_PHASE, OBJECTS_OF_ARGO, PLAN_CHECKED, Rule},
+    refusals,
+    replay::Replay,
+    report::{Outcome, passed_if},
 };
 use haldane::{
-    analysis::{self, Answer},
+    analysis,
     config::template,
     domain::{
         fields,
-        metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricRules},
-        value::{MetricValue, Reading},
+        finding::Findings,
+        metric::{AnalysisPhase, MetricRules},
     },
 };
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::Value;
 
 pub fn check(line: &Value) -> Outcome {
     match line["kind"].as_str().unwrap() {
@@ -34,304 +31,58 @@ fn worst(line: &Value) -> Outcome {
         return Outcome::Different(&NO_EMPTY_PHASE);
     };
     let answers = (Ok(left.worst(right)), right.badness() > left.badness());
-    if answers == (phase("worst"), line["right_is_worse"].as_bool().unwrap()) {
-        Outcome::Passed
-    } else {
-        Outcome::Failed(format!("{answers:?}"))
-    }
+    passed_if(answers == (phase("worst"), line["right_is_worse"].as_bool().unwrap()), answers)
 }
 
 fn run(line: &Value) -> Outcome {
     let first = &line["steps"][0];
     let refusal = first["message"].as_str().filter(|_| first["started_at_s"].is_null());
-    let template = match fields::read(&line["spec"], "spec", template::template) {
+    let mut spec = line["spec"].clone();
+    // Part of a run, not of a template; each step says whether it was set.
+    spec.as_object_mut().unwrap().remove("terminate");
+    let template = match fields::read(&spec, "spec", template::template) {
         Ok(template) => template,
-        Err(findings) => {
-            return match refusal {
-                Some(said) if findings.iter().any(|finding| said.contains(&finding.problem)) => {
-                    Outcome::Passed
-                }
-                Some(_) => Outcome::Different(&ADMISSION),
-                None => Outcome::Failed(format!("refused: {findings:?}")),
-            };
-        }
+        Err(findings) => return refused(&findings, refusal),
     };
     match (analysis::start("run", &[template], &MetricRules::default(), &[]), refusal) {
         (Err(said), Some(argos)) if said == argos => Outcome::Passed,
-        (Err(said), Some(_)) if said.ends_with("was not resolved") => Outcome::Different(&MERGED_ARGS),
-        (Err(said), _) => Outcome::Failed(said),
+        (Err(said), argos) => not_started(&said, argos)
+            .map_or_else(|| Outcome::Failed(format!("{said} instead of {argos:?}")), Outcome::Different),
         (Ok(_), Some(argos)) => Outcome::Failed(format!("not refused: {argos}")),
         (Ok(run), None) => Replay::new(run, line).play(),
     }
 }
 
-/// Plays the provider and the clock of one line.
-struct Replay<'a> {
-    run: AnalysisRun,
-    line: &'a Value,
-    /// Answers used so far per metric.
-    used: BTreeMap<String, usize>,
-    /// Metrics under way, and when the provider wants to be asked again.
-    in_flight: BTreeMap<String, Option<Timestamp>>,
-}
-
-impl<'a> Replay<'a> {
-    fn new(run: AnalysisRun, line: &'a Value) -> Self {
-        Self { run, line, used: BTreeMap::new(), in_flight: BTreeMap::new() }
-    }
-
-    fn play(mut self) -> Outcome {
-        let mut by_rule = None;
-        for expected in self.line["steps"].as_array().unwrap() {
-            let got = self.step(expected);
-            for difference in differences(expected, &got) {
-                match difference.rule(expected, &self.run) {
-                    None => return Outcome::Failed(format!("at {}: {difference:?}", expected["at_ms"])),
-                    Some(rule) => by_rule = Some(rule),
-                }
-                if std::ptr::eq(by_rule.unwrap(), &raw const NEVER_SUCCESSFUL) {
-                    // From here on the two runs are different ones.
-                    return Outcome::Different(&NEVER_SUCCESSFUL);
-                }
-            }
-            self.store();
+/// A template that could not be read, where Argo fails the run, or makes something of it.
+fn refused(findings: &Findings, argos: Option<&str>) -> Outcome {
+    match argos {
+        Some(argos) if findings.iter().any(|finding| argos.contains(&finding.problem)) => Outcome::Passed,
+        Some(argos) if findings.iter().any(|finding| refusals::is_argos(finding, argos)) => {
+            Outcome::Different(&ADMISSION)
         }
-        by_rule.map_or(Outcome::Passed, Outcome::Different)
-    }
-
-    /// One reconcile, answered in the recording's form.
-    fn step(&mut self, expected: &Value) -> Value {
-        let now = at(expected["at_ms"].as_i64().unwrap());
-        self.run.terminate = expected["terminate"].as_bool().unwrap();
-        let due = analysis::advance(self.run.clone(), Vec::new(), &self.names_in_flight(), now).due;
-        let mut measured = Vec::new();
-        let mut answers = Vec::new();
-        let names: Vec<_> = self.run.results.iter().map(|result| result.name.clone()).collect();
-        for name in names {
-            if let Some((did, answer)) = self.ask(&name, &due, now) {
-                measured.push(format!("{did} {name}"));
-                answers.extend(answer);
-            }
-        }
-        let advance = analysis::advance(self.run.clone(), answers, &self.names_in_flight(), now);
-        self.run = advance.run;
-        measured.sort();
-        let resumes = self.in_flight.values().flatten().copied().filter(|_| !self.run.phase.is_completed());
-        let wake_at = advance.wake_at.into_iter().chain(resumes).min();
-        json!({
-            "measured": measured,
-            "phase": self.run.phase,
-            "message": self.run.message,
-            "run_summary": self.run.run_summary,
-            "dry_run_summary": self.run.dry_run_summary,
-            "started_at_s": self.run.started_at.map(seconds),
-            "completed_at_s": self.run.completed_at.map(seconds),
-            "requeue_after_ms": wake_at.map(|at| at.duration_since(now).as_millis().max(0)),
-            "metrics": self.metrics(),
-        })
-    }
-
-    fn names_in_flight(&self) -> Vec<String> {
-        self.in_flight.keys().cloned().collect()
-    }
-
-    /// What Argo's providers would do with this metric now: nothing, or this and that answer.
-    fn ask(&mut self, name: &str, due: &[String], now: Timestamp) -> Option<(&'static str, Option<Answer>)> {
-        let result = self.run.results.iter().find(|result| result.name == name)?;
-        let resume_at = self.in_flight.get(name).copied();
-        let is_ready = match resume_at {
-            None => due.iter().any(|due| due == name),
-            Some(resume_at) => {
-                let is_open = !result.phase.is_completed() && !self.run.phase.is_completed();
-                is_open && resume_at.is_none_or(|resume_at| resume_at <= now)
-            }
-        };
-        if !is_ready {
-            return None;
-        }
-        self.in_flight.remove(name);
-        let outcome = if resume_at.is_some() && self.is_terminating() {
-            let message = "Metric Terminated".to_owned();
-            return Some((
-                "terminate",
-                Some(answer(name, now, Ok(Reading::Verdict { phase: AnalysisPhase::Successful, message }))),
-            ));
-        } else {
-            self.next_of_script(name)
-        };
-        if let Some(problem) = outcome["provider_error"].as_str() {
-            return Some(("noprovider", Some(answer(name, now, Err(problem.to_owned())))));
-        }
-        let did = if resume_at.is_some() { "resume" } else { "run" };
-        if outcome["phase"] == "Running" {
-            let resume_at =
-                outcome["resume_after_ms"].as_i64().map(|ms| now + SignedDuration::from_millis(ms));
-            self.in_flight.insert(name.to_owned(), resume_at);
-            return Some((did, None));
-        }
-        Some((did, Some(answer(name, now, reading(&outcome)))))
-    }
-
-    fn is_terminating(&self) -> bool {
-        let ended_badly = |result: &MetricResult| {
-            !result.dry_run && result.phase.is_completed() && result.phase != AnalysisPhase::Successful
-        };
-        self.run.terminate || self.run.results.iter().any(ended_badly)
-    }
-
-    fn next_of_script(&mut self, name: &str) -> Value {
-        let used = self.used.entry(name.to_owned()).or_default();
-        let outcome = self.line["script"][name][*used].clone();
-        *used += 1;
-        assert!(!outcome.is_null(), "{name} was asked more often than recorded");
-        outcome
-    }
-
-    fn metrics(&self) -> Value {
-        let begun = self.run.results.iter().filter(|result| result.phase != AnalysisPhase::Pending);
-        let metric = |result: &MetricResult| {
-            let measurements = result.measurements.iter().map(|measurement| {
-                let mut entry =
-                    json!({"phase": measurement.phase, "finished_at_s": seconds(measurement.finished_at)});
-                if !measurement.message.is_empty() {
-                    entry["message"] = measurement.message.clone().into();
-                }
-                if let Some(value) = &measurement.value {
-                    entry["value"] = value.clone().into();
-                }
-                entry
-            });
-            json!({
-                "phase": result.phase,
-                "message": result.message,
-                "count": result.count,
-                "successful": result.successful,
-                "failed": result.failed,
-                "inconclusive": result.inconclusive,
-                "error": result.error,
-                "consecutiveError": result.consecutive_error,
-                "consecutiveSuccess": result.consecutive_success,
-                "dryRun": result.dry_run,
-                "measurements": measurements.collect::<Value>(),
-            })
-        };
-        begun.map(|result| (result.name.clone(), metric(result))).collect()
-    }
-
-    /// Through JSON, and like the recording through times without fractions.
-    fn store(&mut self) {
-        let text = serde_json::to_string(&self.run).unwrap();
-        self.run = serde_json::from_str(&text).unwrap();
-        let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap();
-        self.run.started_at = self.run.started_at.map(whole);
-        self.run.completed_at = self.run.completed_at.map(whole);
-        for measurement in self.run.results.iter_mut().flat_map(|result| &mut result.measurements) {
-            measurement.started_at = whole(measurement.started_at);
-            measurement.finished_at = whole(measurement.finished_at);
-        }
-        self.in_flight.values_mut().for_each(|resume_at| *resume_at = resume_at.map(whole));
+        _ => match refusals::rule(findings) {
+            Some(rule) => Outcome::Different(rule),
+            None => Outcome::Failed(format!("refused: {findings:?} instead of {argos:?}")),
+        },
     }
 }
 
-const ORIGIN: i64 = 1_767_225_600;
-
-fn at(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ORIGIN * 1000 + ms).unwrap()
-}
-
-fn seconds(time: Timestamp) -> Value {
-    let ms = time.as_millisecond() - ORIGIN * 1000;
-    if ms % 1000 == 0 { json!(ms / 1000) } else { json!(f64::from(i32::try_from(ms).unwrap()) / 1000.0) }
-}
-
-fn answer(metric: &str, now: Timestamp, outcome: Result<Reading, String>) -> Answer {
-    let metadata = BTreeMap::new();
-    Answer { metric: metric.to_owned(), started_at: now, finished_at: now, outcome, asked: None, metadata }
-}
-
-fn reading(outcome: &Value) -> Result<Reading, String> {
-    let message = outcome["message"].as_str().unwrap_or_default().to_owned();
-    match outcome["phase"].as_str() {
-        None => Ok(Reading::from(MetricValue::from(outcome["value"].clone()))),
-        Some("Error") => Err(message),
-        Some(phase) => Ok(Reading::Verdict { phase: phase.parse().unwrap(), message }),
+/// The rule by which a run is not even made.
+fn not_started(said: &str, argos: Option<&str>) -> Option<&'static Rule> {
+    let both = |words: &str| said.contains(words) && argos.is_some_and(|argos| argos.contains(words));
+    let missing = said.strip_prefix("args.").and_then(|rest| rest.strip_suffix(" was not resolved"));
+    if let (Some(missing), Some(argos)) = (missing, argos) {
+        return argos.contains(&format!("{missing:?} was not supplied")).then_some(&MERGED_ARGS);
     }
-}
-
-#[derive(Debug)]
-struct Difference {
-    field: String,
-    expected: Value,
-    got: Value,
-}
-
-/// Everything that is not as recorded, field by field.
-fn differences(expected: &Value, got: &Value) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    for (field, got) in got.as_object().unwrap().iter().filter(|(field, _)| *field != "metrics") {
-        let expected = match &expected[field] {
-            // Not even begun, in Argo's status.
-            Value::Null if field.ends_with("summary") => json!({}),
-            Value::Array(measured) => {
-                let mut measured: Vec<_> = measured.iter().map(|item| item.as_str().unwrap()).collect();
-                measured.sort_unstable();
-                json!(measured)
-            }
-            other => other.clone(),
-        };
-        if expected != *got {
-            differences.push(Difference { field: field.clone(), expected, got: got.clone() });
-        }
+    // Argo makes no such run of templates either: it says this when it merges them.
+    let is_twice = said.starts_with("two Dry-Run metric rules have the same name")
+        || said.starts_with("two Measurement Retention metric rules have the same name")
+        || (said.starts_with("Argument `") && said.contains("specified multiple times"));
+    if is_twice && argos.is_none() {
+        return Some(&MERGED_ARGS);
     }
-    let mut metrics = expected["metrics"].clone();
-    for metric in metrics.as_object_mut().unwrap().values_mut() {
-        // Haldane does not store what is under way.
-        let measurements = metric["measurements"].as_array_mut().unwrap();
-        measurements.retain(|measurement| measurement["phase"] != "Running");
-        for measurement in measurements {
-            measurement.as_object_mut().unwrap().remove("resume_at_s");
-        }
+    if both("invalid interval string") || both("invalid startDelay string") {
+        return Some(&ADMISSION);
     }
-    if metrics != got["metrics"] {
-        differences.push(Difference {
-            field: "metrics".to_owned(),
-            expected: metrics,
-            got: got["metrics"].clone(),
-        });
-    }
-    differences
-}
-
-impl Difference {
-    fn rule(&self, expected: &Value, run: &AnalysisRun) -> Option<&'static Rule> {
-        let never_successful = |result: &MetricResult| {
-            result.phase == AnalysisPhase::Inconclusive
-                && result.successful == 0
-                && expected["metrics"][&result.name]["phase"] == "Successful"
-        };
-        if run.results.iter().any(never_successful) {
-            return Some(&NEVER_SUCCESSFUL);
-        }
-        let too_few_in_a_row = run.specs.iter().zip(&run.results).any(|(spec, result)| {
-            let limit = spec.consecutive_success_limit.unwrap_or(0);
-            let is_bad = matches!(result.phase, AnalysisPhase::Inconclusive | AnalysisPhase::Failed);
-            is_bad && result.consecutive_success < limit
-        });
-        match (self.field.as_str(), &self.expected, &self.got) {
-            ("requeue_after_ms", _, Value::Null) if run.phase.is_completed() => Some(&SLEEPS),
-            ("requeue_after_ms", _, got) if got == 0 && !run.phase.is_completed() => Some(&OWN_ECHO),
-            ("message", argos, got)
-                if argos == "Run Terminated" && got == "Run Terminated before anything was measured" =>
-            {
-                Some(&NOTHING_MEASURED)
-            }
-            ("message", argos, got)
-                if argos == "" && got.as_str()?.contains(" < consecutiveSuccessLimit (") =>
-            {
-                Some(&REASON)
-            }
-            ("run_summary" | "dry_run_summary" | "metrics", _, _) if too_few_in_a_row => Some(&REASON),
-            _ => None,
-        }
-    }
+    (said.ends_with(" is not a whole number") && argos.is_none()).then_some(&PLAN_CHECKED)
 }

@@ -22,13 +22,45 @@ fn judged(line: &Value, got: &Result<bool, String>) -> Outcome {
         Ok(false) if argos_error.starts_with("interface conversion: ") && is_equation(line) => {
             Outcome::Different(&SURE_OF_TYPES)
         }
-        Err(_) if line["outcome"] == "error" => Outcome::Different(&WORDS),
-        _ if line["value"]["type"] == "map[string]float64" => Outcome::Different(&TYPED_MAP),
+        Err(said) if line["outcome"] == "error" && is_same_complaint(said, argos_error) => {
+            Outcome::Different(&WORDS)
+        }
+        _ if line["value"]["type"] == "map[string]float64"
+            && (misses_a_field(line) || argos_error.contains("(mismatched types float64 and ")) =>
+        {
+            Outcome::Different(&TYPED_MAP)
+        }
         _ => Outcome::Failed(format!(
             "{} on {}: {got:?} instead of {} {argos_error:?}",
             line["condition"], line["value"]["v"], line["outcome"]
         )),
     }
+}
+
+/// The same complaint: the sentence with nil printed otherwise, one that begins so, or one about the arguments of the
+/// same function.
+fn is_same_complaint(said: &str, argos: &str) -> bool {
+    /// As Go prints nil, or what holds it.
+    const NILS: [&str; 4] = ["%!s(<nil>)", "interface", "invalid", "zero"];
+    let others: Vec<_> =
+        said.split(' ').zip(argos.split(' ')).filter(|(ours, argos)| ours != argos).collect();
+    let nil = |(ours, argos): &(&str, &str)| {
+        ours.contains("<nil>")
+            && NILS.iter().any(|nil| argos.trim_end_matches(')').contains(nil.trim_end_matches(')')))
+    };
+    const ENOUGH: usize = "error parsing regexp".len();
+    let begin = |text: &str| text.chars().take(ENOUGH).collect::<String>();
+    let called = |text: &str| text.trim_end().split_once(" to call ").map(|(_, name)| name.to_owned());
+    (said.split(' ').count() == argos.split(' ').count() && others.iter().all(nil))
+        || begin(said) == begin(argos)
+        || (called(said).is_some() && called(said) == called(argos))
+}
+
+/// Whether the condition asks for a field of `result` that there is not.
+fn misses_a_field(line: &Value) -> bool {
+    let asked = line["condition"].as_str().unwrap().split("result.").skip(1);
+    let mut names = asked.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+    names.any(|name| line["value"]["v"].get(name).is_none())
 }
 
 fn is_equation(line: &Value) -> bool {

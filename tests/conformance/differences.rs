@@ -45,7 +45,8 @@ pub static ADMISSION: Rule = on_purpose(
 );
 pub static MERGED_ARGS: Rule = on_purpose(
     "merged-args",
-    "a run is made of templates in one go, so a missing argument is told in MergeArgs' words",
+    "a run is made of its templates in one go: a missing argument, and what two of them say differently, \
+     is told as when they are merged",
 );
 pub static NO_EMPTY_PHASE: Rule =
     not_applicable("no-empty-phase", "a run that has not begun is Pending, there is no empty phase");
@@ -61,6 +62,22 @@ pub static NOT_JSON: Rule = on_purpose(
     "not-json",
     "a 2xx body that is not JSON is an error; Argo 1.9 calls it successful, whatever the conditions say",
 );
+pub static NO_BYTES: Rule = on_purpose(
+    "no-bytes",
+    "a text has no parts: {$.*} of one finds nothing, where Argo finds the number of its first byte",
+);
+pub static HALF_A_CHARACTER: Rule = on_purpose(
+    "half-a-character",
+    "an escape of half a character, such as \\ud800, is not JSON, where Argo reads a replacement character",
+);
+pub static AS_SPELT: Rule = on_purpose(
+    "as-spelt",
+    "the fields of Prometheus' answer are read as Prometheus spells them, where Argo takes any case",
+);
+pub static TIME_UNREAD: Rule = on_purpose(
+    "time-unread",
+    "the time of a sample is not looked at, where Argo fails on one that is written with an exponent",
+);
 pub static PANICS: Rule =
     on_purpose("panics", "where Argo's controller panics, there is an error that says why");
 pub static GO_TYPES: Rule = on_purpose(
@@ -72,8 +89,10 @@ pub static SURE_OF_TYPES: Rule = on_purpose(
     "sure-of-types",
     "the original takes max(1, result) or findIndex() for a whole number and fails if it is none; here nothing else equals one",
 );
-pub static TYPED_MAP: Rule =
-    on_purpose("typed-map", "no provider answers with a Go map of floats: a missing field is nil, not 0");
+pub static TYPED_MAP: Rule = on_purpose(
+    "typed-map",
+    "no provider answers with a Go map of floats: the types of fields are not known beforehand, and a missing one is nil, not 0",
+);
 pub static WORDS: Rule = on_purpose("words", "an error as in Argo, told in other words");
 pub static OBJECTS_OF_ARGO: Rule = not_applicable(
     "objects-of-argo",
@@ -117,7 +136,7 @@ pub static REFUSED_BY_NAME: Rule = on_purpose(
 );
 pub static ONE_POD: Rule = on_purpose(
     "one-pod",
-    "a canary has at least one pod, also before it gets traffic, so that it is known to start",
+    "a canary has its least number of pods also before it gets traffic, so that it is known to start",
 );
 pub static KEPT: Rule = on_purpose(
     "kept",
@@ -151,6 +170,14 @@ pub static PAUSED_ANALYSIS: Rule =
     on_purpose("paused-analysis", "one step may have a pause and an analysis: the verdict ends it");
 pub static HEADER_ROUTES: Rule =
     on_purpose("header-routes", "NGINX has routes by header, so setHeaderRoute works on it");
+pub static OTHER_PROVIDERS: Rule = not_applicable(
+    "other-providers",
+    "metrics are measured by Prometheus, web services and Jobs only; other providers are refused by name",
+);
+pub static NO_DELAY: Rule =
+    on_purpose("no-delay", "an initialDelay of no time is none, where Argo measures one pass later");
+pub static CONDITION_NAMED: Rule =
+    on_purpose("condition-named", "the error of a condition names the condition; Argo has its reason alone");
 pub static OTHER_ROUTERS: Rule = not_applicable(
     "other-routers",
     "traffic is routed by NGINX annotations only; other routers are refused by name",

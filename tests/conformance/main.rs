@@ -10,8 +10,11 @@ mod assess;
 mod conditions;
 mod differences;
 mod evaluate;
+mod outcomes;
 mod prometheus;
 mod provider;
+mod refusals;
+mod replay;
 mod replicas;
 mod report;
 mod steps;
@@ -26,6 +29,7 @@ static RECORDINGS: &[Recording] = &[
     Recording { file: "args.jsonl", check: args::check },
     Recording { file: "args-more.jsonl", check: args::check },
     Recording { file: "assess.jsonl", check: assess::check },
+    Recording { file: "assess-more.jsonl", check: assess::check },
     Recording { file: "conditions.jsonl", check: conditions::check },
     Recording { file: "conditions-more.jsonl", check: conditions::check },
     Recording { file: "evaluate.jsonl", check: evaluate::check },

@@ -1,10 +1,10 @@
 //! `prometheus.jsonl`: an HTTP answer, read and judged.
 
 use crate::{
-    differences::{ADMISSION, UNKNOWN_RANGE, WORDS},
+    differences::{ADMISSION, AS_SPELT, TIME_UNREAD, UNKNOWN_RANGE},
     evaluate::judged,
     provider::exchange,
-    report::Outcome,
+    report::{Outcome, passed_if},
 };
 use haldane::{
     domain::{fields, value::Reading},
@@ -38,9 +38,14 @@ pub fn check(line: &Value) -> Outcome {
     let (request, outcome) = exchange(&Prometheus, &config, line);
     let endpoint = if line["range_query"] == true { "query_range" } else { "query" };
     assert_eq!(request.unwrap().url.as_str(), format!("http://prometheus:9090/api/v1/{endpoint}"));
-    match outcome {
+    let compared = match outcome {
         Err(said) => failed(line, &said),
+        Ok(_) if line["phase"] == "Error" && has_exponent_time(line) => Outcome::Different(&TIME_UNREAD),
         Ok(sample) => read(line, &sample),
+    };
+    match compared {
+        Outcome::Failed(_) if !is_as_spelt(line) => Outcome::Different(&AS_SPELT),
+        compared => compared,
     }
 }
 
@@ -58,11 +63,33 @@ fn read(line: &Value, sample: &Sample) -> Outcome {
     outcome
 }
 
+fn body(line: &Value) -> &str {
+    line["body"].as_str().unwrap_or_default()
+}
+
+/// Whether every field of the answer is written as Prometheus does.
+fn is_as_spelt(line: &Value) -> bool {
+    const FIELDS: [&str; 7] = ["status", "data", "resultType", "result", "metric", "value", "values"];
+    let lower = body(line).to_lowercase();
+    let quoted = |field: &str| format!("\"{field}\":");
+    FIELDS.iter().all(|field| {
+        lower.matches(&quoted(&field.to_lowercase())).count() == body(line).matches(&quoted(field)).count()
+    })
+}
+
+/// Whether the time of a sample is written as `1e3`.
+fn has_exponent_time(line: &Value) -> bool {
+    body(line).split('[').any(|rest| {
+        let time = rest.split(',').next().unwrap_or_default().trim();
+        time.contains(['e', 'E']) && time.parse::<f64>().is_ok()
+    })
+}
+
 fn failed(line: &Value, said: &str) -> Outcome {
     // Without a recorded part that does not depend on the JSON library, any error will do.
     let argos = line["error_contains"].as_str().unwrap_or_default();
     if line["phase"] == "Error" {
-        return if said.contains(argos) { Outcome::Passed } else { Outcome::Different(&WORDS) };
+        return passed_if(said.contains(argos), said);
     }
     Outcome::Failed(format!("error {said:?} instead of {} {argos:?}", line["phase"]))
 }

@@ -5,7 +5,7 @@ use crate::{
     report::Outcome,
     strategy,
 };
-use haldane::domain::names::Weight;
+use haldane::domain::{names::Weight, strategy::CanaryScale};
 use serde_json::Value;
 
 /// The stable side belongs to the user's Deployment, so only the canary's count is compared.
@@ -20,9 +20,17 @@ pub fn check(line: &Value) -> Outcome {
         return Outcome::Passed;
     }
     let is_routed = !line["rollout"]["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
+    let (strategy, index) = (&rollout.strategy, rollout.index);
+    let scales = index < strategy.steps.len() && strategy.scale_at(index) != CanaryScale::MatchTrafficWeight;
+    // Argo's size where none of the settings of routed traffic is looked at.
+    let by_weight = rollout.weight().share_of(rollout.replicas);
+    let is_ours = scales || i64::from(by_weight) == argos;
     match (canary, argos) {
-        _ if !is_routed => Outcome::Different(&ROUTED_ANYWAY),
+        _ if !is_routed && is_ours => Outcome::Different(&ROUTED_ANYWAY),
         (_, 0) if rollout.aborted => Outcome::Different(&KEPT),
+        (canary, 0) if canary != 1 && canary != strategy.min_pods => {
+            Outcome::Failed(format!("canary has {canary} pods instead of 0"))
+        }
         (_, 0) if rollout.weight() == Weight::ZERO || rollout.replicas == 0 => Outcome::Different(&ONE_POD),
         _ => Outcome::Failed(format!("canary has {canary} pods instead of {argos}")),
     }

@@ -23,6 +23,11 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// Passed, or failed with what was got instead.
+pub fn passed_if(ok: bool, got: impl std::fmt::Debug) -> Outcome {
+    if ok { Outcome::Passed } else { Outcome::Failed(format!("{got:?}")) }
+}
+
 /// A file of recorded answers and who runs a line of it.
 pub struct Recording {
     pub file: &'static str,

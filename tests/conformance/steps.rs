@@ -2,10 +2,11 @@
 
 use crate::{
     differences::{
-        AT_ITS_END, BLUE_GREEN, FRACTIONS, HEADER_ROUTES, MILLISECONDS, NO_SUCH_STATE, PAUSE_FIELDS,
-        PAUSED_ANALYSIS, PLAN_CHECKED, ROUTED_ANYWAY, SERVICES_FOUND,
+        AT_ITS_END, BLUE_GREEN, FRACTIONS, HEADER_ROUTES, KEPT, MILLISECONDS, NO_SUCH_STATE, PAUSE_FIELDS,
+        PAUSED_ANALYSIS, PLAN_CHECKED, ROUTED_ANYWAY, Rule, SERVICES_FOUND,
     },
-    report::Outcome,
+    refusals,
+    report::{Outcome, passed_if},
     strategy::{self, Rollout},
 };
 use haldane::{
@@ -45,10 +46,6 @@ pub fn check(line: &Value) -> Outcome {
         },
         kind => Outcome::Failed(format!("unknown kind {kind}")),
     }
-}
-
-fn passed_if(ok: bool, got: impl std::fmt::Debug) -> Outcome {
-    if ok { Outcome::Passed } else { Outcome::Failed(format!("{got:?}")) }
 }
 
 /// The pause, or `None` when it is refused.
@@ -112,14 +109,10 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     if expect["beforeStartingStep"] != is_before && !is_full {
         return Outcome::Failed(format!("before its starting step: {is_before}"));
     }
-    let scales = strategy.steps.iter().any(|step| matches!(step, Step::SetCanaryScale(_)));
     let is_routed = !line["input"]["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
     let is_kept = !rollout.aborted || strategy.abort_scale_down_delay.is_none();
     if !is_kept {
         return passed_if(expect["setCanaryScale"].is_null() && rollout.canary() == 0, rollout.canary());
-    }
-    if scales && !is_routed {
-        return Outcome::Different(&ROUTED_ANYWAY);
     }
     let scale =
         if index < strategy.steps.len() { strategy.scale_at(index) } else { CanaryScale::MatchTrafficWeight };
@@ -135,12 +128,11 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
             (None, true) => CanaryScale::MatchTrafficWeight,
         },
     };
+    if scale != argos && !is_routed && expect["setCanaryScale"].is_null() {
+        return Outcome::Different(&ROUTED_ANYWAY);
+    }
     if scale != argos {
         return Outcome::Failed(format!("{scale:?}"));
-    }
-    // An aborted canary that is kept keeps the size it had, also where that came from its traffic.
-    if rollout.aborted && scale == CanaryScale::MatchTrafficWeight {
-        return Outcome::Passed;
     }
     let by_weight = || {
         let weight = of_total(&expect["canaryWeight"]);
@@ -153,6 +145,9 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     };
     let replicas = expect["canaryReplicas"].as_i64();
     let wanted = replicas.map_or_else(by_weight, |replicas| i32::try_from(replicas).unwrap());
+    if rollout.canary() != wanted && rollout.aborted && scale == CanaryScale::MatchTrafficWeight {
+        return Outcome::Different(&KEPT);
+    }
     passed_if(rollout.canary() == wanted, rollout.canary())
 }
 
@@ -163,7 +158,14 @@ fn pause_done(line: &Value) -> Outcome {
         return Outcome::Different(&PAUSE_FIELDS);
     }
     let Some((strategy, duration)) = read_pause(&input["pause"]) else {
-        return Outcome::Different(&PLAN_CHECKED);
+        // Argo's validation refuses the same: it is no duration, or a negative one.
+        let text = input["pause"]["duration"].as_str().unwrap_or_default();
+        let is_bad = text.parse::<GoDuration>().is_err() && text.parse::<u32>().is_err();
+        return if is_bad {
+            Outcome::Different(&PLAN_CHECKED)
+        } else {
+            Outcome::Failed("refused".to_owned())
+        };
     };
     let passed = SignedDuration::from_millis(input["ms_since_pause_started"].as_i64().unwrap());
     let is_over = decided(strategy, passed);
@@ -215,38 +217,44 @@ fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
 
 fn validate(line: &Value) -> Outcome {
     let errors = line["expect"]["errors"].as_array().unwrap();
-    let said = |words: &[&str]| {
-        let details = errors.iter().filter_map(|error| error["detail"].as_str());
-        errors.is_empty() || details.into_iter().any(|detail| words.iter().any(|word| detail.contains(word)))
-    };
+    let field = |error: &Value| error["field"].as_str().unwrap_or_default().to_owned();
     match strategy::read(&line["input"]) {
         Ok(_) if errors.is_empty() => Outcome::Passed,
-        Err(_) if !errors.is_empty() => Outcome::Passed,
-        Err(findings) => match strategy::refusal(&findings) {
+        Err(findings) if errors.iter().any(|error| refusals::is_about(&findings, &field(error))) => {
+            Outcome::Passed
+        }
+        Err(findings) => match refusals::rule(&findings) {
             Some(rule) => Outcome::Different(rule),
-            None => Outcome::Failed(format!("refused: {findings:?}")),
+            None => Outcome::Failed(format!("refused: {findings:?} instead of {errors:?}")),
         },
-        Ok(_) if said(&["Canary service and Stable service must to be set"]) => {
-            Outcome::Different(&SERVICES_FOUND)
+        Ok(_) => {
+            let rules: Option<Vec<_>> = errors.iter().map(|error| accepted(error, &line["input"])).collect();
+            match rules.as_deref() {
+                Some([rule, ..]) => Outcome::Different(rule),
+                _ => Outcome::Failed(format!("not refused: {errors:?}")),
+            }
         }
-        Ok(_) if said(&["SetHeaderRoute requires TrafficRouting"]) => Outcome::Different(&HEADER_ROUTES),
-        Ok(_)
-            if said(&[
-                "requires TrafficRouting",
-                "only be used with traffic routing",
-                "only supported in Nginx",
-            ]) =>
-        {
-            Outcome::Different(&ROUTED_ANYWAY)
-        }
-        Ok(_) if said(&["Step must have one of"]) && has_paused_analysis(&line["input"]) => {
-            Outcome::Different(&PAUSED_ANALYSIS)
-        }
-        Ok(_) => Outcome::Failed(format!("not refused: {errors:?}")),
     }
 }
 
-fn has_paused_analysis(canary: &Value) -> bool {
-    let steps = canary["steps"].as_array().into_iter().flatten();
-    steps.into_iter().any(|step| step.get("pause").is_some() && step.get("analysis").is_some())
+/// The rule by which something is accepted that Argo refuses so.
+fn accepted(error: &Value, canary: &Value) -> Option<&'static Rule> {
+    let (detail, field) = (error["detail"].as_str()?, error["field"].as_str()?);
+    let says = |words: &str| detail.contains(words);
+    if says("Canary service and Stable service must to be set") {
+        Some(&SERVICES_FOUND)
+    } else if says("SetHeaderRoute requires TrafficRouting") || says("trafficRouting.managedRoutes'") {
+        Some(&HEADER_ROUTES)
+    } else if says("requires TrafficRouting")
+        || says("only be used with traffic routing")
+        || says("only supported in Nginx")
+    {
+        Some(&ROUTED_ANYWAY)
+    } else if says("Step must have one of") {
+        let index: usize = field.split_once("steps[")?.1.trim_end_matches(']').parse().ok()?;
+        let step = &canary["steps"][index];
+        (step.get("pause").is_some() && step.get("analysis").is_some()).then_some(&PAUSED_ANALYSIS)
+    } else {
+        None
+    }
 }

@@ -1,8 +1,8 @@
 //! Recorded Rollouts as Haldane reads them.
 
-use crate::differences::{
-    DEFAULT_PLAN, DYNAMIC_STABLE_SCALE, NO_CANARY, OBJECTS_OF_ARGO, OTHER_ROUTERS, PLAN_CHECKED,
-    REFUSED_BY_NAME, ROLLING_UPDATE, Rule, WEIGHT_TOTAL,
+use crate::{
+    differences::{DEFAULT_PLAN, NO_CANARY, Rule},
+    refusals,
 };
 use haldane::{
     config::strategy::{Defaults, read_strategy},
@@ -26,29 +26,6 @@ pub fn read(canary: &Value) -> Result<CanaryStrategy, Findings> {
     read_strategy(canary, "canary", &defaults)
 }
 
-/// The rule by which a strategy is refused that Argo accepts.
-pub fn refusal(findings: &Findings) -> Option<&'static Rule> {
-    let by_path = |word: &str| findings.iter().any(|finding| finding.path.contains(word));
-    let rules = [
-        ("dynamicStableScale", &DYNAMIC_STABLE_SCALE),
-        ("maxTrafficWeight", &WEIGHT_TOTAL),
-        ("maxSurge", &ROLLING_UPDATE),
-        ("maxUnavailable", &ROLLING_UPDATE),
-        ("experiment", &OBJECTS_OF_ARGO),
-        ("plugin", &OBJECTS_OF_ARGO),
-        ("setMirrorRoute", &OTHER_ROUTERS),
-        ("pingPong", &OTHER_ROUTERS),
-        ("trafficRouting", &OTHER_ROUTERS),
-    ];
-    let known = rules.iter().find(|(word, _)| by_path(word)).map(|(_, rule)| *rule);
-    let says = |words: &[&str]| {
-        findings.iter().any(|finding| words.iter().any(|word| finding.problem.contains(word)))
-    };
-    known
-        .or_else(|| says(&["is not supported"]).then_some(&REFUSED_BY_NAME))
-        .or_else(|| says(&["must ", "startingStep", "is required"]).then_some(&PLAN_CHECKED))
-}
-
 /// The Rollout of a line; or the rule by which there is none, or what is wrong with it.
 pub fn rollout(recorded: &Value) -> Result<Rollout, Result<&'static Rule, String>> {
     let (spec, status) = (&recorded["spec"], &recorded["status"]);
@@ -58,7 +35,7 @@ pub fn rollout(recorded: &Value) -> Result<Rollout, Result<&'static Rule, String
         return Err(Ok(&NO_CANARY));
     }
     let strategy = read(canary)
-        .map_err(|findings| refusal(&findings).ok_or_else(|| format!("refused: {findings:?}")))?;
+        .map_err(|findings| refusals::rule(&findings).ok_or_else(|| format!("refused: {findings:?}")))?;
     if canary["steps"].as_array().is_none_or(Vec::is_empty) {
         return Err(Ok(&DEFAULT_PLAN));
     }
