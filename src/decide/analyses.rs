@@ -268,9 +268,9 @@ mod tests {
     #[test]
     fn what_counts_the_samples_must_see_the_canary_as_well() {
         let seen = seen(4, "web:2", true);
-        let stage = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
+        let first = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
         let told = |counted: &str| {
-            let mut state = state(&seen, stage.clone());
+            let mut state = state(&seen, first.clone());
             let rollout = state.rollout.as_mut().unwrap();
             let defaults = Defaults { settle: "0s".parse().unwrap(), annotation_prefix: "nginx".into() };
             let plan = json!({"steps": [{"setWeight": 50}, {"pause": {}}], "analysis": {"templates": [{"templateName": "errors"}]}});

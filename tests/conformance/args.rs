@@ -126,8 +126,8 @@ fn metric(line: &Value, input: &Value) -> Outcome {
     let mut texts =
         args.iter().map(|arg| arg.value.clone()).chain([input["metric"].to_string().replace("\\n", "\n")]);
     // In JSON they are escaped, also within the braces.
-    let argos = line["error_contains"].as_str().unwrap_or_default();
-    let is_bad_json = argos.contains("invalid character") || argos.starts_with("failed to resolve {{\\");
+    let refusal = line["error_contains"].as_str().unwrap_or_default();
+    let is_bad_json = refusal.contains("invalid character") || refusal.starts_with("failed to resolve {{\\");
     if got.is_ok() && is_bad_json && texts.any(|text| text.contains(char::is_control)) {
         return Outcome::Different(&CONTROL_CHARACTERS);
     }

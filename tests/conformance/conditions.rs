@@ -42,13 +42,13 @@ fn judged(line: &Value, got: &Result<bool, String>) -> Outcome {
 fn is_same_complaint(said: &str, argos: &str) -> bool {
     /// As Go prints nil, or what holds it.
     const NILS: [&str; 4] = ["%!s(<nil>)", "interface", "invalid", "zero"];
+    const ENOUGH: usize = "error parsing regexp".len();
     let others: Vec<_> =
         said.split(' ').zip(argos.split(' ')).filter(|(ours, argos)| ours != argos).collect();
     let nil = |(ours, argos): &(&str, &str)| {
         ours.contains("<nil>")
             && NILS.iter().any(|nil| argos.trim_end_matches(')').contains(nil.trim_end_matches(')')))
     };
-    const ENOUGH: usize = "error parsing regexp".len();
     let begin = |text: &str| text.chars().take(ENOUGH).collect::<String>();
     let called = |text: &str| text.trim_end().split_once(" to call ").map(|(_, name)| name.to_owned());
     (said.split(' ').count() == argos.split(' ').count() && others.iter().all(nil))
