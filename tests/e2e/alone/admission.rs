@@ -25,16 +25,21 @@ fn both(name: &str) -> Space {
 #[test]
 fn an_api_server_that_restarts_answers_every_request_right() {
     let space = both("restart");
-    let both = [Admissions::of_releases(&space, "web"), Admissions::of_others(&space, "unmanaged")];
+    let (releases, others) =
+        (Admissions::of_releases(&space, "web"), Admissions::of_others(&space, "unmanaged"));
     for _ in 0..2 {
-        both.iter().for_each(|requests| requests.pass_again(10));
+        releases.pass_again(10);
+        others.pass_again(10);
         drop(faults::kill("apiserver"));
     }
-    both.iter().for_each(|requests| requests.pass_again(20));
-    let what = ["releases while the API server restarts", "changes of others while the API server restarts"];
-    let unanswered =
-        both.iter().zip(what).map(|(requests, what)| requests.assert_every_answer_is_right(what));
-    assert!(unanswered.sum::<usize>() > 0, "nobody has noticed that the API server was away");
+    releases.pass_again(20);
+    others.pass_again(20);
+    // For a moment it does not know yet where the webhook is, or is too slow to tell it what it must know; then
+    // no release passes.
+    let (_, gone) = releases.assert_every_answer_is_right("releases while the API server restarts");
+    let (refused, _) = others.assert_every_answer_is_right("changes of others while the API server restarts");
+    assert_eq!(refused, 0, "nobody has to be asked about others: {:#?}", others.failed());
+    assert!(gone > 0, "nobody has noticed that the API server was away");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use haldane::runtime::clock;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -42,7 +42,9 @@ struct Seen {
     passed: usize,
     /// Answers that are not what they should be.
     wrong: Vec<String>,
-    /// Requests that nobody answered.
+    /// Refusals by an API server that could not ask the webhook, or by a webhook that could not ask the API server.
+    refused: Vec<String>,
+    /// Requests that nobody answered, or only to say that it is not ready.
     unanswered: Vec<String>,
     handshakes: usize,
     certificates: BTreeSet<Vec<u8>>,
@@ -106,20 +108,8 @@ impl Admissions {
                     let params = PatchParams { dry_run: true, ..PatchParams::default() };
                     let change = Patch::Merge((trial.change)(number));
                     let result = time::timeout(PATIENCE, deployments.patch(&name, &params, &change)).await;
-                    let mut sink = sink.lock().expect("no panic");
-                    match result {
-                        Ok(Ok(answer)) => {
-                            match (trial.check)(&serde_json::to_value(answer).unwrap_or_default()) {
-                                Ok(()) => sink.passed += 1,
-                                Err(why) => sink.wrong.push(format!("{} {why}", clock::now())),
-                            }
-                        }
-                        Ok(Err(error @ kube::Error::Api(_))) => {
-                            sink.wrong.push(format!("{} {error}", clock::now()));
-                        }
-                        Ok(Err(error)) => sink.unanswered.push(format!("{} {error}", clock::now())),
-                        Err(_) => sink.unanswered.push(format!("{} no answer", clock::now())),
-                    }
+                    let result = result.map_err(|_| "no answer".to_owned());
+                    sink.lock().expect("no panic").note(trial, result);
                 });
             }
         });
@@ -143,8 +133,8 @@ impl Admissions {
 
     /// What failed until now.
     pub fn failed(&self) -> Vec<String> {
-        let Seen { wrong, unanswered, .. } = self.now();
-        [wrong, unanswered].concat()
+        let Seen { wrong, refused, unanswered, .. } = self.now();
+        [wrong, refused, unanswered].concat()
     }
 
     /// Different serving certificates, and different bundles of authorities, seen until now.
@@ -156,27 +146,56 @@ impl Admissions {
     /// Fails the test if one failed.
     #[track_caller]
     pub fn assert_nothing_failed(&self, what: &str) {
-        assert_eq!(self.assert_every_answer_is_right(what), 0, "{what}: {:#?}", self.now().unanswered);
+        assert_eq!(self.assert_every_answer_is_right(what), (0, 0), "{what}: {:#?}", self.failed());
     }
 
-    /// Fails the test if an answer was wrong. How many requests had none, because nobody could be reached.
+    /// Fails the test if an answer was wrong. How many requests were refused because one could not ask
+    /// the other, and how many had no answer.
     #[track_caller]
-    pub fn assert_every_answer_is_right(&self, what: &str) -> usize {
-        let Seen { passed, wrong, unanswered, handshakes, certificates, bundles } = self.now();
+    pub fn assert_every_answer_is_right(&self, what: &str) -> (usize, usize) {
+        let Seen { passed, wrong, refused, unanswered, handshakes, certificates, bundles } = self.now();
         assert!(passed > 0, "{what}: no request passed: {unanswered:#?}");
         let (failed, all) = (wrong.len(), wrong.len() + passed);
         assert_eq!(failed, 0, "{what}: {failed} of {all} are wrong, first: {:#?}", &wrong[..failed.min(5)]);
         eprintln!(
-            "{what}: {passed} admission requests, none answered wrong, {} not at all; {handshakes} handshakes with {} certificates, {} bundles",
+            "{what}: {passed} admission requests passed, 0 wrong, {} refused in vain, {} not answered; {handshakes} handshakes with {} certificates, {} bundles",
+            refused.len(),
             unanswered.len(),
             certificates.len(),
             bundles.len()
         );
-        unanswered.len()
+        (refused.len(), unanswered.len())
     }
 
     fn now(&self) -> Seen {
         self.seen.lock().expect("no panic").clone()
+    }
+}
+
+impl Seen {
+    /// Sorts what came of a request; an error that is a text is no answer.
+    fn note(&mut self, trial: Trial, result: Result<kube::Result<DynamicObject>, String>) {
+        let (list, said) = match result {
+            Ok(Ok(answer)) => match (trial.check)(&serde_json::to_value(answer).unwrap_or_default()) {
+                Ok(()) => return self.passed += 1,
+                Err(why) => (&mut self.wrong, why),
+            },
+            Ok(Err(kube::Error::Api(status))) => {
+                // As it says itself until it knows which webhooks there are.
+                let is_ready = !status.message.contains("not yet ready to handle request");
+                let is_in_vain = ["failed calling webhook", "no answer of the API server within"];
+                let is_judged = !is_in_vain.iter().any(|why| status.message.contains(why));
+                let list = match (is_ready, is_judged) {
+                    (false, _) => &mut self.unanswered,
+                    (true, false) => &mut self.refused,
+                    (true, true) => &mut self.wrong,
+                };
+                (list, status.message.clone())
+            }
+            Ok(Err(error)) => (&mut self.unanswered, error.to_string()),
+            Err(why) => (&mut self.unanswered, why),
+        };
+        list.push(format!("{} {said}", clock::now()));
     }
 }
 
