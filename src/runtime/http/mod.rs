@@ -35,12 +35,12 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 /// Requests at once on an HTTP/2 connection. API servers ask webhooks over HTTP/1.1, which is one at a time.
-const STREAMS: u32 = 16;
+const STREAMS: u32 = 8;
 
 /// Bytes of a request body that are taken in before anyone reads it. With all streams of all connections: 64 MiB.
-const STREAM_WINDOW: u32 = 16 << 10;
+const STREAM_WINDOW: u32 = 32 << 10;
 
-/// Bytes of a request's headers, decoded. With all streams of all connections: 32 MiB.
+/// Bytes of a request's headers, decoded. With all streams of all connections: 16 MiB.
 const HEADER_LIST: u32 = 8 << 10;
 
 /// Bytes of a connection over HTTP/1.1 that are taken in before anyone reads them.
