@@ -9,6 +9,8 @@
 mod compatibility;
 #[path = "docs/schema.rs"]
 mod schema;
+#[path = "docs/schema_check.rs"]
+mod schema_check;
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{

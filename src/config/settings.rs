@@ -7,6 +7,7 @@ use super::{
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
+    kind::Kind,
     names::Weight,
     strategy::{
         AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold, Router,
@@ -14,6 +15,31 @@ use crate::domain::{
 };
 use serde_json::Value;
 use std::ops::RangeInclusive;
+
+/// What [`traffic_routing`] reads.
+pub(super) const ROUTING: Kind = Kind::Object(&[
+    (
+        "nginx",
+        Kind::Object(&[
+            ("stableIngress", Kind::Text),
+            ("stableIngresses", Kind::List(&Kind::Text)),
+            ("annotationPrefix", Kind::Text),
+            ("additionalIngressAnnotations", Kind::Map(&Kind::Text)),
+            ("canaryIngressAnnotations", Kind::Map(&Kind::Text)),
+        ]),
+    ),
+    ("managedRoutes", Kind::List(&Kind::Object(&[("name", Kind::Text)]))),
+    ("maxTrafficWeight", Kind::Whole(*WEIGHT_TOTALS.start(), *WEIGHT_TOTALS.end())),
+]);
+
+/// What [`anti_affinity`] reads.
+pub(super) const ANTI_AFFINITY: Kind = Kind::Object(&[
+    ("preferredDuringSchedulingIgnoredDuringExecution", Kind::Object(&[("weight", Kind::Whole(1, 100))])),
+    ("requiredDuringSchedulingIgnoredDuringExecution", Kind::Object(&[])),
+]);
+
+/// What [`rollback_window`] reads.
+pub(super) const ROLLBACK_WINDOW: Kind = Kind::Object(&[("revisions", Kind::Whole(0, 20))]);
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
@@ -24,6 +50,8 @@ pub struct Setting<S: 'static> {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
     pub(super) read: fn(Node<'_>, &mut S) -> Option<()>,
 }
 
@@ -33,6 +61,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "steps",
         doc: "What happens, in order. Without steps: 10 % and 50 % for a minute each.",
         example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
+        kind: Kind::List(&Kind::Named("step")),
         read: |node, strategy| {
             let total = strategy.nginx.weight_total;
             node.list(|node| step(node, total)).map(|steps| strategy.steps = steps)
@@ -42,48 +71,56 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "analysis",
         doc: "An analysis beside the steps, from `startingStep` (counted from 0) until promotion.",
         example: "analysis: {startingStep: 0, templates: [{templateName: success-rate}]}",
+        kind: Kind::Named("backgroundAnalysis"),
         read: |node, strategy| node.object(background).map(|analysis| strategy.background = Some(analysis)),
     },
     Setting {
         key: "stableService",
         doc: "The user's Service to split; by default every Service that selects the Deployment's pods.",
         example: "stableService: web",
+        kind: Kind::Text,
         read: |node, strategy| node.object_name().map(|name| strategy.stable_service = Some(name)),
     },
     Setting {
         key: "canaryService",
         doc: "Name of the Service that Haldane makes beside `stableService`; `SERVICE-canary` by default.",
         example: "stableService: web, canaryService: web-next",
+        kind: Kind::Text,
         read: |node, strategy| node.object_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
         key: "trafficRouting",
         doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use. `maxTrafficWeight`: the total of which all weights are parts, 100 by default and at least, so that 5 of 1000 is half a percent.",
         example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
+        kind: ROUTING,
         read: traffic_routing,
     },
     Setting {
         key: "canaryMetadata",
         doc: "Labels and annotations that only canary pods get.",
         example: "canaryMetadata: {labels: {track: canary}, annotations: {team: shop}}",
+        kind: Kind::METADATA,
         read: |node, strategy| metadata(node, &mut strategy.pods),
     },
     Setting {
         key: "antiAffinity",
         doc: "Keeps canary pods off the nodes of stable's: `preferredDuringSchedulingIgnoredDuringExecution` with a `weight` from 1 to 100, or `requiredDuringSchedulingIgnoredDuringExecution`.",
         example: "antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}",
+        kind: ANTI_AFFINITY,
         read: |node, strategy| anti_affinity(node, &mut strategy.pods),
     },
     Setting {
         key: "minPodsPerReplicaSet",
         doc: "Least size of a canary with traffic.",
         example: "minPodsPerReplicaSet: 2",
+        kind: Kind::PODS,
         read: |node, strategy| node.integer(0..=100_000).map(|pods: i32| strategy.min_pods = pods.max(1)),
     },
     Setting {
         key: "replicaProgressThreshold",
         doc: "How much of the canary must be available for a step to go on: `type: Percent` or `Pods`, and `value`. By default all of it.",
         example: "replicaProgressThreshold: {type: Percent, value: 90}",
+        kind: Kind::Object(&[("type", Kind::Word(&["Percent", "Pods"])), ("value", Kind::Whole(1, 100_000))]),
         read: |node, strategy| {
             node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
         },
@@ -92,30 +129,35 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "progressDeadlineAbort",
         doc: "Whether a canary that is too small for the Deployment's `progressDeadlineSeconds` aborts the rollout; true by default.",
         example: "progressDeadlineAbort: false",
+        kind: Kind::Bool,
         read: |node, strategy| node.bool().map(|abort| strategy.progress_deadline_abort = abort),
     },
     Setting {
         key: "abortScaleDownDelaySeconds",
         doc: "How long an aborted canary stays to be looked at: 30 by default; 0 keeps it until the next release.",
         example: "abortScaleDownDelaySeconds: 600",
+        kind: Kind::SECONDS,
         read: abort_delay,
     },
     Setting {
         key: "scaleDownDelaySeconds",
         doc: "How long stable stays whole once the canary has all traffic, so that an abort is still instant; 0 by default.",
         example: "scaleDownDelaySeconds: 300",
+        kind: Kind::SECONDS,
         read: |node, strategy| seconds(node).map(|delay| strategy.scale_down_delay = delay),
     },
     Setting {
         key: "rollbackWindow",
         doc: "A template that was stable at most `revisions` templates ago is promoted without steps and analyses. In Argo a field of the Rollout's spec.",
         example: "rollbackWindow: {revisions: 3}",
+        kind: ROLLBACK_WINDOW,
         read: rollback_window,
     },
     Setting {
         key: "dynamicStableScale",
         doc: "Must be false: stable keeps its size, so that an abort is safe at any moment.",
         example: "dynamicStableScale: false",
+        kind: Kind::False,
         read: |node, _| match node.value().as_bool() {
             Some(false) => Some(()),
             _ => node.fail(

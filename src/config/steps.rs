@@ -2,18 +2,50 @@
 
 use super::{
     routes::header_route,
-    template::{field_path, rules, template_ref},
+    template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
 };
 use crate::{
     domain::{
         duration::GoDuration,
         fields::{Fields, Node},
+        kind::Kind,
         metric::RunMetadata,
         names::Weight,
         strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
     },
     providers::{Field, field},
 };
+
+/// An argument of a step's analysis.
+const ARGUMENT: Kind = Kind::Object(&[
+    ("name", Kind::Text),
+    ("value", Kind::Text),
+    (
+        "valueFrom",
+        Kind::Object(&[
+            ("podTemplateHashValue", Kind::Word(&["Stable", "Latest", "Canary"])),
+            ("fieldRef", FIELD_REF),
+        ]),
+    ),
+]);
+
+/// What `setHeaderRoute` reads.
+const HEADER_ROUTE: Kind = Kind::Object(&[
+    ("name", Kind::Text),
+    (
+        "match",
+        Kind::List(&Kind::Object(&[
+            ("headerName", Kind::Text),
+            (
+                "headerValue",
+                Kind::Object(&[("exact", Kind::Text), ("prefix", Kind::Text), ("regex", Kind::Text)]),
+            ),
+        ])),
+    ),
+]);
+
+/// A weight: parts of a total that may be as large.
+const WEIGHT: Kind = Kind::Whole(0, 1_000_000);
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
 #[derive(Debug)]
@@ -24,6 +56,8 @@ pub struct StepKind {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
     read: fn(Node<'_>, u32) -> Option<Step>,
 }
 
@@ -33,18 +67,21 @@ pub static STEPS: &[StepKind] = &[
         key: "setWeight",
         doc: "Sends this percentage of the traffic (or so many parts of `maxTrafficWeight`) to the canary, once it has the pods for it.",
         example: "setWeight: 25",
+        kind: WEIGHT,
         read: set_weight,
     },
     StepKind {
         key: "pause",
         doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. Beside an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
+        kind: Kind::Object(&[("duration", Kind::PauseTime)]),
         read: |node, _| pause(node),
     },
     StepKind {
         key: "analysis",
         doc: "Waits for the verdict of an analysis; a bad one aborts the rollout.",
         example: "analysis: {templates: [{templateName: success-rate}]}",
+        kind: Kind::Named("analysis"),
         read: |node, _| {
             node.object(analysis_ref)
                 .map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
@@ -54,12 +91,18 @@ pub static STEPS: &[StepKind] = &[
         key: "setCanaryScale",
         doc: "Gives the canary a size of its own until the next such step: `replicas`, `weight` (percent of stable's size) or `matchTrafficWeight: true`, which ends it. Of several given, `matchTrafficWeight` counts before `replicas`, and that before `weight`.",
         example: "setCanaryScale: {replicas: 3}",
+        kind: Kind::Object(&[
+            ("replicas", Kind::PODS),
+            ("weight", WEIGHT),
+            ("matchTrafficWeight", Kind::Bool),
+        ]),
         read: set_canary_scale,
     },
     StepKind {
         key: "setHeaderRoute",
         doc: "Sends requests with this header to the canary, beside its share of all others: `exact`, `prefix` or `regex` (the whole value). NGINX holds one such route at a time; the same `name` without `match` removes it.",
         example: "setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: \"true\"}}]}",
+        kind: HEADER_ROUTE,
         read: |node, _| node.object(header_route).map(Step::SetHeaderRoute),
     },
 ];
@@ -68,13 +111,15 @@ pub static STEPS: &[StepKind] = &[
 pub static ANALYSIS_FIELDS: &[Field] = &[
     field(
         "templates",
+        TEMPLATES,
         "`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.",
     ),
-    field("args", "Values for arguments of the templates."),
-    field("dryRun", "As in a template; these rules come before its own."),
-    field("measurementRetention", "As in a template; these rules come before its own."),
+    field("args", Kind::List(&ARGUMENT), "Values for arguments of the templates."),
+    field("dryRun", DRY_RUN, "As in a template; these rules come before its own."),
+    field("measurementRetention", RETENTION, "As in a template; these rules come before its own."),
     field(
         "analysisRunMetadata",
+        Kind::METADATA,
         "`labels` and `annotations` that its runs carry in the record, `state.rollout.runs`.",
     ),
 ];

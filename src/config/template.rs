@@ -9,6 +9,7 @@ use crate::{
         fields::{Fields, Node, nearest, read},
         finding::{Finding, Findings},
         go_regex,
+        kind::Kind,
         metric::{
             AnalysisTemplate, Arg, Metric, MetricRule, MetricRules, MinSamples, ProviderRef, RawMetric,
             SecretKeyRef, TemplateRef,
@@ -19,63 +20,115 @@ use crate::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
+/// A list of names of templates.
+pub(super) const TEMPLATES: Kind =
+    Kind::List(&Kind::Object(&[("templateName", Kind::Text), ("clusterScope", Kind::Bool)]));
+/// What [`rules`] reads as `dryRun`.
+pub(super) const DRY_RUN: Kind = Kind::List(&Kind::Object(&[("metricName", Kind::Text)]));
+/// What [`rules`] reads as `measurementRetention`.
+pub(super) const RETENTION: Kind =
+    Kind::List(&Kind::Object(&[("metricName", Kind::Text), ("limit", Kind::Whole(0, MAX_RETENTION))]));
+/// A field of the Deployment.
+pub(super) const FIELD_REF: Kind = Kind::Object(&[("fieldPath", Kind::Text)]);
+
+const ARGUMENT: Kind = Kind::Object(&[
+    ("name", Kind::Text),
+    ("value", Kind::Text),
+    (
+        "valueFrom",
+        Kind::Object(&[
+            ("fieldRef", FIELD_REF),
+            ("secretKeyRef", Kind::Object(&[("name", Kind::Text), ("key", Kind::Text)])),
+        ]),
+    ),
+]);
+
 /// The fields of an analysis template, for the reference.
 pub static TEMPLATE_FIELDS: &[Field] = &[
-    field("metrics", "What is measured. Required, unless `templates` names some."),
-    field("args", "Its arguments, each with a name and, if it has a default, a value."),
-    field("dryRun", "`[{metricName: PATTERN}]`: metrics that are measured, but cannot end the analysis."),
+    field(
+        "metrics",
+        Kind::List(&Kind::Named("metric")),
+        "What is measured. Required, unless `templates` names some.",
+    ),
+    field(
+        "args",
+        Kind::List(&ARGUMENT),
+        "Its arguments, each with a name and, if it has a default, a value.",
+    ),
+    field(
+        "dryRun",
+        DRY_RUN,
+        "`[{metricName: PATTERN}]`: metrics that are measured, but cannot end the analysis.",
+    ),
     field(
         "measurementRetention",
+        RETENTION,
         "`[{metricName: PATTERN, limit: N}]`: how many measurements are kept, 10 by default and 100 at most.",
     ),
     field(
         "templates",
+        TEMPLATES,
         "`[{templateName: NAME, clusterScope: BOOL}]`: templates whose metrics belong to it, five levels deep; 50 in an analysis.",
     ),
 ];
 
 /// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
 pub static METRIC_FIELDS: &[Field] = &[
-    field("name", "Unique within an analysis. Required."),
+    field("name", Kind::Text, "Unique within an analysis. Required."),
     field(
         "interval",
+        Kind::Span,
         "Time between two measurements, such as `30s`. After an error the next comes after 10 s.",
     ),
-    field("initialDelay", "Time before the first measurement."),
-    field("count", "Measurements to take; without it one, or with an `interval` endlessly many."),
-    field("successCondition", "What must hold of `result` for a measurement to be good."),
+    field("initialDelay", Kind::Span, "Time before the first measurement."),
+    field(
+        "count",
+        Kind::Count,
+        "Measurements to take; without it one, or with an `interval` endlessly many.",
+    ),
+    field("successCondition", Kind::Text, "What must hold of `result` for a measurement to be good."),
     field(
         "failureCondition",
+        Kind::Text,
         "What makes it bad. With both conditions and neither true it is inconclusive, with none of the two always good.",
     ),
-    field("failureLimit", "More bad ones than this fail the metric; 0 by default, -1 is no limit."),
+    field(
+        "failureLimit",
+        Kind::Count,
+        "More bad ones than this fail the metric; 0 by default, -1 is no limit.",
+    ),
     field(
         "inconclusiveLimit",
+        Kind::Count,
         "More inconclusive ones end it, and the rollout waits for a person; 0 by default.",
     ),
-    field("consecutiveErrorLimit", "More errors in a row end it; 4 by default."),
-    field("consecutiveSuccessLimit", "So many good ones in a row end it; off by default."),
+    field("consecutiveErrorLimit", Kind::Count, "More errors in a row end it; 4 by default."),
+    field("consecutiveSuccessLimit", Kind::Count, "So many good ones in a row end it; off by default."),
     field(
         "minSamples",
+        Kind::Object(&[("query", Kind::Text), ("count", Kind::Count), ("extendUpTo", Kind::Span)]),
         "`{query, count, extendUpTo}`: with fewer samples than `count` there is no measurement yet, for up to \
          `extendUpTo` (10m); then an inconclusive one. Not in Argo; provider `prometheus` only.",
     ),
-    field("provider", "Who measures, see below. Required."),
+    field("provider", Kind::Named("provider"), "Who measures, see below. Required."),
 ];
 
 /// The sources of an argument, for the reference.
 pub static ARGUMENT_SOURCES: &[Field] = &[
-    field("value", "A text. In a template it is the default."),
+    field("value", Kind::Text, "A text. In a template it is the default."),
     field(
         "valueFrom.podTemplateHashValue",
+        Kind::Text,
         "`Stable`, or `Latest` (also `Canary`): the `pod-template-hash` of that side. In a step only.",
     ),
     field(
         "valueFrom.fieldRef.fieldPath",
+        Kind::Text,
         "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a template it is the default.",
     ),
     field(
         "valueFrom.secretKeyRef",
+        Kind::Any,
         "`{name, key}` of a Secret in the Deployment's namespace, read when a measurement is made and stored \
          nowhere. In a template only; needs a RoleBinding of ClusterRole `haldane-secrets`.",
     ),

@@ -9,6 +9,7 @@ pub mod go_json;
 pub mod go_regex;
 pub mod hosts;
 pub mod keys;
+pub mod kind;
 pub mod metric;
 pub mod names;
 pub mod observed;

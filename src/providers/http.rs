@@ -3,7 +3,10 @@
 //! Source of the authentication's fields: Argo's `Authentication`; of the token's exchange: RFC 6749, 4.4.
 
 use super::{Step, Then, field, has_argument, hosts::HostPolicy};
-use crate::domain::fields::{Fields, Node};
+use crate::domain::{
+    fields::{Fields, Node},
+    kind::Kind,
+};
 use ::http::{HeaderName, HeaderValue, Method};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
@@ -50,9 +53,27 @@ impl HttpResponse {
     }
 }
 
+/// What [`headers`] reads.
+pub(super) const HEADERS: Kind = Kind::List(&Kind::Object(&[("key", Kind::Text), ("value", Kind::Text)]));
+
+/// What [`timeout`] reads; 0 means the default.
+pub(super) const TIMEOUT: Kind = Kind::Whole(0, LONGEST_TIMEOUT);
+
 /// The fields of [`Authentication`], for the reference.
 pub(super) const AUTHENTICATION: super::Field = field(
     "authentication",
+    Kind::Object(&[
+        ("basicAuth", Kind::Object(&[("username", Kind::Text), ("password", Kind::Text)])),
+        (
+            "oauth2",
+            Kind::Object(&[
+                ("tokenUrl", Kind::Text),
+                ("clientId", Kind::Text),
+                ("clientSecret", Kind::Text),
+                ("scopes", Kind::List(&Kind::Text)),
+            ]),
+        ),
+    ]),
     "`basicAuth: {username, password}`, or `oauth2: {tokenUrl, clientId, clientSecret, scopes}` (client \
      credentials). A bearer token goes into `headers`. Secrets come from arguments with a `secretKeyRef`.",
 );

@@ -6,6 +6,7 @@
 use super::{Field, JobEnd, MetricProvider, Question, Sample, Step, field};
 use crate::domain::{
     fields::{Node, told},
+    kind::Kind,
     metric::AnalysisPhase,
     names::suffixed,
     selector::Labels,
@@ -32,9 +33,10 @@ const LONGEST: i64 = 3600;
 pub struct Job;
 
 static FIELDS: &[Field] = &[
-    field("metadata", "`labels` and `annotations` of the Job."),
+    field("metadata", Kind::METADATA, "`labels` and `annotations` of the Job."),
     field(
         "spec",
+        Kind::Any,
         "The Job's spec. A Job that completes is a good measurement, one that fails a bad one. Unless it says \
          otherwise it is ended after an hour (`activeDeadlineSeconds`), is not repeated (`backoffLimit: 0`), and \
          is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is \

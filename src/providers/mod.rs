@@ -14,6 +14,7 @@ pub mod web;
 
 use crate::domain::{
     fields::Node,
+    kind::Kind,
     value::{MetricValue, Reading},
 };
 use http::{HttpRequest, HttpResponse};
@@ -79,6 +80,8 @@ pub struct Field {
     pub name: &'static str,
     /// What it means and its default.
     pub doc: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
 }
 
 /// Whether an argument still stands in `text`, so that it cannot be judged yet.
@@ -88,8 +91,8 @@ pub(crate) fn has_argument(text: &str) -> bool {
 
 /// Shorthand for a [`Field`].
 #[must_use]
-pub const fn field(name: &'static str, doc: &'static str) -> Field {
-    Field { name, doc }
+pub const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, doc, kind }
 }
 
 /// What is to be measured.

@@ -10,9 +10,12 @@ pub use config::{ARGO_HASH_LABEL, HASH_LABEL};
 
 use super::{
     Defaults, Field, MetricProvider, Question, Sample, Step, field,
-    http::{AUTHENTICATION, HttpRequest, HttpResponse, form_type},
+    http::{AUTHENTICATION, HEADERS, HttpRequest, HttpResponse, TIMEOUT, form_type},
 };
-use crate::domain::fields::{Node, told};
+use crate::domain::{
+    fields::{Node, told},
+    kind::Kind,
+};
 use config::{Config, Query, base_url};
 use response::Response;
 use serde_json::Value;
@@ -26,21 +29,23 @@ pub struct Prometheus;
 const NAME_LABEL: &str = "haldane_query";
 
 static FIELDS: &[Field] = &[
-    field("address", "Where Prometheus is; by default what `--prometheus-address` says."),
+    field("address", Kind::Text, "Where Prometheus is; by default what `--prometheus-address` says."),
     field(
         "query",
+        Kind::Queries,
         "PromQL. The conditions see its samples as a list of numbers. A mapping of names to queries (or \
                  the same as JSON in a text) asks several for the same instant: `result.NAME` is a number, a \
                  list if there are several samples, nil if there is none.",
     ),
     field(
         "rangeQuery",
+        Kind::Object(&[("start", Kind::Text), ("end", Kind::Text), ("step", Kind::Span)]),
         "`{start, end, step}` asks for a range, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', \
                  step: 1m}`; the conditions see all samples, series by series.",
     ),
-    field("timeout", "Seconds, 1 to 300; 30 by default."),
-    field("headers", "A list of `{key, value}`."),
-    field("insecure", "`true` accepts any certificate."),
+    field("timeout", TIMEOUT, "Seconds, 1 to 300; 30 by default."),
+    field("headers", HEADERS, "A list of `{key, value}`."),
+    field("insecure", Kind::Bool, "`true` accepts any certificate."),
     AUTHENTICATION,
 ];
 

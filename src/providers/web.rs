@@ -11,6 +11,7 @@ use super::{
 };
 use crate::domain::{
     fields::{Fields, Node, told},
+    kind::Kind,
     value::Reading,
 };
 use ::http::Method;
@@ -38,18 +39,19 @@ struct Config {
 }
 
 static FIELDS: &[Field] = &[
-    field("url", "Where to ask. Required."),
-    field("method", "`GET` (the default), `POST` or `PUT`."),
-    field("headers", "A list of `{key, value}`."),
-    field("body", "Content of a `POST` or `PUT`."),
-    field("jsonBody", "The same as YAML; it is sent as `application/json`."),
+    field("url", Kind::Text, "Where to ask. Required."),
+    field("method", Kind::Word(&["GET", "POST", "PUT", ""]), "`GET` (the default), `POST` or `PUT`."),
+    field("headers", http::HEADERS, "A list of `{key, value}`."),
+    field("body", Kind::Text, "Content of a `POST` or `PUT`."),
+    field("jsonBody", Kind::Any, "The same as YAML; it is sent as `application/json`."),
     field(
         "jsonPath",
+        Kind::Text,
         "Where the value is in the answer, as for `kubectl -o jsonpath`; the whole answer by default. \
                  In a filter a number of the answer is a float: `[?(@.v>5.0)]`.",
     ),
-    field("timeoutSeconds", "1 to 300; 10 by default."),
-    field("insecure", "`true` accepts any certificate."),
+    field("timeoutSeconds", http::TIMEOUT, "1 to 300; 10 by default."),
+    field("insecure", Kind::Bool, "`true` accepts any certificate."),
     AUTHENTICATION,
 ];
 

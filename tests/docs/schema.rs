@@ -1,16 +1,17 @@
 //! JSON Schema of the annotations, made from the same tables as the reference. It is for editors and checks
-//! before `apply`: names of fields and what they mean. What a value must be is the parser's to say.
+//! before `apply`: names of fields, what they mean and what they may be. The parser asks for more, never for less.
 
-use crate::{files, root};
+use crate::{files, root, schema_check::fault};
 use haldane::{
     config::{
         annotations::KEYS,
         blue_green, settings,
         steps::{ANALYSIS_FIELDS, STEPS},
-        template::{METRIC_FIELDS, TEMPLATE_FIELDS},
+        strategy::{Defaults, read_strategy},
+        template::{self, METRIC_FIELDS, TEMPLATE_FIELDS},
         yaml,
     },
-    domain::keys,
+    domain::{fields, keys, kind::Kind},
     providers::{Field, PROVIDERS},
 };
 use serde_json::{Map, Value, json};
@@ -25,16 +26,37 @@ fn object(properties: impl IntoIterator<Item = (&'static str, Value)>) -> Value 
     json!({"type": "object", "additionalProperties": false, "properties": properties})
 }
 
-/// The kind of value that an example `{key: …}` has.
-fn kind_of(key: &str, example: &str) -> Value {
-    let document = yaml::parse(&format!("{{{example}}}")).unwrap();
-    match &document[key] {
-        Value::Array(_) => json!({"type": "array"}),
-        Value::Object(_) => json!({"type": "object"}),
-        Value::Bool(_) => json!({"type": "boolean"}),
-        Value::Number(_) => json!({"type": "integer"}),
-        Value::String(_) => json!({"type": "string"}),
-        Value::Null => panic!("{key}: {example}"),
+/// One or more numbers with units, or 0, as in Go.
+const DURATION: &str = r"(\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+|[+-]?0+(\.0*)?(ns|us|µs|μs|ms|s|m|h)?|-(0+(ns|us|µs|μs|ms|s|m|h))+)";
+/// Becomes something else when the arguments are known.
+const ARGUMENT: &str = r"[\s\S]*\{\{[\s\S]*";
+
+fn text_like(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": format!("^({pattern})$")})
+}
+
+fn of(kind: &Kind) -> Value {
+    match kind {
+        Kind::Any => json!({}),
+        Kind::Text => json!({"type": "string"}),
+        Kind::Bool => json!({"type": "boolean"}),
+        Kind::False => json!({"const": false}),
+        Kind::Word(words) => json!({"enum": words}),
+        Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Count => json!({"anyOf": [{"type": "integer"}, text_like(&format!("[+-]?[0-9]+|{ARGUMENT}"))]}),
+        Kind::Duration => text_like(DURATION),
+        Kind::Span => text_like(&format!("{DURATION}|{ARGUMENT}|")),
+        Kind::PauseTime => {
+            let seconds = json!({"type": "integer", "minimum": 0, "maximum": i32::MAX});
+            json!({"anyOf": [seconds, text_like(&format!(r"\+?[0-9]+|-0+|{DURATION}"))]})
+        }
+        Kind::Queries => {
+            json!({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]})
+        }
+        Kind::List(item) => json!({"type": "array", "items": of(item)}),
+        Kind::Map(value) => json!({"type": "object", "additionalProperties": of(value)}),
+        Kind::Object(fields) => object(fields.iter().map(|(name, kind)| (*name, of(kind)))),
+        Kind::Named(name) => json!({"$ref": format!("#/$defs/{name}")}),
     }
 }
 
@@ -43,74 +65,48 @@ fn described(mut schema: Value, doc: &str) -> Value {
     schema
 }
 
-/// Fields with their meaning; `a.b` is a field of `a`, which may have others.
-fn fields(table: &'static [Field], special: impl Fn(&str) -> Option<Value>) -> Value {
-    let own = table.iter().filter(|field| !field.name.contains('.'));
-    let mut properties: Vec<_> = own
-        .map(|field| (field.name, described(special(field.name).unwrap_or_else(|| json!({})), field.doc)))
-        .collect();
-    for parent in table.iter().filter_map(|field| Some(field.name.split_once('.')?.0)) {
-        if properties.iter().all(|(known, _)| *known != parent) {
-            properties.push((parent, json!({"type": "object"})));
-        }
-    }
-    object(properties)
+/// Fields with their meaning.
+fn fields(table: &'static [Field]) -> Vec<(&'static str, Value)> {
+    table.iter().map(|field| (field.name, described(of(&field.kind), field.doc))).collect()
 }
 
-fn list_of(definition: &str) -> Value {
-    json!({"type": "array", "items": {"$ref": format!("#/$defs/{definition}")}})
-}
-
-fn analysis(more: &[(&'static str, Value)]) -> Value {
-    let mut schema = fields(ANALYSIS_FIELDS, |_| Some(json!({"type": "array"})));
-    schema["properties"]["analysisRunMetadata"]["type"] = "object".into();
-    for (key, value) in more {
-        schema["properties"][*key] = value.clone();
-    }
-    schema
-}
-
-/// A field of a plan by its key; most are told by their example.
-fn setting(key: &'static str, doc: &str, example: &str) -> (&'static str, Value) {
-    let schema = match key {
-        "steps" => list_of("step"),
-        "analysis" => json!({"$ref": "#/$defs/backgroundAnalysis"}),
-        "prePromotionAnalysis" | "postPromotionAnalysis" => json!({"$ref": "#/$defs/analysis"}),
-        _ => kind_of(key, example),
-    };
-    (key, described(schema, doc))
+/// Weights are percents unless a total says otherwise.
+fn percents_by_default(mut canary: Value) -> Value {
+    let total = json!({"properties": {"trafficRouting": {"required": ["maxTrafficWeight"]}}, "required": ["trafficRouting"]});
+    let at_most = json!({"maximum": 100});
+    let scale = json!({"properties": {"weight": at_most}});
+    let step = json!({"properties": {"setWeight": at_most, "setCanaryScale": scale}});
+    canary["if"] = json!({"not": total});
+    canary["then"] = json!({"properties": {"steps": {"items": step}}});
+    canary
 }
 
 fn schema() -> Value {
-    let step = STEPS.iter().map(|step| {
-        let schema = if step.key == "analysis" {
-            json!({"$ref": "#/$defs/analysis"})
-        } else {
-            kind_of(step.key, step.example)
-        };
-        (step.key, described(schema, step.doc))
-    });
-    let provider = PROVIDERS.iter().map(|provider| {
-        let config = fields(provider.fields(), |_| None);
-        (provider.key(), described(config, provider.doc()))
-    });
-    let canary = settings::SETTINGS.iter().map(|known| setting(known.key, known.doc, known.example));
-    let blue_green = blue_green::SETTINGS.iter().map(|known| setting(known.key, known.doc, known.example));
+    let step = STEPS.iter().map(|step| (step.key, described(of(&step.kind), step.doc)));
+    let provider = PROVIDERS
+        .iter()
+        .map(|provider| (provider.key(), described(object(fields(provider.fields())), provider.doc())));
+    let canary = settings::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
+    let blue_green =
+        blue_green::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
+    let starting_step = ("startingStep", of(&Kind::Whole(0, 100)));
     let definitions = json!({
-        "canary": object(canary),
+        "canary": percents_by_default(object(canary)),
         "blueGreen": object(blue_green),
         "step": object(step),
-        "analysis": analysis(&[]),
-        "backgroundAnalysis": analysis(&[("startingStep", json!({"type": "integer"}))]),
-        "analysisTemplate": fields(TEMPLATE_FIELDS, |name| Some(if name == "metrics" { list_of("metric") } else { json!({"type": "array"}) })),
-        "metric": fields(METRIC_FIELDS, |name| (name == "provider").then(|| json!({"$ref": "#/$defs/provider"}))),
+        "analysis": object(fields(ANALYSIS_FIELDS)),
+        "backgroundAnalysis": object(fields(ANALYSIS_FIELDS).into_iter().chain([starting_step])),
+        "analysisTemplate": object(fields(TEMPLATE_FIELDS)),
+        "metric": object(fields(METRIC_FIELDS)),
         "provider": object(provider),
     });
     let annotation = |name: &str| match name {
-        keys::CANARY => json!({"anyOf": [{"const": "enabled"}, {"$ref": "#/$defs/canary"}]}),
+        keys::CANARY => json!({"anyOf": [{"enum": ["enabled", "disabled"]}, {"$ref": "#/$defs/canary"}]}),
         keys::BLUE_GREEN => json!({"$ref": "#/$defs/blueGreen"}),
         keys::ANALYSIS => json!({"$ref": "#/$defs/analysisTemplate"}),
-        _ => json!({"type": "string"}),
+        keys::SETTLE => of(&Kind::Duration),
+        keys::RESTART => of(&Kind::Word(&["canary"])),
+        _ => of(&Kind::Text),
     };
     let annotations = KEYS.iter().map(|key| (key.name, described(annotation(key.name), key.doc)));
     let mut schema = object(annotations);
@@ -118,45 +114,6 @@ fn schema() -> Value {
     schema["title"] = "Haldane's annotations of a Deployment, each value read as YAML".into();
     schema["$defs"] = definitions;
     schema
-}
-
-/// Whether a value is as its schema says, by the few words that these schemas use.
-fn fault(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return fault(root, root.pointer(&reference[1..]).expect("a definition"), value, path);
-    }
-    if let Some(ways) = schema["anyOf"].as_array() {
-        let faults: Option<Vec<_>> = ways.iter().map(|way| fault(root, way, value, path)).collect();
-        return faults.map(|faults| faults.join(", or "));
-    }
-    if schema.get("const").is_some_and(|only| only != value) {
-        return Some(format!("{path} is not {}", schema["const"]));
-    }
-    let fits = match schema["type"].as_str() {
-        None => true,
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("boolean") => value.is_boolean(),
-        // Numbers in quotes are numbers to people.
-        Some("integer") => value.is_i64(),
-        Some("string") => value.is_string(),
-        Some(other) => panic!("type {other}"),
-    };
-    if !fits {
-        return Some(format!("{path} is no {}", schema["type"]));
-    }
-    let open = schema["additionalProperties"] != false;
-    let inside = value.as_object().into_iter().flatten().find_map(|(key, value)| match schema["properties"]
-        .get(key)
-    {
-        Some(schema) => fault(root, schema, value, &format!("{path}.{key}")),
-        None => (!open).then(|| format!("{path}.{key} is unknown")),
-    });
-    let items = value.as_array().into_iter().flatten().enumerate();
-    inside.or_else(|| {
-        let item = schema.get("items")?;
-        items.into_iter().find_map(|(at, value)| fault(root, item, value, &format!("{path}[{at}]")))
-    })
 }
 
 /// The annotations of Haldane's that an object has, read as YAML.
@@ -223,6 +180,7 @@ fn a_slip_is_one_to_the_schema_too() {
         (json!({"setps": []}), ".setps is unknown"),
         (json!({"steps": [{"setWeihgt": 5}]}), ".steps[0].setWeihgt is unknown"),
         (json!({"steps": [{"setWeight": "5"}]}), ".steps[0].setWeight is no \"integer\""),
+        (json!({"steps": [{"setWeight": 101}]}), ".steps[0].setWeight is not from"),
         (json!({"analysis": {"startingStep": 0, "template": []}}), ".analysis.template is unknown"),
         (json!("on"), "is no \"object\""),
     ] {
@@ -230,4 +188,157 @@ fn a_slip_is_one_to_the_schema_too() {
         assert!(said.contains(place), "{slip}: {said}");
     }
     assert_eq!(told(json!("enabled")), None);
+}
+
+/// Every kind of value, good and bad ones, within a whole plan or template.
+const VALUES: &[(&str, &str, &[&str], &[&str])] = &[
+    (
+        keys::CANARY,
+        "{steps: [{setWeight: VALUE}]}",
+        &["0", "1", "100"],
+        &["-1", "101", "1.5", "'5'", "true", "[]", "{}"],
+    ),
+    (
+        keys::CANARY,
+        "{trafficRouting: {nginx: {}, maxTrafficWeight: 1000}, steps: [{setWeight: VALUE}]}",
+        &["0", "101", "1000"],
+        &["-1", "1000001", "'5'"],
+    ),
+    (
+        keys::CANARY,
+        "{steps: [{pause: {duration: VALUE}}]}",
+        &["0", "30", "'30'", "5m", "1h30m", "1.5s", ".5s", "'0'"],
+        &["-1", "'-1'", "1d", "soon", "5 m", "-5s", "''", "1.5", "[]", "2147483648"],
+    ),
+    (
+        keys::CANARY,
+        "{steps: [{setCanaryScale: {replicas: VALUE}}]}",
+        &["0", "7"],
+        &["-1", "100001", "'7'", "x"],
+    ),
+    (keys::CANARY, "{steps: [{setCanaryScale: {weight: VALUE}}]}", &["0", "100"], &["-1", "101", "'7'"]),
+    (keys::CANARY, "{steps: [{setCanaryScale: {matchTrafficWeight: VALUE}}]}", &["true"], &["'yes'", "1"]),
+    (
+        keys::CANARY,
+        "{steps: [{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: VALUE}]}}]}",
+        &["{exact: a}", "{prefix: a}", "{regex: a.*}"],
+        &["a", "{exact: 1}", "{suffix: a}", "[]"],
+    ),
+    (
+        keys::CANARY,
+        "{steps: [{analysis: {args: [{name: a, valueFrom: {podTemplateHashValue: VALUE}}]}}]}",
+        &["Stable", "Latest", "Canary"],
+        &["stable", "New", "1"],
+    ),
+    (
+        keys::CANARY,
+        "{steps: [{pause: {}}], analysis: {startingStep: VALUE}}",
+        &["0"],
+        &["-1", "101", "'0'", "first"],
+    ),
+    (keys::CANARY, "{minPodsPerReplicaSet: VALUE}", &["0", "3"], &["-3", "'3'", "many"]),
+    (keys::CANARY, "{scaleDownDelaySeconds: VALUE}", &["0", "604800"], &["-1", "604801", "30s", "'30'"]),
+    (keys::CANARY, "{abortScaleDownDelaySeconds: VALUE}", &["0", "30"], &["-1", "30s"]),
+    (keys::CANARY, "{progressDeadlineAbort: VALUE}", &["true", "false"], &["'true'", "1"]),
+    (keys::CANARY, "{dynamicStableScale: VALUE}", &["false"], &["true", "'false'"]),
+    (keys::CANARY, "{rollbackWindow: {revisions: VALUE}}", &["0", "20"], &["-1", "21", "'3'"]),
+    (
+        keys::CANARY,
+        "{replicaProgressThreshold: {type: VALUE, value: 90}}",
+        &["Percent", "Pods"],
+        &["percent", "1"],
+    ),
+    (
+        keys::CANARY,
+        "{antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: VALUE}}}",
+        &["1", "100"],
+        &["0", "101", "'5'"],
+    ),
+    (
+        keys::CANARY,
+        "{canaryMetadata: VALUE}",
+        &["{labels: {a: b}}", "{annotations: {a: 'true'}}"],
+        &["{labels: {a: true}}", "{label: {a: b}}", "[]"],
+    ),
+    (
+        keys::CANARY,
+        "{trafficRouting: {nginx: {}, maxTrafficWeight: VALUE}}",
+        &["100", "1000"],
+        &["99", "'1000'"],
+    ),
+    (keys::CANARY, "{stableService: VALUE}", &["web"], &["1", "[]", "{}"]),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, interval: VALUE, provider: {prometheus: {query: q}}}]}",
+        &["30s", "1h", "'0'", "''", "'{{args.i}}'"],
+        &["30", "1d", "-5s", "soon", "5 m"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, count: VALUE, interval: 1m, provider: {prometheus: {query: q}}}]}",
+        &["1", "'3'", "'{{args.n}}'", "'+2'"],
+        &["three", "'1.5'", "1.5", "''", "25%", "[]", "true"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, successCondition: VALUE, provider: {prometheus: {query: q}}}]}",
+        &["result > 1", "''"],
+        &["1", "true", "[]"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, provider: {prometheus: {query: VALUE}}}]}",
+        &["up", "{a: up, b: down}"],
+        &["1", "[up]", "{a: 1}"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, provider: {prometheus: {query: q, timeout: VALUE}}}]}",
+        &["0", "300"],
+        &["-1", "301", "20s", "'20'"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, provider: {web: {url: 'http://a.example', method: VALUE}}}]}",
+        &["GET", "POST", "PUT"],
+        &["get", "DELETE", "1"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, provider: {web: {url: 'http://a.example', headers: VALUE}}}]}",
+        &["[]", "[{key: a, value: b}]"],
+        &["{a: b}", "[{name: a, value: b}]", "[{key: a, value: 1}]"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{measurementRetention: [{metricName: m, limit: VALUE}], metrics: [{name: m, provider: {prometheus: {query: q}}}]}",
+        &["0", "100"],
+        &["-1", "101", "'5'"],
+    ),
+    (
+        keys::ANALYSIS,
+        "{metrics: [{name: m, minSamples: {query: q, count: 5, extendUpTo: VALUE}, provider: {prometheus: {query: q}}}]}",
+        &["10m"],
+        &["10", "1d"],
+    ),
+];
+
+#[test]
+fn a_value_is_good_to_the_schema_as_it_is_to_the_parser() {
+    let schema = schema();
+    let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
+    let parsed = |key: &str, document: &Value| match key {
+        keys::CANARY => read_strategy(document, "canary", &defaults).map(|_| ()),
+        _ => fields::read(document, "spec", template::template).map(|_| ()),
+    };
+    for (key, plan, good, bad) in VALUES {
+        let values = good.iter().map(|value| (value, true)).chain(bad.iter().map(|value| (value, false)));
+        for (value, is_good) in values {
+            let document = yaml::parse(&plan.replace("VALUE", value)).unwrap();
+            let parser = parsed(key, &document);
+            assert_eq!(parser.is_ok(), is_good, "the parser on {document}: {parser:?}");
+            let told = fault(&schema, &schema, &json!({*key: document}), "annotations");
+            assert_eq!(told.is_none(), is_good, "the schema on {document}: {told:?}");
+        }
+    }
 }
