@@ -11,6 +11,7 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
+        part::part,
         rewrite::LabelRewrite,
         selector::{self, Labels, map_selects},
         strategy::{CanaryStrategy, Router},
@@ -44,7 +45,7 @@ pub struct Report {
 /// The checks that need nothing but the Deployment.
 #[must_use]
 pub fn alone(object: Object<'_>) -> Findings {
-    let kind = object.0.pointer("/spec/strategy/type").and_then(Value::as_str).unwrap_or("RollingUpdate");
+    let kind = part(object.0, "/spec/strategy/type").and_then(Value::as_str).unwrap_or("RollingUpdate");
     if kind == "RollingUpdate" {
         return Findings::new();
     }
@@ -66,7 +67,7 @@ pub fn among(
 ) -> Report {
     let mut report = Report::default();
     let users: Vec<Service> = neighbours.services.iter().filter(|s| !is_ours(&s.metadata)).cloned().collect();
-    let selector = object.0.pointer("/spec/selector").cloned().unwrap_or_default();
+    let selector = part(object.0, "/spec/selector").cloned().unwrap_or_default();
     let selector: LabelSelector = serde_json::from_value(selector).unwrap_or_default();
     let split: Vec<&Service> =
         users.iter().filter(|service| is_split(service, strategy, &object.pod_labels())).collect();
@@ -91,8 +92,7 @@ pub fn among(
                 strategy,
                 Some((trial::STABLE_HASH, trial::CANARY_HASH)),
             );
-            let namespace =
-                object.0.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+            let namespace = part(object.0, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
             let (findings, warnings) =
                 selecting::missed(&neighbours.selecting, namespace, &object.pod_labels(), &rewrite);
             report.findings.extend(findings);

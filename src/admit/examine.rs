@@ -1,6 +1,6 @@
 //! Everything that can be said about a plan before it runs: all findings at once, and warnings.
 
-use super::{Context, advice, checks, facts::Facts, hosts, object::Object, preview};
+use super::{Context, Read, advice, checks, facts::Facts, hosts, object::Object, preview};
 use crate::{
     config::{
         annotations::{INTERNAL_KEYS, Wish, path},
@@ -10,6 +10,7 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
+        part::part,
         selector::Labels,
         strategy::RolloutSpec,
     },
@@ -39,13 +40,13 @@ pub(super) struct Examined {
 pub(super) fn examine(
     context: &Context<'_>,
     new: Object<'_>,
-    settings: Settings,
+    plan: &Read,
     releases: bool,
     facts: &Facts,
 ) -> Examined {
-    let wish = settings.read(&context.config.defaults);
+    let settings = plan.settings.clone();
     let mut examined = Examined { settings, findings: checks::alone(new), ..Examined::default() };
-    let mut spec = match wish.and_then(|wish| complete(wish, facts)) {
+    let mut spec = match plan.wish.clone().and_then(|wish| complete(wish, facts)) {
         Ok(spec) => spec,
         Err(found) => {
             examined.findings.extend(found);
@@ -119,6 +120,6 @@ pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
 /// Whether a request may be refused for what is wrong with the plan and around it: because it brings some of
 /// it, or starts a rollout.
 pub(super) fn is_binding(old: Option<Object<'_>>, new: Object<'_>) -> bool {
-    let differs = |pointer| old.is_none_or(|old| old.0.pointer(pointer) != new.0.pointer(pointer));
+    let differs = |pointer| old.is_none_or(|old| part(old.0, pointer) != part(new.0, pointer));
     concerns_plan(old, new) || differs("/spec/strategy") || differs("/spec/selector")
 }

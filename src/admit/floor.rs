@@ -2,7 +2,10 @@
 //! then drown it. People's `kubectl scale` is obeyed.
 
 use super::{Context, facts::Facts};
-use crate::domain::review::{Operation, Review, Verdict};
+use crate::domain::{
+    part::part,
+    review::{Operation, Review, Verdict},
+};
 use json_patch::{AddOperation, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 
@@ -52,5 +55,5 @@ impl ScaleDown {
 }
 
 fn replicas(scale: &Value) -> i64 {
-    scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0)
+    part(scale, "/spec/replicas").and_then(Value::as_i64).unwrap_or(0)
 }

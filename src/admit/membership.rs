@@ -11,7 +11,7 @@ use crate::{
     build::manifest::{MANAGED_BY, MANAGED_BY_LABEL},
     config::{
         annotations::{Choice, choice, plan_key},
-        namespace::{Namespace, Settings},
+        namespace::Namespace,
     },
     domain::{
         finding::Finding,
@@ -107,14 +107,6 @@ pub(super) fn namespace<'a>(context: &Context<'_>, facts: &'a Facts) -> Result<&
         let finding = Finding::new("metadata.namespace", &context.review.namespace, problem);
         Verdict::invalid(rules::PLAN, vec![finding])
     })
-}
-
-/// What holds for a Deployment that takes part.
-///
-/// # Errors
-/// As [`namespace`].
-pub(super) fn settings(context: &Context<'_>, new: Object<'_>, facts: &Facts) -> Result<Settings, Verdict> {
-    Ok(namespace(context, facts)?.settings(&new.annotations()))
 }
 
 /// How a Deployment that says nothing itself came to be examined; for who has never heard of canaries.

@@ -20,7 +20,11 @@ pub mod selecting;
 mod words;
 
 use crate::{
-    config::{namespace::Namespace, strategy::Defaults},
+    config::{
+        annotations::Wish,
+        namespace::{Namespace, Settings},
+        strategy::Defaults,
+    },
     domain::{
         finding::Findings,
         keys,
@@ -36,6 +40,7 @@ use hold::{Hold, hold, is_held};
 use jiff::Timestamp;
 use membership::Standing;
 use object::{Edits, Object};
+use std::sync::OnceLock;
 
 /// Settings of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +57,8 @@ pub struct AdmitConfig {
     pub own_user: String,
 }
 
-/// What every part of the decision looks at.
-#[derive(Debug, Clone, Copy)]
+/// What every part of the decision about one request looks at.
+#[derive(Debug)]
 pub struct Context<'a> {
     /// The request.
     pub review: &'a Review,
@@ -61,6 +66,32 @@ pub struct Context<'a> {
     pub config: &'a AdmitConfig,
     /// The time.
     pub now: Timestamp,
+    plan: OnceLock<Read>,
+}
+
+/// What holds for the Deployment of a request, and what it asks for.
+#[derive(Debug)]
+struct Read {
+    settings: Settings,
+    wish: Result<Wish, Findings>,
+}
+
+impl<'a> Context<'a> {
+    /// The context of a request that is decided `now`.
+    #[must_use]
+    pub const fn new(review: &'a Review, config: &'a AdmitConfig, now: Timestamp) -> Self {
+        Self { review, config, now, plan: OnceLock::new() }
+    }
+
+    /// What `new`, the request's object in its Namespace, asks for. To read it is most of a decision's work,
+    /// so it is done once, although [`needs`] and [`admit`] both want to know.
+    fn plan(&self, namespace: &Namespace, new: Object<'_>) -> &Read {
+        self.plan.get_or_init(|| {
+            let settings = namespace.settings(&new.annotations());
+            let wish = settings.read(&self.config.defaults);
+            Read { settings, wish }
+        })
+    }
 }
 
 /// Whether [`needs`] and [`admit`] must know the Namespace of the object.
@@ -96,9 +127,8 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
         Stage::Mutate => {}
     }
     let order = orders::ordered(context, old, new).ok().flatten();
-    let settings = namespace.as_ref().map(|namespace| namespace.settings(&new.annotations()));
-    let wish = settings.ok().and_then(|settings| settings.read(&context.config.defaults).ok());
-    let templates = wish.map(|wish| wish.references()).unwrap_or_default();
+    let wish = namespace.as_ref().ok().and_then(|namespace| context.plan(namespace, new).wish.as_ref().ok());
+    let templates = wish.map(Wish::references).unwrap_or_default();
     let judged = order.is_some() || concerns_plan(old, new);
     let may_go_on = was_in && standing == Standing::Open;
     let override_freeze = policy::fresh_reason(context, new).is_some();
@@ -154,10 +184,10 @@ fn mutate(
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    let settings = membership::settings(context, new, facts)?;
+    let plan = context.plan(membership::namespace(context, facts)?, new);
     let order = orders::ordered(context, old, new)?;
-    let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &settings));
-    let mut examined = examine(context, new, settings, change == Hold::Hold, facts);
+    let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &plan.settings));
+    let mut examined = examine(context, new, plan, change == Hold::Hold, facts);
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
     let judge = |occasion| policy::judge(context, occasion, new, true, &examined, facts);
     let mut judged = occasion.map(judge).unwrap_or_default();
@@ -296,7 +326,8 @@ fn validate(
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
     let Some(old) = old else { return Ok(Verdict::allow()) };
-    let must_be_held = match hold(old, new, &membership::settings(context, new, facts)?) {
+    let settings = membership::namespace(context, facts)?.settings(&new.annotations());
+    let must_be_held = match hold(old, new, &settings) {
         Hold::Hold => true,
         Hold::Unchanged => old.annotation(keys::HELD).is_some(),
         Hold::Native => false,

@@ -1,6 +1,6 @@
 //! The Deployment of a review as it was sent, and edits of it.
 
-use crate::domain::{keys, names::TemplateHash, selector::Labels};
+use crate::domain::{keys, names::TemplateHash, part::part, selector::Labels};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ impl<'a> Object<'a> {
     /// One annotation.
     #[must_use]
     pub fn annotation(self, key: &str) -> Option<&'a str> {
-        self.0.pointer("/metadata/annotations")?.get(key)?.as_str()
+        part(self.0, "/metadata/annotations")?.get(key)?.as_str()
     }
 
     /// Labels of its pods.
@@ -36,7 +36,7 @@ impl<'a> Object<'a> {
     /// The pod template.
     #[must_use]
     pub fn template(self) -> &'a Value {
-        self.0.pointer("/spec/template").unwrap_or(&Value::Null)
+        part(self.0, "/spec/template").unwrap_or(&Value::Null)
     }
 
     /// Identity of the pod template.
@@ -54,23 +54,23 @@ impl<'a> Object<'a> {
     /// `spec.paused`.
     #[must_use]
     pub fn is_paused(self) -> bool {
-        self.0.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or(false)
+        part(self.0, "/spec/paused").and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// `spec.replicas`; 1 when absent, as the API server reads it.
     #[must_use]
     pub fn replicas(self) -> i64 {
-        self.0.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
+        part(self.0, "/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
     }
 
     /// `status.availableReplicas`.
     #[must_use]
     pub fn available(self) -> i64 {
-        self.0.pointer("/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
+        part(self.0, "/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
     }
 
     fn map(self, pointer: &str, prefix: &str) -> Labels {
-        let map = self.0.pointer(pointer).and_then(Value::as_object);
+        let map = part(self.0, pointer).and_then(Value::as_object);
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
         map.into_iter().flatten().filter(|(key, _)| key.starts_with(prefix)).filter_map(text).collect()
     }
@@ -111,7 +111,7 @@ impl Edits {
 }
 
 fn set(ops: &mut Vec<PatchOperation>, object: Object<'_>, map: &str, key: &str, value: Option<&str>) {
-    let entries = object.0.pointer(&format!("/metadata/{map}"));
+    let entries = part(object.0, &format!("/metadata/{map}"));
     let present = entries.and_then(|entries| entries.get(key)).and_then(Value::as_str);
     let path = PointerBuf::from_tokens(["metadata", map, key]);
     match value {

@@ -6,7 +6,7 @@ use super::{
     canary_deployment::canary_name,
     manifest::{Kind, Manifest, Meta, Owner},
 };
-use crate::domain::{observed::Observed, rewrite::LabelRewrite};
+use crate::domain::{observed::Observed, part::part, rewrite::LabelRewrite};
 use serde_json::{Value, json};
 
 /// The clone for a canary of at least `replicas` pods; `None` where nothing scales the user's Deployment.
@@ -37,7 +37,7 @@ pub fn canary_autoscaler(
 /// Whether an autoscaler's target is the user's Deployment. KEDA's are autoscalers like any other.
 fn scales(autoscaler: &Value, owner: &Owner) -> bool {
     let target = |field: &str| {
-        let target = autoscaler.pointer("/spec/scaleTargetRef").and_then(|target| target.get(field));
+        let target = part(autoscaler, "/spec/scaleTargetRef").and_then(|target| target.get(field));
         target.and_then(Value::as_str).unwrap_or_default()
     };
     target("kind") == "Deployment"

@@ -7,6 +7,7 @@ use super::{
 use crate::domain::{
     names::suffixed,
     observed::Observed,
+    part::part,
     rewrite::LabelRewrite,
     selector::Labels,
     strategy::{AntiAffinity, CanaryPods},
@@ -27,7 +28,7 @@ pub fn canary_name(deployment: &str) -> String {
 #[must_use]
 pub fn autoscaled_size(seen: &Observed, owner: &Owner, replicas: i32) -> i32 {
     let canary = find(&seen.ours, Kind::Deployment, &canary_name(&owner.name));
-    let found = canary.and_then(|object| object.pointer("/spec/replicas")?.as_i64());
+    let found = canary.and_then(|object| part(object, "/spec/replicas")?.as_i64());
     let found = found.and_then(|size| i32::try_from(size).ok()).unwrap_or(0);
     if replicas == 0 { 0 } else { replicas.max(found) }
 }

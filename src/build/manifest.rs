@@ -1,6 +1,6 @@
 //! An object that Haldane wants to exist, ready for server-side apply.
 
-use crate::domain::{names::short_hash, rewrite::CANARY_OF_LABEL, selector::Labels};
+use crate::domain::{names::short_hash, part::part, rewrite::CANARY_OF_LABEL, selector::Labels};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ impl Manifest {
     #[must_use]
     pub fn for_update_of(&self, seen: Option<&Value>) -> Value {
         let mut body = self.body.clone();
-        let version = seen.and_then(|object| object.pointer("/metadata/resourceVersion")).cloned();
+        let version = seen.and_then(|object| part(object, "/metadata/resourceVersion")).cloned();
         let metadata = body.get_mut("metadata").and_then(Value::as_object_mut);
         if let (Some(metadata), Some(version)) = (metadata, version) {
             metadata.insert("resourceVersion".to_owned(), version);

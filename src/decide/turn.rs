@@ -11,6 +11,7 @@ use crate::{
     domain::{
         names::{TemplateHash, Weight},
         observed::Observed,
+        part::part,
         state::{HistoryEntry, Lag, Outcome, Rollout, Stage, Traffic},
     },
     routers::size,
@@ -130,8 +131,8 @@ impl<'a> Turn<'a> {
     pub(super) fn canary(&self, rollout: &Rollout) -> Canary {
         let name = canary_name(&self.input.owner.name);
         let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return Canary::default() };
-        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-        let template = object.pointer("/metadata/annotations").and_then(|a| a.get(TEMPLATE_ANNOTATION));
+        let number = |pointer: &str| part(object, pointer).and_then(Value::as_i64).unwrap_or(0);
+        let template = part(object, "/metadata/annotations").and_then(|a| a.get(TEMPLATE_ANNOTATION));
         let current = template.and_then(Value::as_str) == Some(rollout.hash.as_str())
             && number("/status/observedGeneration") >= number("/metadata/generation");
         let available = number("/status/availableReplicas").min(number("/status/updatedReplicas"));
@@ -141,7 +142,7 @@ impl<'a> Turn<'a> {
     /// Why Kubernetes cannot even make pods of the canary, e.g. because a quota is used up.
     fn refusal(&self) -> Option<&'a str> {
         let name = canary_name(&self.input.owner.name);
-        let conditions = find(&self.seen().ours, Kind::Deployment, &name)?.pointer("/status/conditions")?;
+        let conditions = part(find(&self.seen().ours, Kind::Deployment, &name)?, "/status/conditions")?;
         let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
         let failure = conditions
             .as_array()?
@@ -227,7 +228,7 @@ impl<'a> Turn<'a> {
     fn canary_counts(&self, pods: i32) -> bool {
         let name = canary_name(&self.input.owner.name);
         let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return pods == 0 };
-        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        let number = |pointer: &str| part(object, pointer).and_then(Value::as_i64).unwrap_or(0);
         let current = number("/status/observedGeneration") >= number("/metadata/generation");
         let all = ["/spec/replicas", "/status/replicas"];
         current && all.iter().all(|pointer| number(pointer) == i64::from(pods))

@@ -6,7 +6,10 @@ use crate::{
         manifest::{Kind, Manifest},
         pair::{find, named},
     },
-    domain::state::{Outcome, Rollout, RolloutState, Stage},
+    domain::{
+        part::part,
+        state::{Outcome, Rollout, RolloutState, Stage},
+    },
 };
 use serde_json::Value;
 
@@ -94,7 +97,7 @@ fn holds_another_canary(rollout: &Rollout, turn: &Turn<'_>) -> bool {
     let name = crate::build::canary_deployment::canary_name(&turn.input.owner.name);
     let selector = serde_json::to_value(rollout.rewrite.canary_only()).unwrap_or_default();
     find(&turn.seen().ours, Kind::Deployment, &name)
-        .is_some_and(|object| object.pointer("/spec/selector") != Some(&selector))
+        .is_some_and(|object| part(object, "/spec/selector") != Some(&selector))
 }
 
 /// Objects of ours that are not wanted, the routing ones first.

@@ -13,6 +13,7 @@ pub mod kind;
 pub mod metric;
 pub mod names;
 pub mod observed;
+pub mod part;
 pub mod request;
 pub mod review;
 pub mod rewrite;

@@ -2,7 +2,7 @@
 
 pub use super::weight::Weight;
 
-use super::keys::RESTARTED_AT;
+use super::{keys::RESTARTED_AT, part::part};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -25,7 +25,7 @@ impl TemplateHash {
     pub fn of(template: &Value) -> Self {
         let mut copy;
         let mut template = template;
-        if template.pointer(POD_TEMPLATE_HASH).is_some() {
+        if part(template, POD_TEMPLATE_HASH).is_some() {
             copy = template.clone();
             let labels = copy.pointer_mut("/metadata/labels").and_then(Value::as_object_mut);
             labels.map(|labels| labels.remove("pod-template-hash"));
@@ -53,7 +53,7 @@ impl TemplateHash {
     #[must_use]
     pub fn same(a: &Value, b: &Value) -> bool {
         // Only copies in a `ReplicaSet` have it, which are not compared with each other often.
-        if [a, b].iter().any(|template| template.pointer(POD_TEMPLATE_HASH).is_some()) {
+        if [a, b].iter().any(|template| part(template, POD_TEMPLATE_HASH).is_some()) {
             return Self::of(a) == Self::of(b);
         }
         prints_equally(a, b, true)

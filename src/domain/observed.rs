@@ -1,6 +1,6 @@
 //! The cluster as seen at one moment: everything a decision may depend on besides state and time.
 
-use super::{field_path, keys, names::TemplateHash, request::Request, selector::Labels};
+use super::{field_path, keys, names::TemplateHash, part::part, request::Request, selector::Labels};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition},
     core::v1::Service,
@@ -88,12 +88,12 @@ impl ReplicaSetView {
     /// Reads a `ReplicaSet` as the API server sent it; absent fields read as empty or 0.
     #[must_use]
     pub fn of(set: &Value) -> Self {
-        let text = |pointer| set.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer| part(set, pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = |pointer| {
-            let number = set.pointer(pointer).and_then(Value::as_i64);
+            let number = part(set, pointer).and_then(Value::as_i64);
             number.and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
         };
-        let template = set.pointer("/spec/template").unwrap_or(&Value::Null);
+        let template = part(set, "/spec/template").unwrap_or(&Value::Null);
         Self {
             name: text("/metadata/name"),
             pod_hash: text("/metadata/labels/pod-template-hash"),

@@ -25,7 +25,7 @@ impl Decision {
 
 impl Handler for Decision {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
-        let context = Context { review, config: &self.config, now: clock::now() };
+        let context = Context::new(review, &self.config, clock::now());
         let look_up = LookUp::new(&self.client, &self.installed, &self.config.own_namespace, review);
         // First of all, because it says what else must be known.
         let namespace = look_up.namespace(needs_namespace(stage, &context)).await;

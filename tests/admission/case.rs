@@ -190,7 +190,7 @@ impl Case {
     }
 
     fn verdict_by(&self, stage: Stage, config: &AdmitConfig) -> Verdict {
-        admit(stage, &Context { review: &self.review, config, now: now() }, &self.facts)
+        admit(stage, &Context::new(&self.review, config, now()), &self.facts)
     }
 
     /// The verdict of the mutating stage in words, in an installation that is set so.

@@ -103,7 +103,7 @@ fn the_floor_stays_until_measurements_tell_of_the_traffic_that_is_back() {
 fn only_a_scale_down_of_an_autoscaler_costs_a_look() {
     let looks = |case: &Case| {
         let config = crate::case::config();
-        let context = haldane::admit::Context { review: &case.review, config: &config, now: now() };
+        let context = haldane::admit::Context::new(&case.review, &config, now());
         needs(Stage::Mutate, &context, &case.facts.namespace).state
     };
     assert!(looks(&autoscaler(4, 1)));

@@ -63,14 +63,15 @@ fn an_unchanged_manifest_is_held_for_the_plan_of_its_namespace() {
 fn what_is_looked_up_depends_on_the_namespace() {
     let case = change(silent("a"), silent("b"));
     let config = config();
-    let context = Context { review: &case.review, config: &config, now: now() };
-    let looked = |stage, facts: &Case| needs(stage, &context, &facts.facts.namespace);
+    let looked = |stage, facts: &Case| {
+        needs(stage, &Context::new(&case.review, &config, now()), &facts.facts.namespace)
+    };
     let wanted = looked(Stage::Mutate, &case);
     assert!(wanted.pair && wanted.policy && wanted.state);
     assert!(looked(Stage::Validate, &case).pair, "what has slipped past the mutating phase");
     assert_eq!(looked(Stage::Mutate, &unlabelled(case.clone())), haldane::admit::facts::Needs::default());
     let held = case.mutated();
-    let context = Context { review: &held.review, config: &config, now: now() };
+    let context = Context::new(&held.review, &config, now());
     assert!(!needs_namespace(Stage::Validate, &context), "what is held needs no look");
 }
 

@@ -36,7 +36,7 @@ struct Known {
 
 impl Handler for Known {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
-        let context = Context { review, config: &self.config, now: clock::now() };
+        let context = Context::new(review, &self.config, clock::now());
         black_box(needs(stage, &context, &self.facts.namespace));
         admit(stage, &context, &self.facts)
     }

@@ -150,7 +150,7 @@ fn review(body: &[u8]) -> Result<(), String> {
         own_namespace: "haldane-system".to_owned(),
         own_user: "haldane".to_owned(),
     };
-    let context = Context { review: &review, config: &config, now: now() };
+    let context = Context::new(&review, &config, now());
     for stage in [Stage::Mutate, Stage::Validate] {
         let facts = Facts { may: Ok(true), ..Facts::default() };
         let _ = needs(stage, &context, &facts.namespace);

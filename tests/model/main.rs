@@ -20,7 +20,7 @@ mod stories;
 use std::{collections::BTreeMap, env, thread, time::Instant};
 
 /// Schedules, if nothing else is said.
-const SCHEDULES: u64 = 20_000;
+const SCHEDULES: u64 = 100_000;
 /// Kinds of broken promises that are printed.
 const SHOWN: usize = 5;
 

@@ -64,7 +64,7 @@ impl Cluster {
         };
         let facts = Facts { state: Ok(Some(self.state().as_ref().clone())), ..Facts::default() };
         let config = config();
-        let context = Context { review: &review, config: &config, now: self.now };
+        let context = Context::new(&review, &config, self.now);
         let verdict = admit(Stage::Mutate, &context, &facts);
         let Outcome::Allow { patch } = &verdict.outcome else { return from };
         json_patch::patch(&mut wish, patch).unwrap();

@@ -145,12 +145,12 @@ impl Cluster {
         };
         let config = config();
         let verdict = {
-            let context = Context { review: &review, config: &config, now: self.now };
+            let context = Context::new(&review, &config, self.now);
             admit(Stage::Mutate, &context, &facts)
         };
         let Outcome::Allow { patch } = &verdict.outcome else { return verdict };
         json_patch::patch(review.object.as_mut().unwrap(), patch).unwrap();
-        let context = Context { review: &review, config: &config, now: self.now };
+        let context = Context::new(&review, &config, self.now);
         let last = admit(Stage::Validate, &context, &facts);
         if last.is_allowed() {
             self.store_web(review.object.take().unwrap());
