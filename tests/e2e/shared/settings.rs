@@ -68,6 +68,34 @@ steps: [{setWeight: 5}, {pause: {}}]";
 }
 
 #[test]
+fn a_full_canary_serves_for_its_delay_and_only_then_is_stable_replaced() {
+    let space = Space::new("delay");
+    let plan = |delay: u32| {
+        format!(
+            "{{scaleDownDelaySeconds: {delay}, abortScaleDownDelaySeconds: 1, steps: [{{setWeight: 20}}]}}"
+        )
+    };
+    space.deploy(&App::canary(&plan(600)).annotated("haldane.dev/settle", "1s"));
+    space.answers("v1");
+    let stable = space.pods("app=web");
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.reaches("web", SOON, &[("weight", "100")]);
+    space.answers("v2");
+    assert_eq!(space.pods("app=web"), stable, "the old version is whole while the delay lasts");
+    assert_eq!(space.the("apps/v1 Deployment", "web")["spec"]["paused"], true);
+    space.order("web", "abort").ok();
+    space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    space.answers("v1");
+    assert_eq!(space.pods("app=web"), stable, "so the way back is one change of weight");
+
+    let shorter = format!("haldane.dev/canary={}", plan(1));
+    space.kubectl(&["annotate", "--overwrite", "deployment", "web", &shorter]).ok();
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.is_healthy("web", SOON);
+    space.answers("v3");
+}
+
+#[test]
 fn a_day_of_soaking_ends_with_the_first_bad_measurement() {
     let (provider, space) = (Provider::start(0.0), Space::new("soaking"));
     let strategy = "
