@@ -1,5 +1,6 @@
 //! The plan in words, for the person who has just applied it.
 
+use super::advice::distinct;
 use crate::{
     config::trial::Trial,
     decide::describe,
@@ -108,6 +109,7 @@ pub fn whole_plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) ->
             "plan: promotion: the Deployment rolls natively beside the canary, the canary goes; all of it takes at least {}",
             printed(least_time(strategy, trials))
         ));
+        lines.extend(rollback(strategy, trials));
         return lines;
     }
     lines.push(format!(
@@ -115,7 +117,30 @@ pub fn whole_plan(strategy: &CanaryStrategy, trials: &[Trial], replicas: i64) ->
         pods(i32::try_from(replicas).unwrap_or(i32::MAX).max(1)),
         printed(least_time(strategy, trials))
     ));
+    lines.extend(rollback(strategy, trials));
     lines
+}
+
+/// How soon each metric finds a fault, and what then becomes of the canary; nothing without metrics.
+fn rollback(strategy: &CanaryStrategy, trials: &[Trial]) -> Option<String> {
+    let found = trials.iter().flat_map(|trial| &trial.metrics).filter_map(|metric| found(&metric.spec));
+    let found = distinct(found).join(", ");
+    let pods = match strategy.abort_scale_down_delay {
+        Some(delay) => format!("its pods {delay} later"),
+        None => "its pods stay to be looked at".to_owned(),
+    };
+    (!found.is_empty()).then(|| {
+        format!("plan: rollback: a fault is found by {found}; then the canary's traffic ends at once, {pods}")
+    })
+}
+
+/// One bad measurement more than are allowed fails a metric.
+fn found(metric: &MetricSpec) -> Option<String> {
+    let bad = u32::try_from(metric.failure_limit.unwrap_or(0)).ok()?.saturating_add(1);
+    let name = &metric.name;
+    let Some(interval) = metric.interval else { return Some(format!("{name} when it is measured")) };
+    let span = interval.signed().checked_mul(i32::try_from(bad).ok()?)?;
+    Some(format!("{name} within {}", printed(span)))
 }
 
 /// What is not as it is written: labels of canary pods, and Argo's label of a version in queries.

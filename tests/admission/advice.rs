@@ -78,6 +78,46 @@ fn the_query_that_counts_samples_is_read_like_the_one_that_measures() {
 }
 
 #[test]
+fn limits_that_contradict_each_other_are_refused() {
+    let limited = |limits: &str| {
+        let metrics = metric("result[0] < 1", GOOD).replace("interval: 30s, count: 3", limits);
+        change(STEPS, &metrics).mutate()
+    };
+    let said = limited("interval: 30s, count: 1, failureLimit: 2");
+    assert!(said.contains("count (1) must be >= failureLimit + consecutiveSuccessLimit (2 + 0)"), "{said}");
+    let said = limited("count: 3");
+    assert!(said.contains("interval must be specified when count > 1"), "{said}");
+    // The interval is there, only not readable: nothing is said to be missing.
+    let said = limited("interval: 1d, count: 3");
+    assert!(said.contains("must be a duration") && !said.contains("interval must be specified"), "{said}");
+}
+
+#[test]
+fn a_dry_run_tells_how_soon_a_fault_is_found() {
+    let told = |limits: &str, plan: &str| {
+        let mut case = change(plan, &metric("result[0] < 1", GOOD).replace("count: 3", limits));
+        case.review.dry_run = true;
+        case.mutate()
+    };
+    let kept =
+        "{abortScaleDownDelaySeconds: 0, steps: [{setWeight: 10}, {pause: {duration: 1m}}, {analysis: {}}]}";
+    for (limits, plan, line) in [
+        (
+            "count: 3",
+            STEPS,
+            "found by errors within 30s; then the canary's traffic ends at once, its pods 30s later",
+        ),
+        ("count: 5, failureLimit: 2", STEPS, "found by errors within 1m30s; then"),
+        ("count: 3", kept, "then the canary's traffic ends at once, its pods stay to be looked at"),
+    ] {
+        let said = told(limits, plan);
+        assert!(said.contains(line), "{said}");
+    }
+    let unlimited = told("failureLimit: -1, consecutiveSuccessLimit: 3", STEPS);
+    assert!(!unlimited.contains("plan: rollback"), "{unlimited}");
+}
+
+#[test]
 fn a_host_that_is_refused_when_it_is_measured_is_refused_when_it_is_applied() {
     let asked = |address: &str, allowed: &str| {
         let metrics = metric("result[0] < 1", GOOD)
