@@ -1,6 +1,7 @@
 //! Somebody who may edit everything in one namespace, and somebody who may only look: what they can do to a release.
 
 use crate::harness::{App, Output, SOON, Space, cluster::kubectl, eventually, space::weight_of};
+use serde_json::{Value, json};
 
 const STRATEGY: &str = "steps: [{setWeight: 20}, {pause: {}}]";
 
@@ -74,6 +75,40 @@ fn a_tenant_can_give_orders_but_forge_nothing() {
     assert!(text.contains("cannot patch resource \"deployments\""), "{text}");
     tenant(&["annotate", "deployment", "web", "haldane.dev/do=promote"]).ok();
     space.is_healthy("web", SOON);
+}
+
+/// A role that may end releases and not let them pass.
+const ON_CALL: &str = r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "on-call"},
+    "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch", "abort"]}]}"#;
+
+#[test]
+fn each_order_is_a_right_of_its_own_and_is_told_by_its_giver() {
+    let space = Space::new("on-call");
+    space.deploy(&App::canary(STRATEGY).annotated("haldane.dev/settle", "1s").sized(1));
+    space.apply(ON_CALL).ok();
+    let name = format!("jane-of-{}", space.namespace);
+    space.kubectl(&["create", "rolebinding", "on-call", "--role=on-call", "--user", &name]).ok();
+    let jane = |order: &str| {
+        let order = format!("haldane.dev/do={order}");
+        space.kubectl(&["--as", &name, "annotate", "deployment", "web", &order])
+    };
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "20");
+    for verb in ["promote", "promote-full", "pause", "skip-step"] {
+        let told = jane(verb).refused();
+        assert!(told.contains(&format!("User {name:?} cannot {verb} Deployment \"web\"")), "{told}");
+        assert!(told.contains(&format!("grant the verb {verb:?} on resource \"deployments\"")), "{told}");
+    }
+    assert_eq!(space.summary("web")["weight"], "20", "nothing was carried out");
+    jane("abort").ok();
+    let summary = space.reaches("web", SOON, &[("phase", "Degraded")]);
+    assert!(summary["message"].as_str().is_some_and(|why| why.ends_with(&format!("by {name}"))), "{summary}");
+    let annotations = &space.the("apps/v1 Deployment", "web")["metadata"]["annotations"];
+    let request = annotations["haldane.dev/request"].as_str().expect("the order is recorded");
+    let request: Value = serde_json::from_str(request).expect("JSON");
+    assert_eq!((&request["verb"], &request["by"]), (&json!("abort"), &json!(name)), "{request}");
+    assert_eq!(request["template"], annotations["haldane.dev/held"], "for the template on trial: {request}");
+    assert!(request["at"].is_string(), "{request}");
 }
 
 /// Deleting is a right over what is in the namespace, and garbage collection needs it; it makes no release pass.
