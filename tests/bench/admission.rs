@@ -2,8 +2,8 @@
 //!
 //! A process of its own runs the webhook on one thread: the server, its TLS, the wire format and the decision
 //! are the real ones, only what is looked up in the cluster is given beforehand. This process sends it reviews
-//! of 10 to 100 KiB over one HTTP/2 connection, as an API server does: first at a constant rate, each request
-//! on time whatever became of the others, then as fast as it can. Both use loopback addresses only.
+//! of 10 to 100 KiB over HTTP/1.1, as API servers do (`pkg/util/webhook/client.go`): first at a constant rate,
+//! each request on time whatever became of the others, then as fast as it can. Both use loopback addresses only.
 //!
 //! The last line is JSON: requests per second that were answered at the constant rate, percentiles of their
 //! latency, and the server's memory at the end.

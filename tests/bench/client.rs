@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One connection to the server.
+/// Connections to the server, as many as requests are under way.
 pub struct Client {
     runtime: Runtime,
     sender: Arc<Sender>,
@@ -45,6 +45,7 @@ impl Client {
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .no_proxy()
+            .http1_only()
             .resolve("localhost", SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             .tls_certs_only([Certificate::from_pem(ca.as_bytes()).unwrap()])
             .timeout(PATIENCE)
