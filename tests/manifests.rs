@@ -4,10 +4,11 @@
 
 use clap::Parser;
 use haldane::{
-    admit::{floor::AUTOSCALERS, selecting::APIS},
+    admit::{floor::AUTOSCALERS, outlived::DEPLOYMENT_CONTROLLERS, selecting::APIS},
     build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
     config::namespace::{ENABLED, reserved},
+    decide::ABORT_PREFIX,
     domain::{keys, rewrite::CANARY_OF_LABEL},
     policy::Mode,
     runtime::{ca_bundle, http::Limits},
@@ -58,6 +59,21 @@ fn the_floor_is_for_the_autoscaling_controller_alone() {
     let named = AUTOSCALERS.map(|user| format!("'{user}'")).join(", ");
     let condition = floor["matchConditions"][0]["expression"].as_str().unwrap();
     assert_eq!(condition, format!("request.userInfo.username in [{named}]"));
+}
+
+#[test]
+fn what_an_abort_says_ends_with_its_template_and_costs_no_other_status_a_request() {
+    let [mutating, _] = configurations();
+    let status = &mutating["webhooks"][3];
+    assert_eq!(status["failurePolicy"], "Ignore", "the deployment controller works without Haldane");
+    assert_eq!(status["rules"][0]["resources"], json!(["deployments/status"]));
+    let conditions = ["0", "1", "2"].map(|index| {
+        status.pointer(&format!("/matchConditions/{index}/expression")).and_then(Value::as_str).unwrap()
+    });
+    let named = DEPLOYMENT_CONTROLLERS.map(|user| format!("'{user}'")).join(", ");
+    assert_eq!(conditions[0], format!("request.userInfo.username in [{named}]"));
+    assert!(conditions[1].contains("observedGeneration"), "{}", conditions[1]);
+    assert!(conditions[2].contains(&format!("startsWith('{ABORT_PREFIX}')")), "{}", conditions[2]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod missed;
 mod namespace;
 pub mod object;
 pub mod orders;
+pub mod outlived;
 mod policy;
 mod preview;
 mod routes;
@@ -40,6 +41,7 @@ use hold::{Hold, hold, is_held};
 use jiff::Timestamp;
 use membership::Standing;
 use object::{Edits, Object};
+use outlived::Observation;
 use std::sync::OnceLock;
 
 /// Settings of the installation.
@@ -103,7 +105,7 @@ pub fn needs_namespace(stage: Stage, context: &Context<'_>) -> bool {
 /// What must be looked up before [`admit`] can decide, beside the Namespace.
 #[must_use]
 pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -> Needs {
-    if ScaleDown::of(context.review).is_some() {
+    if ScaleDown::of(context.review).is_some() || Observation::of(context.review).is_some() {
         return Needs { state: true, ..Needs::default() };
     }
     let Some((old, new)) = objects(context) else {
@@ -141,6 +143,9 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
 pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
     if let Some(scale_down) = ScaleDown::of(context.review) {
         return scale_down.admit(context, facts);
+    }
+    if let Some(observation) = Observation::of(context.review) {
+        return observation.admit(context, facts);
     }
     if let Some(verdict) = policy::of_profile(context.review) {
         return verdict;

@@ -175,18 +175,9 @@ pub async fn write_condition(
     condition: &ProgressingCondition,
     now: Timestamp,
 ) -> Result<(), ApplyError> {
-    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let condition = json!({
-        "type": "Progressing",
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "lastUpdateTime": now,
-        "lastTransitionTime": now,
-    });
     let patch = Patch::Strategic(json!({
         "metadata": {"resourceVersion": seen.deployment.metadata.resource_version},
-        "status": {"conditions": [condition]},
+        "status": {"conditions": [condition.json(now)]},
     }));
     let what = "status of the Deployment".to_owned();
     deployments(client, owner).patch_status(&owner.name, &params(), &patch).await.map_err(failed(what))?;

@@ -24,6 +24,7 @@ pub use events::{Event, EventType};
 pub use next::Next;
 pub use steps::describe;
 pub use turn::{Input, Measurements};
+pub use world::ABORT_PREFIX;
 pub use writes::Write;
 
 use crate::{
@@ -35,6 +36,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use turn::Turn;
 
@@ -82,6 +84,28 @@ pub struct ProgressingCondition {
     pub reason: &'static str,
     /// For people.
     pub message: String,
+}
+
+impl ProgressingCondition {
+    /// What the deployment controller says of a paused Deployment.
+    #[must_use]
+    pub fn paused() -> Self {
+        Self { status: "Unknown", reason: "DeploymentPaused", message: "Deployment is paused".to_owned() }
+    }
+
+    /// As it stands among the Deployment's conditions, set `now`.
+    #[must_use]
+    pub fn json(&self, now: Timestamp) -> Value {
+        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!({
+            "type": "Progressing",
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastUpdateTime": now,
+            "lastTransitionTime": now,
+        })
+    }
 }
 
 /// A metric whose time has come.

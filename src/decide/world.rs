@@ -14,7 +14,7 @@ use crate::{
 use serde_json::Value;
 
 /// Message prefix by which an abort's condition is told from the deployment controller's own.
-pub(super) const ABORT_PREFIX: &str = "RolloutAborted:";
+pub const ABORT_PREFIX: &str = "RolloutAborted:";
 
 /// The decision, as what is to be written.
 pub(super) fn plan(state: RolloutState, mut turn: Turn<'_>) -> Plan {
@@ -151,11 +151,7 @@ fn condition(state: &RolloutState, turn: &Turn<'_>) -> Option<ProgressingConditi
             reason: "ProgressDeadlineExceeded",
             message: abort.to_owned(),
         }),
-        None if message.starts_with(ABORT_PREFIX) => Some(ProgressingCondition {
-            status: "Unknown",
-            reason: "DeploymentPaused",
-            message: "Deployment is paused".to_owned(),
-        }),
+        None if message.starts_with(ABORT_PREFIX) => Some(ProgressingCondition::paused()),
         None => None,
     }
 }

@@ -12,4 +12,5 @@ mod native;
 mod neighbours;
 mod opt_out;
 mod orders;
+mod outlived;
 mod policy;

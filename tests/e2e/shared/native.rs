@@ -62,8 +62,9 @@ fn an_aborted_release_is_not_resumed() {
     // The stable template again: a plain, healthy Deployment, and no pod is replaced.
     let before = space.pods("app=web");
     space.set_env("web", &["VERSION=v1"]).ok();
-    space.is_healthy("web", SOON);
+    // At once: what was said of the abort is not about this change.
     space.rolled_out("web");
+    space.is_healthy("web", SOON);
     assert_eq!(space.pods("app=web"), before);
 }
 
