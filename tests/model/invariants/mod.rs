@@ -71,6 +71,11 @@ impl Invariants {
         self.serving &= !untried;
     }
 
+    /// Whether a template may run outside a canary.
+    pub fn trusts(&self, template: &TemplateHash) -> bool {
+        self.trusted.contains(template)
+    }
+
     /// Somebody else changes the size: which pods go, while two versions are there, Kubernetes decides.
     pub fn shrinks(&mut self, cluster: &Cluster) {
         self.native |= cluster.stable_sets().filter(|set| set.wanted > 0).count() > 1;

@@ -21,6 +21,7 @@ impl Schedule {
         let wish = self.wish();
         let was_serving = self.cluster.is_serving() && self.cluster.replicas() > 0;
         let version = version_of(&self.cluster.web["spec"]["template"]);
+        let was_trusted = self.invariants.trusts(&self.cluster.wanted_hash());
         if let Wish::Scale(_) = wish {
             self.invariants.shrinks(&self.cluster);
         }
@@ -37,9 +38,10 @@ impl Schedule {
             self.invariants.orders.insert(request.id, request.verb);
         }
         let serves = was_serving && self.cluster.is_opted_in() && self.cluster.replicas() > 0;
-        // A restart changes no version, and neither does applying the template without its stamp.
+        // A restart changes no version, and neither does applying the template without its stamp. That makes
+        // none of it that was not tried.
         let same = version == version_of(&self.cluster.web["spec"]["template"]);
-        if !self.cluster.is_held() && (same || !serves) {
+        if !self.cluster.is_held() && ((same && was_trusted) || !serves) {
             self.invariants.trust(self.cluster.wanted_hash(), !serves);
         }
         self.invariants.always(&self.cluster)
