@@ -144,9 +144,13 @@ impl Request {
         writes && !is_question && !self.is_about_the_lease() && (200..300).contains(&self.code())
     }
 
-    /// The rights that it needed. Applying an object that is not there needs `create` beside `patch`.
+    /// The rights that it needed. Applying an object that is not there needs `create` beside `patch`; asking
+    /// which APIs there are is about no object, and Kubernetes grants it to everybody (`system:discovery`).
     pub fn rights(&self) -> Vec<Right> {
         let Object { resource, subresource, api_group, .. } = &self.object_ref;
+        if resource.is_empty() {
+            return Vec::new();
+        }
         let resource =
             if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
         let right = |verb: &str| Right {
