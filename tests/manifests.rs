@@ -52,28 +52,29 @@ fn both_webhooks_match_the_same_requests() {
 
 #[test]
 fn the_floor_is_for_the_autoscaling_controller_alone() {
+    about_a_controller("deployments/scale", AUTOSCALERS);
+}
+
+/// What decides about a subresource: without Haldane Kubernetes' controllers work as usual, and nobody else's
+/// writes come to it.
+fn about_a_controller(resource: &str, users: [&str; 2]) -> Value {
     let [mutating, _] = configurations();
-    let floor = &mutating["webhooks"][2];
-    assert_eq!(floor["failurePolicy"], "Ignore", "without Haldane autoscalers work as usual");
-    assert_eq!(floor["rules"][0]["resources"], json!(["deployments/scale"]));
-    let named = AUTOSCALERS.map(|user| format!("'{user}'")).join(", ");
-    let condition = floor["matchConditions"][0]["expression"].as_str().unwrap();
+    let webhooks = mutating["webhooks"].as_array().unwrap();
+    let webhook = webhooks.iter().find(|webhook| webhook["rules"][0]["resources"] == json!([resource]));
+    let webhook = webhook.unwrap().clone();
+    assert_eq!(webhook["failurePolicy"], "Ignore", "{resource}");
+    let named = users.map(|user| format!("'{user}'")).join(", ");
+    let condition = webhook["matchConditions"][0]["expression"].as_str().unwrap();
     assert_eq!(condition, format!("request.userInfo.username in [{named}]"));
+    webhook
 }
 
 #[test]
 fn what_an_abort_says_ends_with_its_template_and_costs_no_other_status_a_request() {
-    let [mutating, _] = configurations();
-    let status = &mutating["webhooks"][3];
-    assert_eq!(status["failurePolicy"], "Ignore", "the deployment controller works without Haldane");
-    assert_eq!(status["rules"][0]["resources"], json!(["deployments/status"]));
-    let conditions = ["0", "1", "2"].map(|index| {
-        status.pointer(&format!("/matchConditions/{index}/expression")).and_then(Value::as_str).unwrap()
-    });
-    let named = DEPLOYMENT_CONTROLLERS.map(|user| format!("'{user}'")).join(", ");
-    assert_eq!(conditions[0], format!("request.userInfo.username in [{named}]"));
-    assert!(conditions[1].contains("observedGeneration"), "{}", conditions[1]);
-    assert!(conditions[2].contains(&format!("startsWith('{ABORT_PREFIX}')")), "{}", conditions[2]);
+    let status = about_a_controller("deployments/status", DEPLOYMENT_CONTROLLERS);
+    let condition = |index: usize| status["matchConditions"][index]["expression"].as_str().unwrap();
+    assert!(condition(1).contains("observedGeneration"), "{}", condition(1));
+    assert!(condition(2).contains(&format!("startsWith('{ABORT_PREFIX}')")), "{}", condition(2));
 }
 
 #[test]

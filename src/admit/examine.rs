@@ -22,8 +22,6 @@ const NO_PLAN: [&str; 2] = [keys::DO, keys::OVERRIDE_FREEZE];
 /// What came of the examination.
 #[derive(Debug, Default)]
 pub(super) struct Examined {
-    /// What was read.
-    pub settings: Settings,
     /// The plan, if it could be read.
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
@@ -44,13 +42,12 @@ pub(super) fn examine(
     releases: bool,
     facts: &Facts,
 ) -> Examined {
-    let settings = plan.settings.clone();
-    let mut examined = Examined { settings, findings: checks::alone(new), ..Examined::default() };
+    let mut examined = Examined { findings: checks::alone(new), ..Examined::default() };
     let mut spec = match plan.wish.clone().and_then(|wish| complete(wish, facts)) {
         Ok(spec) => spec,
         Err(found) => {
             examined.findings.extend(found);
-            return examined.located();
+            return examined.located(&plan.settings);
         }
     };
     let mut marks = Vec::new();
@@ -72,7 +69,7 @@ pub(super) fn examine(
     examined.findings.extend(hosts::refused(&examined.trials, context.config));
     examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
     examined.spec = Some(spec);
-    examined.located()
+    examined.located(&plan.settings)
 }
 
 /// The plan with its templates; templates that could not be looked up in time are a refusal, because
@@ -89,8 +86,8 @@ fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
 }
 
 impl Examined {
-    fn located(self) -> Self {
-        Self { findings: self.settings.located(self.findings), ..self }
+    fn located(self, settings: &Settings) -> Self {
+        Self { findings: settings.located(self.findings), ..self }
     }
 
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.

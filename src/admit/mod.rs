@@ -194,7 +194,7 @@ fn mutate(
     let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &plan.settings));
     let mut examined = examine(context, new, plan, change == Hold::Hold, facts);
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
-    let judge = |occasion| policy::judge(context, occasion, new, true, &examined, facts);
+    let judge = |occasion| policy::judge(context, occasion, new, true, &plan.settings, &examined, facts);
     let mut judged = occasion.map(judge).unwrap_or_default();
     // What is wrong stops what would start by it. Orders and the way back stay open: a template that was
     // deleted in the middle of a rollout must not keep people from aborting it.
@@ -240,7 +240,8 @@ fn plain(
     // One that has just been made takes part from its next release on.
     let will_be_in = membership::standing(Stage::Validate, new) == Standing::Open
         && facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
-    let judged = policy::judge(context, occasion, new, will_be_in, &Examined::default(), facts);
+    let judged =
+        policy::judge(context, occasion, new, will_be_in, &Settings::default(), &Examined::default(), facts);
     if !judged.findings.is_empty() {
         return Err(judged.refuse(&context.review.name, Findings::new()));
     }

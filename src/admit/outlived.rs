@@ -46,10 +46,10 @@ impl<'a> Observation<'a> {
             return None;
         }
         let object = review.object.as_ref()?;
-        let text = |condition: &Value, key| condition.get(key).and_then(Value::as_str).map(str::to_owned);
         let tells_of_abort = |condition: &Value| {
-            text(condition, "type").is_some_and(|kind| kind == "Progressing")
-                && text(condition, "message").is_some_and(|message| message.starts_with(ABORT_PREFIX))
+            let message = condition.get("message").and_then(Value::as_str).unwrap_or_default();
+            condition.get("type").is_some_and(|kind| kind == "Progressing")
+                && message.starts_with(ABORT_PREFIX)
         };
         let index = part(object, "/status/conditions")?.as_array()?.iter().position(tells_of_abort)?;
         Some(Self { object: Object(object), index })

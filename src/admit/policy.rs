@@ -91,6 +91,7 @@ pub(super) fn judge(
     occasion: Occasion,
     new: Object<'_>,
     opted_in: bool,
+    settings: &Settings,
     examined: &Examined,
     facts: &Facts,
 ) -> Judged {
@@ -121,7 +122,7 @@ pub(super) fn judge(
         override_freeze: reason,
     };
     for bound in bound {
-        judged.add(bound, &subject, &examined.settings, namespace);
+        judged.add(bound, &subject, settings, namespace);
     }
     if let Some(reason) = reason {
         judged.audit.insert("override-freeze".to_owned(), reason.to_owned());

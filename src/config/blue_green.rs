@@ -10,7 +10,7 @@ use crate::domain::{
     duration::GoDuration,
     fields::{Fields, read},
     finding::Findings,
-    kind::Kind,
+    kind::{Kind, MOST_PODS},
     names::Weight,
     strategy::{AnalysisRef, AnalysisStep, CanaryScale, CanaryStrategy, Router, Step},
 };
@@ -50,8 +50,8 @@ pub static SETTINGS: &[Setting<BlueGreen>] = &[
         key: "previewReplicaCount",
         doc: "Size of the preview until the switch; as many as stable has by default.",
         example: "activeService: web, previewReplicaCount: 1",
-        kind: Kind::Whole(1, 100_000),
-        read: |node, plan| node.integer(1..=100_000).map(|pods| plan.preview_replicas = Some(pods)),
+        kind: Kind::SOME_PODS,
+        read: |node, plan| node.integer(1..=MOST_PODS).map(|pods| plan.preview_replicas = Some(pods)),
     },
     Setting {
         key: "prePromotionAnalysis",

@@ -7,7 +7,7 @@ use super::{
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
-    kind::Kind,
+    kind::{Kind, LONGEST_DELAY, MOST_PODS},
     names::Weight,
     strategy::{
         AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold, Router,
@@ -38,8 +38,11 @@ pub(super) const ANTI_AFFINITY: Kind = Kind::Object(&[
     ("requiredDuringSchedulingIgnoredDuringExecution", Kind::Object(&[])),
 ]);
 
+/// Templates that a rollback window looks back over at most.
+const MOST_REVISIONS: u32 = 20;
+
 /// What [`rollback_window`] reads.
-pub(super) const ROLLBACK_WINDOW: Kind = Kind::Object(&[("revisions", Kind::Whole(0, 20))]);
+pub(super) const ROLLBACK_WINDOW: Kind = Kind::Object(&[("revisions", Kind::Whole(0, MOST_REVISIONS))]);
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
@@ -114,13 +117,13 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         doc: "Least size of a canary with traffic.",
         example: "minPodsPerReplicaSet: 2",
         kind: Kind::PODS,
-        read: |node, strategy| node.integer(0..=100_000).map(|pods: i32| strategy.min_pods = pods.max(1)),
+        read: |node, strategy| node.integer(0..=MOST_PODS).map(|pods| strategy.min_pods = pods.max(1)),
     },
     Setting {
         key: "replicaProgressThreshold",
         doc: "How much of the canary must be available for a step to go on: `type: Percent` or `Pods`, and `value`. By default all of it.",
         example: "replicaProgressThreshold: {type: Percent, value: 90}",
-        kind: Kind::Object(&[("type", Kind::Word(&["Percent", "Pods"])), ("value", Kind::Whole(1, 100_000))]),
+        kind: Kind::Object(&[("type", Kind::Word(&["Percent", "Pods"])), ("value", Kind::SOME_PODS)]),
         read: |node, strategy| {
             node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
         },
@@ -201,9 +204,9 @@ fn background(fields: &mut Fields<'_>) -> Option<BackgroundAnalysis> {
     Some(BackgroundAnalysis { analysis, starting_step: usize::try_from(starting_step).unwrap_or(0) })
 }
 
-/// Seconds, a week at most.
+/// Seconds of a delay.
 pub(super) fn seconds(node: Node<'_>) -> Option<GoDuration> {
-    node.integer(0..=604_800_u32).map(GoDuration::from_secs)
+    node.integer(0..=LONGEST_DELAY).map(GoDuration::from_secs)
 }
 
 /// 0 keeps the aborted canary, as in Argo.
@@ -258,13 +261,13 @@ fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
             node.fail("must be from 1 to 100: at 0 traffic would go to a canary without pods")
         }
         Unit::Percent => percent(node).map(ProgressThreshold::Percent),
-        Unit::Pods => node.integer(1..=100_000).map(ProgressThreshold::Pods),
+        Unit::Pods => node.integer(1..=MOST_PODS).map(ProgressThreshold::Pods),
     })
 }
 
 pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
     node.object(|fields| {
-        strategy.rollback_window = fields.required("revisions", |node| node.integer(0..=20_u32))?;
+        strategy.rollback_window = fields.required("revisions", |node| node.integer(0..=MOST_REVISIONS))?;
         Some(())
     })
 }
@@ -286,7 +289,7 @@ pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
 }
 
 /// What `maxTrafficWeight` may be: NGINX ignores a smaller total.
-const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
+pub(super) const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
 
 /// The total of which a strategy's weights are parts, before anything of it is read.
 pub(super) fn weight_total(strategy: &Value) -> u32 {

@@ -2,13 +2,14 @@
 
 use super::{
     routes::header_route,
+    settings::WEIGHT_TOTALS,
     template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
 };
 use crate::{
     domain::{
         duration::GoDuration,
         fields::{Fields, Node},
-        kind::Kind,
+        kind::{Kind, MOST_PODS},
         metric::RunMetadata,
         names::Weight,
         strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
@@ -45,7 +46,7 @@ const HEADER_ROUTE: Kind = Kind::Object(&[
 ]);
 
 /// A weight: parts of a total that may be as large.
-const WEIGHT: Kind = Kind::Whole(0, 1_000_000);
+const WEIGHT: Kind = Kind::Whole(0, *WEIGHT_TOTALS.end());
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
 #[derive(Debug)]
@@ -194,7 +195,7 @@ pub(super) fn percent(node: Node<'_>) -> Option<Weight> {
 /// Argo's precedence; nothing given means the same as `matchTrafficWeight`.
 fn set_canary_scale(node: Node<'_>, total: u32) -> Option<Step> {
     node.object(|fields| {
-        let replicas = fields.optional("replicas", |node| node.integer(0..=100_000_i32));
+        let replicas = fields.optional("replicas", |node| node.integer(0..=MOST_PODS));
         let weight = fields.optional("weight", |node| weight(node, total));
         let matching = fields.optional("matchTrafficWeight", Node::bool).unwrap_or(false);
         let own = replicas.map(CanaryScale::Replicas).or_else(|| weight.map(CanaryScale::Weight));

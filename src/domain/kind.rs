@@ -3,6 +3,11 @@
 //! The tables of fields say it beside each field's meaning, and the JSON Schema of the annotations is made of it.
 //! The parser asks the same and more; a test feeds both with good and bad values.
 
+/// More pods than these no plan asks for.
+pub const MOST_PODS: i32 = 100_000;
+/// The longest delay that is given in seconds: a week.
+pub const LONGEST_DELAY: u32 = 7 * 24 * 60 * 60;
+
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -42,8 +47,10 @@ impl Kind {
     /// Labels and annotations.
     pub const METADATA: Self =
         Self::Object(&[("labels", Self::Map(&Self::Text)), ("annotations", Self::Map(&Self::Text))]);
-    /// Seconds, a week at most.
-    pub const SECONDS: Self = Self::Whole(0, 604_800);
+    /// Seconds of a delay.
+    pub const SECONDS: Self = Self::Whole(0, LONGEST_DELAY);
     /// A number of pods.
-    pub const PODS: Self = Self::Whole(0, 100_000);
+    pub const PODS: Self = Self::Whole(0, MOST_PODS.unsigned_abs());
+    /// The same, at least one.
+    pub const SOME_PODS: Self = Self::Whole(1, MOST_PODS.unsigned_abs());
 }

@@ -1,7 +1,11 @@
 //! One admission request, built from the everyday one, and its verdict in words.
 
 use haldane::{
-    admit::{AdmitConfig, Context, admit, facts::Facts},
+    admit::{
+        AdmitConfig, Context, admit,
+        facts::{Facts, Needs},
+        needs,
+    },
     config::strategy::Defaults,
     decide::Next,
     domain::{
@@ -187,6 +191,11 @@ impl Case {
     /// The verdict of a stage.
     pub fn verdict(&self, stage: Stage) -> Verdict {
         self.verdict_by(stage, &config())
+    }
+
+    /// What is looked up for a stage.
+    pub fn needs(&self, stage: Stage) -> Needs {
+        needs(stage, &Context::new(&self.review, &config(), now()), &self.facts.namespace)
     }
 
     fn verdict_by(&self, stage: Stage, config: &AdmitConfig) -> Verdict {

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
-    admit::{Context, needs, needs_namespace},
+    admit::{Context, needs_namespace},
     config::namespace::Namespace,
     domain::{keys, review::Stage, selector::Labels},
 };
@@ -62,15 +62,12 @@ fn an_unchanged_manifest_is_held_for_the_plan_of_its_namespace() {
 #[test]
 fn what_is_looked_up_depends_on_the_namespace() {
     let case = change(silent("a"), silent("b"));
-    let config = config();
-    let looked = |stage, facts: &Case| {
-        needs(stage, &Context::new(&case.review, &config, now()), &facts.facts.namespace)
-    };
-    let wanted = looked(Stage::Mutate, &case);
+    let wanted = case.needs(Stage::Mutate);
     assert!(wanted.pair && wanted.policy && wanted.state);
-    assert!(looked(Stage::Validate, &case).pair, "what has slipped past the mutating phase");
-    assert_eq!(looked(Stage::Mutate, &unlabelled(case.clone())), haldane::admit::facts::Needs::default());
+    assert!(case.needs(Stage::Validate).pair, "what has slipped past the mutating phase");
+    assert_eq!(unlabelled(case.clone()).needs(Stage::Mutate), haldane::admit::facts::Needs::default());
     let held = case.mutated();
+    let config = config();
     let context = Context::new(&held.review, &config, now());
     assert!(!needs_namespace(Stage::Validate, &context), "what is held needs no look");
 }

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, now, state, web};
 use haldane::{
-    admit::{needs, outlived::DEPLOYMENT_CONTROLLERS},
+    admit::outlived::DEPLOYMENT_CONTROLLERS,
     domain::{
         review::Stage as Phase,
         state::{RolloutState, Stage},
@@ -53,11 +53,7 @@ fn it_stays_as_long_as_its_template_is_there() {
 
 #[test]
 fn no_other_status_is_touched_or_costs_a_look() {
-    let looks = |case: &Case| {
-        let config = crate::case::config();
-        let context = haldane::admit::Context::new(&case.review, &config, now());
-        needs(Phase::Mutate, &context, &case.facts.namespace).state
-    };
+    let looks = |case: &Case| case.needs(Phase::Mutate).state;
     assert!(looks(&observed("c", "RolloutAborted: bad")));
     let own = observed("c", "ReplicaSet \"web-1\" has timed out progressing.").state(aborted());
     let by_others = observed("c", "RolloutAborted: bad").by("jane").state(aborted());

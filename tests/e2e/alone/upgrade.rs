@@ -26,6 +26,7 @@ fn an_upgrade_in_the_middle_is_noticed_by_nobody() {
     space.reaches("web", PATIENCE, &[("phase", "Promoting")]);
     haldane::upgrade();
     space.is_healthy("web", PATIENCE);
+    releases.pass_again(10);
     releases.assert_nothing_failed("during two upgrades");
     load.stop().assert_nothing_failed("upgraded while the canary started, and while stable was replaced");
     assert_eq!(ingresses.course("web-canary", weight_of), ["0", "20", "50", "100", "0"], "weights over time");
