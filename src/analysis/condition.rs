@@ -1,7 +1,7 @@
 //! Conditions: `successCondition` and `failureCondition` of a metric.
 
-use super::expression::{self, Type, Value};
-use crate::domain::value::MetricValue;
+use super::expression::{self, Program, Type, Value};
+use crate::domain::value::{MetricValue, ResultType};
 use jiff::Timestamp;
 
 /// Whether `text` can be a condition at all: its syntax, its names, and what is known of its types.
@@ -9,10 +9,87 @@ use jiff::Timestamp;
 /// # Errors
 /// What is wrong with it, in the words of Argo.
 pub fn check(text: &str) -> Result<(), String> {
-    match expression::compile(text, &Type::Any)?.returns {
-        Type::Bool | Type::Any => Ok(()),
+    compile(text, &Type::Any).map(|_| ())
+}
+
+fn compile(text: &str, result: &Type) -> Result<Program, String> {
+    let program = expression::compile(text, result)?;
+    match &program.returns {
+        Type::Bool | Type::Any => Ok(program),
         other => Err(format!("expected bool, but got {other}")),
     }
+}
+
+/// Whether `text` can be a condition about results of this type: one that is not fails whatever is measured.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn check_for(text: &str, result: &ResultType) -> Result<(), String> {
+    let known = match result {
+        ResultType::Any | ResultType::Verdict => return check(text),
+        ResultType::Number => Type::Float,
+        ResultType::Numbers => Type::List(Box::new(Type::Float)),
+        ResultType::Named(_) => Type::object(),
+    };
+    let problem = match (compile(text, &known), result) {
+        (Err(problem), _) => problem,
+        (Ok(program), ResultType::Named(names)) => {
+            let Some(unknown) = program.asked.iter().find(|name| !names.contains(name)) else {
+                return Ok(());
+            };
+            format!("no query has the name {unknown}")
+        }
+        (Ok(_), _) => return Ok(()),
+    };
+    let written = |text: String| match compile(&text, &known) {
+        Ok(_) => format!("; write {text}"),
+        Err(_) => String::new(),
+    };
+    Err(match result {
+        ResultType::Number => format!("{problem}: the query answers one number{}", written(unindexed(text))),
+        ResultType::Numbers => {
+            format!("{problem}: the query answers a list of numbers{}", written(indexed(text)))
+        }
+        ResultType::Named(names) => {
+            let names: Vec<String> = names.iter().map(|name| format!("result.{name}")).collect();
+            format!("{problem}: the queries answer {}", names.join(", "))
+        }
+        ResultType::Any | ResultType::Verdict => problem,
+    })
+}
+
+/// The condition with `result[0]` where `result` stands alone, other than as the argument of a function.
+fn indexed(text: &str) -> String {
+    of_result(text, |before, after| {
+        let is_argument = before.ends_with('(') && after.trim_start().starts_with([')', ',']);
+        let is_accessed = after.trim_start().starts_with(['[', '.', '?']);
+        (if is_argument || is_accessed { "" } else { "[0]" }, after)
+    })
+}
+
+/// The condition with `result` where `result[…]` stands.
+fn unindexed(text: &str) -> String {
+    of_result(text, |_, after| {
+        let index = after.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        ("", index.map_or(after, |(_, rest)| rest))
+    })
+}
+
+/// `text` with something else after each `result`: `then` is told what stands before and after it, and answers
+/// what to put there and how the text goes on.
+fn of_result<'a>(text: &'a str, then: impl Fn(&str, &'a str) -> (&'static str, &'a str)) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut written = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("result") {
+        written.push_str(before);
+        let is_name = !written.ends_with(is_word) && !after.starts_with(is_word);
+        let (more, left) = if is_name { then(written.trim_end(), after) } else { ("", after) };
+        written.push_str("result");
+        written.push_str(more);
+        rest = left;
+    }
+    written + rest
 }
 
 /// What `text` says about a value measured at `now`.
@@ -41,6 +118,60 @@ pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_fits_what_the_query_answers() {
+        let names = ResultType::Named(vec!["canary".into(), "stable".into()]);
+        for (text, result, told) in [
+            (
+                "result >= 0.95",
+                &ResultType::Numbers,
+                "invalid operation: >= (mismatched types []float64 and float64): the query answers a list of numbers; write result[0] >= 0.95",
+            ),
+            (
+                "len(result) == 0 || result >= 0.95 and result < 2",
+                &ResultType::Numbers,
+                "invalid operation: >= (mismatched types []float64 and float64): the query answers a list of numbers; write len(result) == 0 || result[0] >= 0.95 and result[0] < 2",
+            ),
+            (
+                "result.canary > 1",
+                &ResultType::Numbers,
+                "array elements can only be selected using an integer (got string): the query answers a list of numbers",
+            ),
+            (
+                "result[0] >= 1",
+                &ResultType::Number,
+                "type float64[int] is undefined: the query answers one number; write result >= 1",
+            ),
+            (
+                "len(result) == 0 || result[0] >= 1",
+                &ResultType::Number,
+                "invalid argument for len (type float64): the query answers one number",
+            ),
+            (
+                "result.canry <= result.stable",
+                &names,
+                "no query has the name canry: the queries answer result.canary, result.stable",
+            ),
+            (
+                "result > 1",
+                &names,
+                "invalid operation: > (mismatched types map[string]interface {} and int): the queries answer result.canary, result.stable",
+            ),
+            ("result >", &ResultType::Any, "unexpected token EOF"),
+        ] {
+            assert_eq!(check_for(text, result).unwrap_err(), told, "{text}");
+        }
+        for (text, result) in [
+            ("result[0] >= 0.95", &ResultType::Numbers),
+            ("len(result) == 0 or isNaN(result[0]) or all(result, # < 1)", &ResultType::Numbers),
+            ("result >= 0.95 && !isNaN(result)", &ResultType::Number),
+            ("result.canary == nil or asFloat(result[\"canary\"]) <= result.stable * 1.2", &names),
+            ("result.anything[3] == \"x\"", &ResultType::Any),
+        ] {
+            assert_eq!(check_for(text, result), Ok(()), "{text}");
+        }
+    }
 
     #[test]
     fn a_name_may_stand_for_a_part_of_a_condition() {

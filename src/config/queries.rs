@@ -1,21 +1,20 @@
 //! The PromQL of metrics: read at admission, with samples for arguments, and again when a run starts.
 
 use crate::{
-    build::{canary_service::canary_service_name, labels::service_selector},
+    build::{canary_deployment::canary_name, canary_service::canary_service_name, labels::service_selector},
     domain::{metric::MetricSpec, rewrite::LabelRewrite, selector::Labels, strategy::CanaryStrategy},
     promql::{
         Problem, Query, parse,
-        sight::{Mark, Sight, corrections, marks, sight},
+        sight::{Correction, Mark, Side, Sight, UNKNOWN, corrections, marks, sight},
     },
     providers,
 };
 use k8s_openapi::api::core::v1::Service;
-use std::collections::BTreeMap;
 
 /// A query as text, and what it says.
 pub type ReadQuery = (String, Result<Query, Problem>);
 
-/// The queries of a metric; none for providers without PromQL.
+/// The queries of a metric; none for providers without PromQL, or in a dialect of it.
 ///
 /// To read one takes a while, for its regular expressions above all: it is done once.
 #[must_use]
@@ -32,10 +31,13 @@ pub fn queries(metric: &MetricSpec) -> Vec<ReadQuery> {
         .collect()
 }
 
-/// The query by which `minSamples` counts, if there is one.
+/// The query by which `minSamples` counts, if there is one and its language can be read.
 #[must_use]
 pub fn counting_query(metric: &MetricSpec) -> Option<ReadQuery> {
     let text = metric.min_samples.as_ref()?.query.clone();
+    if providers::find(&metric.provider.key)?.unchecked(&metric.provider.config).is_some() {
+        return None;
+    }
     let parsed = parse(&without_secrets(&text));
     Some((text, parsed))
 }
@@ -45,7 +47,7 @@ fn without_secrets(text: &str) -> String {
     let mut parts = text.split("{{");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |whole, part| match part.split_once("}}") {
-        Some((_, rest)) => whole + "sample" + rest,
+        Some((_, rest)) => whole + UNKNOWN + rest,
         None => whole + "{{" + part,
     })
 }
@@ -59,36 +61,61 @@ pub fn marks_of(
     strategy: &CanaryStrategy,
     hashes: Option<(&str, &str)>,
 ) -> Vec<Mark> {
-    let services: BTreeMap<String, String> = split
-        .iter()
-        // Where pods are the split, the Service leads to both sides.
-        .filter(|service| service_selector(service).is_some() && !strategy.splits_by_pods())
-        .filter_map(|service| service.metadata.name.clone())
-        .map(|name| (name.clone(), canary_service_name(&name, strategy)))
+    let mut labels = rewrite.apply(pod_labels);
+    labels.extend(strategy.pods.labels.clone());
+    let canary_name = canary_name(&rewrite.of);
+    let (of_stable, of_canary) = hashes.unzip();
+    let stable = Side { deployment: &rewrite.of, labels: pod_labels.clone(), hash: of_stable };
+    let canary = Side { deployment: &canary_name, labels, hash: of_canary };
+    let services = split.iter().filter(|service| service_selector(service).is_some());
+    let services: Vec<(String, String)> = services
+        .filter_map(|service| service.metadata.name.as_deref())
+        .flat_map(|name| reached(name, strategy))
         .collect();
-    marks(rewrite, pod_labels, &services, hashes)
+    let namespace = split.iter().find_map(|service| service.metadata.namespace.as_deref());
+    marks(&stable, &canary, &services, namespace)
 }
 
-/// What a metric's queries see; `Elsewhere` if it has none that can be read.
+/// The Services by which the canary is reached beside `stable`.
+fn reached(stable: &str, strategy: &CanaryStrategy) -> Vec<(String, String)> {
+    // Where pods are the split, the user's own Service leads to both sides.
+    let split =
+        if strategy.splits_by_pods() { stable.to_owned() } else { canary_service_name(stable, strategy) };
+    let named = [&strategy.preview_service, &strategy.canary_service].into_iter().flatten();
+    let more = named.filter(|name| **name != split).cloned().collect::<Vec<_>>();
+    [split].into_iter().chain(more).map(|canary| (stable.to_owned(), canary)).collect()
+}
+
+/// What a metric's queries see; `Neither` if it has none that can be read.
 #[must_use]
 pub fn sight_of(queries: &[ReadQuery], marks: &[Mark]) -> Sight {
     sight(&readable(queries), marks)
 }
 
-/// Why a metric would judge stable instead of the canary, and what to write instead.
+/// Why a metric would not judge the canary, and what to write instead.
 #[must_use]
 pub fn blind(queries: &[ReadQuery], marks: &[Mark]) -> Option<String> {
     let queries = readable(queries);
-    if sight(&queries, marks) != Sight::Stable {
-        return None;
-    }
-    let pairs = corrections(&queries, marks);
-    let written: Vec<_> = pairs.iter().map(|(from, _)| from.as_str()).collect();
-    let wanted: Vec<_> = pairs.iter().map(|(_, to)| to.as_str()).collect();
+    let seen = match sight(&queries, marks) {
+        Sight::Stable => "stable only",
+        // A constant has no series to see.
+        Sight::Neither if queries.iter().any(|query| !query.selectors.is_empty()) => {
+            "neither side of the release"
+        }
+        _ => return None,
+    };
+    let found = corrections(&queries, marks);
+    let list = |of: fn(&Correction) -> &str| found.iter().map(of).collect::<Vec<_>>().join(", ");
+    let open: Vec<&str> = found.iter().filter_map(|correction| correction.open.as_deref()).collect();
+    let way_out = if open.is_empty() {
+        String::new()
+    } else {
+        format!("; if the application sets this label itself, allow both values: {}", open.join(", "))
+    };
     Some(format!(
-        "sees stable only, because {} does not match the canary's series; write {} (or a regular expression, =~, if the application sets this label itself)",
-        written.join(", "),
-        wanted.join(", ")
+        "sees {seen}, because {} does not match the canary's series; write {}{way_out}",
+        list(|correction| &correction.written),
+        list(|correction| &correction.wanted)
     ))
 }
 

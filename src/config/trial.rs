@@ -8,24 +8,40 @@ use super::{
 use crate::{
     analysis::{self, ResolvedArg},
     domain::{
+        duration::GoDuration,
         finding::{Finding, Findings},
         keys,
-        metric::{AnalysisTemplate, MetricSpec, SecretKeyRef},
+        metric::{AnalysisTemplate, MetricRules, MetricSpec, SecretKeyRef},
         strategy::{
             AnalysisRef, ArgSource, CanaryStrategy, NamedTemplate, RolloutSpec, Side, Step, TemplateRef,
         },
+        value::ResultType,
     },
+    promql::sight::UNKNOWN,
     providers,
 };
 use std::collections::BTreeMap;
 
-/// Stands for the `pod-template-hash` of stable.
-pub const STABLE_HASH: &str = "HASH-OF-STABLE";
+/// Stands for the `pod-template-hash` of stable. It has the form of one, so that expressions match it.
+pub const STABLE_HASH: &str = "6f8b4d7c9x";
 /// Stands for the `pod-template-hash` of the canary.
-pub const CANARY_HASH: &str = "HASH-OF-CANARY";
+pub const CANARY_HASH: &str = "7c9d5b8f4z";
+
+/// Least time between two measurements of a metric. What a server is asked more often says nothing new.
+const MIN_INTERVAL: GoDuration = GoDuration::from_secs(1);
+
+/// See [`too_many_rules`].
+const MAX_RULES: usize = 200;
 
 /// Stands for a field of the Deployment.
-const SAMPLE: &str = "sample";
+const SAMPLE: &str = UNKNOWN;
+
+/// A text with what stands for something as people should read it.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let known = [(STABLE_HASH, "HASH-OF-STABLE"), (CANARY_HASH, "HASH-OF-CANARY"), (UNKNOWN, "…")];
+    known.iter().fold(text.to_owned(), |text, (sample, name)| text.replace(sample, name))
+}
 
 /// An analysis of a plan, as it would run.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +63,8 @@ pub struct TrialMetric {
     pub spec: MetricSpec,
     /// Its queries.
     pub queries: Vec<ReadQuery>,
+    /// What its conditions see.
+    pub result: ResultType,
 }
 
 /// Every analysis of a plan whose templates are complete; those that cannot start are left out.
@@ -54,7 +72,12 @@ pub struct TrialMetric {
 pub fn trials(spec: &RolloutSpec) -> Vec<Trial> {
     let trial = |(step, analysis)| {
         let (templates, metrics) = start(analysis, &spec.templates).ok()?;
-        let metric = |(path, spec)| TrialMetric { queries: queries(&spec), path, spec };
+        let metric = |(path, spec): (String, MetricSpec)| {
+            let provider = providers::find(&spec.provider.key);
+            let result =
+                provider.map_or(ResultType::Any, |provider| provider.result_type(&spec.provider.config));
+            TrialMetric { queries: queries(&spec), result, path, spec }
+        };
         Some(Trial { step, templates, metrics: metrics.into_iter().map(metric).collect() })
     };
     analyses(&spec.strategy).filter_map(trial).collect()
@@ -64,6 +87,29 @@ pub fn trials(spec: &RolloutSpec) -> Vec<Trial> {
 #[must_use]
 pub fn faults(strategy: &CanaryStrategy, templates: &[NamedTemplate]) -> Findings {
     analyses(strategy).filter_map(|(_, analysis)| start(analysis, templates).err()).collect()
+}
+
+/// Rules of all analyses of a plan: each is read and applied anew for each analysis.
+#[must_use]
+pub fn too_many_rules(spec: &RolloutSpec) -> Option<Finding> {
+    let of_templates = |reference: &TemplateRef| {
+        let known = spec.templates.iter().find(|known| known.reference == *reference);
+        known.map_or(0, |known| rules(&known.template.rules))
+    };
+    let of_analysis = |(_, analysis): (_, &AnalysisRef)| {
+        rules(&analysis.rules).saturating_add(analysis.templates.iter().map(of_templates).sum())
+    };
+    let count: usize = analyses(&spec.strategy).map(of_analysis).sum();
+    (count > MAX_RULES).then(|| {
+        let problem = format!(
+            "the analyses of a plan may apply at most {MAX_RULES} rules of dryRun and measurementRetention in all"
+        );
+        Finding::new(path(keys::CANARY), format!("{count} rules"), problem)
+    })
+}
+
+fn rules(rules: &MetricRules) -> usize {
+    rules.dry_run.len().saturating_add(rules.measurement_retention.len())
 }
 
 fn analyses(strategy: &CanaryStrategy) -> impl Iterator<Item = (Option<usize>, &AnalysisRef)> {
@@ -102,8 +148,15 @@ fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Fin
     let paths = found.iter().flat_map(|found| {
         (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
     });
-    let metrics = paths.zip(run.specs).collect();
-    Ok((names, metrics))
+    let metrics: Vec<_> = paths.zip(run.specs).collect();
+    let too_often = |(path, spec): &(String, MetricSpec)| {
+        let interval = spec.interval.filter(|interval| *interval < MIN_INTERVAL)?;
+        Some(Finding::new(format!("{path}.interval"), interval.to_string(), "must be at least 1s"))
+    };
+    match metrics.iter().find_map(too_often) {
+        Some(finding) => Err(finding),
+        None => Ok((names, metrics)),
+    }
 }
 
 /// A secret argument in what would be stored with an object. Its placeholder is still there: secrets are

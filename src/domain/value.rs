@@ -57,6 +57,21 @@ pub enum MetricValue {
     Map(BTreeMap<String, Self>),
 }
 
+/// What the conditions of a metric see as `result`, as far as that is known before it is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResultType {
+    /// Anything: the provider's answer decides.
+    Any,
+    /// A number.
+    Number,
+    /// A list of numbers, the samples of the answer.
+    Numbers,
+    /// A mapping of these names to a number, a list of numbers, or nil.
+    Named(Vec<String>),
+    /// Nothing: the provider judges itself, and no condition is asked.
+    Verdict,
+}
+
 impl MetricValue {
     /// Whether a provider answered, but with nothing in it.
     #[must_use]
@@ -66,6 +81,42 @@ impl MetricValue {
             Self::Vector(items) => items.is_empty(),
             Self::List(items) => items.is_empty(),
             _ => false,
+        }
+    }
+
+    /// Whether there is anything in it to judge: neither empty nor only NaN, which is what 0/0 gives.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        match self {
+            Self::Float(number) => !number.is_nan(),
+            Self::Vector(samples) => samples.iter().any(|sample| !sample.is_nan()),
+            other => !other.is_empty(),
+        }
+    }
+
+    /// Whether it would have data if there were no NaN: a quiet minute, rather than a query without series.
+    #[must_use]
+    pub fn has_nan(&self) -> bool {
+        match self {
+            Self::Float(number) => number.is_nan(),
+            Self::Vector(samples) => samples.iter().any(|sample| sample.is_nan()),
+            Self::Map(entries) => entries.values().any(Self::has_nan),
+            _ => false,
+        }
+    }
+
+    /// Without samples that are NaN, as far as others are left.
+    #[must_use]
+    pub fn without_nan(&self) -> Self {
+        match self {
+            Self::Vector(samples) => {
+                Self::Vector(samples.iter().copied().filter(|sample| !sample.is_nan()).collect())
+            }
+            Self::Map(entries) => {
+                let entry = |(key, value): (&String, &Self)| (key.clone(), value.without_nan());
+                Self::Map(entries.iter().map(entry).collect())
+            }
+            other => other.clone(),
         }
     }
 }

@@ -1,12 +1,22 @@
 //! L1: what a PromQL query asks for: whether it is one, over which time, and which side of the pair it sees.
 
+mod parts;
+mod print;
+mod series;
 pub mod sight;
+mod stable;
+mod targets;
+
+pub use parts::{Part, or_zero, parts};
+pub use promql_parser::parser::value::ValueType;
+pub use stable::{OnStable, on_stable};
+pub use targets::{names_namespace, on_up, relaxed, targets, with_namespace};
 
 use promql_parser::{
     label::Matcher,
     parser::{self, Expr, VectorSelector},
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Longest query that is looked at, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
@@ -27,6 +37,8 @@ pub struct Query {
     pub window: Duration,
     /// It answers something even where no series exists: `… or vector(0)`, `absent(…)`.
     pub is_total: bool,
+    /// The type of what it answers.
+    pub returns: ValueType,
 }
 
 /// A series selector: `http_requests_total{app="web"}`.
@@ -34,8 +46,17 @@ pub struct Query {
 pub struct Selector {
     /// Name of the metric, empty when it is not given.
     pub metric: String,
-    /// Its matchers; where several alternatives are given, those of the first.
+    /// Its matchers. Each of several alternatives, `{a="1" or b="2"}`, is a selector of its own.
     pub matchers: Vec<Matcher>,
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.matchers.iter().filter(|matcher| matcher.name != NAME_LABEL);
+        let matchers: Vec<String> = own.map(ToString::to_string).collect();
+        f.write_str(&self.metric)?;
+        if matchers.is_empty() { Ok(()) } else { write!(f, "{{{}}}", matchers.join(",")) }
+    }
 }
 
 /// What is wrong with a query.
@@ -45,7 +66,7 @@ pub enum Problem {
     #[error("is not PromQL: {0}")]
     Syntax(String),
     /// Well-formed, but not what Prometheus is known to have: newer or other programs may have it.
-    #[error("may be unknown to Prometheus: {0}")]
+    #[error("is an error to Prometheus: {0}; if the server reads more than PromQL, say dialect: MetricsQL")]
     Unknown(String),
     /// Too large to be looked at.
     #[error("is too long or too deeply nested to be checked")]
@@ -57,13 +78,26 @@ pub enum Problem {
 /// # Errors
 /// See [`Problem`].
 pub fn parse(text: &str) -> Result<Query, Problem> {
+    let expression = read(text)?;
+    let returns = expression.value_type();
+    let mut query = Query { selectors: Vec::new(), window: Duration::ZERO, is_total: false, returns };
+    collect(&expression, Duration::ZERO, &mut query);
+    Ok(query)
+}
+
+/// The distinct selectors of a query, without ranges and times, as text; none if it cannot be read.
+#[must_use]
+pub fn selectors(query: &str) -> Vec<String> {
+    let Ok(tree) = read(query) else { return Vec::new() };
+    print::selectors(&tree).into_iter().filter_map(|selector| print::print(&Expr::from(selector))).collect()
+}
+
+/// The tree of a query.
+fn read(text: &str) -> Result<Expr, Problem> {
     if text.len() > MAX_LENGTH || nesting(text) > MAX_NESTING {
         return Err(Problem::Size);
     }
-    let expression = parser::parse(text).map_err(|why| classify(text, why))?;
-    let mut query = Query { selectors: Vec::new(), window: Duration::ZERO, is_total: false };
-    collect(&expression, Duration::ZERO, &mut query);
-    Ok(query)
+    parser::parse(text).map_err(|why| classify(text, why))
 }
 
 /// The parser knows the functions and types of one version of Prometheus; others have more.
@@ -72,7 +106,12 @@ fn classify(text: &str, why: String) -> Problem {
         || why.contains("expected type")
         || why.contains("in call to function")
     {
-        return Problem::Unknown(why);
+        let is_bare = why.contains("expected type matrix in call to function");
+        return Problem::Unknown(if is_bare {
+            why + ", write a range, such as [1m], after the selector"
+        } else {
+            why
+        });
     }
     Problem::Syntax(unbalanced(text).unwrap_or(why))
 }
@@ -153,13 +192,25 @@ fn collect(expression: &Expr, outer: Duration, query: &mut Query) {
 }
 
 fn select(selector: &VectorSelector, window: Duration, query: &mut Query) {
-    let alternatives = selector.matchers.or_matchers.first();
-    let matchers: Vec<Matcher> =
-        selector.matchers.matchers.iter().chain(alternatives.into_iter().flatten()).cloned().collect();
-    let by_label = matchers.iter().find(|matcher| matcher.name == NAME_LABEL);
-    let metric = selector.name.clone().or_else(|| by_label.map(|matcher| matcher.value.clone()));
     query.window = query.window.max(window);
-    query.selectors.push(Selector { metric: metric.unwrap_or_default(), matchers });
+    // Not a series, but a number that is filled in later.
+    if selector.name.as_deref() != Some(sight::UNKNOWN) {
+        query.selectors.extend(alternatives(selector));
+    }
+}
+
+/// A selector for each alternative of `{a="1" or b="2"}`; mostly there is one.
+fn alternatives(selector: &VectorSelector) -> Vec<Selector> {
+    let of = |matchers: Vec<Matcher>| {
+        let by_label = matchers.iter().find(|matcher| matcher.name == NAME_LABEL);
+        let metric = selector.name.clone().or_else(|| by_label.map(|matcher| matcher.value.clone()));
+        Selector { metric: metric.unwrap_or_default(), matchers }
+    };
+    let common = &selector.matchers.matchers;
+    match selector.matchers.or_matchers.as_slice() {
+        [] => vec![of(common.clone())],
+        groups => groups.iter().map(|group| of(common.iter().chain(group).cloned().collect())).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +227,7 @@ mod tests {
         assert_eq!(query.window, Duration::from_mins(11));
         assert!(query.is_total && !parse("up").unwrap().is_total);
         assert_eq!(parse("{__name__=\"up\"}").unwrap().selectors[0].metric, "up");
+        assert_eq!(parse(&format!("a > {}", sight::UNKNOWN)).unwrap().selectors.len(), 1);
     }
 
     #[test]
@@ -208,7 +260,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_does_harm(text in "[a-c0-9(){}\\[\\]\"'=~!+*/,. :@\\\\-]{0,60}|.{0,40}") {
-            let _ = parse(&text);
+            let _ = (parse(&text), parts(&text), or_zero(&text), targets(&text));
+            let _ = on_stable(&text, &sight::tests::pair());
         }
     }
 }

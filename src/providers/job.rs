@@ -10,7 +10,7 @@ use crate::domain::{
     metric::AnalysisPhase,
     names::suffixed,
     selector::Labels,
-    value::Reading,
+    value::{Reading, ResultType},
 };
 use k8s_openapi::{
     api::batch::v1::{Job as KubernetesJob, JobSpec},
@@ -71,6 +71,10 @@ impl MetricProvider for Job {
 
     fn asked(&self, _: &Value) -> Option<String> {
         None
+    }
+
+    fn result_type(&self, _: &Value) -> ResultType {
+        ResultType::Verdict
     }
 
     fn stores_configuration(&self) -> bool {

@@ -12,11 +12,15 @@ use super::{
     Defaults, Field, MetricProvider, Question, Sample, Step, field,
     http::{AUTHENTICATION, HEADERS, HttpRequest, HttpResponse, TIMEOUT, form_type},
 };
-use crate::domain::{
-    fields::{Node, told},
-    kind::Kind,
+use crate::{
+    domain::{
+        fields::{Node, told},
+        kind::Kind,
+        value::{MetricValue, ResultType},
+    },
+    promql::{self, ValueType},
 };
-use config::{Config, Query, base_url};
+use config::{Config, Dialect, Query, base_url};
 use response::Response;
 use serde_json::Value;
 use url::form_urlencoded;
@@ -43,6 +47,12 @@ static FIELDS: &[Field] = &[
         "`{start, end, step}` asks for a range, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', \
                  step: 1m}`; the conditions see all samples, series by series.",
     ),
+    field(
+        "dialect",
+        Kind::Word(config::DIALECTS),
+        "`PromQL` (the default), or `MetricsQL` for what only VictoriaMetrics reads, or only a newer Prometheus: \
+                 nothing of the query is checked then, neither its syntax nor which side of the release it sees.",
+    ),
     field("timeout", TIMEOUT, "Seconds, 1 to 300; 30 by default."),
     field("headers", HEADERS, "A list of `{key, value}`."),
     field("insecure", Kind::Bool, "`true` accepts any certificate."),
@@ -60,7 +70,7 @@ impl MetricProvider for Prometheus {
 
     fn example(&self) -> &'static str {
         "address: http://prometheus.monitoring:9090\n\
-         query: sum(rate(http_requests_total{service=\"web-canary\",code!~\"5..\"}[2m]))\n\
+         query: sum(rate(http_requests_total{namespace=\"shop\",service=\"web-canary\",code!~\"5..\"}[2m]))\n\
          timeout: 20\n"
     }
 
@@ -79,11 +89,41 @@ impl MetricProvider for Prometheus {
         }
     }
 
+    /// Of several queries each must have data: which of them is about the canary, nobody says.
+    fn without_data(&self, value: &MetricValue) -> Option<String> {
+        let MetricValue::Map(by_name) = value else { return (!value.has_data()).then(String::new) };
+        let missing: Vec<_> = by_name.iter().filter(|(_, value)| !value.has_data()).collect();
+        let missing: Vec<_> = missing.iter().map(|(name, _)| format!("{name:?}")).collect();
+        (!missing.is_empty()).then(|| format!(", without data for {}", missing.join(", ")))
+    }
+
     fn promql(&self, config: &Value) -> Vec<String> {
-        match told(config, "prometheus", Config::read).map(|config| config.query) {
-            Ok(Query::One(query)) => vec![query],
-            Ok(Query::Named(queries)) => queries.into_values().collect(),
-            Err(_) => Vec::new(),
+        match told(config, "prometheus", Config::read) {
+            Ok(Config { dialect: Dialect::MetricsQl, .. }) | Err(_) => Vec::new(),
+            Ok(Config { query: Query::One(query), .. }) => vec![query],
+            Ok(Config { query: Query::Named(queries), .. }) => queries.into_values().collect(),
+        }
+    }
+
+    fn unchecked(&self, config: &Value) -> Option<&'static str> {
+        let config = told(config, "prometheus", Config::read).ok()?;
+        (config.dialect == Dialect::MetricsQl).then_some("its dialect is MetricsQL")
+    }
+
+    fn result_type(&self, config: &Value) -> ResultType {
+        match told(config, "prometheus", Config::read) {
+            Ok(Config { query: Query::Named(queries), .. }) => {
+                ResultType::Named(queries.into_keys().collect())
+            }
+            Ok(Config { range: Some(_), .. }) => ResultType::Numbers,
+            Ok(Config { query: Query::One(query), dialect: Dialect::PromQl, .. }) => {
+                match promql::parse(&query).map(|query| query.returns) {
+                    Ok(ValueType::Scalar) => ResultType::Number,
+                    Ok(ValueType::Vector | ValueType::Matrix) => ResultType::Numbers,
+                    Ok(ValueType::String) | Err(_) => ResultType::Any,
+                }
+            }
+            _ => ResultType::Any,
         }
     }
 
@@ -129,7 +169,7 @@ fn request(config: &Config, question: &Question<'_>) -> Result<HttpRequest, Stri
 }
 
 fn read(query: Query, answer: &HttpResponse) -> Result<Sample, String> {
-    let response = Response::read(answer.status, &answer.body)?;
+    let response = Response::read(answer)?;
     let value = match query {
         Query::One(_) => response.data.value(),
         Query::Named(queries) => response.data.by_name(queries.into_keys()),
@@ -137,4 +177,26 @@ fn read(query: Query, answer: &HttpResponse) -> Result<Sample, String> {
     let warnings: Vec<_> = response.warnings.iter().map(|warning| format!("\"{warning}\"")).collect();
     let metadata = (!warnings.is_empty()).then(|| ("warnings".to_owned(), warnings.join(", ")));
     Ok(Sample { reading: value.into(), metadata: metadata.into_iter().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn each_named_query_must_have_data() {
+        let named = |stable: MetricValue| {
+            MetricValue::Map(BTreeMap::from([
+                ("canary".to_owned(), MetricValue::Float(0.2)),
+                ("stable".to_owned(), stable),
+            ]))
+        };
+        assert_eq!(Prometheus.without_data(&named(MetricValue::Float(0.1))), None);
+        for nothing in [MetricValue::Nil, MetricValue::Float(f64::NAN)] {
+            let note = Prometheus.without_data(&named(nothing));
+            assert_eq!(note.as_deref(), Some(", without data for \"stable\""));
+        }
+        assert_eq!(Prometheus.without_data(&MetricValue::Vector(Vec::new())).as_deref(), Some(""));
+    }
 }

@@ -7,15 +7,20 @@ use super::{
 };
 use crate::domain::go_regex;
 
-/// Checks a condition for a `result` of the given type; answers the type of its value.
+/// Checks a condition for a `result` of the given type; answers the type of its value, and what it asks of `result`
+/// by name.
 ///
 /// Whole numbers that a function takes as floats become floats.
-pub(super) fn check(node: &mut Node, result: &Type) -> Result<Type, String> {
-    Checker { result, variables: Vec::new(), scopes: Vec::new() }.check(node)
+pub(super) fn check(node: &mut Node, result: &Type) -> Result<(Type, Vec<String>), String> {
+    let mut checker = Checker { result, asked: Vec::new(), variables: Vec::new(), scopes: Vec::new() };
+    let returns = checker.check(node)?;
+    Ok((returns, checker.asked))
 }
 
 struct Checker<'a> {
     result: &'a Type,
+    /// Members of `result`.
+    asked: Vec<String>,
     variables: Vec<(String, Type)>,
     /// The closures around, innermost last.
     scopes: Vec<Scope>,
@@ -144,6 +149,11 @@ impl Checker<'_> {
         {
             let name = self.name(name);
             return if optional { Ok(name.unwrap_or(Type::Any)) } else { name };
+        }
+        if let (Node::Name(result), Node::Text(name)) = (&*of, &*property)
+            && result == "result"
+        {
+            self.asked.push(name.clone());
         }
         let of = self.check(of)?;
         let key = self.check(property)?;

@@ -34,6 +34,8 @@ pub struct Program {
     node: Node,
     /// What it evaluates to, as far as that is known before.
     pub returns: Type,
+    /// What it asks of `result` by name.
+    pub asked: Vec<String>,
 }
 
 /// Parses `text` and checks it for a `result` of the given type.
@@ -42,8 +44,8 @@ pub struct Program {
 /// The first thing wrong with it.
 pub fn compile(text: &str, result: &Type) -> Result<Program, String> {
     let mut node = parser::parse(token::tokens(text)?)?;
-    let returns = check::check(&mut node, result)?;
-    Ok(Program { node, returns })
+    let (returns, asked) = check::check(&mut node, result)?;
+    Ok(Program { node, returns, asked })
 }
 
 impl Program {

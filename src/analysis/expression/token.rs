@@ -8,6 +8,9 @@ const MAX_LENGTH: usize = 4096;
 /// Most tokens of a condition: bounds the recursion of all later stages.
 const MAX_TOKENS: usize = 500;
 
+/// Most patterns of a condition: to read one takes as long as hundreds of words.
+const MAX_PATTERNS: usize = 10;
+
 /// Names that are operators.
 const WORDS: &[&str] = &["not", "in", "or", "and", "matches", "contains", "startsWith", "endsWith", "let"];
 
@@ -54,6 +57,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
         if tokens.len() > MAX_TOKENS {
             return Err(format!("a condition may have at most {MAX_TOKENS} words"));
         }
+    }
+    if tokens.iter().filter(|token| token.is_operator("matches")).count() > MAX_PATTERNS {
+        return Err(format!("a condition may use `matches` at most {MAX_PATTERNS} times"));
     }
     tokens.push(Token::End);
     Ok(tokens)

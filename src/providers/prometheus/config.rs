@@ -22,6 +22,7 @@ pub(super) struct Config {
     pub address: Option<String>,
     pub query: Query,
     pub range: Option<Range>,
+    pub dialect: Dialect,
     pub timeout: Duration,
     pub headers: Vec<(String, String)>,
     pub authentication: Authentication,
@@ -34,6 +35,18 @@ pub(super) enum Query {
     One(String),
     Named(BTreeMap<String, String>),
 }
+
+/// The language of the queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Dialect {
+    #[default]
+    PromQl,
+    /// More than PromQL: nobody here can read it.
+    MetricsQl,
+}
+
+/// Their names.
+pub(super) const DIALECTS: &[&str] = &["PromQL", "MetricsQL"];
 
 /// The times for which a query is asked, the first two in the language of conditions.
 #[derive(Debug)]
@@ -49,6 +62,7 @@ impl Config {
             let address = fields.optional("address", address);
             let query = fields.required("query", query);
             let range = fields.optional("rangeQuery", Range::read);
+            let dialect = fields.optional("dialect", dialect).unwrap_or_default();
             let timeout = http::timeout(fields, "timeout", DEFAULT_TIMEOUT);
             let insecure = fields.optional("insecure", Node::bool);
             let headers = http::headers(fields);
@@ -57,6 +71,7 @@ impl Config {
                 address: address.filter(|address| !address.is_empty()),
                 query: query?,
                 range,
+                dialect,
                 timeout,
                 headers,
                 authentication: authentication.unwrap_or_default(),
@@ -160,6 +175,14 @@ pub(super) fn base_url(address: &str) -> Result<Url, String> {
 
 fn address(node: Node<'_>) -> Option<String> {
     if node.value().as_str() == Some("") { node.string() } else { http::url(node) }
+}
+
+fn dialect(node: Node<'_>) -> Option<Dialect> {
+    match node.value().as_str() {
+        Some("PromQL") => Some(Dialect::PromQl),
+        Some("MetricsQL") => Some(Dialect::MetricsQl),
+        _ => node.fail(format!("must be {}", DIALECTS.join(" or "))),
+    }
 }
 
 /// A query, a mapping of named queries, or the same mapping as a text.

@@ -1,7 +1,10 @@
 //! What Prometheus answers.
 
 use super::NAME_LABEL;
-use crate::domain::{go_float::GoFloat, value::MetricValue};
+use crate::{
+    domain::{go_float::GoFloat, value::MetricValue},
+    providers::http::HttpResponse,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -60,7 +63,8 @@ impl Response {
     /// Errors are `TYPE: TEXT`, with the types of Prometheus' own client.
     ///
     /// Source: `client_golang` `api/prometheus/v1/api.go`, `apiClientImpl.Do`.
-    pub fn read(status: u16, body: &[u8]) -> Result<Self, String> {
+    pub fn read(answer: &HttpResponse) -> Result<Self, String> {
+        let status = answer.status;
         // With these two, Prometheus explains in the body what is wrong with the query.
         let is_api_error = matches!(status, 400 | 422);
         if !(200..300).contains(&status) && !is_api_error {
@@ -70,7 +74,7 @@ impl Response {
                 _ => format!("bad_response: bad response code {status}"),
             });
         }
-        let body: Value = serde_json::from_slice(body).map_err(|error| format!("bad_response: {error}"))?;
+        let body: Value = answer.json().map_err(|error| format!("bad_response: {error}"))?;
         let envelope: Envelope = part(body)?;
         match envelope.status.as_str() {
             "error" => return Err(format!("{}: {}", envelope.error_type, envelope.error)),
