@@ -66,13 +66,6 @@ pub fn substitute_json(value: &Value, args: &[ResolvedArg]) -> Result<Value, Str
     })
 }
 
-/// `text` without the values of secrets, for messages that are stored and shown.
-#[must_use]
-pub fn redact(text: &str, secrets: &[ResolvedArg]) -> String {
-    let values = secrets.iter().map(|secret| secret.value.as_str()).filter(|value| !value.is_empty());
-    values.fold(text.to_owned(), |text, value| text.replace(value, "*****"))
-}
-
 /// The values of a step's arguments, given the sides' `pod-template-hash` and the Deployment's fields.
 ///
 /// # Errors
@@ -160,6 +153,8 @@ impl RunArgs {
                     })
                 })
                 .transpose()?,
+            no_data: raw.no_data,
+            skip_rehearsal: raw.skip_rehearsal,
             provider: self.provider(&raw.provider)?,
         })
     }

@@ -1,14 +1,11 @@
 //! From a value to a measurement's phase, from measurements to a metric's, from metrics to the run's.
 
-use super::{Answer, condition};
+use super::{Answer, condition, evidence};
 use crate::domain::{
     metric::{AnalysisPhase, AnalysisRun, Measurement, MetricResult, MetricSpec, RunSummary},
     value::{MetricValue, Reading},
 };
 use jiff::Timestamp;
-
-/// As much as is shown of a question, in characters: the state of a rollout is limited.
-const MAX_ASKED: usize = 500;
 
 /// Characters of a text that a measurement keeps.
 const MAX_TEXT: usize = 1000;
@@ -44,15 +41,24 @@ pub fn verdict(spec: &MetricSpec, value: &MetricValue, now: Timestamp) -> Result
 
 /// A provider's answer as a measurement.
 pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
+    let no_data = evidence::nothing(&answer).map(bounded);
     let (phase, value, message) = match answer.outcome {
         Err(message) => (AnalysisPhase::Error, None, message),
         Ok(Reading::Verdict { phase, message }) => (phase, None, message),
         // Waited for before, by `samples`.
         Ok(Reading::TooFew { .. }) => (AnalysisPhase::Inconclusive, None, "too few samples".to_owned()),
-        Ok(Reading::Value { value, text }) => match verdict(spec, &value, answer.finished_at) {
-            Ok(phase) => (phase, Some(text), String::new()),
-            Err(message) => (AnalysisPhase::Error, None, explained(message, &value, &text, answer.asked)),
-        },
+        Ok(Reading::Value { value, text }) => {
+            let settled = evidence::settled(spec).filter(|_| no_data.is_some()).map(Ok);
+            let judge = || verdict(spec, &evidence::judged(spec, &value), answer.finished_at);
+            match settled.unwrap_or_else(judge) {
+                Ok(phase) => (phase, Some(text), String::new()),
+                // An answer with nothing in it is a reason of its own: the message names what was asked and answered.
+                Err(message) => match no_data.as_ref().filter(|_| answer.asked.is_some()) {
+                    Some(nothing) => (AnalysisPhase::Error, None, format!("{message}: {nothing}")),
+                    None => (AnalysisPhase::Error, None, message),
+                },
+            }
+        }
     };
     let Answer { started_at, finished_at, metadata, .. } = answer;
     Measurement {
@@ -61,6 +67,7 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
         message: bounded(message),
         started_at,
         finished_at,
+        no_data,
         metadata: metadata.into_iter().map(|(key, text)| (key, bounded(text))).collect(),
     }
 }
@@ -75,14 +82,6 @@ fn bounded(text: String) -> String {
             format!("{kept}… ({} characters)", text.chars().count())
         }
     }
-}
-
-/// An answer with nothing in it is a reason of its own: the message names what was asked and answered.
-fn explained(message: String, value: &MetricValue, answered: &str, asked: Option<String>) -> String {
-    let Some(asked) = asked.filter(|_| value.is_empty()) else { return message };
-    let asked: String =
-        asked.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_ASKED).collect();
-    format!("{message}: {answered} is the answer to {asked}")
 }
 
 /// Adds a measurement to its metric's counters and list.
@@ -100,6 +99,10 @@ pub(super) fn record(result: &mut MetricResult, measurement: Measurement) {
     } else {
         result.consecutive_error = 0;
         result.count += 1;
+    }
+    // Only an answer has a value or a verdict of the provider's own.
+    if measurement.no_data.is_none() && measurement.phase != AnalysisPhase::Error {
+        result.evidence_at = Some(measurement.started_at);
     }
     if measurement.phase == AnalysisPhase::Successful {
         result.consecutive_success += 1;
@@ -168,6 +171,9 @@ fn assess_metric(spec: &MetricSpec, result: &mut MetricResult, in_flight: bool, 
             _ if in_flight => AnalysisPhase::Running,
             (_, None) => AnalysisPhase::Pending,
             (Some((phase, _)), _) => *phase,
+            (None, _) if terminating && evidence::lacking(spec, result).is_some() => {
+                AnalysisPhase::Inconclusive
+            }
             (None, _) if terminating => AnalysisPhase::Successful,
             (None, _) => AnalysisPhase::Running,
         };
@@ -184,8 +190,17 @@ fn assess_metric(spec: &MetricSpec, result: &mut MetricResult, in_flight: bool, 
     reason
 }
 
-/// How the counters end a metric, if they do, and why; no reason is needed for success.
+/// How a metric ends, if it does, and why; no reason is needed for success.
 fn ending(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
+    let counted = counted(spec, result)?;
+    match evidence::lacking(spec, result) {
+        Some(why) if counted.0 != AnalysisPhase::Inconclusive => Some((AnalysisPhase::Inconclusive, why)),
+        _ => Some(counted),
+    }
+}
+
+/// How the counters end a metric, as in Argo.
+fn counted(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
     if let Some(broken) = broken_limit(spec, result) {
         return Some(broken);
     }
@@ -237,7 +252,7 @@ const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metric::ProviderRef;
+    use crate::domain::metric::{NoData, ProviderRef};
     use serde_json::Value;
     use std::collections::BTreeMap;
 
@@ -257,6 +272,8 @@ mod tests {
             consecutive_error_limit: None,
             consecutive_success_limit: None,
             min_samples: None,
+            no_data: NoData::Wait,
+            skip_rehearsal: false,
             provider,
         };
         let (value, text) = (MetricValue::Vector(vec![0.5; 60_000]), "é".repeat(300_000));
@@ -266,6 +283,7 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
             outcome: Ok(Reading::Value { value, text: text.clone() }),
             asked: None,
+            no_data: None,
             metadata: BTreeMap::from([("warnings".to_owned(), text)]),
         };
         let kept = measurement(&spec, answer);

@@ -6,14 +6,17 @@
 
 pub mod args;
 pub mod condition;
+mod evidence;
 pub mod expression;
 pub mod judge;
 mod run;
 pub mod samples;
 mod schedule;
+pub mod secrets;
 pub mod validate;
 
 pub use crate::domain::metric::ResolvedArg;
+pub use evidence::{lacking, unsatisfied};
 pub use run::{RunPlan, fields_wanted, flatten, start};
 
 use crate::domain::{metric::AnalysisRun, value::Reading};
@@ -33,6 +36,8 @@ pub struct Answer {
     pub outcome: Result<Reading, String>,
     /// What was asked, for messages about an answer with nothing in it.
     pub asked: Option<String>,
+    /// There are no data in the answer, and this is what more there is to say, such as `, but …`; may be empty.
+    pub no_data: Option<String>,
     /// What it said beside that, e.g. warnings.
     pub metadata: BTreeMap<String, String>,
 }
@@ -72,17 +77,14 @@ pub fn advance(mut run: AnalysisRun, answers: Vec<Answer>, in_flight: &[String],
 fn record(run: &mut AnalysisRun, answer: Answer) {
     let mut metrics = run.specs.iter().zip(&mut run.results);
     let open = metrics.find(|(spec, result)| spec.name == answer.metric && !result.phase.is_completed());
-    if let Some((spec, result)) = open {
-        let measurement = match answer.outcome {
-            Ok(Reading::TooFew { got }) => {
-                samples::wait(spec, result, got, answer.started_at, answer.finished_at)
-            }
-            _ => Some(judge::measurement(spec, answer)),
-        };
-        if let Some(measurement) = measurement {
-            result.thin = None;
-            result.message.clear();
-            judge::record(result, measurement);
-        }
+    let Some((spec, result)) = open else { return };
+    let measurement = match samples::too_little(spec, &answer) {
+        Some(little) => samples::wait(spec, result, little, &answer),
+        None => Some(judge::measurement(spec, answer)),
+    };
+    if let Some(measurement) = measurement {
+        result.thin = None;
+        result.message.clear();
+        judge::record(result, measurement);
     }
 }

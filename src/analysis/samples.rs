@@ -4,7 +4,7 @@
 //! is measured again, up to a bound; then the measurement is inconclusive, for a person to decide: neither
 //! a failure of the canary nor a silent pass.
 
-use super::schedule::ERROR_RETRY;
+use super::{Answer, evidence, schedule::ERROR_RETRY};
 use crate::domain::{
     duration::GoDuration,
     go_float::GoFloat,
@@ -49,28 +49,64 @@ fn number(value: &MetricValue) -> f64 {
     if sum.is_nan() { 0.0 } else { sum }
 }
 
+/// Why an answer is too little to judge, if it is: too few samples, or NaN where no condition asks for it.
+pub(super) fn too_little(spec: &MetricSpec, answer: &Answer) -> Option<Little> {
+    match &answer.outcome {
+        Ok(Reading::TooFew { got }) => Some(Little::Few(*got)),
+        Ok(Reading::Value { value, .. })
+            if spec.needs_evidence() && value.has_nan() && !evidence::asks_for_nan(spec) =>
+        {
+            evidence::nothing(answer).map(Little::Nan)
+        }
+        _ => None,
+    }
+}
+
+/// What is too little to judge.
+pub(super) enum Little {
+    /// So many samples.
+    Few(f64),
+    /// An answer that is not a number, in words.
+    Nan(String),
+}
+
 /// Waits on, or ends the wait with an inconclusive measurement.
 pub(super) fn wait(
     spec: &MetricSpec,
     result: &mut MetricResult,
-    got: f64,
-    started_at: Timestamp,
-    at: Timestamp,
+    little: Little,
+    answer: &Answer,
 ) -> Option<Measurement> {
-    let least = spec.min_samples.as_ref()?;
+    let at = answer.finished_at;
     let since = result.thin.map_or(at, |thin| thin.since);
-    let bound = least.extend_up_to.unwrap_or(DEFAULT_EXTENSION);
-    let few = format!("{} of the {} samples that minSamples asks for", GoFloat(got.floor()), least.count);
-    if at.duration_since(since) < bound.signed() {
+    let least = spec.min_samples.as_ref();
+    let bound = least.and_then(|least| least.extend_up_to).unwrap_or(DEFAULT_EXTENSION);
+    let is_over = at.duration_since(since) >= bound.signed();
+    let message = match (little, least, is_over) {
+        (Little::Few(got), Some(least), _) => {
+            let few =
+                format!("{} of the {} samples that minSamples asks for", GoFloat(got.floor()), least.count);
+            if is_over {
+                format!("only {few} after {bound}")
+            } else {
+                format!("{few}, waiting up to {bound}")
+            }
+        }
+        (Little::Few(_), None, _) => return None,
+        (Little::Nan(what), _, true) => format!("{what}, and no number came in {bound}"),
+        (Little::Nan(what), _, false) => format!("{what}, waiting up to {bound} for a number"),
+    };
+    if !is_over {
         result.thin = Some(Thin { since, counted_at: at });
-        result.message = format!("{few}, waiting up to {bound}");
+        result.message = message;
         return None;
     }
     Some(Measurement {
         phase: AnalysisPhase::Inconclusive,
         value: None,
-        message: format!("only {few} after {bound}"),
-        started_at,
+        no_data: Some(message.clone()),
+        message,
+        started_at: answer.started_at,
         finished_at: at,
         metadata: BTreeMap::new(),
     })
@@ -120,6 +156,7 @@ mod tests {
             finished_at: at(second),
             outcome: Ok(reading),
             asked: None,
+            no_data: None,
             metadata: BTreeMap::new(),
         };
         let advance = advance(run, vec![answer], &[], at(second));

@@ -2,7 +2,7 @@
 
 use super::{
     blue_green::read_blue_green,
-    nested::{Known, expand},
+    nested::{Known, MAX_TEMPLATES, expand},
     strategy::{Defaults, default_strategy, read_strategy},
     template, trial, yaml,
 };
@@ -162,7 +162,11 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wis
             if inline.is_some() {
                 strategy.use_inline_template();
             }
-            Ok(Wish { strategy, inline })
+            let wish = Wish { strategy, inline };
+            match wish.too_many_templates() {
+                Some(finding) => Err(vec![finding]),
+                None => Ok(wish),
+            }
         }
         _ => Err(findings),
     }
@@ -174,7 +178,15 @@ const REFUSED: [(&str, &str); 1] = [(
     "is not supported: stable would read the changed ConfigMap or Secret at once; name it by its content (Kustomize's configMapGenerator, secretGenerator), so that a change is a new template",
 )];
 
-fn unknown_keys(annotations: &Labels) -> Findings {
+/// The annotation that users may write and most likely meant by `key`.
+#[must_use]
+pub fn nearest_key(key: &str) -> Option<&'static str> {
+    nearest(key, &KEYS.iter().map(|key| key.name).collect::<Vec<_>>())
+}
+
+/// Annotations with Haldane's prefix that it does not know.
+#[must_use]
+pub fn unknown_keys(annotations: &Labels) -> Findings {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     let ours = annotations.iter().filter(|(key, _)| key.starts_with(keys::PREFIX));
     let unknown =
@@ -183,7 +195,7 @@ fn unknown_keys(annotations: &Labels) -> Findings {
         .map(|(key, value)| {
             let refused =
                 REFUSED.iter().find(|(name, _)| name == key).map(|(_, advice)| (*advice).to_owned());
-            let problem = refused.unwrap_or_else(|| match nearest(key, &known) {
+            let problem = refused.unwrap_or_else(|| match nearest_key(key) {
                 Some(known) => format!("unknown annotation, did you mean {known:?}?"),
                 None => format!("unknown annotation, allowed are {}", known.join(", ")),
             });
@@ -208,7 +220,10 @@ fn strategy(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings>
         let problem = "must be \"enabled\" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out";
         return Err(vec![Finding::new(&path, text, problem)]);
     }
-    read_strategy(&document, &path, defaults)
+    match template::too_many_rules(&document, &path) {
+        Some(finding) => Err(vec![finding]),
+        None => read_strategy(&document, &path, defaults),
+    }
 }
 
 fn blue_green(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
@@ -218,7 +233,10 @@ fn blue_green(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Finding
         let problem = "must be YAML of a blue-green strategy, such as {activeService: web}; remove the annotation to opt out";
         return Err(vec![Finding::new(&path, text, problem)]);
     }
-    read_blue_green(&document, &path, defaults)
+    match template::too_many_rules(&document, &path) {
+        Some(finding) => Err(vec![finding]),
+        None => read_blue_green(&document, &path, defaults),
+    }
 }
 
 fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
@@ -234,6 +252,15 @@ impl Wish {
         let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
         let nested = self.inline.iter().flat_map(|template| &template.templates);
         named.chain(nested).filter(|template| !template.is_inline()).cloned().collect()
+    }
+
+    /// Nobody looks up more than a plan may have.
+    fn too_many_templates(&self) -> Option<Finding> {
+        let count = self.references().len();
+        (count > MAX_TEMPLATES).then(|| {
+            let problem = format!("a plan may name at most {MAX_TEMPLATES} analysis templates");
+            Finding::new(path(keys::CANARY), format!("{count} templates"), problem)
+        })
     }
 
     /// The plan, complete with its templates and those that these name.
@@ -257,12 +284,13 @@ impl Wish {
             Some(NamedTemplate { reference, template })
         };
         let templates: Vec<_> = named.into_iter().filter_map(template).collect();
-        if findings.is_empty() {
-            findings.extend(trial::faults(&self.strategy, &templates));
-        }
         let spec = RolloutSpec { strategy: self.strategy, templates };
         if findings.is_empty() {
-            findings.extend(too_large(&spec));
+            // First, because to try a plan takes the longer the larger it is.
+            findings.extend(too_large(&spec).or_else(|| trial::too_many_rules(&spec)));
+        }
+        if findings.is_empty() {
+            findings.extend(trial::faults(&spec.strategy, &spec.templates));
         }
         if findings.is_empty() { Ok(spec) } else { Err(findings) }
     }

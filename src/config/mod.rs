@@ -4,13 +4,17 @@
 
 pub mod annotations;
 pub mod blue_green;
+pub mod inquiry;
+pub mod metric;
 pub mod namespace;
 pub mod nested;
 pub mod profile;
 pub mod queries;
+pub mod rehearsal;
 mod routes;
 pub mod settings;
 pub mod steps;
+pub mod stored;
 pub mod strategy;
 pub mod template;
 pub mod trial;

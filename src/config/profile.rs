@@ -1,11 +1,8 @@
 //! Profiles as they are stored: a labelled `ConfigMap` with one key.
 
-use super::yaml;
+use super::stored::only_entry;
 use crate::{
-    domain::{
-        finding::{Finding, Findings},
-        selector::Labels,
-    },
+    domain::{finding::Findings, selector::Labels},
     policy::{Mode, profile::Profile},
 };
 
@@ -25,19 +22,6 @@ pub struct Bound {
 /// # Errors
 /// All findings, with paths from `data` on.
 pub fn read_profile(data: &Labels) -> Result<Profile, Findings> {
-    match data.iter().next() {
-        Some((key, text)) if data.len() == 1 => {
-            let path = format!("data[{key}]");
-            let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, "", problem)])?;
-            Profile::read(&document, &path)
-        }
-        _ => {
-            let keys: Vec<_> = data.keys().map(String::as_str).collect();
-            Err(vec![Finding::new(
-                "data",
-                keys.join(", "),
-                "must have exactly one key, whose value is the profile's YAML",
-            )])
-        }
-    }
+    let (document, path) = only_entry(data, "data", "profile")?;
+    Profile::read(&document, &path)
 }

@@ -109,9 +109,6 @@ fn canary(fields: &mut Fields<'_>, total: u32, defaults: &Defaults) -> CanaryStr
 }
 
 fn check_services(fields: &mut Fields<'_>, strategy: &CanaryStrategy) {
-    if strategy.canary_service.is_some() && strategy.stable_service.is_none() {
-        fields.fail("canaryService names the canary of stableService, so stableService is required with it");
-    }
     if strategy.canary_service.is_some() && strategy.canary_service == strategy.stable_service {
         fields.fail("canaryService must not be stableService");
     }

@@ -1,23 +1,17 @@
 //! Analysis templates as users write them.
 
-use super::yaml;
+use super::{metric::metric, yaml};
 use crate::{
-    analysis::{args::has_placeholder, condition, validate},
     domain::{
-        duration::GoDuration,
         field_path,
-        fields::{Fields, Node, nearest, read},
+        fields::{Fields, Node, read},
         finding::{Finding, Findings},
         go_regex,
         kind::Kind,
-        metric::{
-            AnalysisTemplate, Arg, Metric, MetricRule, MetricRules, MinSamples, ProviderRef, RawMetric,
-            SecretKeyRef, TemplateRef,
-        },
+        metric::{AnalysisTemplate, Arg, MetricRule, MetricRules, RawMetric, SecretKeyRef, TemplateRef},
     },
-    providers::{self, Field, PROVIDERS, field},
+    providers::{Field, field},
 };
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 /// A list of names of templates.
@@ -72,47 +66,6 @@ pub static TEMPLATE_FIELDS: &[Field] = &[
     ),
 ];
 
-/// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
-pub static METRIC_FIELDS: &[Field] = &[
-    field("name", Kind::Text, "Unique within an analysis. Required."),
-    field(
-        "interval",
-        Kind::Span,
-        "Time between two measurements, such as `30s`. After an error the next comes after 10 s.",
-    ),
-    field("initialDelay", Kind::Span, "Time before the first measurement."),
-    field(
-        "count",
-        Kind::Count,
-        "Measurements to take; without it one, or with an `interval` endlessly many.",
-    ),
-    field("successCondition", Kind::Text, "What must hold of `result` for a measurement to be good."),
-    field(
-        "failureCondition",
-        Kind::Text,
-        "What makes it bad. With both conditions and neither true it is inconclusive, with none of the two always good.",
-    ),
-    field(
-        "failureLimit",
-        Kind::Count,
-        "More bad ones than this fail the metric; 0 by default, -1 is no limit.",
-    ),
-    field(
-        "inconclusiveLimit",
-        Kind::Count,
-        "More inconclusive ones end it, and the rollout waits for a person; 0 by default.",
-    ),
-    field("consecutiveErrorLimit", Kind::Count, "More errors in a row end it; 4 by default."),
-    field("consecutiveSuccessLimit", Kind::Count, "So many good ones in a row end it; off by default."),
-    field(
-        "minSamples",
-        Kind::Object(&[("query", Kind::Text), ("count", Kind::Count), ("extendUpTo", Kind::Span)]),
-        "`{query, count, extendUpTo}`: with fewer samples than `count` there is no measurement yet, for up to \
-         `extendUpTo` (10m); then an inconclusive one. Not in Argo; provider `prometheus` only.",
-    ),
-    field("provider", Kind::Named("provider"), "Who measures, see below. Required."),
-];
-
 /// The sources of an argument, for the reference.
 pub static ARGUMENT_SOURCES: &[Field] = &[
     field("value", Kind::Text, "A text. In a template it is the default."),
@@ -140,8 +93,32 @@ pub static ARGUMENT_SOURCES: &[Field] = &[
 /// All findings, with `path` before each of their paths.
 pub fn parse(name: &str, text: &str, path: &str) -> Result<AnalysisTemplate, Findings> {
     let document = yaml::parse(text).map_err(|problem| vec![Finding::new(path, "", problem)])?;
+    if let Some(finding) = too_many_rules(&document, path) {
+        return Err(vec![finding]);
+    }
     let template = read(&document, path, template)?;
     Ok(AnalysisTemplate { name: name.to_owned(), ..template })
+}
+
+/// A document with more patterns than anybody needs is not read: to read one takes as long as a page of text.
+pub(super) fn too_many_rules(document: &Value, path: &str) -> Option<Finding> {
+    let count = rules_within(document);
+    (count > MAX_RULES).then(|| {
+        let problem = format!("dryRun and measurementRetention may have at most {MAX_RULES} rules together");
+        Finding::new(path, format!("{count} rules"), problem)
+    })
+}
+
+fn rules_within(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(rules_within).sum(),
+        Value::Object(fields) => {
+            let rules = ["dryRun", "measurementRetention"].into_iter().filter_map(|key| fields.get(key));
+            let own: usize = rules.filter_map(Value::as_array).map(Vec::len).sum();
+            own.saturating_add(fields.values().map(rules_within).sum())
+        }
+        _ => 0,
+    }
 }
 
 /// Reads a spec or a whole object; its `metadata` says nothing that matters here.
@@ -247,6 +224,12 @@ fn retention_rule(node: Node<'_>) -> Option<MetricRule> {
 /// The state of a rollout has room for no more.
 const MAX_RETENTION: u32 = 100;
 
+/// Rules of a document, of both kinds together.
+pub(super) const MAX_RULES: usize = 50;
+
+/// Metrics of a template.
+const MAX_METRICS: usize = 50;
+
 fn pattern(node: Node<'_>) -> Option<String> {
     match node.value().as_str().map(go_regex::compile) {
         Some(Err(why)) => node.fail(format!("is not a regular expression: {why}")),
@@ -262,6 +245,10 @@ fn metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
 }
 
 fn distinct_metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
+    if node.value().as_array().is_some_and(|metrics| metrics.len() > MAX_METRICS) {
+        return node
+            .fail_briefly(format!("may have at most {MAX_METRICS} metrics; divide them among templates"));
+    }
     if let Some(twice) = node.value().as_array().and_then(|metrics| repeated_name(metrics)) {
         node.mark(format!("two metrics have the same name '{twice}'"));
     }
@@ -274,111 +261,4 @@ fn repeated_name(metrics: &[Value]) -> Option<&str> {
         .enumerate()
         .find(|(index, name)| names().take(*index).any(|other| other == *name))
         .map(|(_, name)| name)
-}
-
-/// Reads one metric. Limits that contradict each other are findings unless arguments stand in them.
-#[must_use]
-pub fn metric(node: Node<'_>) -> Option<RawMetric> {
-    node.object(|fields| {
-        let name = fields.required("name", Node::string);
-        let initial_delay = fields.optional("initialDelay", span);
-        let interval = fields.optional("interval", span);
-        let count = fields.optional("count", number);
-        let success_condition = fields.optional("successCondition", condition);
-        let failure_condition = fields.optional("failureCondition", condition);
-        let failure_limit = fields.optional("failureLimit", number);
-        let inconclusive_limit = fields.optional("inconclusiveLimit", number);
-        let consecutive_error_limit = fields.optional("consecutiveErrorLimit", number);
-        let consecutive_success_limit = fields.optional("consecutiveSuccessLimit", number);
-        let min_samples = fields.optional("minSamples", min_samples);
-        let provider = fields.required("provider", provider);
-        let metric = Metric {
-            name: name?,
-            initial_delay,
-            interval,
-            count,
-            success_condition,
-            failure_condition,
-            failure_limit,
-            inconclusive_limit,
-            consecutive_error_limit,
-            consecutive_success_limit,
-            min_samples,
-            provider: provider?,
-        };
-        if metric.min_samples.is_some() && metric.provider.key != "prometheus" {
-            fields.fail("minSamples asks a second query, which only provider prometheus has");
-            return None;
-        }
-        match validate::limits(&metric) {
-            Err(problem) if fields.is_clean() => {
-                fields.fail(problem);
-                None
-            }
-            _ => Some(metric),
-        }
-    })
-}
-
-fn min_samples(node: Node<'_>) -> Option<MinSamples<String, IntOrString>> {
-    node.object(|fields| {
-        let query = fields.required("query", Node::string);
-        let count = fields.required("count", number);
-        let extend_up_to = fields.optional("extendUpTo", span);
-        Some(MinSamples { query: query?, count: count?, extend_up_to })
-    })
-}
-
-/// A duration, or a text that is one once its arguments are known.
-fn span(node: Node<'_>) -> Option<String> {
-    match node.value().as_str() {
-        Some(text) if text.is_empty() || has_placeholder(text) => node.string(),
-        _ => {
-            let text = node.value().as_str().unwrap_or_default().to_owned();
-            node.parsed::<GoDuration>().map(|_| text)
-        }
-    }
-}
-
-/// A whole number, bare or as a text, or a text that is one once its arguments are known.
-fn number(node: Node<'_>) -> Option<IntOrString> {
-    match node.value().as_str() {
-        Some(text) if !has_placeholder(text) && text.parse::<i32>().is_err() => {
-            node.fail("must be a whole number")
-        }
-        _ => node.int_or_string(),
-    }
-}
-
-fn condition(node: Node<'_>) -> Option<String> {
-    match node.value().as_str() {
-        Some(text) if !text.is_empty() && !has_placeholder(text) => match condition::check(text) {
-            Ok(()) => node.string(),
-            Err(problem) => node.fail(problem),
-        },
-        _ => node.string(),
-    }
-}
-
-fn provider(node: Node<'_>) -> Option<ProviderRef> {
-    let Some(object) = node.value().as_object() else { return node.fail("must be a mapping") };
-    let mut given = object.keys();
-    let key = match (given.next(), given.next()) {
-        (Some(only), None) => only,
-        (None, _) => return node.fail("no provider specified"),
-        (Some(_), Some(_)) => return node.fail("multiple providers specified"),
-    };
-    let Some(provider) = providers::find(key) else {
-        let keys: Vec<_> = PROVIDERS.iter().map(|provider| provider.key()).collect();
-        let hint = nearest(key, &keys).map(|known| format!(", did you mean {known:?}?")).unwrap_or_default();
-        return node
-            .fail(format!("provider {key:?} is not supported{hint}; supported are {}", keys.join(", ")));
-    };
-    node.object(|fields| {
-        let config = fields.required(provider.key(), |node| {
-            let config = node.value().clone();
-            provider.check(node).map(|()| config)
-        });
-        Some(ProviderRef { key: provider.key().to_owned(), config: config? })
-    })
 }

@@ -1,14 +1,20 @@
 //! The HTTP requests of metric providers: the only ones that leave the cluster's API.
 
+use super::control::Control;
 use crate::providers::{
     hosts::HostPolicy,
     http::{HttpRequest, HttpResponse},
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use url::Host;
 
 /// Longest answer of a provider that is read, in bytes.
-const MAX_BODY: usize = 4 << 20;
+const MAX_BODY: usize = 1 << 20;
 
 /// The HTTP clients: one checks certificates, the other is for metrics that say `insecure`. Both call only
 /// what the policy admits: a URL is checked before, an address when its name has been looked up.
@@ -16,7 +22,7 @@ const MAX_BODY: usize = 4 << 20;
 pub struct Clients {
     checked: reqwest::Client,
     insecure: reqwest::Client,
-    policy: Arc<HostPolicy>,
+    admitted: Admitted,
 }
 
 impl Clients {
@@ -27,20 +33,27 @@ impl Clients {
     pub fn new(policy: HostPolicy) -> Result<Self, reqwest::Error> {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         let roots: Vec<_> = roots.map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>()?;
-        let policy = Arc::new(policy);
+        let control = Arc::new(Control::new(policy.control.clone()));
+        let admitted = Admitted { policy: Arc::new(policy), control };
         // A redirect could lead to an address that nobody has checked, a proxy calls without asking us.
         let builder = || {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
-                .dns_resolver(Arc::new(Admitted(Arc::clone(&policy))))
+                .dns_resolver(Arc::new(admitted.clone()))
                 .user_agent("haldane")
         };
         Ok(Self {
             checked: builder().tls_certs_only(roots).build()?,
             insecure: builder().tls_certs_only([]).tls_danger_accept_invalid_certs(true).build()?,
-            policy: Arc::clone(&policy),
+            admitted: admitted.clone(),
         })
+    }
+
+    /// Where requests may go.
+    #[must_use]
+    pub fn policy(&self) -> &HostPolicy {
+        &self.admitted.policy
     }
 
     /// Sends a request within its timeout.
@@ -48,7 +61,15 @@ impl Clients {
     /// # Errors
     /// Why there is no answer, without the URL's path and query, which may hold a secret.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, String> {
-        self.policy.check(&request.url)?;
+        self.admitted.policy.check(&request.url)?;
+        let address = match request.url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            Some(Host::Domain(_)) | None => None,
+        };
+        if let Some(address) = address {
+            self.admitted.check("", address).await?;
+        }
         let client = if request.insecure { &self.insecure } else { &self.checked };
         let mut outgoing =
             client.request(request.method, request.url).timeout(request.timeout).body(request.body);
@@ -59,28 +80,43 @@ impl Clients {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY {
+            if body.len().saturating_add(chunk.len()) > MAX_BODY {
                 return Err(format!("the answer is longer than {MAX_BODY} bytes; aggregate in the query"));
             }
+            body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, body })
     }
 }
 
 /// Looks names up and keeps the addresses that may be called.
-#[derive(Debug)]
-struct Admitted(Arc<HostPolicy>);
+#[derive(Debug, Clone)]
+struct Admitted {
+    policy: Arc<HostPolicy>,
+    control: Arc<Control>,
+}
+
+impl Admitted {
+    /// Whether an address that `name` leads to may be called; the name is empty for a bare address.
+    async fn check(&self, name: &str, address: IpAddr) -> Result<(), String> {
+        self.policy.check_address(name, address)?;
+        if self.control.has(address).await {
+            Err(self.policy.is_control(&address.to_string()))
+        } else {
+            Ok(())
+        }
+    }
+}
 
 impl Resolve for Admitted {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.0);
+        let hosts = self.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let mut refused = format!("{} has no address", name.as_str());
             let mut admitted: Vec<SocketAddr> = Vec::new();
             for address in found {
-                match policy.check_address(name.as_str(), address.ip()) {
+                match hosts.check(name.as_str(), address.ip()).await {
                     Ok(()) => admitted.push(address),
                     Err(problem) => refused = problem,
                 }

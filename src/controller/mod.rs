@@ -1,7 +1,9 @@
 //! L3: the controller: watches, looks, lets `decide` decide, records, and makes the world so.
 
 pub mod apply;
+mod backoff;
 mod budget;
+mod control;
 pub mod events;
 pub mod measure;
 pub mod membership;
@@ -18,8 +20,10 @@ mod reconcile;
 mod run;
 pub mod state;
 pub mod templates;
+mod turns;
 mod watches;
 
+pub use backoff::Backoff;
 pub use ours::Ours;
 pub use queue::Queue;
 pub use reconcile::Context;

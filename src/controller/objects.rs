@@ -2,10 +2,18 @@
 
 use crate::build::manifest::Kind;
 use kube::{
-    Api, Client,
+    Api, Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fmt::Debug;
+
+/// Objects read at once. Each may be as large as an object can be, although hardly any is.
+const PAGE: u32 = 25;
+
+/// Longest annotation that is kept, in bytes: those that say anything here are words.
+const LONGEST_ANNOTATION: usize = 4 << 10;
 
 /// The API of a kind of ours, in a namespace.
 #[must_use]
@@ -32,8 +40,33 @@ pub fn api_of(client: &Client, api_version: &str, kind: &str, namespace: &str) -
 /// # Errors
 /// The API server's.
 pub async fn list(api: &Api<DynamicObject>, kind: &str, labels: &str) -> kube::Result<Vec<Value>> {
-    let found = api.list(&ListParams::default().labels(labels)).await?;
-    Ok(found.items.into_iter().map(|object| raw(object, kind)).collect())
+    Ok(every(api, labels).await?.into_iter().map(|object| raw(object, kind)).collect())
+}
+
+/// The objects that `labels` selects, read page by page, without what is long and not looked at.
+///
+/// # Errors
+/// The API server's.
+pub async fn every<K>(api: &Api<K>, labels: &str) -> kube::Result<Vec<K>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut all = Vec::new();
+    let mut params = ListParams::default().labels(labels).limit(PAGE);
+    loop {
+        let page = api.list(&params).await?;
+        all.extend(page.items.into_iter().map(slim));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn slim<K: Resource>(mut object: K) -> K {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().retain(|_, value| value.len() <= LONGEST_ANNOTATION);
+    object
 }
 
 /// An object as JSON, with its kind, without what only the API server reads.
@@ -45,4 +78,21 @@ pub fn raw(mut object: DynamicObject, kind: &str) -> Value {
         fields.insert("kind".to_owned(), kind.into());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry};
+
+    #[test]
+    fn what_is_long_and_not_looked_at_is_not_kept() {
+        let mut service = Service::default();
+        service.annotations_mut().insert("a".into(), "word".into());
+        service.annotations_mut().insert("b".into(), "x".repeat(LONGEST_ANNOTATION + 1));
+        service.managed_fields_mut().push(ManagedFieldsEntry::default());
+        let kept = slim(service);
+        assert_eq!(kept.annotations().keys().collect::<Vec<_>>(), ["a"]);
+        assert!(kept.managed_fields().is_empty());
+    }
 }

@@ -1,19 +1,16 @@
 //! Looking at the cluster: the one place where a rollout's decision gets its input.
 
-use super::objects::{api, list, raw, replica_sets};
+use super::objects::{api, every, list, raw, replica_sets};
 use crate::{
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner, is_owned_by},
+    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner, is_owned_by, marks},
     domain::{
         observed::{Observed, ReplicaSetView},
         rewrite::{CANARY_OF_LABEL, LabelRewrite},
-        selector::Labels,
+        selector::{self, Labels},
     },
 };
-use k8s_openapi::{
-    api::discovery::v1::EndpointSlice,
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
-};
-use kube::{Api, Client, api::ListParams};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -66,17 +63,13 @@ pub async fn surroundings(
     let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
     let ours_by_label = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={canary_of}");
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
-    let stable_by_label = selector_text(&seen.deployment.spec.selector);
+    let stable_by_label = selector::text(&seen.deployment.spec.selector);
     let all = |kind: Kind| async move { list(&api(client, kind, namespace), &kind.to_string(), "").await };
     let sets = replica_sets(client, namespace);
     let deployments = api(client, Kind::Deployment, namespace);
     let slices = async {
         let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
-        if rolling {
-            slices.list(&ListParams::default()).await.map(|found| found.items)
-        } else {
-            Ok(Vec::new())
-        }
+        if rolling { every(&slices, "").await } else { Ok(Vec::new()) }
     };
     let (services, ingresses, policies, autoscalers, canaries, stable_sets, canary_sets, endpoints) = tokio::try_join!(
         all(Kind::Service),
@@ -141,30 +134,8 @@ fn typed<T: DeserializeOwned>(object: Value, kind: &'static str) -> Result<T, Ob
     serde_json::from_value(object).map_err(|error| ObserveError::Malformed(kind, error))
 }
 
-/// A selector in the form of list requests.
-fn selector_text(selector: &LabelSelector) -> String {
-    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-    let expressions = selector.match_expressions.iter().flatten().map(requirement_text);
-    labels.chain(expressions).collect::<Vec<_>>().join(",")
-}
-
-fn requirement_text(requirement: &LabelSelectorRequirement) -> String {
-    let (key, values) =
-        (&requirement.key, requirement.values.iter().flatten().cloned().collect::<Vec<_>>().join(","));
-    match requirement.operator.as_str() {
-        "In" => format!("{key} in ({values})"),
-        "NotIn" => format!("{key} notin ({values})"),
-        "DoesNotExist" => format!("!{key}"),
-        _ => key.clone(),
-    }
-}
-
 /// Labels as they are on every object of ours for `deployment`.
 #[must_use]
 pub fn our_labels(deployment: &str) -> Labels {
-    let rewrite = LabelRewrite { of: deployment.to_owned(), keys: BTreeSet::new() };
-    Labels::from([
-        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-        (CANARY_OF_LABEL.to_owned(), rewrite.owner_label()),
-    ])
+    marks(&LabelRewrite { of: deployment.to_owned(), keys: BTreeSet::new() }.owner_label())
 }

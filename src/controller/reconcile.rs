@@ -2,6 +2,7 @@
 
 use super::{
     apply::{self, ApplyError},
+    backoff::Backoff,
     budget,
     events::Publisher,
     measure::Measurer,
@@ -20,7 +21,7 @@ use crate::{
         strategy::Defaults,
     },
     decide::{Event, Input, Measurements, Next, Plan, Start, Write, decide, needs, slipped},
-    domain::{finding::Finding, observed::Observed},
+    domain::{finding::Finding, observed::Observed, state::Rollout},
     runtime::{clock, lease::Leadership},
 };
 use jiff::Timestamp;
@@ -35,8 +36,6 @@ use tracing::{debug, warn};
 /// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
 /// of users are not watched.
 const RESYNC: Duration = Duration::from_secs(30);
-/// Delay after a failure that may pass by itself.
-const RETRY: Duration = Duration::from_secs(1);
 /// After a lost race the world is looked at again at once.
 const AT_ONCE: Duration = Duration::from_millis(20);
 
@@ -58,6 +57,8 @@ pub struct Context {
     pub ours: Ours,
     /// Releases that wait for their turn.
     pub queue: Queue,
+    /// Passes that have failed.
+    pub failures: Backoff,
 }
 
 /// Why a pass ended early; it is repeated.
@@ -198,8 +199,7 @@ impl Pass<'_> {
             self.write(&state).await?;
         }
         let measurer = &self.context.measurer;
-        let runs = plan.state.rollout.iter().flat_map(|rollout| &rollout.runs).map(|record| &record.run);
-        let active = runs.filter(|run| run.completed_at.is_none()).map(|run| run.name.as_str()).collect();
+        let active = plan.state.rollout.iter().flat_map(Rollout::runs_under_way).collect();
         measurer.judged(self.key, &judged.answers, &active);
         for due in &plan.measure {
             measurer.start(self.key, due.clone());
@@ -285,5 +285,5 @@ pub fn on_error(object: Arc<Deployment>, error: &ReconcileError, context: Arc<Co
         });
         return Action::requeue(RESYNC);
     }
-    Action::requeue(RETRY)
+    Action::requeue(context.failures.failed(&key))
 }

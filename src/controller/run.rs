@@ -10,10 +10,13 @@ use crate::{
     domain::keys,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Namespace, Service},
-    networking::v1::{Ingress, NetworkPolicy},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Namespace, Service},
+        networking::v1::{Ingress, NetworkPolicy},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -28,6 +31,9 @@ use kube::{
 use std::sync::Arc;
 use tracing::warn;
 
+/// Deployments whose metadata is read at once when the watch begins.
+const PAGE: u32 = 50;
+
 /// Deployments reconciled at once.
 const CONCURRENCY: u16 = 16;
 
@@ -41,12 +47,12 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
     if let Err(error) = forget_strays(&client, settle).await {
         warn!(%error, "cannot look for records of Deployments that opted out meanwhile");
     }
-    let managed = watcher::Config::default().labels(&format!("{}=true", keys::MANAGED));
+    let managed = watcher::Config::default().labels(&format!("{}=true", keys::MANAGED)).page_size(PAGE);
     let marked = watcher::Config::default().labels(&our_marks());
     let (reader, writer) = reflector::store();
     // Touched, not only applied: a Deployment that opts out leaves the watch, and its record must go.
-    let deployments =
-        steady(watcher(Api::<Deployment>::all(client.clone()), managed).reflect(writer).touched_objects());
+    let watched = watcher(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), managed);
+    let deployments = steady(watched.map_ok(named).reflect(writer).touched_objects());
     let mut passes = std::pin::pin!(
         Controller::for_stream(deployments, reader.clone())
             .with_config(Config::default().concurrency(CONCURRENCY))
@@ -62,13 +68,17 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
     );
     while let Some(pass) = passes.next().await {
         match pass {
-            // Failures were logged where they happened.
-            Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+            Ok((object, _)) => context.failures.passed(&object),
+            // Logged where it happened.
+            Err(ControllerError::ReconcilerFailed(..)) => {}
             // The label is gone, and with it the object from the watch: deleted, or opted out.
             Err(ControllerError::ObjectNotFound(object)) => {
                 let (namespace, name) = (object.namespace.unwrap_or_default(), object.name);
                 // It may have waited, and others for it.
-                context.queue.leaves(&ObjectRef::new(&name).within(&namespace));
+                let key = ObjectRef::new(&name).within(&namespace);
+                context.queue.leaves(&key);
+                context.failures.passed(&key);
+                context.measurer.forget(&key);
                 context.queue.wake();
                 if let Err(error) = forget_if_out(&client, &namespace, &name, settle).await {
                     warn!(namespace, name, %error, "cannot clean up after a Deployment that opted out or is gone");
@@ -76,6 +86,23 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
             }
             Err(error) => warn!(%error, "watch failed, trying again"),
         }
+    }
+}
+
+/// The event with no more of the Deployment than what it is: each pass reads it anyway, and all of them as large as
+/// they can be would not fit into memory.
+fn named(event: watcher::Event<PartialObjectMeta<Deployment>>) -> watcher::Event<Deployment> {
+    let bare = |object: PartialObjectMeta<Deployment>| {
+        let ObjectMeta { name, namespace, uid, resource_version, .. } = object.metadata;
+        let metadata = ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() };
+        Deployment { metadata, ..Deployment::default() }
+    };
+    match event {
+        watcher::Event::Apply(object) => watcher::Event::Apply(bare(object)),
+        watcher::Event::Delete(object) => watcher::Event::Delete(bare(object)),
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitApply(object) => watcher::Event::InitApply(bare(object)),
+        watcher::Event::InitDone => watcher::Event::InitDone,
     }
 }
 

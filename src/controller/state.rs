@@ -32,7 +32,7 @@ const NAME_MAX: usize = 253;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The API server's answer.
-    #[error("ConfigMap {0:?}: {1}")]
+    #[error("ConfigMap {0:?}: {told}", told = api::told(.1))]
     Api(String, Box<kube::Error>),
     /// Somebody else's object has the name.
     #[error("ConfigMap {0:?} exists and is not Haldane's; rename or delete it")]

@@ -3,15 +3,18 @@
 use crate::{
     config::{
         annotations::Lookup,
-        nested::{self, MAX_DEPTH},
-        template,
+        nested::{self, MAX_DEPTH, MAX_TEMPLATES},
+        stored::read_template,
     },
-    domain::{finding::Finding, keys, strategy::TemplateRef},
+    domain::{keys, strategy::TemplateRef},
 };
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::ready, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Templates asked for at once: each may be as large as an object can be.
+const AT_ONCE: usize = 4;
 
 /// Looks up `references` and what these name in turn; what does not exist is left out.
 ///
@@ -47,8 +50,9 @@ async fn level(
         let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(&reference.name).await?;
         Ok(map.filter(is_template).map(|map| (reference.clone(), read(&reference, map))))
     };
-    let found: kube::Result<Vec<_>> = try_join_all(references.iter().cloned().map(one)).await;
-    Ok(found?.into_iter().flatten().collect())
+    let found =
+        stream::iter(references.iter().take(MAX_TEMPLATES).cloned().map(one)).buffer_unordered(AT_ONCE);
+    found.try_filter_map(|found| ready(Ok(found))).try_collect().await
 }
 
 fn is_template(map: &ConfigMap) -> bool {
@@ -56,21 +60,7 @@ fn is_template(map: &ConfigMap) -> bool {
     label.is_some_and(|value| value == "true")
 }
 
-/// The template is the map's one entry, whatever its key.
 fn read(reference: &TemplateRef, map: ConfigMap) -> Lookup {
     let path = format!("ConfigMap[{}].data", reference.name);
-    let data = map.data.unwrap_or_default();
-    match data.iter().next() {
-        Some((key, text)) if data.len() == 1 => {
-            template::parse(&reference.name, text, &format!("{path}[{key}]"))
-        }
-        _ => {
-            let keys: Vec<_> = data.keys().map(String::as_str).collect();
-            Err(vec![Finding::new(
-                path,
-                keys.join(", "),
-                "must have exactly one key, whose value is the AnalysisTemplate's YAML",
-            )])
-        }
-    }
+    read_template(&reference.name, &map.data.unwrap_or_default(), &path)
 }

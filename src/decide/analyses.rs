@@ -2,17 +2,20 @@
 //!
 //! Source of the coupling: argo-rollouts `rollout/analysis.go`.
 
-use super::{DueMeasurement, Event, turn::Turn};
+use super::{DueMeasurement, Event, evidence, turn::Turn};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
     build::pair::stable_services,
     config::queries::{blind, counting_query, marks_of, queries},
     domain::{
-        metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult},
+        duration::GoDuration,
+        metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult, MetricSpec},
         state::{Rollout, RunRecord, Stage},
-        strategy::{AnalysisRef, Side, Step, TemplateRef},
+        strategy::{AnalysisRef, ArgSource, Side, Step, TemplateRef},
     },
+    promql::sight::Mark,
 };
+use jiff::SignedDuration;
 
 /// Analyses that are kept in the state, oldest forgotten first.
 const RUN_LIMIT: usize = 12;
@@ -54,8 +57,13 @@ pub(super) fn overrule(rollout: &mut Rollout) {
 /// One pass over a run, and a second when a metric ended badly: it ends the others at once, also those
 /// being measured, so that a slow provider cannot delay an abort.
 fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
+    let answers = turn.input.measurements.answers.get(&run.name).cloned().unwrap_or_default();
+    advance_with(run, answers, turn)
+}
+
+/// As [`advance_run`], with these answers.
+pub(super) fn advance_with(run: AnalysisRun, mut answers: Vec<Answer>, turn: &mut Turn<'_>) -> AnalysisRun {
     let name = run.name.clone();
-    let mut answers = turn.input.measurements.answers.get(&name).cloned().unwrap_or_default();
     // The answer to the write that recorded them may have been lost.
     answers.retain(|answer| !is_counted(&run, answer));
     let in_flight = turn.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
@@ -97,28 +105,57 @@ fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, tur
         _ if !has_a_say(step, &rollout.stage) => {}
         AnalysisPhase::Failed | AnalysisPhase::Error => {
             let kind = if step.is_some() { "Step-based" } else { "Background" };
-            let message = format!("{kind} analysis phase error/failed: {}", run.message);
+            let message = format!("{kind} analysis phase error/failed: {}", explained(run));
             turn.abort(rollout, &message);
         }
         AnalysisPhase::Inconclusive => {
             // When the last step is done, only a bad verdict stops the promotion.
             let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
-            *inconclusive = Some(run.message.clone());
+            let message = explained(run);
             turn.events.push(Event::warning("RolloutPaused", format!(
-                "Rollout is paused (InconclusiveAnalysisRun): {}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort",
-                run.message
+                "Rollout is paused (InconclusiveAnalysisRun): {message}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort"
             )));
+            *inconclusive = Some(message);
         }
         AnalysisPhase::Pending | AnalysisPhase::Running | AnalysisPhase::Successful => {}
     }
 }
 
-/// Events about a run and its metrics, in Argo's words.
+/// The run's message in Argo's words, and what was measured: the value that decided, the condition that it does not
+/// satisfy, and over which time; or the usual causes, if there was nothing to measure.
+fn explained(run: &AnalysisRun) -> String {
+    let metrics = run.specs.iter().zip(&run.results);
+    let mut decided = metrics.filter(|(_, result)| !result.dry_run && result.phase == run.phase);
+    let why = decided.find_map(|(spec, result)| unsatisfied(spec, result).or_else(|| unseen(spec, result)));
+    why.map_or_else(|| run.message.clone(), |why| format!("{} ({why})", run.message))
+}
+
+fn unsatisfied(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
+    let why = analysis::unsatisfied(spec, result)?;
+    let windows =
+        queries(spec).into_iter().filter_map(|(_, query)| SignedDuration::try_from(query.ok()?.window).ok());
+    Some(match windows.max().filter(SignedDuration::is_positive) {
+        Some(window) => format!(
+            "{why}, over {}",
+            GoDuration::from_secs(u32::try_from(window.as_secs()).unwrap_or(u32::MAX))
+        ),
+        None => why,
+    })
+}
+
+fn unseen(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
+    analysis::lacking(spec, result).map(|_| evidence::USUAL_CAUSES.to_owned())
+}
+
+/// Events about a run and its metrics, in Argo's words, with what was measured.
 fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, turn: &mut Turn<'_>) {
     for result in after.results.iter().filter(|result| result.phase.is_completed()) {
         let known = before.results.iter().any(|old| old.name == result.name && old.phase == result.phase);
-        let message = format!("Metric '{}' Completed. Result: {}", result.name, result.phase);
         if !known {
+            let spec = after.specs.iter().find(|spec| spec.name == result.name);
+            let why = spec.and_then(|spec| unsatisfied(spec, result));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let message = format!("Metric '{}' Completed. Result: {}{why}", result.name, result.phase);
             turn.events.push(by_phase(
                 result.phase,
                 ["MetricSuccessful", "MetricFailed", "MetricError", "MetricInconclusive"],
@@ -160,6 +197,14 @@ pub(super) fn start_step(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_
     }
 }
 
+/// Starts the background analysis if its step is reached and it has not been started: its arguments may have been
+/// unknown until now.
+pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+    if rollout.runs.iter().all(|record| record.step.is_some()) {
+        start_background(rollout, index, turn);
+    }
+}
+
 /// Starts the background analysis once its step is reached, and anew after a person overruled it.
 pub(super) fn start_background(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
     let Some(background) = rollout.strategy().background.clone() else { return };
@@ -179,9 +224,14 @@ pub(super) fn start_anew(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_
     }
 }
 
+/// Starts an analysis, unless one of its arguments is not known yet: the hash of pods that are still to come.
 fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, turn: &mut Turn<'_>) {
+    let is_unknown = |side: &Side| hash(rollout, *side).is_none();
+    if sides_named(analysis).any(is_unknown) {
+        return;
+    }
     let name = run_name(rollout, step, turn);
-    let run = resolve(rollout, analysis, turn)
+    let run = resolve(rollout, analysis, |side| hash(rollout, side), turn)
         .and_then(|(templates, args)| analysis::start(&name, &templates, &analysis.rules, &args))
         .map(|run| AnalysisRun { metadata: analysis.metadata.clone(), ..run })
         .and_then(|run| sighted(run, rollout, turn));
@@ -206,9 +256,7 @@ fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, tur
 
 /// Refuses a run that would judge stable: arguments may say something else now than they did at admission.
 fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<AnalysisRun, String> {
-    let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
-    let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
-    let marks = marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes);
+    let marks = marks(rollout, turn);
     let found = run.specs.iter().find_map(|metric| {
         let counting: Vec<_> = counting_query(metric).into_iter().collect();
         let asked = [("the query", queries(metric)), ("minSamples.query", counting)];
@@ -216,6 +264,18 @@ fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<Analy
         Some(format!("metric {:?}: {why}", metric.name))
     });
     found.map_or(Ok(run), Err)
+}
+
+/// What tells the sides of the pair apart in Prometheus.
+pub(super) fn marks(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Mark> {
+    let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
+    let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
+    marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes)
+}
+
+/// Name of the rehearsal's run.
+pub(super) fn rehearsal_name(rollout: &Rollout, turn: &Turn<'_>) -> String {
+    format!("{}-rehearsal-{}", run_name(rollout, None, turn), rollout.rehearsals)
 }
 
 /// Argo's form: Deployment, hash, revision, step, and a number for repetitions.
@@ -228,9 +288,31 @@ fn run_name(rollout: &Rollout, step: Option<usize>, turn: &Turn<'_>) -> String {
     if number == 0 { base } else { format!("{base}.{number}") }
 }
 
-fn resolve(
+fn hash(rollout: &Rollout, side: Side) -> Option<String> {
+    match side {
+        Side::Stable => rollout.stable_pod_hash.clone(),
+        Side::Canary => rollout.canary_pod_hash.clone(),
+    }
+}
+
+/// The sides whose hash an analysis takes as an argument.
+fn sides_named(analysis: &AnalysisRef) -> impl Iterator<Item = &Side> {
+    analysis.args.iter().filter_map(|arg| match &arg.source {
+        ArgSource::PodTemplateHash(side) => Some(side),
+        _ => None,
+    })
+}
+
+/// Whether an analysis takes a hash as an argument.
+pub(super) fn needs_hash(analysis: &AnalysisRef) -> bool {
+    sides_named(analysis).next().is_some()
+}
+
+/// The templates and arguments of an analysis, given each side's `pod-template-hash`.
+pub(super) fn resolve(
     rollout: &Rollout,
     analysis: &AnalysisRef,
+    hash: impl Fn(Side) -> Option<String>,
     turn: &Turn<'_>,
 ) -> Result<(Vec<AnalysisTemplate>, Vec<ResolvedArg>), String> {
     let template = |wanted: &TemplateRef| {
@@ -241,10 +323,6 @@ fn resolve(
     };
     let templates: Vec<AnalysisTemplate> =
         analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
-    let hash = |side| match side {
-        Side::Stable => rollout.stable_pod_hash.clone(),
-        Side::Canary => rollout.canary_pod_hash.clone(),
-    };
     let mut args = bind(&analysis.args, hash, |path| turn.seen().field(path))?;
     for (name, path) in analysis::fields_wanted(&templates, &args) {
         args.push(ResolvedArg { name, value: turn.seen().field(&path)? });

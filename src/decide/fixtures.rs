@@ -56,29 +56,13 @@ pub fn now() -> Timestamp {
 pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
     let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
     let spec = RolloutSpec { strategy: default_strategy(&defaults), templates: Vec::new() };
+    let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) };
+    let weight = Weight::try_from(50).unwrap();
     let rollout = Rollout {
-        revision: 2,
-        hash: seen.template_hash(),
-        spec,
-        rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) },
-        started_at: now(),
-        attempt: 1,
-        baseline_replicas: 4,
         canary_replicas: 2,
-        stable_pod_hash: None,
-        canary_pod_hash: None,
-        traffic: Traffic {
-            weight: Weight::try_from(50).unwrap(),
-            routes: true,
-            header: None,
-            asked_at: now(),
-            seen_at: Some(now()),
-        },
+        traffic: Traffic { weight, routes: true, seen_at: Some(now()), ..Traffic::none(now()) },
         stage,
-        manual_pause: None,
-        lagging: None,
-        waiting: None,
-        runs: Vec::new(),
+        ..Rollout::new(2, seen.template_hash(), spec, rewrite, 4, now())
     };
     RolloutState { revision: 2, rollout: Some(rollout), ..RolloutState::default() }
 }

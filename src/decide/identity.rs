@@ -4,7 +4,7 @@ use super::{Event, next::Next, slipped, turn::Turn, verbs, world::ABORT_PREFIX};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
-    state::{Outcome, Rollout, RolloutState, Stage, Traffic},
+    state::{Outcome, Rollout, RolloutState, Stage},
 };
 use jiff::SignedDuration;
 
@@ -162,24 +162,7 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
 
 /// A rollout of which nothing has been done yet.
 fn made(revision: u64, hash: TemplateHash, next: Next, turn: &Turn<'_>) -> Rollout {
-    Rollout {
-        revision,
-        hash,
-        spec: next.spec,
-        rewrite: next.rewrite,
-        started_at: turn.now(),
-        attempt: 1,
-        baseline_replicas: turn.seen().replicas(),
-        canary_replicas: 0,
-        stable_pod_hash: None,
-        canary_pod_hash: None,
-        traffic: Traffic::none(turn.now()),
-        stage: Stage::Start,
-        manual_pause: None,
-        lagging: None,
-        waiting: None,
-        runs: Vec::new(),
-    }
+    Rollout::new(revision, hash, next.spec, next.rewrite, turn.seen().replicas(), turn.now())
 }
 
 /// Ends a retreat: an aborted one when the traffic is back, any other when nothing of the canary is left.
@@ -216,7 +199,7 @@ mod tests {
     };
     use crate::domain::{
         observed::Observed,
-        state::{Phase, RolloutState, Stage},
+        state::{Phase, RolloutState, Stage, Traffic},
     };
     use serde_json::json;
 
@@ -224,7 +207,7 @@ mod tests {
     fn aborted() -> RolloutState {
         let stage = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
         let mut aborted = state(&seen(4, "b", true), stage);
-        aborted.rollout.as_mut().unwrap().traffic = super::Traffic::none(now());
+        aborted.rollout.as_mut().unwrap().traffic = Traffic::none(now());
         aborted
     }
 

@@ -5,10 +5,12 @@
 
 mod analyses;
 mod events;
+mod evidence;
 mod identity;
 mod next;
 mod promotion;
 pub mod record;
+mod rehearsal;
 pub mod slipped;
 mod steps;
 mod turn;

@@ -1,7 +1,7 @@
 //! The plan of the next rollout, complete with what depends on the cluster.
 
 use crate::{
-    build::{labels, pair::stable_services},
+    build::{canary_service::find_stable_service, labels, pair::stable_services},
     domain::{
         observed::Observed,
         rewrite::LabelRewrite,
@@ -21,12 +21,14 @@ pub struct Next {
 }
 
 impl Next {
-    /// Freezes how traffic is split and how canary pods are labelled: an Ingress or Service that comes later
-    /// is for the next rollout.
+    /// Freezes which Service is split, how, and how canary pods are labelled: an Ingress or Service that comes
+    /// later is for the next rollout.
     ///
     /// # Errors
     /// Why no rollout can start with this plan.
     pub fn freeze(mut spec: RolloutSpec, deployment: &str, seen: &Observed) -> Result<Self, String> {
+        find_stable_service(&mut spec.strategy, &seen.services, &seen.pod_labels())
+            .map_err(|error| format!("canaryService: {error}"))?;
         let services: Vec<&str> =
             stable_services(seen, &spec.strategy).filter_map(|s| s.metadata.name.as_deref()).collect();
         let router = routers::choose(&spec.strategy, &services, &seen.ingresses);
@@ -44,5 +46,34 @@ impl Next {
         };
         spec.strategy.router = Some(router);
         Ok(Self { spec, rewrite })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::seen;
+    use super::*;
+    use crate::config::strategy::{Defaults, read_strategy};
+    use serde_json::json;
+
+    /// The plan `{canaryService: next}` among these Services, which select the pods.
+    fn frozen(services: &[&str]) -> Result<Next, String> {
+        let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
+        let strategy = read_strategy(&json!({"canaryService": "next"}), "", &defaults).unwrap();
+        let mut seen = seen(4, "b", true);
+        let service = |name: &&str| {
+            let service = json!({"metadata": {"name": name}, "spec": {"selector": {"app": "web"}}});
+            serde_json::from_value(service).unwrap()
+        };
+        seen.services = services.iter().map(service).collect();
+        Next::freeze(RolloutSpec { strategy, templates: Vec::new() }, "web", &seen)
+    }
+
+    #[test]
+    fn the_service_that_a_canary_service_belongs_to_is_frozen_with_the_plan() {
+        let next = frozen(&["web"]).unwrap();
+        assert_eq!(next.spec.strategy.stable_service.as_deref(), Some("web"));
+        let why = frozen(&["front", "web"]).unwrap_err();
+        assert!(why.starts_with("canaryService: the Services \"front\" and \"web\""), "{why}");
     }
 }

@@ -38,6 +38,9 @@ fn rollout_can_be(rollout: &Rollout) -> Result<(), Finding> {
         // One beyond the last is where a plan is done.
         must(index <= count, "stage.index", index, || format!("the plan has {count} steps"))?;
     }
+    if let Some(unseen) = &rollout.unseen {
+        must(unseen.index <= count, "unseen.index", unseen.index, || format!("the plan has {count} steps"))?;
+    }
     traffic(rollout)?;
     for (index, record) in rollout.runs.iter().enumerate() {
         run(record, rollout).map_err(|finding| finding.under(&format!("runs[{index}]")))?;

@@ -1,6 +1,6 @@
 //! From the first canary pod to the end of the plan.
 
-use super::{Event, analyses, turn::Turn};
+use super::{Event, analyses, evidence, rehearsal, turn::Turn};
 use crate::domain::{
     metric::AnalysisPhase,
     names::Weight,
@@ -16,7 +16,9 @@ pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     match turn.canary_is_sized(rollout) {
         Err(late) => on_deadline(rollout, &late, turn),
         Ok(true) if rollout.traffic.seen_at.is_some() && rollout.manual_pause.is_none() => {
-            enter(rollout, 0, turn);
+            if rehearsal::is_passed(rollout, turn) {
+                enter(rollout, 0, turn);
+            }
         }
         Ok(_) => {}
     }
@@ -26,18 +28,24 @@ pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, turn: &mut Turn<'_>) {
     let Some(step) = rollout.strategy().steps.get(index).cloned() else {
         // The canary grows with the promotion, not while a person still has to decide about it.
-        if !is_held_by_person(rollout) {
+        if !is_held_by_person(rollout) && evidence::allows(rollout, index, turn) {
+            rollout.unseen = None;
             turn.events.push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
             rollout.stage = Stage::PromoteScale;
         }
         return;
     };
-    rollout.canary_replicas = turn.size_at(rollout, index);
+    analyses::ensure_background(rollout, index, turn);
+    // Before the canary grows: where pods are the split, its size is its share.
+    let is_seen = evidence::allows(rollout, index, turn);
+    if is_seen {
+        rollout.canary_replicas = turn.size_at(rollout, index);
+    }
     let sized = match turn.canary_is_sized(rollout) {
         Ok(sized) => sized,
         Err(late) => return on_deadline(rollout, &late, turn),
     };
-    if is_held_by_person(rollout) {
+    if is_held_by_person(rollout) || !is_seen {
         return;
     }
     let in_force = shift(rollout, index, sized, turn);

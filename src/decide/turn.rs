@@ -178,6 +178,9 @@ impl<'a> Turn<'a> {
         // What was undone by others is not in force any more, and has to reach the proxies anew.
         let since = rollout.traffic.seen_at.unwrap_or(self.now());
         rollout.traffic.seen_at = self.traffic_is_in_force(rollout).then_some(since);
+        if rollout.traffic.weight > Weight::ZERO && rollout.traffic.seen_at.is_some() {
+            rollout.exposed_at.get_or_insert(self.now());
+        }
         let canary_set = self.seen().canary_sets.iter().find(|set| set.wanted > 0);
         if let (Some(set), true) = (canary_set, self.canary(rollout).available > 0) {
             rollout.canary_pod_hash = Some(set.pod_hash.clone());
@@ -293,6 +296,7 @@ impl<'a> Turn<'a> {
         }
         rollout.manual_pause = None;
         rollout.lagging = None;
+        rollout.unseen = None;
         rollout.stage = Stage::Retreat { outcome, since: self.now(), message };
     }
 

@@ -1,6 +1,6 @@
 //! Orders of people: when each is allowed, and what it does. Admission asks with the same words.
 
-use super::{Event, analyses, steps, turn::Turn};
+use super::{Event, analyses, evidence, rehearsal, steps, turn::Turn};
 use crate::domain::{
     names::Weight,
     observed::Observed,
@@ -45,7 +45,9 @@ pub fn check(order: Order, state: &RolloutState) -> Result<(), String> {
         ) => Err(format!(
             "revision {revision} is being promoted already; until stable rolls, haldane.dev/do=abort stops it"
         )),
-        (Stage::Start, Verb::Promote | Verb::Resume | Verb::SkipStep) if rollout.manual_pause.is_none() => {
+        (Stage::Start, Verb::Promote | Verb::Resume | Verb::SkipStep)
+            if rollout.manual_pause.is_none() && rollout.needs_person().is_none() =>
+        {
             Err(format!(
                 "revision {revision} waits for its canary to become available; haldane.dev/do=promote-full skips all steps"
             ))
@@ -71,18 +73,21 @@ fn check_step(at: usize, to: Option<usize>, rollout: &Rollout) -> Result<(), Str
 
 /// `resume` continues past a pause only: skipping a verdict is `promote`'s, which is granted apart.
 fn check_resume(rollout: &Rollout) -> Result<(), String> {
-    if rollout.is_paused() || rollout.manual_pause.is_some() {
+    if rollout.is_paused() || rollout.manual_pause.is_some() || rollout.stage == Stage::Start {
         return Ok(());
     }
+    let revision = rollout.revision;
     if let Some(why) = &rollout.waiting {
-        return Err(format!("revision {} is not paused, it waits: {why}", rollout.revision));
+        return Err(format!("revision {revision} is not paused, it waits: {why}"));
+    }
+    if let Some(why) = rollout.needs_person() {
+        return Err(format!(
+            "revision {revision} waits for evidence: {why}; haldane.dev/do=promote goes on without"
+        ));
     }
     let step = rollout.step_index().and_then(|index| rollout.strategy().steps.get(index));
     let waits = step.map_or_else(|| "its last step to end".to_owned(), steps::describe);
-    Err(format!(
-        "revision {} is not paused, it waits for {waits}; haldane.dev/do=promote skips that",
-        rollout.revision
-    ))
+    Err(format!("revision {revision} is not paused, it waits for {waits}; haldane.dev/do=promote skips that"))
 }
 
 /// Whether an aborted revision is to be tried again, by an order that was not carried out yet.
@@ -134,7 +139,10 @@ fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
                 "RolloutResumed",
                 format!("Rollout is promoted past its present step by {by}"),
             ));
-            continue_on(rollout, true, turn);
+            rehearsal::accept(rollout);
+            if !goes_on_unseen(rollout, turn) {
+                continue_on(rollout, true, turn);
+            }
         }
         Verb::SkipStep => {
             turn.events.push(Event::normal("RolloutResumed", format!("The present step is skipped by {by}")));
@@ -163,10 +171,26 @@ fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
         }
         Verb::Resume => {
             turn.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
+            rehearsal::repeat(rollout);
             let was_manual = rollout.manual_pause.is_some();
             continue_on(rollout, !was_manual, turn);
         }
     }
+}
+
+/// A person goes on although a metric has seen nothing, if that is what the rollout waits for. Whether it is.
+fn goes_on_unseen(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
+    let Some(unseen) = evidence::accept(rollout) else { return false };
+    let message = format!("Rollout goes on without evidence: {unseen}");
+    turn.events.push(Event::warning("RolloutResumed", message));
+    rollout.manual_pause = None;
+    if let Stage::Step { index, inconclusive, .. } = &mut rollout.stage {
+        let (index, was_inconclusive) = (*index, inconclusive.take().is_some());
+        if was_inconclusive {
+            analyses::start_anew(rollout, index, turn);
+        }
+    }
+    true
 }
 
 /// Takes away what a person's consent was missing for; then leaves the step if `leave` says so.
@@ -193,15 +217,22 @@ fn promote_to(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
         format!("Rollout is promoted to step {step} by {}: the steps before it are skipped", request.by),
     ));
     rollout.manual_pause = None;
+    evidence::accept_at(rollout, step, turn);
     steps::enter(rollout, step, turn);
 }
 
 /// Leaves the step, also with an inconclusive verdict that `promote` would have asked for anew.
 fn skip_step(rollout: &mut Rollout, turn: &mut Turn<'_>) {
     rollout.manual_pause = None;
+    rehearsal::accept(rollout);
     let Stage::Step { index, .. } = rollout.stage else { return };
     match rollout.strategy().steps.get(index).cloned() {
-        Some(step) => steps::leave(rollout, index, &step, turn),
+        Some(step) => {
+            if evidence::accept(rollout).is_some() {
+                evidence::accept_at(rollout, index.saturating_add(1), turn);
+            }
+            steps::leave(rollout, index, &step, turn);
+        }
         None => continue_on(rollout, true, turn),
     }
 }
@@ -215,5 +246,8 @@ fn retry(rollout: &mut Rollout, turn: &Turn<'_>) {
     rollout.baseline_replicas = turn.seen().replicas();
     rollout.traffic.ask(Weight::ZERO, true, turn.now());
     rollout.lagging = None;
+    rollout.exposed_at = None;
+    rollout.unseen = None;
+    rehearsal::begin_anew(rollout);
     rollout.stage = Stage::Start;
 }

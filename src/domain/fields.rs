@@ -31,10 +31,15 @@ use super::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value};
-use std::{cell::RefCell, collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::{
+    borrow::Cow, cell::RefCell, collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr,
+};
 
 /// Names further than this from every known one get the list of all of them instead of a guess.
 const MIN_LIKENESS: f64 = 0.8;
+
+/// Longest name of a field that is shown whole, and compared with the known ones; in bytes.
+const MAX_NAME: usize = 64;
 
 /// Reads a whole document; `path` stands before every finding's own path.
 ///
@@ -85,6 +90,12 @@ impl<'a> Node<'a> {
     /// Leaves a finding about this value.
     pub fn fail<T>(self, problem: impl Into<String>) -> Option<T> {
         self.mark(problem);
+        None
+    }
+
+    /// As [`Node::fail`], for a value that is too large to be shown.
+    pub fn fail_briefly<T>(self, problem: impl Into<String>) -> Option<T> {
+        self.findings.borrow_mut().push(Finding::new(self.path, "", problem));
         None
     }
 
@@ -271,14 +282,24 @@ impl<'a> Fields<'a> {
                 Some(known) => format!("unknown field, did you mean {known:?}?"),
                 None => format!("unknown field, allowed are {}", self.known.join(", ")),
             };
-            self.findings.borrow_mut().push(Finding::new(join(&self.path, key), "", problem));
+            self.findings.borrow_mut().push(Finding::new(join(&self.path, &shortened(key)), "", problem));
         }
+    }
+}
+
+fn shortened(name: &str) -> Cow<'_, str> {
+    match name.get(..name.floor_char_boundary(MAX_NAME)) {
+        Some(beginning) if beginning.len() < name.len() => format!("{beginning}…").into(),
+        _ => name.into(),
     }
 }
 
 /// The name among `known` that a person most likely meant by `name`, whatever its case.
 #[must_use]
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
     let name = name.to_lowercase();
     let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(&name, &known.to_lowercase());
     let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
@@ -350,6 +371,13 @@ mod tests {
         spec.SetWeight: unknown field, did you mean "setWeight"?
         spec.zzz: unknown field, allowed are setWeight, nothing, name, mirror
         "#);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_not_compared() {
+        let document = json!({"é".repeat(250_000): 1});
+        let found = problems(&document, |root| root.object(|f| f.optional("weight", Node::string)));
+        assert_eq!(found, [format!("spec.{}…: unknown field, allowed are weight", "é".repeat(32))]);
     }
 
     #[test]

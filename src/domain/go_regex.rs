@@ -5,8 +5,14 @@
 
 use regex::{Regex, RegexBuilder};
 
+/// Longest pattern, in bytes: reading one takes up to a thousand times its length of memory.
+const MAX_PATTERN: usize = 256;
+
 /// What one compiled pattern may take, in bytes.
-const MAX_SIZE: usize = 1 << 20;
+const MAX_SIZE: usize = 64 << 10;
+
+/// Classes of a pattern that stand for thousands of characters; each takes as long to read as all else in it.
+const MAX_WIDE: u32 = 2;
 
 /// Go's own limit of a repetition.
 const MAX_REPEAT: u32 = 1000;
@@ -18,7 +24,12 @@ const MAX_REPEAT: u32 = 1000;
 ///
 /// Source of the grammar: Go's `regexp/syntax`.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    let rewritten = Rewriting { rest: pattern, out: String::new(), repeated: Repeated::Not }.whole()?;
+    if pattern.len() > MAX_PATTERN {
+        return Err(format!("it may have at most {MAX_PATTERN} bytes"));
+    }
+    let rewriting =
+        Rewriting { rest: pattern, out: String::new(), repeated: Repeated::Not, wide: 0, folds: false };
+    let rewritten = rewriting.whole()?;
     RegexBuilder::new(&rewritten).size_limit(MAX_SIZE).build().map_err(|error| {
         // The pattern and a mark below it come first, on lines of their own.
         let text = error.to_string();
@@ -30,6 +41,10 @@ struct Rewriting<'a> {
     rest: &'a str,
     out: String,
     repeated: Repeated,
+    /// See [`MAX_WIDE`].
+    wide: u32,
+    /// Whether case is of no account somewhere: wide classes then take a hundred times as long.
+    folds: bool,
 }
 
 /// Whether what was written last is a repetition: Go does not repeat one.
@@ -57,7 +72,17 @@ impl Rewriting<'_> {
                 }
             };
         }
-        Ok(self.out)
+        match self.wide {
+            0 => Ok(self.out),
+            wide if wide > MAX_WIDE => Err(format!(
+                "it may have at most {MAX_WIDE} classes of characters beyond ASCII, such as \\pL or [à-ö]"
+            )),
+            _ if self.folds => {
+                Err("classes of characters beyond ASCII, such as \\pL or [à-ö], cannot be combined with (?i)"
+                    .to_owned())
+            }
+            _ => Ok(self.out),
+        }
     }
 
     fn repetition(&mut self, c: char) -> Result<Repeated, String> {
@@ -98,7 +123,9 @@ impl Rewriting<'_> {
                 self.out.push_str("(?-u:\\b)");
                 return Ok(());
             }
+            'u' => return Err(format!("invalid escape sequence: \\{c}")),
             _ if c.is_ascii_alphanumeric() => {
+                self.wide = self.wide.saturating_add(u32::from(c.eq_ignore_ascii_case(&'p')));
                 self.out.extend(['\\', c]);
                 return Ok(());
             }
@@ -117,6 +144,8 @@ impl Rewriting<'_> {
 
     /// The character itself, whatever else it means to crate `regex`.
     fn literal(&mut self, c: char) {
+        // Outside of classes a hyphen ends no range, and is counted for nothing.
+        self.wide = self.wide.saturating_add(u32::from(!c.is_ascii() && self.out.ends_with('-')));
         if c.is_ascii_punctuation() {
             self.out.push('\\');
         }
@@ -188,6 +217,7 @@ impl Rewriting<'_> {
         self.out.push('(');
         let flags = self.rest.strip_prefix('?').filter(|rest| !rest.starts_with(['P', '<', ':']));
         let flags = flags.and_then(|rest| rest.split([':', ')']).next());
+        self.folds |= flags.is_some_and(|flags| flags.contains('i'));
         match flags {
             Some(flags) if flags.chars().any(|flag| !"imsU-".contains(flag)) => {
                 Err(format!("invalid or unsupported Perl syntax: (?{flags}"))
@@ -231,8 +261,47 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for pattern in ["(", "[", "*", "a**", "(?x)a b", "(?=a)", "a{1001}", "\\", "\\C", "\\y", "[a"] {
+        for pattern in [
+            "(",
+            "[",
+            "*",
+            "a**",
+            "(?x)a b",
+            "(?=a)",
+            "a{1001}",
+            "\\",
+            "\\C",
+            "\\y",
+            "[a",
+            "\\u00e9",
+            "[a-\\U0010ffff]",
+        ] {
             assert!(compile(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_takes_long_to_read_is_refused() {
+        for (pattern, why) in [
+            ("a".repeat(257), "it may have at most 256 bytes"),
+            (
+                "\\pL".repeat(3),
+                "it may have at most 2 classes of characters beyond ASCII, such as \\pL or [à-ö]",
+            ),
+            (
+                "[à-ö]".repeat(3),
+                "it may have at most 2 classes of characters beyond ASCII, such as \\pL or [à-ö]",
+            ),
+            (
+                "(?i)[\\pL]".to_owned(),
+                "classes of characters beyond ASCII, such as \\pL or [à-ö], cannot be combined with (?i)",
+            ),
+        ] {
+            assert_eq!(compile(&pattern).unwrap_err(), why, "{pattern}");
+        }
+        assert!(compile("\\pL{100}").unwrap_err().contains("exceeds size limit"));
+        for pattern in ["\\pL", "(?i)é[a-z]", "[à-ö]+-\\PN"] {
+            assert!(compile(pattern).is_ok(), "{pattern}");
         }
     }
 }

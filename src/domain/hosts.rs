@@ -96,17 +96,24 @@ pub fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The IPv4 address within an IPv6 one that leads to it (mapped, or by NAT64).
+/// The IPv4 address within an IPv6 one that may lead to it, by whatever translation the network has.
+///
+/// Sources: RFC 4291 2.5.5 (compatible, mapped), RFC 6052 and 8215 (NAT64), RFC 2765 (translated), RFC 3056 (6to4),
+/// RFC 4380 (Teredo), RFC 5214 (ISATAP).
 #[must_use]
 pub fn embedded(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
-            }
-            _ => IpAddr::V6(v6),
-        },
-        v4 @ IpAddr::V4(_) => v4,
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
+    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
+    match v6.segments() {
+        // The machine itself and no address at all look like compatible ones.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => v6.into(),
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => v4(high, low),
+        [0x2001, 0, _, _, _, _, high, low] => v4(!high, !low),
+        _ => v6.into(),
     }
 }
 

@@ -121,6 +121,12 @@ pub struct Metric<Span, Number> {
     /// How many samples a value must rest on to be judged at all; not in Argo.
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub min_samples: Option<MinSamples<Span, Number>>,
+    /// What a measurement without data comes to; not in Argo.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_data: NoData,
+    /// Whether stable need not have it, because only the new version does; not in Argo.
+    #[serde(rename = "rehearsal", default, skip_serializing_if = "is_default")]
+    pub skip_rehearsal: bool,
     /// Who measures.
     pub provider: ProviderRef,
 }
@@ -138,7 +144,30 @@ pub struct MinSamples<Span, Number> {
     pub extend_up_to: Option<Span>,
 }
 
+/// What a measurement without data comes to: one whose answer is empty, null or not a number.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::EnumString, strum::VariantNames,
+)]
+#[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "camelCase")]
+pub enum NoData {
+    /// It is good: the metric has nothing to say where nothing happens.
+    Pass,
+    /// The conditions judge it as Argo does, but it is not evidence: without one measurement with data the
+    /// metric ends Inconclusive, the weight does not rise and nothing is promoted.
+    #[default]
+    Wait,
+    /// It is bad.
+    Fail,
+}
+
 impl MetricSpec {
+    /// Whether the rollout must not go on before the metric has had a measurement with data.
+    #[must_use]
+    pub fn needs_evidence(&self) -> bool {
+        self.no_data == NoData::Wait
+    }
+
     /// How many measurements complete the metric, if any number does.
     #[must_use]
     pub fn effective_count(&self) -> Option<i32> {
@@ -174,7 +203,10 @@ pub struct Measurement {
     pub started_at: Timestamp,
     /// When it had answered.
     pub finished_at: Timestamp,
-    /// What the provider says beside the value.
+    /// What was missing, if the answer had no data in it: such a measurement is not evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_data: Option<String>,
+    /// What the provider says in addition to the value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
@@ -214,9 +246,12 @@ pub struct MetricResult {
     /// Measured, but without a say in the run's phase.
     #[serde(skip_serializing_if = "is_default")]
     pub dry_run: bool,
-    /// Since when there have been too few samples to judge, as `minSamples` says.
+    /// Since when there has been too little to judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<Thin>,
+    /// When the provider was asked the last time that it answered with data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_at: Option<Timestamp>,
     /// How many measurements are kept.
     pub retention: u32,
     /// The newest measurements, oldest first.
@@ -224,7 +259,7 @@ pub struct MetricResult {
     pub measurements: Vec<Measurement>,
 }
 
-/// Too few samples to judge, so far.
+/// Too little to judge, so far: too few samples, or an answer that is not a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Thin {

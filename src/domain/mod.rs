@@ -8,6 +8,7 @@ pub mod go_float;
 pub mod go_json;
 pub mod go_regex;
 pub mod hosts;
+pub mod json_size;
 pub mod keys;
 pub mod kind;
 pub mod metric;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which of the two admission phases asks.
+/// Which admission phase asks, and about what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Stage {
@@ -14,6 +14,8 @@ pub enum Stage {
     Mutate,
     /// The validating phase: the object is final, a patch would be dropped.
     Validate,
+    /// The mutating phase, for a Deployment that nothing opts in: the verdict may warn, and never refuses.
+    Warn,
 }
 
 /// What the API server is about to do with the object.

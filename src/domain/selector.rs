@@ -40,3 +40,39 @@ pub fn keys(selector: &LabelSelector) -> BTreeSet<String> {
     let by_labels = selector.match_labels.iter().flatten().map(|(key, _)| key.clone());
     by_labels.chain(selector.match_expressions.iter().flatten().map(|r| r.key.clone())).collect()
 }
+
+/// The requirements of a selector that these labels do not meet.
+#[must_use]
+pub fn unmet(selector: &LabelSelector, labels: &Labels) -> Vec<LabelSelectorRequirement> {
+    requirements(selector).filter(|requirement| !holds(requirement, labels)).collect()
+}
+
+/// A selector as list requests and `kubectl --selector` write it.
+#[must_use]
+pub fn text(selector: &LabelSelector) -> String {
+    requirements(selector).map(|requirement| written(&requirement)).collect::<Vec<_>>().join(",")
+}
+
+/// See [`text`].
+#[must_use]
+pub fn written(requirement: &LabelSelectorRequirement) -> String {
+    let (key, values) = (&requirement.key, requirement.values.as_deref().unwrap_or_default());
+    match (requirement.operator.as_str(), values) {
+        ("In", [value]) => format!("{key}={value}"),
+        ("In", values) => format!("{key} in ({})", values.join(",")),
+        ("NotIn", values) => format!("{key} notin ({})", values.join(",")),
+        ("DoesNotExist", _) => format!("!{key}"),
+        _ => key.clone(),
+    }
+}
+
+/// All requirements in one form.
+fn requirements(selector: &LabelSelector) -> impl Iterator<Item = LabelSelectorRequirement> {
+    let by_label = |(key, value): (&String, &String)| LabelSelectorRequirement {
+        key: key.clone(),
+        operator: "In".to_owned(),
+        values: Some(vec![value.clone()]),
+    };
+    let by_labels = selector.match_labels.iter().flatten().map(by_label);
+    by_labels.chain(selector.match_expressions.iter().flatten().cloned())
+}

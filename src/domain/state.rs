@@ -4,10 +4,17 @@
 //! only when the observed world matches; so whoever continues after a crash repeats work and skips none.
 
 pub mod bounded;
+mod evidence;
+mod history;
+mod traffic;
+
+pub use evidence::{Rehearsal, Unseen};
+pub use history::{HistoryEntry, Outcome};
+pub use traffic::Traffic;
 
 use super::{
     metric::AnalysisRun,
-    names::{TemplateHash, Weight},
+    names::TemplateHash,
     rewrite::LabelRewrite,
     strategy::{CanaryStrategy, RolloutSpec},
 };
@@ -96,28 +103,21 @@ pub struct Rollout {
     /// Why it cannot be tried now, until people change what is around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// What the rehearsal of its analyses has come to; `None` before the canary is ready for traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Rehearsal>,
+    /// Rehearsals that were begun before this one, so that an answer to an old question is not taken for a new one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rehearsals: u32,
+    /// When the canary first had a share of the traffic in this attempt: what was measured before is not evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_at: Option<Timestamp>,
+    /// What it waits for because nothing was seen of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
     /// Analyses of this attempt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRecord>,
-}
-
-/// Traffic that shall be in force, and since when the data plane has been told so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Traffic {
-    /// Share of the canary.
-    pub weight: Weight,
-    /// Whether header and cookie routes to the canary are on.
-    pub routes: bool,
-    /// Index of the step whose header route is on; only with `routes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<usize>,
-    /// When it was asked for. The routing objects carry it, so every new wish changes them, and a write
-    /// of an older wish that is still on its way is refused.
-    pub asked_at: Timestamp,
-    /// When the routing objects were first seen to carry this; `None` = not yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen_at: Option<Timestamp>,
 }
 
 /// Where in its life a rollout is.
@@ -163,19 +163,6 @@ pub enum Stage {
     },
 }
 
-/// How a rollout ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-pub enum Outcome {
-    /// The new template is stable.
-    Promoted,
-    /// It was judged bad, or a person said so.
-    Aborted,
-    /// The stable template was applied again.
-    RolledBack,
-    /// Another template came before it was done.
-    Superseded,
-}
-
 /// Since when, and at how many available pods, the canary has been too small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
@@ -193,27 +180,6 @@ pub struct RunRecord {
     pub step: Option<usize>,
     /// The run.
     pub run: AnalysisRun,
-}
-
-/// A rollout that ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// Its number.
-    pub revision: u64,
-    /// Its template.
-    pub hash: TemplateHash,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// When it started.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// Stable's size before the canary took traffic.
-    #[serde(default)]
-    pub baseline_replicas: i32,
-    /// Why, in words.
-    pub message: String,
 }
 
 /// Argo's phases, as users see them.
@@ -302,6 +268,40 @@ impl RolloutState {
 }
 
 impl Rollout {
+    /// A rollout of which nothing has been done yet, before a stable side of `baseline` pods.
+    #[must_use]
+    pub const fn new(
+        revision: u64,
+        hash: TemplateHash,
+        spec: RolloutSpec,
+        rewrite: LabelRewrite,
+        baseline: i32,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            revision,
+            hash,
+            spec,
+            rewrite,
+            started_at: now,
+            attempt: 1,
+            baseline_replicas: baseline,
+            canary_replicas: 0,
+            stable_pod_hash: None,
+            canary_pod_hash: None,
+            traffic: Traffic::none(now),
+            stage: Stage::Start,
+            manual_pause: None,
+            lagging: None,
+            waiting: None,
+            rehearsal: None,
+            rehearsals: 0,
+            exposed_at: None,
+            unseen: None,
+            runs: Vec::new(),
+        }
+    }
+
     /// The plan's strategy.
     #[must_use]
     pub fn strategy(&self) -> &CanaryStrategy {
@@ -313,8 +313,8 @@ impl Rollout {
     pub fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Start | Stage::Step { .. } if self.waiting.is_some() => Phase::Paused,
-            Stage::Start if self.manual_pause.is_some() => Phase::Paused,
-            Stage::Step { .. } if self.is_paused() => Phase::Paused,
+            Stage::Start if self.manual_pause.is_some() || self.needs_person().is_some() => Phase::Paused,
+            Stage::Step { .. } if self.is_paused() || self.needs_person().is_some() => Phase::Paused,
             Stage::Step { .. } => Phase::Progressing,
             Stage::PromoteScale
             | Stage::PromoteShift
@@ -350,8 +350,28 @@ impl Rollout {
             Stage::Retreat { message, .. }
             | Stage::Aborted { message, .. }
             | Stage::Step { inconclusive: Some(message), .. } => Some(message),
-            _ => self.waiting.as_deref(),
+            _ => {
+                let unseen = self.unseen.as_ref().filter(|unseen| !unseen.accepted);
+                let unseen = unseen.map(|unseen| unseen.message.as_str());
+                self.waiting.as_deref().or_else(|| self.needs_person()).or(unseen)
+            }
         }
+    }
+
+    /// Why a person is asked whether it must go on without having been seen.
+    #[must_use]
+    pub fn needs_person(&self) -> Option<&str> {
+        let unseen = self.unseen.as_ref().filter(|unseen| unseen.asked && !unseen.accepted);
+        let failed =
+            self.rehearsal.as_ref().filter(|_| self.stage == Stage::Start).and_then(Rehearsal::failure);
+        failed.or_else(|| Some(unseen?.message.as_str()))
+    }
+
+    /// The analyses that are not completed, by name.
+    pub fn runs_under_way(&self) -> impl Iterator<Item = &str> {
+        let rehearsed = self.rehearsal.iter().filter_map(|rehearsal| rehearsal.run.as_ref());
+        let runs = self.runs.iter().map(|record| &record.run).chain(rehearsed);
+        runs.filter(|run| run.completed_at.is_none()).map(|run| run.name.as_str())
     }
 
     /// The abort's reason, from the moment it was decided.
@@ -366,24 +386,7 @@ impl Rollout {
     }
 }
 
-impl Traffic {
-    /// None for the canary.
-    #[must_use]
-    pub const fn none(asked_at: Timestamp) -> Self {
-        Self { weight: Weight::ZERO, routes: false, header: None, asked_at, seen_at: None }
-    }
-
-    /// Asks for this traffic; what was already asked for keeps its times. Without `routes` the header route
-    /// goes as well.
-    pub fn ask(&mut self, weight: Weight, routes: bool, now: Timestamp) {
-        self.ask_all(weight, routes, self.header, now);
-    }
-
-    /// As [`Traffic::ask`], also for the header route of the step at index `header`.
-    pub fn ask_all(&mut self, weight: Weight, routes: bool, header: Option<usize>, now: Timestamp) {
-        let wanted = (weight, routes, header.filter(|_| routes));
-        if (self.weight, self.routes, self.header) != wanted {
-            *self = Self { weight, routes, header: wanted.2, asked_at: now, seen_at: None };
-        }
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

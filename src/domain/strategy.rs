@@ -65,7 +65,7 @@ pub struct CanaryStrategy {
     /// The user's Service to split; `None` means every Service that selects the Deployment's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable_service: Option<String>,
-    /// The name that the canary's Service gets; only with `stable_service`.
+    /// The name that the canary's Service gets; once the rollout has started, only with `stable_service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_service: Option<String>,
     /// A second Service for the canary, under which people reach it whatever its traffic; only with `stable_service`.

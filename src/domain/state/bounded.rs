@@ -103,6 +103,7 @@ mod tests {
             message: "m".repeat(900),
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
+            no_data: None,
             metadata: std::collections::BTreeMap::new(),
         };
         let result = |number: usize| MetricResult {
@@ -164,6 +165,7 @@ mod tests {
             message: String::new(),
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
+            no_data: None,
             metadata: BTreeMap::new(),
         };
         MetricResult {

@@ -1,0 +1,51 @@
+//! Documents as they are stored: the only entry of a labelled `ConfigMap`.
+
+use super::{
+    annotations::Lookup,
+    template::{template, too_many_rules},
+    yaml,
+};
+use crate::domain::{
+    fields::read,
+    finding::{Finding, Findings},
+    metric::AnalysisTemplate,
+    selector::Labels,
+    state::bounded::PLAN_ROOM,
+};
+use serde_json::Value;
+
+/// Bytes of a document: more would not be recorded with a rollout.
+const MAX_BYTES: usize = PLAN_ROOM;
+
+/// Reads the analysis template in the data of the `ConfigMap` `name`; `path` is that of the data.
+///
+/// # Errors
+/// All findings.
+pub fn read_template(name: &str, data: &Labels, path: &str) -> Lookup {
+    let (document, path) = only_entry(data, path, "AnalysisTemplate")?;
+    if let Some(finding) = too_many_rules(&document, &path) {
+        return Err(vec![finding]);
+    }
+    let template = read(&document, &path, template)?;
+    Ok(AnalysisTemplate { name: name.to_owned(), ..template })
+}
+
+/// The document, whatever its key, and its path. `what`: the document's name in the message.
+pub(super) fn only_entry(data: &Labels, path: &str, what: &str) -> Result<(Value, String), Findings> {
+    match data.iter().next() {
+        Some((key, text)) if data.len() == 1 && text.len() > MAX_BYTES => {
+            let problem = format!("may have at most {MAX_BYTES} bytes");
+            Err(vec![Finding::new(format!("{path}[{key}]"), format!("{} bytes", text.len()), problem)])
+        }
+        Some((key, text)) if data.len() == 1 => {
+            let path = format!("{path}[{key}]");
+            let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, "", problem)])?;
+            Ok((document, path))
+        }
+        _ => {
+            let keys: Vec<_> = data.keys().map(String::as_str).collect();
+            let problem = format!("must have exactly one key, whose value is the {what}'s YAML");
+            Err(vec![Finding::new(path, keys.join(", "), problem)])
+        }
+    }
+}
