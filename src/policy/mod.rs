@@ -15,6 +15,7 @@ mod minimum_samples;
 mod minimum_soak;
 mod pod_template;
 pub mod profile;
+mod required_evidence;
 mod required_metrics;
 mod restart_is_canary;
 mod weight_increase;
@@ -61,6 +62,7 @@ pub static RULES: &[&Rule] = &[
     &weight_increase::RULE,
     &minimum_soak::RULE,
     &required_metrics::RULE,
+    &required_evidence::RULE,
     &minimum_samples::RULE,
     &metric_hosts::RULE,
     &freeze::RULE,

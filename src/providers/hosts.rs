@@ -10,13 +10,26 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 /// Names under which clouds serve the credentials of a machine.
-const METADATA_NAMES: &[&str] = &["metadata", "metadata.google.internal", "instance-data"];
+const METADATA_NAMES: &[&str] =
+    &["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
 
-/// Addresses outside of the link-local ranges at which clouds do so (AWS, Alibaba, Oracle).
+/// Addresses at which clouds serve the credentials and settings of a machine, outside of the link-local ranges. Whose
+/// they are is in the documentation of their instance metadata services, or of what is named here.
 const METADATA_ADDRESSES: &[IpAddr] = &[
+    // AWS, and EKS Pod Identity.
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    // Azure: WireServer.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    // Google Cloud.
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    // Alibaba Cloud.
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    // Oracle Cloud.
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    // Scaleway.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
 /// Hosts that are allowed and denied beyond those that are refused always.
@@ -26,6 +39,8 @@ pub struct HostPolicy {
     pub allowed: Vec<Hosts>,
     /// None of these, also among the allowed.
     pub denied: Vec<Hosts>,
+    /// Services, as `NAME.NAMESPACE`, that are no metrics: the API server's and Haldane's own.
+    pub control: Vec<String>,
 }
 
 impl HostPolicy {
@@ -46,6 +61,9 @@ impl HostPolicy {
         if METADATA_NAMES.contains(&name) || name == "localhost" || name.ends_with(".localhost") {
             return Err(format!("{name} is no host of metrics: it is the machine itself or its metadata"));
         }
+        if self.control.iter().any(|service| is_service(name, service)) {
+            return Err(self.is_control(name));
+        }
         if self.denied.iter().any(|hosts| hosts.has_name(name)) {
             return Err(format!("{name} is denied as a host of metrics"));
         }
@@ -57,6 +75,25 @@ impl HostPolicy {
         } else {
             Err(format!("{name} is not among the allowed hosts of metrics"))
         }
+    }
+
+    /// Whether a request may change something where it goes to. As long as every host may be asked, none may.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check_write(&self) -> Result<(), String> {
+        if self.allowed.is_empty() {
+            return Err("only GET may be used, as long as metrics may be asked of every host: an administrator allows \
+                        POST and PUT by naming the hosts of metrics (--metric-hosts-allowed)"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    /// What is said of a host that is no metrics but what controls the cluster.
+    #[must_use]
+    pub fn is_control(&self, host: &str) -> String {
+        format!("{host} is no host of metrics: it is the API server or Haldane itself")
     }
 
     /// Whether an address that `name` leads to may be called; the name is empty for a bare address.
@@ -81,12 +118,26 @@ impl HostPolicy {
     }
 }
 
+/// Whether a name means this Service, `NAME.NAMESPACE`, or one of its pods. A name alone is looked for in Haldane's
+/// own namespace.
+fn is_service(name: &str, service: &str) -> bool {
+    let is_whole = |rest: &str| rest.is_empty() || rest.starts_with('.');
+    let bare = service.split('.').next().unwrap_or(service);
+    name == bare
+        || name.match_indices(service).any(|(at, found)| {
+            let (before, after) = (name.get(..at).unwrap_or_default(), name.get(at + found.len()..));
+            (before.is_empty() || before.ends_with('.')) && after.is_some_and(is_whole)
+        })
+}
+
 /// What an address is that no metric can be at.
 fn never(address: IpAddr) -> Option<&'static str> {
     if METADATA_ADDRESSES.contains(&address) {
         return Some("where a cloud serves the machine's credentials");
     }
     let (is_link_local, is_broadcast) = match address {
+        // Of the net 0.0.0.0/8 every address is this machine to some systems.
+        IpAddr::V4(v4) if v4.octets().first() == Some(&0) => return Some("the machine itself"),
         IpAddr::V4(v4) => (v4.is_link_local(), v4.is_broadcast()),
         IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
     };
@@ -105,7 +156,7 @@ mod tests {
 
     fn policy(allowed: &[&str], denied: &[&str]) -> HostPolicy {
         let hosts = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        HostPolicy { allowed: hosts(allowed), denied: hosts(denied) }
+        HostPolicy { allowed: hosts(allowed), denied: hosts(denied), control: Vec::new() }
     }
 
     fn check(policy: &HostPolicy, url: &str) -> Result<(), String> {
@@ -130,6 +181,16 @@ mod tests {
             "http://metadata.google.internal/",
             "http://100.100.100.200/",
             "http://224.0.0.1/",
+            "http://168.63.129.16/machine",
+            "http://[fd20:ce::254]/",
+            "http://[fd00:c1::a9fe:a9fe]/",
+            "http://[64:ff9b:1::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::]/",
+            "http://[::ffff:0:a9fe:a9fe]/",
+            "http://[::127.0.0.1]/",
+            "http://[2001::5601:5601]/",
+            "http://[fd12::5efe:a9fe:a9fe]/",
+            "http://0.0.0.1/",
         ] {
             assert!(check(&HostPolicy::default(), url).is_err(), "{url}");
             assert!(check(&policy(&["0.0.0.0/0", "::/0", "*.internal"], &[]), url).is_err(), "{url}");
@@ -154,6 +215,38 @@ mod tests {
             check(&policy(&["*.monitoring"], &[]), "http://evil.example").unwrap_err(),
             "evil.example is not among the allowed hosts of metrics"
         );
+    }
+
+    #[test]
+    fn what_controls_the_cluster_is_no_host_of_metrics() {
+        let control = ["kubernetes.default", "haldane-webhook.haldane-system"].map(str::to_owned).to_vec();
+        let policy = HostPolicy { control, ..policy(&["*.default", "*.haldane-system", "*.local"], &[]) };
+        for name in [
+            "kubernetes.default",
+            "KUBERNETES.default.svc.",
+            "kubernetes.default.svc.cluster.local",
+            "haldane-webhook",
+            "10-1-2-3.haldane-webhook.haldane-system.svc.cluster.local",
+        ] {
+            let told = check(&policy, &format!("https://{name}/")).unwrap_err();
+            assert!(
+                told.ends_with("is no host of metrics: it is the API server or Haldane itself"),
+                "{told}"
+            );
+        }
+        for name in ["my-kubernetes.default", "kubernetes.default-2.svc.cluster.local", "prometheus.default"]
+        {
+            assert!(
+                !check(&policy, &format!("https://{name}/")).is_err_and(|why| why.contains("itself")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_as_long_as_every_host_may_be_asked() {
+        assert!(HostPolicy::default().check_write().unwrap_err().contains("--metric-hosts-allowed"));
+        assert_eq!(policy(&["*.monitoring"], &[]).check_write(), Ok(()));
     }
 
     proptest! {

@@ -5,16 +5,21 @@
 use super::{Step, Then, field, has_argument, hosts::HostPolicy};
 use crate::domain::{
     fields::{Fields, Node},
+    json_size::parsed_bytes,
     kind::Kind,
 };
 use ::http::{HeaderName, HeaderValue, Method};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 use url::{Url, form_urlencoded};
 
 /// A measurement that takes longer holds the whole analysis up, in seconds.
 pub const LONGEST_TIMEOUT: u32 = 300;
+
+/// Memory that an answer may take when it is parsed, in bytes: 50 times as much as an answer of 1000 series.
+pub const MAX_PARSED: usize = 8 << 20;
 
 /// Headers that say how the request itself is made.
 const OWN_HEADERS: &[&str] = &["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
@@ -51,6 +56,29 @@ impl HttpResponse {
     pub const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
+
+    /// Memory that it takes when it is parsed; one that would take more than the most is not parsed.
+    #[must_use]
+    pub fn parsed_bytes(&self) -> usize {
+        parsed_bytes(&self.body).min(MAX_PARSED)
+    }
+
+    /// The content as JSON.
+    pub(super) fn json(&self) -> Result<Value, BadAnswer> {
+        if parsed_bytes(&self.body) > MAX_PARSED {
+            return Err(BadAnswer::TooMuch);
+        }
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+}
+
+/// An answer that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadAnswer {
+    #[error("the answer holds more values than are read ({} MiB of memory); ask for fewer, or aggregate in the query", MAX_PARSED >> 20)]
+    TooMuch,
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 /// What [`headers`] reads.
@@ -322,6 +350,20 @@ mod tests {
         assert_eq!(second.body, "grant_type=client_credentials&scope=a+b&client_id=me&client_secret=s%3A1");
         let Step::Done(Err(problem)) = then(answer(403, &json!({"secret": "s:1"}))) else { panic!("done") };
         assert_eq!(problem, "oauth2: login.example answered 403 to the request for a token");
+    }
+
+    #[test]
+    fn an_answer_that_would_fill_the_memory_is_not_parsed() {
+        let (_, then) = sent(begin());
+        let (_, then) = sent(then(answer(200, &json!({"access_token": "t0k3n"}))));
+        let poison =
+            HttpResponse { status: 200, body: format!("[{}1]", "{\"\":0},".repeat(60_000)).into_bytes() };
+        assert_eq!(poison.parsed_bytes(), MAX_PARSED);
+        let Step::Done(Err(problem)) = then(poison) else { panic!("it was parsed") };
+        assert_eq!(
+            problem,
+            "the answer holds more values than are read (8 MiB of memory); ask for fewer, or aggregate in the query"
+        );
     }
 
     #[test]

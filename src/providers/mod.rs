@@ -15,7 +15,7 @@ pub mod web;
 use crate::domain::{
     fields::Node,
     kind::Kind,
-    value::{MetricValue, Reading},
+    value::{MetricValue, Reading, ResultType},
 };
 use http::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
@@ -52,16 +52,34 @@ pub trait MetricProvider: Sync {
     /// What is asked, in the words of who wrote it, for messages about what did not come.
     fn asked(&self, config: &Value) -> Option<String>;
 
-    /// The PromQL queries that a configuration asks, for those who look at what they can see.
+    /// What more there is to say of an answer without data; `None` if it has some.
+    fn without_data(&self, value: &MetricValue) -> Option<String> {
+        (!value.has_data()).then(String::new)
+    }
+
+    /// The PromQL queries that a configuration asks, for those who look at what they can see; none in a dialect of it.
     fn promql(&self, _config: &Value) -> Vec<String> {
         Vec::new()
     }
+
+    /// Why nobody looks at what the queries of a configuration can see.
+    fn unchecked(&self, _config: &Value) -> Option<&'static str> {
+        None
+    }
+
+    /// What the conditions see of an answer.
+    fn result_type(&self, config: &Value) -> ResultType;
 
     /// Every address that a measurement would call, as written; policy says which hosts are allowed.
     fn addresses(&self, config: &Value, _defaults: &Defaults) -> Vec<String> {
         let fields = ["/address", "/url", "/authentication/oauth2/tokenUrl"].into_iter();
         let texts = fields.filter_map(|field| config.pointer(field)?.as_str());
         texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Whether a measurement may change something where it asks: its request is not only a question.
+    fn may_write(&self, _config: &Value) -> bool {
+        false
     }
 
     /// Whether the configuration becomes part of an object in the cluster, so that no secret may be in it.

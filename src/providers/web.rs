@@ -7,12 +7,12 @@ mod jsonpath;
 
 use super::{
     Field, MetricProvider, Question, Sample, Step, field, has_argument,
-    http::{self, AUTHENTICATION, Authentication, HttpRequest, HttpResponse},
+    http::{self, AUTHENTICATION, Authentication, BadAnswer, HttpRequest, HttpResponse},
 };
 use crate::domain::{
     fields::{Fields, Node, told},
     kind::Kind,
-    value::Reading,
+    value::{Reading, ResultType},
 };
 use ::http::Method;
 use jsonpath::JsonPath;
@@ -40,7 +40,11 @@ struct Config {
 
 static FIELDS: &[Field] = &[
     field("url", Kind::Text, "Where to ask. Required."),
-    field("method", Kind::Word(&["GET", "POST", "PUT", ""]), "`GET` (the default), `POST` or `PUT`."),
+    field(
+        "method",
+        Kind::Word(&["GET", "POST", "PUT", ""]),
+        "`GET` (the default), `POST` or `PUT`; these two only where `--metric-hosts-allowed` names the hosts of metrics.",
+    ),
     field("headers", http::HEADERS, "A list of `{key, value}`."),
     field("body", Kind::Text, "Content of a `POST` or `PUT`."),
     field("jsonBody", Kind::Any, "The same as YAML; it is sent as `application/json`."),
@@ -84,6 +88,14 @@ impl MetricProvider for Web {
         Some(format!("{} of {}", text("jsonPath").unwrap_or("{$}"), text("url")?))
     }
 
+    fn result_type(&self, _: &Value) -> ResultType {
+        ResultType::Any
+    }
+
+    fn may_write(&self, config: &Value) -> bool {
+        config.get("method").and_then(Value::as_str).is_some_and(|method| !matches!(method, "" | "GET"))
+    }
+
     fn measure(&self, question: &Question<'_>) -> Step {
         let config = match told(question.config, "web", Config::read) {
             Ok(config) => config,
@@ -110,8 +122,10 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
     if !answer.is_success() {
         return Err(format!("received non 2xx response code: {}", answer.status));
     }
-    let body = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("the answer is not JSON ({error}): {}", beginning(&answer.body)))?;
+    let body = answer.json().map_err(|error| match error {
+        BadAnswer::TooMuch => error.to_string(),
+        BadAnswer::Json(error) => format!("the answer is not JSON ({error}): {}", beginning(&answer.body)),
+    })?;
     let (value, text) = path.first(&body)?;
     Ok(Sample { reading: Reading::Value { value, text }, metadata: BTreeMap::new() })
 }

@@ -11,6 +11,18 @@ pub fn post() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
+/// What went wrong, without the dump of the whole `Status` that the error's own text has.
+#[must_use]
+pub fn told(error: &Error) -> String {
+    match error {
+        Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        Error::Api(status) => format!("{} ({})", status.reason, status.code),
+        // The answer's content may stand in it.
+        Error::SerdeError(_) => "the API server's answer cannot be read".to_owned(),
+        error => error.to_string(),
+    }
+}
+
 /// We may not do that.
 #[must_use]
 pub fn is_forbidden(error: &Error) -> bool {
@@ -38,6 +50,19 @@ mod tests {
 
     fn error(status: serde_json::Value) -> Error {
         Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn an_error_is_told_without_a_dump_and_without_content() {
+        let missing = json!({"status": "Failure", "code": 404, "reason": "NotFound",
+            "message": "namespaces \"shop\" not found", "details": {"name": "shop"}});
+        assert_eq!(told(&error(missing)), "namespaces \"shop\" not found");
+        assert_eq!(
+            told(&error(json!({"status": "Failure", "code": 500, "reason": "Unknown"}))),
+            "Unknown (500)"
+        );
+        let unread = serde_json::from_str::<u8>("\"secret\"").unwrap_err();
+        assert_eq!(told(&Error::SerdeError(unread)), "the API server's answer cannot be read");
     }
 
     #[test]

@@ -332,6 +332,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         leadership,
         // Nothing new is begun, so nobody waits.
         queue: controller::Queue::new().0,
+        failures: controller::Backoff::default(),
     };
     controller::run(Arc::new(context), answered).await;
 }

@@ -7,6 +7,8 @@ pub mod cert_store;
 pub mod certs;
 pub mod clock;
 pub mod eject;
+pub mod fair;
+pub mod heavy;
 pub mod http;
 pub mod lease;
 pub mod metrics;

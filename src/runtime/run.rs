@@ -44,6 +44,11 @@ use tracing::info;
 const CERTIFICATE: &str = "certificate";
 const LISTENING: &str = "webhook port";
 
+/// The Service of the API server, in every cluster.
+const API_SERVER: &str = "kubernetes.default";
+/// The Service of the admin port, as shipped.
+const METRICS_SERVICE: &str = "haldane-metrics";
+
 /// The process could not start, or a part of it failed beyond repair.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -148,8 +153,13 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
         Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
     let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
     let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
-    let hosts =
-        HostPolicy { allowed: args.metric_hosts_allowed.clone(), denied: args.metric_hosts_denied.clone() };
+    let own =
+        [args.service_name.as_str(), METRICS_SERVICE].map(|service| format!("{service}.{}", args.namespace));
+    let hosts = HostPolicy {
+        allowed: args.metric_hosts_allowed.clone(),
+        denied: args.metric_hosts_denied.clone(),
+        control: own.into_iter().chain([API_SERVER.to_owned()]).collect(),
+    };
     let config = AdmitConfig {
         defaults: defaults.clone(),
         providers: providers.clone(),
@@ -157,8 +167,9 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
         own_namespace: args.namespace.clone(),
         own_user,
     };
-    let settings = Settings { defaults, providers, http: Clients::new(hosts).map_err(RunError::Http)? };
-    Ok(Parts { decision: Decision::new(client, config), settings })
+    let http = Clients::new(hosts).map_err(RunError::Http)?;
+    let decision = Decision::new(client, config, http.clone());
+    Ok(Parts { decision, settings: Settings { defaults, providers, http } })
 }
 
 /// Drives rollouts while this replica leads.
@@ -182,6 +193,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             leadership: leadership.clone(),
             ours: controller::Ours::default(),
             queue,
+            failures: controller::Backoff::default(),
         };
         controller::run(Arc::new(context), stream::select(answered, woken)).await;
     };
@@ -194,7 +206,9 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
 /// Serves the admin port, longer than anything else.
 async fn serve_admin(listener: TcpListener, readiness: Readiness, registry: Arc<Registry>, phases: Phases) {
     let answer = move |request| ready(admin::answer(&request, &readiness, &registry));
-    http::serve(listener, Limits::default(), |stream| ready(Ok(stream)), answer, phases).await;
+    // A pod that takes all it gets leaves places for the kubelet, whose probes decide whether this one lives.
+    let limits = Limits { of_a_peer: 64, ..Limits::default() };
+    http::serve(listener, limits, |stream| ready(Ok(stream)), answer, phases).await;
 }
 
 async fn serve_webhook<H: Handler>(

@@ -7,7 +7,7 @@ use crate::{
     config::namespace::Namespace,
     controller::{
         namespaces,
-        objects::raw,
+        objects::{every, raw},
         observe::is_managed,
         policies,
         state::{self, StateError, state_name},
@@ -17,18 +17,15 @@ use crate::{
         review::{Review, User},
         state::RolloutState,
     },
-    runtime::clock,
+    runtime::{api, clock},
 };
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::Service,
     networking::v1::{Ingress, NetworkPolicy},
 };
-use kube::{
-    Api, Client,
-    api::{ListParams, PostParams},
-};
-use std::{fmt::Display, time::Duration};
+use kube::{Api, Client, api::PostParams};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// The verb by which RBAC grants a release in a freeze.
@@ -109,11 +106,28 @@ impl<'a> LookUp<'a> {
         }
     }
 
-    async fn in_time<T, E: Display>(&self, fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
+    async fn in_time<T, E: Told>(&self, fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
         match timeout_at(self.deadline, fact).await {
-            Ok(found) => found.map_err(|error| error.to_string()),
+            Ok(found) => found.map_err(|error| error.told()),
             Err(_) => Err(format!("no answer of the API server within {}s", DEADLINE.as_secs())),
         }
+    }
+}
+
+/// An error as whoever asked may read it.
+trait Told {
+    fn told(&self) -> String;
+}
+
+impl Told for kube::Error {
+    fn told(&self) -> String {
+        api::told(self)
+    }
+}
+
+impl Told for StateError {
+    fn told(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -129,21 +143,20 @@ async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutStat
 
 async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours> {
     let namespace = review.namespace.as_str();
-    let every = ListParams::default();
     let services = Api::<Service>::namespaced(client.clone(), namespace);
     let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
     let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
     let (services, ingresses, policies, deployment, record) = tokio::try_join!(
-        services.list(&every),
-        ingresses.list(&every),
-        policies.list(&every),
+        every(&services, ""),
+        every(&ingresses, ""),
+        every(&policies, ""),
         holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
         holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
     )?;
     Ok(Neighbours {
-        services: services.items,
-        ingresses: ingresses.items,
-        policies: policies.items,
+        services,
+        ingresses,
+        policies,
         holders: deployment.into_iter().chain(record).collect(),
         ..Neighbours::default()
     })

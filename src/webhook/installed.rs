@@ -2,12 +2,13 @@
 
 use crate::{
     admit::selecting::{APIS, Api as Row},
+    controller::objects::every,
     runtime::clock,
 };
 use futures::future::try_join_all;
 use kube::{
     Api, Client, Discovery,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject},
 };
 use serde_json::Value;
 use std::{
@@ -67,14 +68,13 @@ impl Installed {
         } else {
             Api::namespaced_with(client, namespace, resource)
         };
-        let found = match api.list(&ListParams::default()).await {
+        let found = match every(&api, "").await {
             // Removed meanwhile.
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
             found => found?,
         };
         // Lists leave out what their objects are.
-        let object = |mut object: DynamicObject| {
-            object.metadata.managed_fields = None;
+        let object = |object: DynamicObject| {
             let mut value = serde_json::to_value(object).unwrap_or_default();
             if let Some(fields) = value.as_object_mut() {
                 fields.insert("apiVersion".to_owned(), resource.api_version.clone().into());
@@ -82,6 +82,6 @@ impl Installed {
             }
             value
         };
-        Ok(found.items.into_iter().map(object).collect())
+        Ok(found.into_iter().map(object).collect())
     }
 }

@@ -4,6 +4,7 @@ pub mod decision;
 pub mod facts;
 pub mod installed;
 mod record;
+mod rehearsal;
 pub mod review;
 pub mod room;
 pub mod server;

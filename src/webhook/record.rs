@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use tracing::{debug, info};
 
 /// Target of the decision log, so that a filter can choose it: `HALDANE_LOG=info,decisions=debug`.
@@ -53,14 +53,14 @@ impl Record {
     }
 
     /// A request got this verdict.
-    pub fn decided(&self, stage: Stage, review: &Review, verdict: &Verdict, took: Duration) {
+    pub fn decided(&self, stage: Stage, peer: IpAddr, review: &Review, verdict: &Verdict, took: Duration) {
         let decision = match &verdict.outcome {
             Outcome::Deny { .. } => "denied",
             Outcome::Allow { patch } if patch.is_empty() => "allowed",
             Outcome::Allow { .. } => "patched",
         };
         self.count(stage, decision, &verdict.rules);
-        log(stage, decision, review, verdict, took);
+        log(stage, peer, decision, review, verdict, took);
     }
 
     /// A request got no verdict.
@@ -85,8 +85,10 @@ impl Record {
 /// One line a decision: who wanted what with which object, and what decided; for every operator to see where
 /// Haldane did something.
 ///
+/// All of it is what the request claims. Only `peer` is known: the claim is as good as what stands at that address.
+///
 /// The values of fields stay out of it, for a mistaken one may hold a secret; their paths tell where it was.
-fn log(stage: Stage, decision: &str, review: &Review, verdict: &Verdict, took: Duration) {
+fn log(stage: Stage, peer: IpAddr, decision: &str, review: &Review, verdict: &Verdict, took: Duration) {
     let Review { uid, namespace, name, kind, operation, user, dry_run, .. } = review;
     let rules = list(verdict.rules.iter().copied());
     let (mut code, mut reason, mut message, mut fields) = (None, None, None, None);
@@ -103,6 +105,7 @@ fn log(stage: Stage, decision: &str, review: &Review, verdict: &Verdict, took: D
             $level!(
                 target: TARGET,
                 stage = <&str>::from(stage),
+                %peer,
                 decision,
                 rules,
                 uid,

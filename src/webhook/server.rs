@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::review::{Review, Stage, Verdict},
-    runtime::clock,
+    runtime::{clock, heavy::Heavy, http::Peer},
 };
 use futures::FutureExt;
 use http::{
@@ -19,6 +19,7 @@ use hyper::body::{Body, Bytes};
 use prometheus_client::registry::Registry;
 use std::{
     error::Error,
+    net::{IpAddr, Ipv4Addr},
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -28,6 +29,12 @@ use tracing::warn;
 /// Half a second less than the webhook configurations' five: a late answer of ours says why, one from
 /// the API server only that time ran out.
 pub const TIME_LIMIT: Duration = Duration::from_millis(4500);
+
+/// For the body alone: API servers send it at once, and who does not keeps others waiting.
+const BODY_TIME: Duration = Duration::from_secs(1);
+
+/// Reviews parsed at once.
+const PARSED_AT_ONCE: usize = 2;
 
 /// Decides about reviews.
 pub trait Handler: Send + Sync + 'static {
@@ -41,7 +48,7 @@ pub trait Handler: Send + Sync + 'static {
 /// A request that gets no verdict.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("there is POST /mutate and POST /validate")]
+    #[error("there is POST /mutate, POST /validate and POST /warn")]
     NoSuchPath,
     #[error("only POST is allowed")]
     NotPost,
@@ -51,6 +58,8 @@ enum Refusal {
     TooLong,
     #[error("the body holds more values than a Deployment can have")]
     TooDense,
+    #[error("the body did not come within {0:?}")]
+    Slow(Duration),
     #[error("the body ended early: {0}")]
     Cut(Box<dyn Error + Send + Sync>),
     #[error(transparent)]
@@ -70,6 +79,7 @@ impl Refusal {
             Self::NotPost => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong | Self::TooDense => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Cut(_) | Self::BadReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLate(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Unwritable(_) | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
@@ -82,20 +92,29 @@ impl Refusal {
 pub struct Webhook<H> {
     handler: H,
     room: Room,
+    parsing: Heavy,
     record: Record,
     time_limit: Duration,
+    body_time: Duration,
 }
 
 impl<H: Handler> Webhook<H> {
     /// A webhook that decides by `handler` and counts in `registry`.
     pub fn new(handler: H, registry: &mut Registry) -> Self {
-        Self { handler, room: Room::new(), record: Record::new(registry), time_limit: TIME_LIMIT }
+        Self {
+            handler,
+            room: Room::new(),
+            parsing: Heavy::new(PARSED_AT_ONCE),
+            record: Record::new(registry),
+            time_limit: TIME_LIMIT,
+            body_time: BODY_TIME,
+        }
     }
 
-    /// The same with another time limit than [`TIME_LIMIT`].
+    /// The same with another time limit than [`TIME_LIMIT`], for the body as well.
     #[must_use]
     pub fn within(self, time_limit: Duration) -> Self {
-        Self { time_limit, ..self }
+        Self { time_limit, body_time: time_limit, ..self }
     }
 
     /// Answers one HTTP request; ends within the time limit.
@@ -111,6 +130,7 @@ impl<H: Handler> Webhook<H> {
         let stage = match request.uri().path() {
             "/mutate" => Stage::Mutate,
             "/validate" => Stage::Validate,
+            "/warn" => Stage::Warn,
             _ => return refused(&Refusal::NoSuchPath),
         };
         // Nothing is left half-changed by a panic: what is shared are semaphores and counters.
@@ -137,15 +157,17 @@ impl<H: Handler> Webhook<H> {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
     {
         let length = check(&request)?;
-        let room_to_read = self.room.to_read(length).await.ok_or(Refusal::TooLong)?;
-        let body = read(request.into_body()).await?;
+        let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| *peer);
+        let room_to_read = self.room.to_read(peer, length).await.ok_or(Refusal::TooLong)?;
+        let body = time::timeout(self.body_time, read(request.into_body())).await;
+        let body = body.map_err(|_| Refusal::Slow(self.body_time))??;
         // Held until the answer is made, because the review is in memory as long.
-        let _room_to_parse = self.room.to_parse(&body).await.ok_or(Refusal::TooDense)?;
-        let review = review::parse(&body)?;
+        let _room_to_parse = self.room.to_parse(peer, &body).await.ok_or(Refusal::TooDense)?;
+        let review = self.parsing.run(|| review::parse(&body)).await?;
         drop((body, room_to_read));
         let verdict = self.handler.handle(stage, &review).await;
         let answer = review::answer(stage, &review, &verdict).map_err(Refusal::Unwritable)?;
-        self.record.decided(stage, &review, &verdict, started.elapsed());
+        self.record.decided(stage, peer, &review, &verdict, started.elapsed());
         Ok(answer)
     }
 }

@@ -12,6 +12,10 @@ use crate::{
 use serde_json::Value;
 use std::cmp::Ordering;
 
+/// Values that the parts of a path may find in one answer, all together. A path can come to the same value again
+/// and again, by each of its parts more often.
+const MAX_FOUND: usize = 100_000;
+
 /// A path that could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JsonPath(Vec<Node>);
@@ -75,7 +79,7 @@ impl JsonPath {
     /// # Errors
     /// In the words of Argo, why there is none.
     pub fn first(&self, body: &Value) -> Result<(MetricValue, String), String> {
-        let mut walk = Walk { nodes: &self.0, begin: 0, inside: 0, end: 0, last_end: None };
+        let mut walk = Walk { nodes: &self.0, begin: 0, inside: 0, end: 0, last_end: None, left: MAX_FOUND };
         let found = walk
             .find(0, Item::Body(body))
             .map_err(|problem| format!("Could not find JSONPath in body: {problem}"))?;
@@ -108,9 +112,19 @@ struct Walk<'a> {
     inside: usize,
     end: usize,
     last_end: Option<usize>,
+    /// How much more may be found.
+    left: usize,
 }
 
 impl<'a> Walk<'a> {
+    /// Counts what was found, or looked at. Once it is too much, it stays so.
+    fn count(&mut self, found: usize) -> Result<(), String> {
+        let left = self.left.checked_sub(found);
+        self.left = left.unwrap_or_default();
+        let problem = || format!("it finds more than {MAX_FOUND} values on its way; be more specific");
+        left.map(drop).ok_or_else(problem)
+    }
+
     /// What each part of the path from `start` on finds in `data`, up to the end of the range it is in.
     fn find(&mut self, start: usize, data: Item<'a>) -> Result<Vec<Vec<Item<'a>>>, String> {
         let mut all = Vec::new();
@@ -150,17 +164,30 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self, items: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
+        let found = self.found(items, node)?;
+        self.count(found.len().max(1))?;
+        Ok(found)
+    }
+
+    fn found(&mut self, items: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
+        // One more than is left is enough to be too many.
+        let enough = self.left.saturating_add(1);
         match node {
             Node::Action(nodes) => self.steps(items, nodes),
             Node::Literal(text @ Literal::Text(_)) => Ok(vec![Item::Literal(text)]),
             Node::Literal(literal) => Ok(items.iter().map(|_| Item::Literal(literal)).collect()),
             Node::Field(name) => field(&items, name),
-            Node::Slice(slice) => slice.of(&items),
-            Node::Wildcard => Ok(items.iter().flat_map(|item| item.children()).collect()),
-            Node::Recursive => Ok(descendants(&items)),
+            Node::Slice(slice) => slice.of(&items, enough),
+            Node::Wildcard => Ok(items.iter().flat_map(|item| item.children()).take(enough).collect()),
+            Node::Recursive => {
+                let mut found = Vec::new();
+                descend(&items, enough, &mut found);
+                Ok(found)
+            }
             Node::Union(parts) => {
                 let mut found = Vec::new();
                 for part in parts {
+                    self.count(items.len())?;
                     found.extend(self.steps(items.clone(), part)?);
                 }
                 Ok(found)
@@ -202,6 +229,7 @@ impl<'a> Walk<'a> {
                 return Err(format!("{} is not array or slice and cannot be filtered", item.shown()));
             };
             for entry in list {
+                self.count(1)?;
                 if holds(self, Item::Body(entry))? {
                     kept.push(Item::Body(entry));
                 }
@@ -260,24 +288,28 @@ fn field<'a>(items: &[Item<'a>], name: &str) -> Found<'a> {
     if found.is_empty() { Err(format!("{name} is not found")) } else { Ok(found) }
 }
 
-/// Everything that has something in it, from the top down.
-fn descendants<'a>(items: &[Item<'a>]) -> Vec<Item<'a>> {
-    let mut found = Vec::new();
+/// Adds everything that has something in it, from the top down, until it is enough.
+fn descend<'a>(items: &[Item<'a>], enough: usize, found: &mut Vec<Item<'a>>) {
     for item in items {
+        if found.len() >= enough {
+            return;
+        }
         let children = item.children();
         let is_text = matches!(item, Item::Body(Value::String(text)) if !text.is_empty());
         if !children.is_empty() || is_text {
             found.push(*item);
-            found.extend(descendants(&children));
+            descend(&children, enough, found);
         }
     }
-    found
 }
 
 impl Slice {
-    fn of<'a>(self, items: &[Item<'a>]) -> Found<'a> {
+    fn of<'a>(self, items: &[Item<'a>], enough: usize) -> Found<'a> {
         let mut found = Vec::new();
         for item in items.iter().filter(|item| !item.is_nil()) {
+            if found.len() >= enough {
+                return Ok(found);
+            }
             let Item::Body(Value::Array(list)) = item else {
                 return Err(format!("{} is not array or slice", item.go_type()));
             };
@@ -364,3 +396,5 @@ fn order(left: &MetricValue, right: &MetricValue) -> Option<Ordering> {
         _ => None,
     }
 }
+#[cfg(test)]
+mod tests;

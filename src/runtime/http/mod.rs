@@ -25,7 +25,14 @@ use hyper_util::{
     server::conn::auto,
 };
 use seats::{Seats, Wanted};
-use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -60,7 +67,13 @@ pub struct Limits {
     pub grace: Duration,
     /// Connections open at once; further ones make those go that are idle.
     pub connections: usize,
+    /// Of which one address has at most so many; further ones of it are closed at once.
+    pub of_a_peer: usize,
 }
+
+/// Where a request comes from: an extension of each request that is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -70,6 +83,7 @@ impl Default for Limits {
             spare: Duration::from_secs(1),
             grace: Duration::from_secs(10),
             connections: 256,
+            of_a_peer: 256,
         }
     }
 }
@@ -115,9 +129,17 @@ pub async fn serve<A, AF, T, S, SF>(
 {
     let (mut seats, mut open, mut standing) = (Seats::default(), JoinSet::new(), None);
     let mut stop = std::pin::pin!(phases.clone().reached(Phase::Stopping));
-    let seat = |stream, seats: &mut Seats, open: &mut JoinSet<()>| {
+    let seat = |(stream, peer), seats: &mut Seats, open: &mut JoinSet<()>| {
+        if seats.of(peer) >= limits.of_a_peer {
+            debug!(%peer, "too many connections");
+            return;
+        }
         let handshake = accept(stream);
-        let (answer, activity) = (answer.clone(), seats.take());
+        let (answer, activity) = (answer.clone(), seats.take(peer));
+        let answer = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            answer(request)
+        };
         let house = Arc::new(House { limits, phases: phases.clone(), wanted: seats.wanted() });
         open.spawn(async move {
             let shaken = tokio::select! {
@@ -142,8 +164,8 @@ pub async fn serve<A, AF, T, S, SF>(
         }
     }
     // Their peers believe that they are connected.
-    let arrived = std::iter::from_fn(|| listener.accept().now_or_never()?.ok());
-    for stream in standing.into_iter().chain(arrived.map(|(stream, _)| stream).take(limits.connections)) {
+    let arrived = std::iter::from_fn(|| listener.accept().now_or_never()?.ok()).map(from);
+    for stream in standing.into_iter().chain(arrived.take(limits.connections)) {
         seat(stream, &mut seats, &mut open);
     }
     drop(listener);
@@ -164,15 +186,15 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// The next connection. Failures of single connections are passed over.
-async fn next(listener: &TcpListener) -> TcpStream {
+async fn next(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok(accepted) => {
                 // Answers are single small writes: waiting to coalesce them only adds latency.
-                if let Err(error) = stream.set_nodelay(true) {
+                if let Err(error) = accepted.0.set_nodelay(true) {
                     debug!(%error, "no TCP_NODELAY");
                 }
-                return stream;
+                return from(accepted);
             }
             Err(error) => {
                 // Mostly out of file descriptors, which passes when connections end.
@@ -181,6 +203,11 @@ async fn next(listener: &TcpListener) -> TcpStream {
             }
         }
     }
+}
+
+/// A connection and its peer's address, IPv4 in one spelling.
+fn from((stream, address): (TcpStream, SocketAddr)) -> (TcpStream, IpAddr) {
+    (stream, address.ip().to_canonical())
 }
 
 /// What a connection must know of the server.

@@ -2,6 +2,7 @@
 
 use super::{Limits, activity::Activity};
 use std::{
+    net::IpAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,7 +14,7 @@ use tokio::time;
 /// Who sits where.
 #[derive(Debug, Default)]
 pub(super) struct Seats {
-    taken: Vec<Weak<Activity>>,
+    taken: Vec<(IpAddr, Weak<Activity>)>,
     /// Somebody stands: the next to be answered makes room.
     wanted: Arc<AtomicBool>,
 }
@@ -30,11 +31,16 @@ impl Wanted {
 }
 
 impl Seats {
+    /// How many connections a peer has.
+    pub fn of(&self, peer: IpAddr) -> usize {
+        self.taken.iter().filter(|(other, seat)| *other == peer && seat.strong_count() > 0).count()
+    }
+
     /// A place for one more.
-    pub fn take(&mut self) -> Arc<Activity> {
+    pub fn take(&mut self, peer: IpAddr) -> Arc<Activity> {
         let activity = Activity::new();
-        self.taken.retain(|taken| taken.strong_count() > 0);
-        self.taken.push(Arc::downgrade(&activity));
+        self.taken.retain(|(_, seat)| seat.strong_count() > 0);
+        self.taken.push((peer, Arc::downgrade(&activity)));
         self.wanted.store(false, Relaxed);
         activity
     }
@@ -52,7 +58,7 @@ impl Seats {
     pub async fn make_room(&self, limits: Limits) {
         self.wanted.store(true, Relaxed);
         loop {
-            let idle = self.taken.iter().filter_map(Weak::upgrade);
+            let idle = self.taken.iter().filter_map(|(_, seat)| seat.upgrade());
             let idle = idle.filter_map(|seat| seat.idle_since().map(|since| (since, seat)));
             let longest = idle.min_by_key(|(since, _)| *since);
             let left = longest

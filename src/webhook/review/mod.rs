@@ -2,12 +2,14 @@
 
 use crate::domain::{
     finding::Finding,
+    names::is_object_name,
     review::{Operation, Outcome, Review, Stage, User, Verdict},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use sent::Sent;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 mod sent;
@@ -21,6 +23,11 @@ const WARNING_CHARS: usize = 256;
 /// The API server drops warnings beyond this many characters in all.
 const ALL_WARNINGS_CHARS: usize = 4096;
 
+/// Keys and values of an object's annotations together: what the API server stores at most.
+///
+/// Source: apimachinery `pkg/api/validation`, `TotalAnnotationSizeLimitB`.
+const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
+
 /// The body is not a review that can be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReview {
@@ -33,6 +40,14 @@ pub enum BadReview {
     /// A review without a request, such as an answer.
     #[error("the {KIND} has no request")]
     NoRequest,
+    /// Where the name of an object must be, there is something else. Names become parts of request paths.
+    #[error(
+        "request.{0}: must be a name of an object: lower case letters, digits, '-' and '.', at most 253 characters"
+    )]
+    Name(&'static str),
+    /// More annotations than the API server stores.
+    #[error("request.{0}.metadata.annotations: must have no more than {MAX_ANNOTATIONS_BYTES} bytes in all")]
+    Annotations(&'static str),
 }
 
 #[derive(Deserialize)]
@@ -65,6 +80,30 @@ struct Request {
     old_object: Option<Sent>,
 }
 
+impl Request {
+    /// The API server sends nothing else; anybody who reaches the port can send anything.
+    fn check(&self) -> Result<(), BadReview> {
+        for (field, name) in [("namespace", &self.namespace), ("name", &self.name)] {
+            // Objects may have no namespace, and no name yet.
+            if !name.is_empty() && !is_object_name(name) {
+                return Err(BadReview::Name(field));
+            }
+        }
+        for (field, object) in [("object", &self.object), ("oldObject", &self.old_object)] {
+            if object.as_ref().is_some_and(|Sent(object)| annotations_bytes(object) > MAX_ANNOTATIONS_BYTES) {
+                return Err(BadReview::Annotations(field));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn annotations_bytes(object: &Value) -> usize {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
+    annotations.into_iter().flatten().map(bytes).sum()
+}
+
 #[derive(Deserialize)]
 struct Kind {
     #[serde(default)]
@@ -81,13 +120,15 @@ struct Options {
 /// Reads a review.
 ///
 /// # Errors
-/// When the body is not a v1 `AdmissionReview` with a request, nested deeper than 128 levels, or has a key twice.
+/// When the body is not a v1 `AdmissionReview` with a request, nested deeper than 128 levels, or has a key twice;
+/// and when its names, by which things are looked up, or its annotations, which are read, are none of an object's.
 pub fn parse(body: &[u8]) -> Result<Review, BadReview> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     if (envelope.api_version.as_str(), envelope.kind.as_str()) != (API_VERSION, KIND) {
         return Err(BadReview::Version(envelope.api_version, envelope.kind));
     }
     let request = envelope.request.ok_or(BadReview::NoRequest)?;
+    request.check()?;
     Ok(Review {
         uid: request.uid,
         group: request.kind.group,

@@ -2,7 +2,7 @@ use super::*;
 use json_patch::{AddOperation, PatchOperation};
 use jsonptr::PointerBuf;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// As kube-apiserver sends it for `kubectl rollout resume`, shortened.
 fn request() -> Value {
@@ -99,6 +99,39 @@ fn what_is_no_v1_review_is_refused_with_the_reason() {
     }
     assert!(parse(b"").unwrap_err().to_string().contains("EOF"));
     assert!(parse(b"[]").is_err());
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_refused_before_anything_is_looked_up() {
+    for (field, paths) in [
+        ("namespace", ["haldane-system/secrets/haldane-tls?x=", "..", "a%2Fb", "Shop"]),
+        ("name", ["../secrets/haldane-tls", "web?x=", "web\n", "-"]),
+    ] {
+        for path in paths {
+            let mut request = request();
+            request["request"][field] = path.into();
+            let refused = parsed(&request).unwrap_err().to_string();
+            assert!(
+                refused.starts_with(&format!("request.{field}: must be a name of an object")),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn more_annotations_than_the_api_server_stores_are_refused() {
+    for field in ["object", "oldObject"] {
+        let with = |bytes: usize| {
+            let mut request = request();
+            request["request"][field]["metadata"]["annotations"] = json!({"a": "x".repeat(bytes - 1)});
+            parsed(&request)
+        };
+        assert!(with(MAX_ANNOTATIONS_BYTES).is_ok());
+        let refused = with(MAX_ANNOTATIONS_BYTES + 1).unwrap_err().to_string();
+        let told = "metadata.annotations: must have no more than 262144 bytes in all";
+        assert_eq!(refused, format!("request.{field}.{told}"));
+    }
 }
 
 #[test]

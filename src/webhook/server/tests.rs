@@ -1,7 +1,13 @@
 use super::*;
 use crate::{domain::finding::Finding, runtime::metrics};
+use hyper::body::Frame;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Allows, patches or denies by the name of the object.
@@ -37,8 +43,12 @@ fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 }
 
 /// Code and body of the answer; the handler and the body are always ready, so nothing is waited for.
-fn ask(webhook: &Webhook<ByName>, request: Request<Full<Bytes>>) -> (u16, Value) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+fn ask<B>(webhook: &Webhook<ByName>, request: Request<B>) -> (u16, Value)
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
+{
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let response = runtime.block_on(webhook.answer(request));
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
     let code = response.status().as_u16();
@@ -74,7 +84,7 @@ fn what_is_no_review_gets_an_http_error_that_says_why() {
         request
     };
     for (request, code, message) in [
-        (post("/", review("plain")), 404, "there is POST /mutate and POST /validate"),
+        (post("/", review("plain")), 404, "there is POST /mutate, POST /validate and POST /warn"),
         (get, 405, "only POST is allowed"),
         (with_header(CONTENT_TYPE, "text/plain"), 415, "Content-Type must be application/json"),
         (with_header(CONTENT_LENGTH, "7340033"), 413, "the body is longer than 7340032 bytes"),
@@ -98,6 +108,30 @@ fn a_body_of_the_greatest_length_is_read() {
     let mut body = review("plain");
     body.push_str(&" ".repeat(MAX_BODY_BYTES - body.len()));
     assert_eq!(ask(&webhook, post("/mutate", body)).0, 200);
+}
+
+/// A body of which nothing comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up_after_a_second() {
+    let (webhook, _) = webhook();
+    assert_eq!(webhook.body_time, Duration::from_secs(1));
+    let webhook = Webhook { body_time: Duration::from_millis(10), ..webhook };
+    let (code, status) = ask(&webhook, post("/mutate", "").map(|_| Never));
+    assert_eq!((code, &status["message"]), (408, &json!("the body did not come within 10ms")));
 }
 
 #[test]
@@ -184,7 +218,7 @@ fn logged(name: &str) -> Vec<Value> {
 fn the_decision_log_says_who_wanted_what_and_which_rule_decided() {
     let about = |name: &str, decision: &str, rules: &str, more: Value| {
         let mut line = json!({
-            "level": "INFO", "target": "decisions", "stage": "mutate", "decision": decision, "rules": rules,
+            "level": "INFO", "target": "decisions", "stage": "mutate", "peer": "0.0.0.0", "decision": decision, "rules": rules,
             "uid": "u", "namespace": "shop", "name": name, "kind": "Deployment", "operation": "CREATE",
             "user": "jane", "dry_run": true, "warnings": 0,
         });
