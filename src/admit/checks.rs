@@ -3,7 +3,7 @@
 use super::{facts::Neighbours, missed, object::Object, routes, selecting};
 use crate::{
     build::{
-        canary_service::canary_service_name,
+        canary_service::{NoStableService, canary_labels, find_stable_service, is_split, our_services},
         labels::{choose, service_selector},
         manifest::{MANAGED_BY, MANAGED_BY_LABEL},
     },
@@ -56,6 +56,31 @@ pub fn alone(object: Object<'_>) -> Findings {
     )]
 }
 
+/// Fills in what of a plan depends on what else is in the namespace: the Service that `canaryService` belongs to, and
+/// how the traffic of a rollout that starts now would be split. `releases`: it does start now.
+#[must_use]
+pub fn complete(
+    object: Object<'_>,
+    strategy: &mut CanaryStrategy,
+    neighbours: &Neighbours,
+    releases: bool,
+) -> Report {
+    let mut report = Report::default();
+    let named = strategy.canary_service.clone().unwrap_or_default();
+    match find_stable_service(strategy, users(neighbours), &object.pod_labels()) {
+        Ok(()) => {}
+        // A Deployment may come before its Service.
+        Err(error @ NoStableService::Missing) => {
+            routes::lacking(&mut report, releases, "canaryService", &named, error.to_string());
+        }
+        Err(error @ NoStableService::Ambiguous(_)) => {
+            routes::lacking(&mut report, true, "canaryService", &named, error.to_string());
+        }
+    }
+    strategy.router = Some(router(object, strategy, neighbours));
+    report
+}
+
 /// The checks against what else is in the namespace. `releases`: a changed template starts its canary now.
 #[must_use]
 pub fn among(
@@ -66,13 +91,14 @@ pub fn among(
     releases: bool,
 ) -> Report {
     let mut report = Report::default();
-    let users: Vec<Service> = neighbours.services.iter().filter(|s| !is_ours(&s.metadata)).cloned().collect();
+    let users: Vec<Service> = users(neighbours).cloned().collect();
     let selector = part(object.0, "/spec/selector").cloned().unwrap_or_default();
     let selector: LabelSelector = serde_json::from_value(selector).unwrap_or_default();
     let split: Vec<&Service> =
         users.iter().filter(|service| is_split(service, strategy, &object.pod_labels())).collect();
     // A Service in the place of ours is a finding of its own; that it selects our pods goes without saying.
-    let ours: Vec<String> = split.iter().flat_map(|service| our_names(service, strategy)).collect();
+    let ours: Vec<String> =
+        split.iter().flat_map(|service| our_services(name_of(service), strategy)).collect();
     let is_in_place = |s: &&Service| s.metadata.name.as_ref().is_some_and(|name| ours.contains(name));
     let others: Vec<Service> = users.iter().filter(|service| !is_in_place(service)).cloned().collect();
     // Where pods are the split, the user's Services shall select the canary too: it keeps its labels.
@@ -93,8 +119,11 @@ pub fn among(
                 Some((trial::STABLE_HASH, trial::CANARY_HASH)),
             );
             let namespace = part(object.0, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-            let (findings, warnings) =
-                selecting::missed(&neighbours.selecting, namespace, &object.pod_labels(), &rewrite);
+            let pods = selecting::Sides::pods(&object.pod_labels(), &rewrite, namespace);
+            let services =
+                split.iter().filter_map(|service| both_services(service, strategy, &rewrite, namespace));
+            let sides: Vec<selecting::Sides> = std::iter::once(pods).chain(services).collect();
+            let (findings, warnings) = selecting::missed(&neighbours.selecting, &sides);
             report.findings.extend(findings);
             report.warnings.extend(warnings);
             report.warnings.extend(missed::by_scheduling(object, &rewrite));
@@ -116,25 +145,25 @@ pub fn among(
             format!("{} {:?} exists and is not Haldane's; rename or delete it", holder.kind, holder.name);
         report.findings.push(Finding::new("metadata.name", name, problem));
     }
+    for service in &split {
+        names_of_ours(service, strategy, neighbours, &mut report);
+    }
+    let pods = object.pod_labels();
     if strategy.splits_by_pods() {
+        routes::check_service(&split, strategy, &pods, releases, &mut report);
         let unfit = replicas::unfit(strategy);
         report.findings.extend(unfit.map(|why| Finding::new(path(keys::CANARY), "", why)));
-        return report;
+    } else {
+        report.warnings.extend(split.iter().flat_map(|service| unnamed_ports(service, object)));
+        routes::check(&split, strategy, neighbours, &pods, releases, &mut report);
     }
-    for service in &split {
-        services(service, strategy, neighbours, &mut report);
-        report.warnings.extend(unnamed_ports(service, object));
-    }
-    routes::check(&split, strategy, neighbours, releases, &mut report);
     report
 }
 
 /// How the traffic of a rollout that starts now would be split.
-#[must_use]
-pub fn router(object: Object<'_>, strategy: &CanaryStrategy, neighbours: &Neighbours) -> Router {
+fn router(object: Object<'_>, strategy: &CanaryStrategy, neighbours: &Neighbours) -> Router {
     let labels = object.pod_labels();
-    let split =
-        neighbours.services.iter().filter(|s| !is_ours(&s.metadata) && is_split(s, strategy, &labels));
+    let split = users(neighbours).filter(|service| is_split(service, strategy, &labels));
     let names: Vec<&str> = split.filter_map(|service| service.metadata.name.as_deref()).collect();
     let ingresses = neighbours.ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
     routers::choose(strategy, &names, ingresses)
@@ -183,37 +212,41 @@ pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
         .is_some_and(|by| by == MANAGED_BY)
 }
 
-fn is_split(service: &Service, strategy: &CanaryStrategy, pod_labels: &Labels) -> bool {
-    match &strategy.stable_service {
-        Some(name) => service.metadata.name.as_ref() == Some(name),
-        None => service_selector(service).is_some_and(|selector| map_selects(selector, pod_labels)),
-    }
+/// The Services of the user.
+fn users(neighbours: &Neighbours) -> impl Iterator<Item = &Service> {
+    neighbours.services.iter().filter(|service| !is_ours(&service.metadata))
 }
 
-/// Names of the Services that Haldane makes for `service`.
-fn our_names(service: &Service, strategy: &CanaryStrategy) -> Vec<String> {
-    let canary = canary_service_name(service.metadata.name.as_deref().unwrap_or_default(), strategy);
-    [Some(canary), strategy.preview_service.clone()].into_iter().flatten().collect()
+fn name_of(service: &Service) -> &str {
+    service.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// The name that the canary's Service needs, and the kind of the user's.
-fn services(service: &Service, strategy: &CanaryStrategy, neighbours: &Neighbours, report: &mut Report) {
-    let name = service.metadata.name.as_deref().unwrap_or_default();
-    for canary in our_names(service, strategy) {
-        let taken =
-            |other: &Service| other.metadata.name.as_ref() == Some(&canary) && !is_ours(&other.metadata);
-        if !neighbours.services.iter().any(taken) {
-            continue;
-        }
+/// A user's Service and the canary's, as monitors see them.
+fn both_services(
+    service: &Service,
+    strategy: &CanaryStrategy,
+    rewrite: &LabelRewrite,
+    namespace: &str,
+) -> Option<selecting::Sides> {
+    // A preview's Service is the canary's under another name.
+    let canary = our_services(name_of(service), strategy).into_iter().next()?;
+    let stable = (name_of(service), service.metadata.labels.clone().unwrap_or_default());
+    Some(selecting::Sides::services(stable, (&canary, canary_labels(service, rewrite)), namespace))
+}
+
+/// The names that the Services of ours for a user's need, and that it can have such.
+fn names_of_ours(service: &Service, strategy: &CanaryStrategy, neighbours: &Neighbours, report: &mut Report) {
+    let ours = our_services(name_of(service), strategy);
+    for taken in ours.iter().filter(|ours| users(neighbours).any(|user| name_of(user) == ours.as_str())) {
         let problem = format!(
-            "Service {canary:?} exists and is not Haldane's, which makes the canary's Service itself; delete it"
+            "Service {taken:?} exists and is not Haldane's, which makes the canary's Service itself; delete it"
         );
-        report.findings.push(Finding::new(path(keys::CANARY), name, problem));
+        report.findings.push(Finding::new(path(keys::CANARY), name_of(service), problem));
     }
     let external = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName");
-    if external {
+    if external && !ours.is_empty() {
         let problem = "the Service is an ExternalName, which has no pods to split between";
-        report.findings.push(Finding::new(path(keys::CANARY), name, problem));
+        report.findings.push(Finding::new(path(keys::CANARY), name_of(service), problem));
     }
 }
 
@@ -233,7 +266,7 @@ fn unnamed_ports(service: &Service, object: Object<'_>) -> Vec<String> {
         .map(|name| {
             format!(
                 "targetPort {name:?} of Service {:?} is a name that no container port of the pod template has: these pods would get no requests by it",
-                service.metadata.name.as_deref().unwrap_or_default()
+                name_of(service)
             )
         })
         .collect()

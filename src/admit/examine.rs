@@ -14,6 +14,7 @@ use crate::{
         selector::Labels,
         strategy::RolloutSpec,
     },
+    promql::sight::Mark,
 };
 
 /// Annotations that say nothing about the plan.
@@ -26,6 +27,8 @@ pub(super) struct Examined {
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
     pub trials: Vec<Trial>,
+    /// What tells the sides of the pair apart in Prometheus.
+    pub marks: Vec<Mark>,
     /// Labels with another value on canary pods.
     pub relabelled: Labels,
     /// Reasons to refuse.
@@ -50,14 +53,14 @@ pub(super) fn examine(
             return examined.located(&plan.settings);
         }
     };
-    let mut marks = Vec::new();
     match &facts.neighbours {
         Ok(neighbours) => {
-            spec.strategy.router = Some(checks::router(new, &spec.strategy, neighbours));
+            let unclear = checks::complete(new, &mut spec.strategy, neighbours, releases);
             let report = checks::among(new, &context.review.name, &spec.strategy, neighbours, releases);
-            examined.findings.extend(report.findings);
+            examined.findings.extend(unclear.findings.into_iter().chain(report.findings));
+            examined.warnings.extend(unclear.warnings);
             examined.warnings.extend(report.warnings);
-            marks = report.marks;
+            examined.marks = report.marks;
             examined.relabelled = report.relabelled;
         }
         Err(why) => {
@@ -65,9 +68,9 @@ pub(super) fn examine(
         }
     }
     examined.trials = trials(&spec);
-    examined.findings.extend(advice::faults(&examined.trials, &marks));
+    examined.findings.extend(advice::faults(&examined.trials, &examined.marks));
     examined.findings.extend(hosts::refused(&examined.trials, context.config));
-    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &marks));
+    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &examined.marks));
     examined.spec = Some(spec);
     examined.located(&plan.settings)
 }

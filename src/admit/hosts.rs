@@ -9,6 +9,7 @@ use crate::{
     },
     providers,
 };
+use serde_json::Value;
 use url::Url;
 
 /// The addresses that a metric's provider would ask; as written where a secret argument stands in it.
@@ -19,15 +20,20 @@ pub(super) fn addresses(provider: &ProviderRef, config: &AdmitConfig) -> Vec<Res
     found.into_iter().map(|address| Url::parse(&address).map_err(|_| address)).collect()
 }
 
-/// The metrics that may not be asked where they say.
+/// The metrics that may not be asked where, or as, they say.
 pub(super) fn refused(trials: &[Trial], config: &AdmitConfig) -> Findings {
     let of = |metric: &TrialMetric| {
         let place = format!("{}.provider.{}", metric.path, metric.spec.provider.key);
+        let ProviderRef { key, config: asked } = &metric.spec.provider;
+        let writes = providers::find(key).is_some_and(|provider| provider.may_write(asked));
+        let unwritten = writes.then(|| config.hosts.check_write().err()).flatten();
+        let method = asked.get("method").and_then(Value::as_str).unwrap_or_default();
+        let unwritten = unwritten.map(|why| Finding::new(format!("{place}.method"), method, why));
         let known = addresses(&metric.spec.provider, config).into_iter().flatten();
         let refused = known.filter_map(|url| {
             Some((url.host_str().unwrap_or_default().to_owned(), config.hosts.check(&url).err()?))
         });
-        refused.map(|(host, why)| Finding::new(&place, host, why)).collect::<Vec<_>>()
+        refused.map(|(host, why)| Finding::new(&place, host, why)).chain(unwritten).collect::<Vec<_>>()
     };
     distinct(trials.iter().flat_map(|trial| &trial.metrics).flat_map(of))
 }

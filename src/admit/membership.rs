@@ -4,6 +4,7 @@ use super::{
     Context,
     checks::{has_route, is_served},
     facts::{Facts, Neighbours},
+    no_effect,
     object::{Edits, Object},
     rules, words,
 };
@@ -85,7 +86,8 @@ fn is_busy(old: Object<'_>, facts: &Facts) -> bool {
     has_hold(old) || (is_marked(old) && is_recorded())
 }
 
-fn is_canary(object: Object<'_>) -> bool {
+/// Whether it is a canary of Haldane's.
+pub(super) fn is_canary(object: Object<'_>) -> bool {
     object.labels().get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGED_BY)
 }
 
@@ -164,14 +166,10 @@ pub(super) fn leave(
         }
     }
     let mut verdict = Verdict::allow_with(Edits::default().patch(new));
-    let warnings = [dropped_order(new), without_route(old, new, facts)].into_iter().flatten();
+    let by_namespace = facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
+    let warnings = no_effect::warnings(new, by_namespace).into_iter().chain(without_route(old, new, facts));
     verdict.warnings = warnings.flat_map(|warning| words::lines(&warning)).collect();
     Ok(verdict)
-}
-
-fn dropped_order(new: Object<'_>) -> Option<String> {
-    let order = new.annotation(keys::DO)?;
-    Some(format!("the order {order} was dropped: the Deployment is not opted in by {}", keys::CANARY))
 }
 
 /// Where a Namespace asks for canaries and people may expect one.

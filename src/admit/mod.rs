@@ -2,6 +2,7 @@
 
 mod advice;
 pub mod checks;
+mod config_map;
 mod examine;
 pub mod facts;
 pub mod floor;
@@ -10,11 +11,13 @@ mod hosts;
 mod membership;
 mod missed;
 mod namespace;
+mod no_effect;
 pub mod object;
 pub mod orders;
 pub mod outlived;
 mod policy;
 mod preview;
+pub mod rehearsal;
 mod routes;
 pub mod rules;
 pub mod selecting;
@@ -99,7 +102,7 @@ impl<'a> Context<'a> {
 /// Whether [`needs`] and [`admit`] must know the Namespace of the object.
 #[must_use]
 pub fn needs_namespace(stage: Stage, context: &Context<'_>) -> bool {
-    objects(context).is_some_and(|(_, new)| !is_settled(stage, new))
+    stage != Stage::Warn && objects(context).is_some_and(|(_, new)| !is_settled(stage, new))
 }
 
 /// What must be looked up before [`admit`] can decide, beside the Namespace.
@@ -119,6 +122,7 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
         Standing::Open => was_in || opts_in,
     };
     match stage {
+        Stage::Warn => return Needs::default(),
         Stage::Validate if standing == Standing::In => return Needs::default(),
         Stage::Validate => {
             let policy = policy::plain_occasion(old, new).is_some();
@@ -147,7 +151,7 @@ pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
     if let Some(observation) = Observation::of(context.review) {
         return observation.admit(context, facts);
     }
-    if let Some(verdict) = policy::of_profile(context.review) {
+    if let Some(verdict) = config_map::verdict(context.review) {
         return verdict;
     }
     if let Some(verdict) = namespace::verdict(context, facts) {
@@ -157,12 +161,16 @@ pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
     if is_settled(stage, new) {
         return Verdict::allow();
     }
-    let verdict = membership::is_in(stage, context, old, new, facts).and_then(|is_in| match (stage, is_in) {
-        (Stage::Mutate, true) => mutate(context, old, new, facts),
-        (Stage::Mutate, false) => membership::leave(context, old, new, facts),
-        (Stage::Validate, true) => validate(context, old, new, facts),
-        (Stage::Validate, false) => plain(context, old, new, facts),
-    });
+    let is_in = || membership::is_in(stage, context, old, new, facts);
+    let verdict = match stage {
+        Stage::Mutate => is_in().and_then(|is_in| {
+            if is_in { mutate(context, old, new, facts) } else { membership::leave(context, old, new, facts) }
+        }),
+        Stage::Validate => is_in().and_then(|is_in| {
+            if is_in { validate(context, old, new, facts) } else { plain(context, old, new, facts) }
+        }),
+        Stage::Warn => Ok(no_effect::verdict(new)),
+    };
     verdict.unwrap_or_else(|refusal| refusal)
 }
 
@@ -212,6 +220,7 @@ fn mutate(
     let mut warnings = judged.warnings;
     if change != Hold::Native && concerns_plan(old, new) {
         warnings.append(&mut examined.warnings);
+        warnings.extend(no_effect::misplaced(new));
     }
     let mut edits = hold_and_orders(context, old, new, change, order, facts, &mut warnings)?;
     if change == Hold::Hold || order.is_some_and(|order| order.verb == Verb::Retry) {

@@ -69,7 +69,9 @@ impl<'a> Object<'a> {
         part(self.0, "/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
     }
 
-    fn map(self, pointer: &str, prefix: &str) -> Labels {
+    /// Texts by key in the map at `pointer`, of the keys with this prefix.
+    #[must_use]
+    pub fn map(self, pointer: &str, prefix: &str) -> Labels {
         let map = part(self.0, pointer).and_then(Value::as_object);
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
         map.into_iter().flatten().filter(|(key, _)| key.starts_with(prefix)).filter_map(text).collect()

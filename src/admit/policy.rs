@@ -20,7 +20,7 @@ use crate::{
         finding::{Finding, Findings},
         keys,
         request::Verb,
-        review::{Outcome, Review, Verdict},
+        review::{Outcome, Verdict},
         strategy::{RolloutSpec, Step},
     },
     policy::{
@@ -230,20 +230,4 @@ fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], context: &Context<'_>) -
         waits: strategy.steps.iter().enumerate().map(wait).collect(),
         metrics: metrics.collect(),
     }
-}
-
-/// The verdict about a profile that is being written; `None` when the request is about something else.
-#[must_use]
-pub(super) fn of_profile(review: &Review) -> Option<Verdict> {
-    let is_map = review.group.is_empty() && review.kind == "ConfigMap";
-    let object = Object(review.object.as_ref().filter(|_| is_map)?);
-    if object.labels().get(keys::POLICY).is_none_or(|value| value != "true") {
-        return Some(Verdict::allow());
-    }
-    let data = object.0.get("data").and_then(serde_json::Value::as_object);
-    let text = |(key, value): (&String, &serde_json::Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    Some(match read_profile(&data.into_iter().flatten().filter_map(text).collect()) {
-        Ok(_) => Verdict::allow().by(rules::PROFILE),
-        Err(findings) => Verdict::invalid(rules::PROFILE, findings),
-    })
 }

@@ -6,8 +6,14 @@ use super::{
     facts::Neighbours,
 };
 use crate::{
+    build::labels::service_selector,
     config::annotations::path,
-    domain::{finding::Finding, keys, strategy::CanaryStrategy},
+    domain::{
+        finding::Finding,
+        keys,
+        selector::{Labels, map_selects},
+        strategy::CanaryStrategy,
+    },
     routers::nginx,
 };
 use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
@@ -18,27 +24,52 @@ const SHOWN: usize = 5;
 /// Prefix of the annotations by which external-dns makes records.
 const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/";
 
-/// Checks the Ingresses that lead to the Services to be split. `releases`: traffic is to be split now, so
-/// what the plan names must exist; before that, it may still be on its way.
+/// Reports what the plan names and the namespace lacks. Before traffic is to be split (`releases`) it may still be on
+/// its way.
+pub(super) fn lacking(report: &mut Report, releases: bool, field: &str, name: &str, problem: String) {
+    if releases {
+        report.findings.push(Finding::new(format!("{}.{field}", path(keys::CANARY)), name, problem));
+    } else {
+        report.warnings.push(format!("{field} {name:?}: {problem}"));
+    }
+}
+
+/// Checks the Service that the plan names, if it names one.
+pub(super) fn check_service(
+    split: &[&Service],
+    strategy: &CanaryStrategy,
+    pods: &Labels,
+    releases: bool,
+    report: &mut Report,
+) {
+    let Some(wanted) = strategy.stable_service.as_deref() else { return };
+    let problem = match split.first().map(|service| service_selector(service)) {
+        None => "this Service does not exist".to_owned(),
+        Some(Some(selector)) if !map_selects(selector, pods) => {
+            let selector: Vec<String> =
+                selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            format!(
+                "this Service selects {}, which the pods of this Deployment do not have; name one that selects them",
+                selector.join(",")
+            )
+        }
+        Some(_) => return,
+    };
+    lacking(report, releases, "stableService", wanted, problem);
+}
+
+/// Checks the Ingresses that lead to the Services to be split.
 pub(super) fn check(
     split: &[&Service],
     strategy: &CanaryStrategy,
     neighbours: &Neighbours,
+    pods: &Labels,
     releases: bool,
     report: &mut Report,
 ) {
     let names: Vec<&str> = split.iter().filter_map(|service| service.metadata.name.as_deref()).collect();
     let known = report.findings.len();
-    let mut missing = |name: &str, field: &str, problem: String| {
-        if releases {
-            report.findings.push(Finding::new(format!("{}.{field}", path(keys::CANARY)), name, problem));
-        } else {
-            report.warnings.push(format!("{field} {name:?}: {problem}"));
-        }
-    };
-    if let Some(wanted) = strategy.stable_service.as_deref().filter(|wanted| !names.contains(wanted)) {
-        missing(wanted, "stableService", "this Service does not exist".to_owned());
-    }
+    check_service(split, strategy, pods, releases, report);
     let prefix = &strategy.nginx.annotation_prefix;
     let users = neighbours.ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
     let (canaries, stable): (Vec<&Ingress>, Vec<&Ingress>) = users.partition(|i| nginx::is_canary(i, prefix));
@@ -46,7 +77,7 @@ pub(super) fn check(
     for wanted in &strategy.nginx.stable_ingresses {
         if !leading.iter().any(|ingress| name_of(ingress) == wanted) {
             let problem = "this Ingress does not lead to a Service of this Deployment".to_owned();
-            missing(wanted, "trafficRouting.nginx.stableIngress", problem);
+            lacking(report, releases, "trafficRouting.nginx.stableIngress", wanted, problem);
         }
     }
     if leading.is_empty() {

@@ -12,6 +12,10 @@ pub const RIGHTS: &str = "rights";
 pub const FORGERY: &str = "forgery";
 /// A policy profile must be readable.
 pub const PROFILE: &str = "profile";
+/// An analysis template must be readable.
+pub const TEMPLATE: &str = "template";
+/// A key of Haldane's must stand where it has an effect.
+pub const NO_EFFECT: &str = "no-effect";
 /// What a Namespace says to its Deployments must be readable.
 pub const NAMESPACE: &str = "namespace";
 /// Opting out must not leave half a rollout.

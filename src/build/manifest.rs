@@ -15,6 +15,15 @@ pub const TEMPLATE_ANNOTATION: &str = "haldane.dev/template";
 /// Annotation on what routes: when its traffic was asked for, see `Traffic::asked_at`.
 pub const ASKED_AT_ANNOTATION: &str = "haldane.dev/asked-at";
 
+/// The labels that are on every object of ours for the Deployment of this label value.
+#[must_use]
+pub fn marks(canary_of: &str) -> Labels {
+    Labels::from(
+        [(MANAGED_BY_LABEL, MANAGED_BY), (CANARY_OF_LABEL, canary_of)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    )
+}
+
 /// Kinds of the canary side, in the order in which they are made.
 #[derive(
     Debug,
@@ -104,8 +113,7 @@ impl Manifest {
     #[must_use]
     pub fn new(kind: Kind, name: &str, owner: &Owner, canary_of: &str, meta: Meta, mut spec: Value) -> Self {
         let Meta { mut labels, mut annotations } = meta;
-        labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
-        labels.insert(CANARY_OF_LABEL.to_owned(), canary_of.to_owned());
+        labels.extend(marks(canary_of));
         spec.sort_all_objects();
         let wish = serde_json::to_vec(&(&labels, &annotations, &spec)).unwrap_or_default();
         let fingerprint = short_hash(&wish);

@@ -4,14 +4,12 @@ use super::{
     canary_autoscaler::canary_autoscaler,
     canary_deployment::{autoscaled_size, canary_deployment},
     canary_policy::canary_policies,
-    canary_service::{canary_service, canary_service_name},
-    labels::service_selector,
+    canary_service::{canary_service, canary_service_name, is_split, our_services},
     manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
 };
 use crate::{
     domain::{
-        names::Weight, observed::Observed, rewrite::LabelRewrite, selector::map_selects, state::Traffic,
-        strategy::CanaryStrategy,
+        names::Weight, observed::Observed, rewrite::LabelRewrite, state::Traffic, strategy::CanaryStrategy,
     },
     routers::{self, RouteIntent},
 };
@@ -55,8 +53,8 @@ impl Pair<'_> {
             };
             objects.push(self.deployment(size, traffic));
             objects.extend(autoscaler);
-            objects.extend(self.services());
         }
+        objects.extend(self.services());
         objects.sort_by_key(|object| object.kind);
         objects
     }
@@ -86,17 +84,12 @@ impl Pair<'_> {
         canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, replicas, annotations)
     }
 
-    /// For each split Service the canary's, and the preview's under its own name: NGINX lets a Service of a canary
-    /// Ingress be in no other Ingress, and people may want a host for the preview.
-    fn services(&self) -> Vec<Manifest> {
-        let clone = |user: &Service, name: &str| canary_service(user, self.owner, self.rewrite, name);
-        let mut services = Vec::new();
-        for user in self.stable_services() {
+    fn services(&self) -> impl Iterator<Item = Manifest> {
+        self.stable_services().flat_map(|user| {
             let stable = user.metadata.name.as_deref().unwrap_or_default();
-            services.push(clone(user, &canary_service_name(stable, self.strategy)));
-            services.extend(self.strategy.preview_service.iter().map(|name| clone(user, name)));
-        }
-        services
+            let names = our_services(stable, self.strategy).into_iter();
+            names.map(|name| canary_service(user, self.owner, self.rewrite, &name))
+        })
     }
 
     /// Whether anything of the user's leads traffic to the pair.
@@ -136,10 +129,7 @@ pub fn stable_services<'a>(
     strategy: &'a CanaryStrategy,
 ) -> impl Iterator<Item = &'a Service> {
     let labels = seen.pod_labels();
-    seen.services.iter().filter(move |service| match &strategy.stable_service {
-        Some(name) => service.metadata.name.as_ref() == Some(name),
-        None => service_selector(service).is_some_and(|selector| map_selects(selector, &labels)),
-    })
+    seen.services.iter().filter(move |service| is_split(service, strategy, &labels))
 }
 
 /// The observed object of ours with this kind and name.

@@ -1,4 +1,4 @@
-//! The ways in which APIs write a selector of pods.
+//! The ways in which APIs write a selector.
 
 use super::calico;
 use crate::domain::selector::{Labels, selects};
@@ -41,15 +41,27 @@ impl Form {
         }
     }
 
-    /// Whether an object is about the pods of other namespaces.
+    /// Whether an object is about other namespaces than that of these labels.
     pub fn is_elsewhere(self, object: &Value, labels: &Labels) -> bool {
-        let named = object.pointer("/spec/namespaceSelector").and_then(Value::as_str);
-        let name = labels.get("projectcalico.org/namespace").cloned().unwrap_or_default();
-        // Of the namespace only its name is known here: any other condition may be true.
-        let known = Labels::from([("projectcalico.org/name".to_owned(), name)]);
-        let is_by_name = |text: &&str| text.contains("projectcalico.org/name") && !text.contains(['&', '|']);
-        self == Self::Calico
-            && named.filter(is_by_name).is_some_and(|text| calico::picks(text, &known) == Ok(false))
+        let Some(namespaces) = object.pointer("/spec/namespaceSelector") else { return false };
+        let own = labels.get(NAMESPACE_LABELS[0]).map_or("", String::as_str);
+        match self {
+            Self::Labels => {
+                // Of monitors: names, or any; without either their own namespace.
+                let names = namespaces.get("matchNames").and_then(Value::as_array);
+                namespaces.get("any") != Some(&Value::Bool(true))
+                    && names.is_some_and(|names| !names.is_empty() && names.iter().all(|name| name != own))
+            }
+            Self::Calico => {
+                // Of the namespace only its name is known here: any other condition may be true.
+                let known = Labels::from([("projectcalico.org/name".to_owned(), own.to_owned())]);
+                let is_by_name =
+                    |text: &&str| text.contains("projectcalico.org/name") && !text.contains(['&', '|']);
+                let named = namespaces.as_str().filter(is_by_name);
+                named.is_some_and(|text| calico::picks(text, &known) == Ok(false))
+            }
+            Self::Cilium => false,
+        }
     }
 }
 

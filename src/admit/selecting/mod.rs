@@ -1,18 +1,21 @@
-//! Objects of other APIs that choose pods by label: those that cover stable and would miss the canary, whose
-//! labels differ, are refused or told. A new API is one row of [`APIS`] and its line in `deploy/rbac.yaml`.
+//! Objects of other APIs that choose pods, or Services, by label: those that cover stable and would miss the canary,
+//! whose labels differ, are refused or warned about. A new API is one row of [`APIS`] and its line in
+//! `deploy/rbac.yaml`.
 
 mod calico;
 mod forms;
+mod sides;
+
+pub use sides::{Sides, Subject};
 
 use crate::domain::{
     finding::{Finding, Findings},
-    rewrite::{CANARY_OF_LABEL, LabelRewrite},
-    selector::Labels,
+    selector,
 };
 use forms::Form;
 use serde_json::Value;
 
-/// An API whose objects choose pods by label.
+/// An API whose objects choose by label.
 #[derive(Debug)]
 pub struct Api {
     /// Its group; whatever version the cluster serves.
@@ -21,6 +24,8 @@ pub struct Api {
     pub kind: &'static str,
     /// Whether its objects are in no namespace, and cover all.
     pub is_cluster_wide: bool,
+    /// What they choose.
+    pub subject: Subject,
     /// How it writes a selector.
     form: Form,
     /// Where its selectors are; `*` is every item of a list.
@@ -45,7 +50,7 @@ const fn api(
     places: &'static [&'static str],
     effect: Effect,
 ) -> Api {
-    Api { group, kind, is_cluster_wide: false, form, places, effect }
+    Api { group, kind, is_cluster_wide: false, subject: Subject::Pods, form, places, effect }
 }
 
 const CALICO_API: &str = "projectcalico.org";
@@ -85,8 +90,18 @@ pub static APIS: &[Api] = &[
         "PodMonitor",
         Form::Labels,
         &["spec/selector"],
-        Effect::Told("Prometheus does not see their metrics"),
+        Effect::Told("Prometheus does not scrape the canary"),
     ),
+    Api {
+        subject: Subject::Services,
+        ..api(
+            "monitoring.coreos.com",
+            "ServiceMonitor",
+            Form::Labels,
+            &["spec/selector"],
+            Effect::Told("Prometheus does not scrape the canary"),
+        )
+    },
     api(
         "policy",
         "PodDisruptionBudget",
@@ -103,42 +118,32 @@ fn row(object: &Value) -> Option<&'static Api> {
     APIS.iter().find(|api| api.group == group && api.kind == text("kind"))
 }
 
-/// The pods of both sides, as selectors see them.
-struct Sides<'a> {
-    stable: Labels,
-    canary: Labels,
-    rewrite: &'a LabelRewrite,
-    pods: &'a Labels,
-}
-
-/// What is wrong with `objects` for a Deployment of these pods, and what only deserves a warning.
+/// What is wrong with `objects` for these pods and Services, and what only deserves a warning.
 #[must_use]
-pub fn missed(
-    objects: &[Value],
-    namespace: &str,
-    pods: &Labels,
-    rewrite: &LabelRewrite,
-) -> (Findings, Vec<String>) {
-    let seen = |labels: &Labels| {
-        let mut labels = labels.clone();
-        labels.extend(forms::NAMESPACE_LABELS.map(|key| (key.to_owned(), namespace.to_owned())));
-        labels
-    };
-    let sides = Sides { stable: seen(pods), canary: seen(&rewrite.apply(pods)), rewrite, pods };
+pub fn missed(objects: &[Value], sides: &[Sides]) -> (Findings, Vec<String>) {
     let (mut findings, mut warnings) = (Findings::new(), Vec::new());
     // Calico's API server shows the same objects as its storage does.
     let are_shown = objects.iter().any(|object| row(object).is_some_and(|api| api.group == CALICO_API));
     for (object, api) in objects.iter().filter_map(|object| Some((object, row(object)?))) {
-        if (are_shown && api.group == CALICO_STORAGE) || api.form.is_elsewhere(object, &sides.stable) {
+        if are_shown && api.group == CALICO_STORAGE {
             continue;
         }
-        for place in api.places {
-            for group in groups(object, place) {
-                match misses(api, &group, place, object, objects, &sides) {
+        let concerned = sides
+            .iter()
+            .filter(|sides| sides.subject == api.subject && !api.form.is_elsewhere(object, &sides.stable));
+        for sides in concerned {
+            let groups = api
+                .places
+                .iter()
+                .flat_map(|place| groups(object, place).into_iter().map(move |group| (*place, group)));
+            for (place, group) in groups {
+                match misses(api, &group, place, object, objects, sides) {
                     Ok(None) => {}
-                    Ok(Some(selector)) => tell(api, object, place, selector, &sides, &mut findings, &mut warnings),
+                    Ok(Some(selector)) => {
+                        tell(api, object, place, selector, sides, &mut findings, &mut warnings);
+                    }
                     Err(problem) => warnings.push(format!(
-                        "{} {:?}: {place} was not understood ({problem}): see that it covers the canary's pods",
+                        "{} {:?}: {place} was not understood ({problem}): see that it covers the canary",
                         api.kind,
                         name(object)
                     )),
@@ -157,7 +162,7 @@ fn misses<'a>(
     place: &str,
     object: &Value,
     objects: &[Value],
-    sides: &Sides<'_>,
+    sides: &Sides,
 ) -> Result<Option<&'a Value>, String> {
     let mut missing = None;
     for selector in group {
@@ -190,32 +195,39 @@ fn tell(
     object: &Value,
     place: &str,
     selector: &Value,
-    sides: &Sides<'_>,
+    sides: &Sides,
     findings: &mut Findings,
     warnings: &mut Vec<String>,
 ) {
     let (kind, name) = (api.kind, name(object));
-    if let Effect::Told(consequence) = api.effect {
-        warnings.push(format!("{kind} {name:?} does not cover the canary's pods: {consequence}"));
-        return;
+    let fix = sides.fix(kind);
+    match api.effect {
+        Effect::Told(consequence) => {
+            let unmet = serde_json::from_value(selector.clone())
+                .map(|selector| selector::unmet(&selector, &sides.canary))
+                .unwrap_or_default();
+            let by: Vec<String> = unmet.iter().map(selector::written).collect();
+            warnings.push(format!(
+                "{kind} {name:?} selects {} by {}, but {} {}: {consequence}; {fix}",
+                sides.stable_name,
+                by.join(","),
+                sides.canary_name,
+                sides.instead(unmet.iter().map(|requirement| &requirement.key)),
+            ));
+        }
+        Effect::Refused => {
+            let shown = selector.as_str().map_or_else(|| selector.to_string(), str::to_owned);
+            let problem = format!(
+                "selects pods of stable and would miss the canary's, whose labels are {}; {fix}",
+                sides.changed()
+            );
+            findings.push(Finding::new(
+                format!("{kind}[{name}].{}", place.replace('/', ".")),
+                shown,
+                problem,
+            ));
+        }
     }
-    let shown = selector.as_str().map_or_else(|| selector.to_string(), str::to_owned);
-    let (changed, kept): (Vec<_>, Vec<_>) =
-        sides.pods.iter().partition(|(key, _)| sides.rewrite.keys.contains(*key));
-    let pair = |key: &str, value: &str| format!("{key}={value}");
-    let own = pair(CANARY_OF_LABEL, &sides.rewrite.owner_label());
-    let changed: Vec<String> = changed
-        .iter()
-        .map(|(key, value)| pair(key, &LabelRewrite::value(value)))
-        .chain([own.clone()])
-        .collect();
-    let kept: Vec<String> = kept.iter().map(|(key, value)| pair(key, value)).collect();
-    let kept = if kept.is_empty() { "add one".to_owned() } else { format!("such as {}", kept.join(", ")) };
-    let problem = format!(
-        "selects pods of stable and would miss the canary's, whose labels are {}; select by a label of the pod template that both have ({kept}), or add a copy of this {kind} that selects {own}",
-        changed.join(", ")
-    );
-    findings.push(Finding::new(format!("{kind}[{name}].{}", place.replace('/', ".")), shown, problem));
 }
 
 fn name(object: &Value) -> &str {

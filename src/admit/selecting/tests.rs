@@ -1,4 +1,8 @@
 use super::*;
+use crate::domain::{
+    rewrite::{CANARY_OF_LABEL, LabelRewrite},
+    selector::Labels,
+};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -8,11 +12,21 @@ fn object(api_version: &str, kind: &str, spec: Value) -> Value {
     object
 }
 
-/// For the pods of `web`, whose canary has another `app`.
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+/// For the pods of `web`, whose canary has another `app`, and its Service, which Helm has installed.
 fn told(objects: &[Value]) -> String {
-    let pods = Labels::from([("app", "web"), ("tier", "front")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let pods = labels(&[("app", "web"), ("tier", "front")]);
     let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) };
-    let (findings, warnings) = missed(objects, "shop", &pods, &rewrite);
+    let service = |by, more| labels(&[("app.kubernetes.io/managed-by", by), ("app", "web"), more]);
+    let canary = service("haldane", (CANARY_OF_LABEL, "web"));
+    let sides = [
+        Sides::pods(&pods, &rewrite, "shop"),
+        Sides::services(("web", service("Helm", ("track", "stable"))), ("web-canary", canary), "shop"),
+    ];
+    let (findings, warnings) = missed(objects, &sides);
     let findings = findings.iter().map(|finding| format!("refused: {finding}"));
     findings.chain(warnings).collect::<Vec<_>>().join("\n")
 }
@@ -30,15 +44,18 @@ fn istio(labels: Value, mut spec: Value) -> Value {
     object("security.istio.io/v1", "AuthorizationPolicy", spec)
 }
 
-/// One object a row that covers stable by the label that changes.
+/// One object a row that covers stable by a label that the canary has not.
 #[test]
 fn every_api_is_refused_or_told_by_name() {
-    let by_labels = json!({"matchLabels": {"app": "web"}});
     let all: Vec<Value> = APIS
         .iter()
         .filter(|api| api.group != CALICO_STORAGE)
         .map(|api| {
-            let selector = if api.form == Form::Calico { json!("app == 'web'") } else { by_labels.clone() };
+            let selector = match (api.form, api.subject) {
+                (Form::Calico, _) => json!("app == 'web'"),
+                (_, Subject::Pods) => json!({"matchLabels": {"app": "web"}}),
+                (_, Subject::Services) => json!({"matchLabels": {"app.kubernetes.io/managed-by": "Helm"}}),
+            };
             let field = api.places[0].trim_start_matches("spec/");
             object(&format!("{}/v1", api.group), api.kind, json!({field: selector}))
         })
@@ -132,4 +149,53 @@ fn a_global_policy_may_be_about_other_namespaces() {
     assert_eq!(global("projectcalico.org/name == 'other'"), "");
     assert!(global("projectcalico.org/name == 'shop'").starts_with("refused"));
     assert!(global("team == 'x'").starts_with("refused"), "which namespaces have this label is not known");
+}
+
+fn monitor(kind: &str, spec: Value) -> Value {
+    object("monitoring.coreos.com/v1", kind, spec)
+}
+
+#[test]
+fn a_service_monitor_looks_at_the_labels_of_services() {
+    let spec = |selector: Value| json!({"selector": selector, "endpoints": [{"port": "http"}]});
+    for selector in [
+        json!({}),
+        json!({"matchLabels": {"app": "web"}}),
+        // No Service has the labels of pods.
+        json!({"matchLabels": {"tier": "front"}}),
+        json!({"matchExpressions": [{"key": "app.kubernetes.io/managed-by", "operator": "In", "values": ["Helm", "haldane"]}]}),
+    ] {
+        assert_eq!(told(&[monitor("ServiceMonitor", spec(selector.clone()))]), "", "{selector}");
+    }
+    let by = json!([
+        {"key": "app", "operator": "Exists"},
+        {"key": "track", "operator": "NotIn", "values": ["canary"]},
+        {"key": "track", "operator": "Exists"},
+    ]);
+    insta::assert_snapshot!(told(&[monitor("ServiceMonitor", spec(json!({"matchExpressions": by})))]));
+    let helm =
+        monitor("ServiceMonitor", spec(json!({"matchLabels": {"app.kubernetes.io/managed-by": "Helm"}})));
+    let ours = monitor("ServiceMonitor", spec(json!({"matchLabels": {CANARY_OF_LABEL: "web"}})));
+    assert_eq!(told(&[helm, ours]), "", "a copy scrapes the canary");
+}
+
+#[test]
+fn a_monitor_may_be_about_other_namespaces() {
+    for (kind, selector) in
+        [("PodMonitor", json!({"app": "web"})), ("ServiceMonitor", json!({"track": "stable"}))]
+    {
+        let lines = |namespaces: Value| {
+            let spec = json!({"selector": {"matchLabels": selector}, "namespaceSelector": namespaces});
+            told(&[monitor(kind, spec)]).lines().count()
+        };
+        assert_eq!(lines(json!({"matchNames": ["other"]})), 0, "{kind}");
+        for covering in [
+            json!({}),
+            json!({"any": true}),
+            json!({"matchNames": []}),
+            json!({"matchNames": ["other", "shop"]}),
+        ] {
+            assert_eq!(lines(covering.clone()), 1, "{kind} {covering}");
+        }
+    }
 }

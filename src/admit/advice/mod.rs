@@ -1,50 +1,25 @@
 //! Plans that are legal and still unwise, told to the person who has just applied one.
 
+mod queries;
+
+pub use queries::faults;
+
 use super::object::Object;
 use crate::{
-    config::{
-        queries::{ReadQuery, blind, counting_query, sight_of},
-        trial::{Trial, TrialMetric},
-    },
+    config::trial::{Trial, TrialMetric},
     domain::{
         duration::GoDuration,
-        finding::{Finding, Findings},
         names::Weight,
+        part::part,
         strategy::{CanaryStrategy, Step},
     },
-    promql::{
-        Problem,
-        sight::{Mark, Sight},
-    },
+    promql::sight::Mark,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
 
 /// From this first weight on, a bad release meets half of the users at once.
 const BOLD_WEIGHT: u8 = 50;
-
-/// What is wrong with the metrics' queries: refused, because every measurement would be wrong.
-#[must_use]
-pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
-    let of = |place: String, queries: &[ReadQuery]| {
-        let broken = queries.iter().filter_map(|(text, query)| match query {
-            Err(problem @ Problem::Syntax(_)) => Some((text.clone(), problem.to_string())),
-            _ => None,
-        });
-        let first = queries.first().map(|(text, _)| text.clone()).unwrap_or_default();
-        let blind = blind(queries, marks).map(|why| (first, why));
-        broken.chain(blind).map(|(text, why)| Finding::new(&place, text, why)).collect::<Vec<_>>()
-    };
-    let found = trials.iter().flat_map(|trial| &trial.metrics).flat_map(|metric| {
-        let TrialMetric { path, spec, queries, .. } = metric;
-        let counted: Vec<ReadQuery> = counting_query(spec).into_iter().collect();
-        let mut found = of(format!("{path}.provider.{}.query", spec.provider.key), queries);
-        found.extend(of(format!("{path}.minSamples.query"), &counted));
-        found
-    });
-    // The same template may run in several steps.
-    distinct(found)
-}
 
 /// Each once, in their order.
 pub(super) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -69,9 +44,10 @@ pub fn advice(
         .into_iter()
         .flatten()
         .collect();
+    let namespace = part(object.0, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     for trial in trials {
         for metric in &trial.metrics {
-            warnings.extend(about_metric(metric, marks));
+            warnings.extend(queries::advice(metric, marks, namespace));
             warnings.extend(too_early(metric, trial.step, strategy));
         }
     }
@@ -103,41 +79,6 @@ fn without_probe(object: Object<'_>) -> Option<String> {
     (!probed).then(|| {
         "no container of the pod template has a readinessProbe: canary pods get requests before they can serve them".to_owned()
     })
-}
-
-fn about_metric(metric: &TrialMetric, marks: &[Mark]) -> Vec<String> {
-    let name = &metric.spec.name;
-    let queries = &metric.queries;
-    let mut warnings = Vec::new();
-    for problem in queries.iter().filter_map(|(_, query)| query.as_ref().err()) {
-        if !matches!(problem, Problem::Syntax(_)) {
-            warnings.push(format!("metric {name:?}: the query {problem}"));
-        }
-    }
-    if sight_of(queries, marks) == Sight::Both {
-        let mark = marks.first().map(|mark| format!(", such as {}={:?}", mark.label, mark.canary));
-        warnings.push(format!(
-            "metric {name:?}: the query does not tell the canary from stable, so it judges both together; add a matcher{}",
-            mark.unwrap_or_default()
-        ));
-    }
-    let is_total = queries.iter().all(|(_, query)| query.as_ref().is_ok_and(|query| query.is_total));
-    if !queries.is_empty() && !is_total && expects_samples(metric) {
-        warnings.push(format!(
-            "metric {name:?}: without any series result[0] is an error; begin successCondition with len(result) == 0 || …, or end the query with … or vector(0)"
-        ));
-    }
-    warnings
-}
-
-/// A condition looks at the first sample without asking whether there is one.
-fn expects_samples(metric: &TrialMetric) -> bool {
-    let conditions = [&metric.spec.success_condition, &metric.spec.failure_condition];
-    let careful = ["len(result)", "isNil(", "default(", "any(", "all(", "none(", "count("];
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|text| text.contains("result[0]") && !careful.iter().any(|word| text.contains(word)))
 }
 
 /// The first measurement comes before the query's range holds canary traffic only.

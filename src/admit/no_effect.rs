@@ -1,0 +1,100 @@
+//! Keys of Haldane's that have no effect where they stand, such as a misspelt one: whoever wrote them expects
+//! a canary, and would get none.
+
+use super::{
+    membership,
+    object::{Edits, Object},
+    rules, words,
+};
+use crate::{
+    config::annotations::{Choice, KEYS, choice, nearest_key, path, unknown_keys},
+    domain::{
+        finding::{Finding, Findings},
+        keys,
+        review::Verdict,
+        selector::Labels,
+    },
+};
+
+/// Labels that only a Namespace has.
+const OF_NAMESPACES: [&str; 3] = [keys::ENFORCE, keys::WARN, keys::AUDIT];
+
+/// Where keys of a pod template are.
+const OF_PODS: [&str; 2] = ["annotations", "labels"];
+
+/// The verdict about a Deployment that nothing opts in: it passes, whatever it says.
+pub(super) fn verdict(new: Object<'_>) -> Verdict {
+    let warnings = warnings(new, false);
+    let verdict = Verdict::allow_with(Edits::default().patch(new));
+    if warnings.is_empty() {
+        return verdict;
+    }
+    let warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    Verdict { warnings, ..verdict.by(rules::NO_EFFECT) }
+}
+
+/// What a Deployment that is not managed says without effect. `by_namespace`: its Namespace opts in, so what
+/// it says has an effect as soon as it has a route.
+pub(super) fn warnings(new: Object<'_>, by_namespace: bool) -> Vec<String> {
+    let annotations = new.annotations();
+    let mut warnings: Vec<String> = new.annotation(keys::DO).map(dropped_order).into_iter().collect();
+    if choice(&annotations) == Choice::Out {
+        return warnings;
+    }
+    let mut findings = unknown_keys(&annotations);
+    if !by_namespace {
+        findings.extend(without_plan(&annotations));
+    }
+    warnings.extend(findings.iter().map(ToString::to_string));
+    warnings.extend(misplaced(new));
+    if !by_namespace && warnings.len() > usize::from(annotations.contains_key(keys::DO)) {
+        warnings.push(format!(
+            "the Deployment is not opted in, so it is released without a canary; opt it in with the annotation {}: enabled, or with a plan as its value",
+            keys::CANARY
+        ));
+    }
+    warnings
+}
+
+/// Keys that would have an effect as annotations of the Deployment itself.
+pub(super) fn misplaced(new: Object<'_>) -> Vec<String> {
+    if membership::is_canary(new) {
+        return Vec::new();
+    }
+    let labels = new.map("/metadata/labels", keys::PREFIX);
+    let labels = labels.iter().filter(|(key, _)| *key != keys::MANAGED).map(|(key, value)| {
+        let problem = if OF_NAMESPACES.contains(&key.as_str()) {
+            "has no effect on a Deployment; label its Namespace instead".to_owned()
+        } else {
+            elsewhere(key, "as a label of a Deployment")
+        };
+        Finding::new(format!("metadata.labels[{key}]"), value, problem)
+    });
+    let of_pods = OF_PODS.into_iter().flat_map(|map| {
+        let found = new.map(&format!("/spec/template/metadata/{map}"), keys::PREFIX);
+        found.into_iter().map(move |(key, value)| {
+            let place = format!("spec.template.metadata.{map}[{key}]");
+            Finding::new(place, value, elsewhere(&key, "on a pod template"))
+        })
+    });
+    labels.chain(of_pods).map(|finding| finding.to_string()).collect()
+}
+
+fn elsewhere(key: &str, place: &str) -> String {
+    nearest_key(key).map_or_else(
+        || format!("has no effect {place}, and Haldane knows no such annotation; remove it"),
+        |known| format!("has no effect {place}; write it as the annotation {known} of the Deployment"),
+    )
+}
+
+/// Annotations that say how a canary is made, where nothing asks for one.
+fn without_plan(annotations: &Labels) -> Findings {
+    let given = KEYS.iter().filter(|key| key.name != keys::DO && annotations.contains_key(key.name));
+    given
+        .map(|key| Finding::new(path(key.name), "", "has no effect on a Deployment that is not opted in"))
+        .collect()
+}
+
+fn dropped_order(order: &str) -> String {
+    format!("the order {order} was dropped: the Deployment is not opted in by {}", keys::CANARY)
+}

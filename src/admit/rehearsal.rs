@@ -1,0 +1,115 @@
+//! A dry run of a release tries the plan's queries on stable: what they say now, and whether they can see anybody.
+//!
+//! Reviews can be forged by whoever reaches the webhook's port, so a dry run asks only where the installation itself
+//! says that metrics are: at its own Prometheus, or at hosts to which metrics are narrowed.
+
+use super::{
+    AdmitConfig, Context,
+    advice::distinct,
+    examine::examine,
+    facts::Facts,
+    hold::{Hold, hold},
+    hosts, objects, words,
+};
+use crate::{
+    config::{
+        rehearsal::{Question, question},
+        trial::{CANARY_HASH, STABLE_HASH},
+    },
+    domain::{metric::ProviderRef, value::MetricValue},
+    promql::sight::UNKNOWN,
+};
+use serde_json::Value;
+use url::Url;
+
+/// Metrics that one dry run tries.
+const MAX_METRICS: usize = 10;
+
+/// A metric to try, and what it would show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsal {
+    /// Name of the metric.
+    metric: String,
+    question: Question,
+    /// What to ask, and of whom.
+    pub provider: ProviderRef,
+}
+
+/// The metrics that a dry run of a release tries, and warnings about those that it does not.
+#[must_use]
+pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<String>) {
+    let (mut wanted, mut warnings) = (Vec::new(), Vec::new());
+    let held = objects(context).and_then(|(old, new)| Some((old?, new)));
+    let (Some((old, new)), Ok(namespace)) = (held, &facts.namespace) else { return (wanted, warnings) };
+    let plan = context.plan(namespace, new);
+    if hold(old, new, &plan.settings) != Hold::Hold {
+        return (wanted, warnings);
+    }
+    let examined = examine(context, new, plan, true, facts);
+    let metrics = examined.trials.iter().flat_map(|trial| &trial.metrics).map(|metric| &metric.spec);
+    for spec in distinct(metrics) {
+        let Some(mut question) = question(spec, &examined.marks) else { continue };
+        question.config = without_hashes(&question.config);
+        let text = question.config.to_string();
+        let provider = ProviderRef { key: spec.provider.key.clone(), config: question.config.clone() };
+        let name = &spec.name;
+        if text.contains(UNKNOWN) || text.contains("{{") {
+            warnings.push(format!(
+                "metric {name:?} is tried on stable when the release starts, which knows its arguments"
+            ));
+        } else if !may_be_asked(&provider, context.config) {
+            warnings.push(format!(
+                "metric {name:?} is tried on stable when the release starts: a dry run asks only the installation's own Prometheus (--prometheus-address), or hosts that --metric-hosts-allowed names"
+            ));
+        } else if wanted.len() < MAX_METRICS {
+            wanted.push(Rehearsal { metric: name.clone(), question, provider });
+        }
+    }
+    let warnings = distinct(warnings).iter().flat_map(|warning| words::lines(warning)).collect();
+    (wanted, warnings)
+}
+
+/// Hashes are known when the release starts; until then stable's pods of any do.
+fn without_hashes(config: &Value) -> Value {
+    match config {
+        Value::String(text) => {
+            let any = [CANARY_HASH, STABLE_HASH].iter().fold(text.clone(), |text, hash| {
+                text.replace(&format!("=\"{hash}\""), "=~\".+\"").replace(hash, "[a-z0-9]+")
+            });
+            Value::String(any)
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), without_hashes(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+fn may_be_asked(provider: &ProviderRef, config: &AdmitConfig) -> bool {
+    let own = config.providers.prometheus_address.as_deref().and_then(|address| Url::parse(address).ok());
+    let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+    let is_own = |url: &Url| own.as_ref().is_some_and(|own| place(own) == place(url));
+    let narrowed = !config.hosts.allowed.is_empty();
+    let addresses = hosts::addresses(provider, config);
+    addresses.iter().all(|address| {
+        address.as_ref().is_ok_and(|url| is_own(url) || (narrowed && config.hosts.check(url).is_ok()))
+    })
+}
+
+impl Rehearsal {
+    /// What came of it, as warnings.
+    #[must_use]
+    pub fn said(&self, answer: &Result<MetricValue, String>) -> Vec<String> {
+        let name = &self.metric;
+        words::lines(&match answer {
+            Err(why) => format!("plan: metric {name:?} could not be tried on stable: {why}"),
+            Ok(value) if !self.question.is_seen(value) => self.question.problem(name),
+            Ok(value) => match Question::value(value) {
+                Some(now) => format!("plan: on stable, metric {name:?} is {now} now"),
+                None => format!("plan: on stable, metric {name:?} has series, but no value now"),
+            },
+        })
+    }
+}
