@@ -19,10 +19,11 @@ use haldane::{
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
         blue_green,
+        metric::METRIC_FIELDS,
         namespace::ENABLED,
         settings::{REFUSED, SETTINGS},
         steps::{ANALYSIS_FIELDS, REFUSED_STEPS, STEPS},
-        template::{ARGUMENT_SOURCES, METRIC_FIELDS, TEMPLATE_FIELDS},
+        template::{ARGUMENT_SOURCES, TEMPLATE_FIELDS},
     },
     domain::{keys, request::Verb, state::Phase},
     policy::RULES,
@@ -130,7 +131,7 @@ fn annotations() -> String {
 
 fn selecting_apis() -> String {
     let mut text = String::from(
-        "\n## Objects that select pods\n\nLooked at when a Deployment is admitted, where their API is installed: one that selects stable's pods and would miss the canary's, whose labels differ.\n\n| API group | kind | a canary is |\n| --- | --- | --- |\n",
+        "\n## Objects that select pods\n\nLooked at when a Deployment is admitted, where their API is installed: one that selects stable's pods (a ServiceMonitor: its Service) and would miss the canary's, whose labels differ. Monitors are read in the Deployment's namespace.\n\n| API group | kind | a canary is |\n| --- | --- | --- |\n",
     );
     for api in APIS {
         let effect = match api.effect {

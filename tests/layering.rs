@@ -18,10 +18,10 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { module: "domain", may_import: &[] },
     Layer { module: "analysis", may_import: &["domain"] },
-    // Ranges of time are written in the language of conditions.
-    Layer { module: "providers", may_import: &["domain", "analysis"] },
-    Layer { module: "policy", may_import: &["domain"] },
     Layer { module: "promql", may_import: &["domain"] },
+    // Ranges of time are written in the language of conditions; a query says of which type its answer is.
+    Layer { module: "providers", may_import: &["domain", "analysis", "promql"] },
+    Layer { module: "policy", may_import: &["domain"] },
     Layer { module: "build", may_import: &["domain"] },
     Layer { module: "routers", may_import: &["domain", "build"] },
     Layer {

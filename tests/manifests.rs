@@ -7,7 +7,10 @@ use haldane::{
     admit::{floor::AUTOSCALERS, outlived::DEPLOYMENT_CONTROLLERS, selecting::APIS},
     build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
     cli::{Cli, Command, RunArgs},
-    config::namespace::{ENABLED, reserved},
+    config::{
+        annotations::INTERNAL_KEYS,
+        namespace::{ENABLED, reserved},
+    },
     decide::ABORT_PREFIX,
     domain::{keys, rewrite::CANARY_OF_LABEL},
     policy::Mode,
@@ -93,8 +96,17 @@ fn policy_reaches_deployments_that_are_not_opted_in_and_locks_nobody_out() {
         let terms = webhook["namespaceSelector"]["matchExpressions"].as_array().unwrap();
         assert_eq!(terms[0], webhooks[0]["namespaceSelector"]["matchExpressions"][0]);
         assert_eq!(terms[1], json!({"key": mode.label(), "operator": "Exists"}));
+        let opted_in = expression(&webhooks[0], "opted-in");
+        assert_eq!(
+            expression(webhook, "not-opted-in-itself"),
+            format!("!{opted_in}"),
+            "a request is judged once"
+        );
     }
+    let templates = others.iter().find(|webhook| webhook["name"] == "template.haldane.dev").unwrap();
+    assert_eq!(templates["objectSelector"]["matchLabels"], json!({keys::TEMPLATE_LABEL: "true"}));
     let profiles = others.last().unwrap();
+    assert_eq!(profiles["matchConditions"], templates["matchConditions"]);
     assert_eq!(profiles["objectSelector"]["matchLabels"], json!({keys::POLICY: "true"}));
     let place = json!({"kubernetes.io/metadata.name": defaults().namespace});
     assert_eq!(profiles["namespaceSelector"]["matchLabels"], place);
@@ -112,11 +124,60 @@ fn namespaces_opt_in_those_that_say_nothing_themselves_and_nobody_else() {
     assert_eq!(terms[0], mutating[0]["namespaceSelector"]["matchExpressions"][0]);
     assert_eq!(terms[1], json!({"key": keys::CANARY, "operator": "In", "values": [ENABLED]}));
     // Whatever the first entry matches, this one does not: a request is decided once.
-    let condition = |webhook: &Value, index: usize| {
-        webhook["matchConditions"][index]["expression"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(condition(ours, 1), format!("!{}", condition(&mutating[0], 0)));
-    assert_eq!(ours["rules"][0]["operations"], json!(["UPDATE"]), "making one needs no Haldane");
+    let opted_in = expression(&mutating[0], "opted-in");
+    assert_eq!(expression(ours, "not-opted-in-itself"), format!("!{opted_in}"));
+    let new = expression(ours, "is-new-only-if-it-has-keys");
+    assert!(new.starts_with("oldObject != null ||"), "making one that says nothing needs no Haldane: {new}");
+}
+
+/// A match condition of a webhook.
+fn expression<'a>(webhook: &'a Value, name: &str) -> &'a str {
+    let conditions = webhook["matchConditions"].as_array().unwrap();
+    let found = conditions.iter().find(|condition| condition["name"] == name);
+    found.unwrap_or_else(|| panic!("no condition {name}"))["expression"].as_str().unwrap()
+}
+
+#[test]
+fn only_what_opts_in_or_is_managed_can_be_refused_while_haldane_is_down() {
+    let [mutating, _] = configurations().map(|configuration| configuration["webhooks"].clone());
+    let opted_in = expression(&mutating[0], "opted-in");
+    for key in [keys::CANARY, keys::BLUE_GREEN].into_iter().chain(INTERNAL_KEYS) {
+        assert!(opted_in.contains(&format!("'{key}'")), "{key}");
+    }
+    assert!(!opted_in.contains(&format!("'{}'", keys::PREFIX)), "a misspelt key opts nothing in");
+    let (ours, namespace) = (named(&mutating, "no-effect.haldane.dev"), &mutating[1]);
+    assert_eq!(ours["failurePolicy"], "Ignore");
+    assert_eq!(ours["clientConfig"]["service"]["path"], "/warn");
+    // Each request is decided by one entry: that of the Deployment, of its Namespace, or this one.
+    assert_eq!(expression(ours, "not-opted-in-itself"), format!("!{opted_in}"));
+    let terms =
+        |webhook: &Value, index: usize| webhook["namespaceSelector"]["matchExpressions"][index].clone();
+    assert_eq!(terms(ours, 0), terms(&mutating[0], 0));
+    assert_eq!(terms(ours, 1), json!({"key": keys::CANARY, "operator": "NotIn", "values": [ENABLED]}));
+    assert_eq!(terms(namespace, 1)["operator"], "In");
+    assert!(expression(namespace, "is-new-only-if-it-has-keys").ends_with(expression(ours, "has-keys")));
+}
+
+/// A webhook of a configuration.
+fn named<'a>(webhooks: &'a Value, name: &str) -> &'a Value {
+    webhooks.as_array().unwrap().iter().find(|webhook| webhook["name"] == name).expect(name)
+}
+
+#[test]
+fn policies_of_the_api_server_warn_about_opting_in_without_effect() {
+    let all = documents("webhook-config/warnings.yaml");
+    let (policies, bindings): (Vec<_>, Vec<_>) =
+        all.iter().partition(|document| document["kind"] == "ValidatingAdmissionPolicy");
+    assert_eq!(policies.len(), bindings.len());
+    for (policy, binding) in policies.into_iter().zip(bindings) {
+        assert_eq!(policy["spec"]["failurePolicy"], "Ignore");
+        assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+        assert_eq!(binding["spec"]["validationActions"], json!(["Warn"]), "nothing is refused");
+    }
+    let reserved: Vec<_> = reserved(&defaults().namespace).map(|name| format!("'{name}'")).into();
+    let variables = all[2]["spec"]["variables"].as_array().unwrap();
+    let own = variables.iter().find(|variable| variable["name"] == "is_reserved").unwrap();
+    assert_eq!(own["expression"], format!("request.namespace in [{}]", reserved.join(", ")));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use haldane::{
         needs,
     },
     config::strategy::Defaults,
-    decide::Next,
     domain::{
         keys,
         names::TemplateHash,
@@ -92,24 +91,12 @@ pub fn state(object: &Value, stage: haldane::domain::state::Stage) -> RolloutSta
     let defaults = config().defaults;
     let strategy = haldane::config::strategy::default_strategy(&defaults);
     let spec = RolloutSpec { strategy, templates: Vec::new() };
-    let next = Next { spec, rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() } };
+    let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::new() };
     let rollout = Rollout {
-        revision: 7,
-        hash: hash(object),
-        spec: next.spec,
-        rewrite: next.rewrite,
-        started_at: now(),
-        attempt: 1,
-        baseline_replicas: 4,
         canary_replicas: 1,
-        stable_pod_hash: None,
-        canary_pod_hash: None,
         traffic: Traffic { routes: true, ..Traffic::none(Timestamp::UNIX_EPOCH) },
         stage,
-        manual_pause: None,
-        lagging: None,
-        waiting: None,
-        runs: Vec::new(),
+        ..Rollout::new(7, hash(object), spec, rewrite, 4, now())
     };
     RolloutState { revision: 7, rollout: Some(rollout), ..RolloutState::default() }
 }
@@ -215,6 +202,11 @@ impl Case {
     /// The verdict of the validating stage in words.
     pub fn validate(&self) -> String {
         words(&self.verdict(Stage::Validate))
+    }
+
+    /// The verdict of the warning stage in words.
+    pub fn warn(&self) -> String {
+        words(&self.verdict(Stage::Warn))
     }
 
     /// The request as it goes on after the mutating stage.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod advice;
+mod bounds;
+mod by_pods;
 mod case;
 mod findings;
 mod floor;
@@ -10,6 +12,7 @@ mod hold;
 mod namespace;
 mod native;
 mod neighbours;
+mod no_effect;
 mod opt_out;
 mod orders;
 mod outlived;

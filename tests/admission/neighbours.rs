@@ -155,3 +155,30 @@ fn what_would_miss_the_canary_is_told() {
     }));
     assert_snapshot!(case.mutate());
 }
+
+#[test]
+fn a_service_monitor_that_would_miss_the_canary_is_told_with_the_label() {
+    let mut case = change();
+    let neighbours = case.facts.neighbours.as_mut().unwrap();
+    let labels = json!({
+        "app.kubernetes.io/instance": "shop",
+        "app.kubernetes.io/managed-by": "Helm",
+        "kustomize.toolkit.fluxcd.io/name": "apps",
+    });
+    neighbours.services[0] = service(json!({
+        "metadata": {"name": "web", "labels": labels},
+        "spec": {"selector": {"app": "web"}},
+    }));
+    // Each scrapes a port of its name, so that none is a copy of the other.
+    let monitor = |name: &str, labels: Value| {
+        let spec = json!({"selector": {"matchLabels": labels}, "endpoints": [{"port": name}]});
+        json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": name}, "spec": spec})
+    };
+    // The labels by which public charts select are carried.
+    neighbours.selecting.push(monitor("good", json!({"app.kubernetes.io/instance": "shop"})));
+    neighbours.selecting.push(monitor("whole-chart", labels));
+    assert_snapshot!(case.mutate());
+    // Where pods are the split, the user's Service leads to the canary as well.
+    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    assert!(!case.mutate().contains("ServiceMonitor"), "{}", case.mutate());
+}

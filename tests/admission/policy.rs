@@ -9,7 +9,7 @@ use haldane::{
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-const METRICS: &str = "metrics: [{name: success-rate, interval: 30s, count: 3, successCondition: 'len(result) == 0 || result[0] > 0.9', provider: {prometheus: {query: 'rate{app=\"web-canary\"}'}}}]";
+const METRICS: &str = "metrics: [{name: success-rate, interval: 30s, count: 3, successCondition: 'len(result) == 0 || result[0] > 0.9', provider: {prometheus: {query: 'rate{namespace=\"shop\",app=\"web-canary\"}'}}}]";
 
 /// A profile in `mode` with these rules.
 fn bound(mode: Mode, rules: &str) -> Bound {

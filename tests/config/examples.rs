@@ -2,9 +2,11 @@
 
 use super::defaults;
 use haldane::{
+    analysis::condition,
     config::{
         annotations::{is_opted_in, read_annotations},
         template,
+        trial::trials,
     },
     domain::{keys, selector::Labels},
 };
@@ -57,8 +59,16 @@ fn every_annotation_of_the_examples_can_be_read() {
     for (file, annotations) in plans {
         let wish =
             read_annotations(&annotations, &defaults()).unwrap_or_else(|found| panic!("{file}: {found:?}"));
-        let spec = wish.complete(&lookups);
-        assert!(spec.is_ok(), "{file}: {spec:?}");
+        let spec = wish.complete(&lookups).unwrap_or_else(|found| panic!("{file}: {found:?}"));
+        for metric in trials(&spec).iter().flat_map(|trial| &trial.metrics) {
+            let unread: Vec<_> = metric.queries.iter().filter(|(_, query)| query.is_err()).collect();
+            assert!(unread.is_empty(), "{file}: {unread:?}");
+            for condition in
+                [&metric.spec.success_condition, &metric.spec.failure_condition].into_iter().flatten()
+            {
+                assert_eq!(condition::check_for(condition, &metric.result), Ok(()), "{file}: {condition}");
+            }
+        }
     }
 }
 

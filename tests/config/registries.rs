@@ -5,9 +5,9 @@ use haldane::{
     config::{
         annotations::{INTERNAL_KEYS, KEYS, read_annotations},
         blue_green,
+        metric::{self, METRIC_FIELDS},
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
-        template::{self, METRIC_FIELDS},
         yaml,
     },
     domain::{fields, keys, request::Verb, selector::Labels, strategy::Router},
@@ -180,12 +180,14 @@ fn metric_fields_are_those_that_are_read() {
         | "consecutiveErrorLimit"
         | "consecutiveSuccessLimit" => 0.into(),
         "successCondition" | "failureCondition" => "result == 1".into(),
+        "noData" => "pass".into(),
+        "rehearsal" => "skip".into(),
         _ => "1m".into(),
     };
     assert_unique(METRIC_FIELDS.iter().map(|field| field.name));
     let metric = METRIC_FIELDS.iter().map(|field| (field.name.to_owned(), text(field.name)));
     let metric = serde_json::Value::Object(metric.collect());
-    let read = fields::read(&metric, "metric", template::metric).unwrap();
+    let read = fields::read(&metric, "metric", metric::metric).unwrap();
     let written = serde_json::to_value(&read).unwrap();
     let fields: BTreeSet<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, METRIC_FIELDS.iter().map(|field| field.name).collect());

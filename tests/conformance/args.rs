@@ -326,7 +326,7 @@ fn secret(line: &Value, input: &Value) -> Outcome {
     let told = text(&input["provider_message"]).replace("<resolved query>", &sent);
     let expected =
         (&line["result"]["metadata"]["ResolvedPrometheusQuery"], &line["result"]["measurement_message"]);
-    let got = (&json!(sent), &json!(args::redact(&told, &secrets)));
+    let got = (&json!(sent), &json!(analysis::secrets::redact(&told, &secrets)));
     if got == expected {
         Outcome::Passed
     } else {

@@ -28,6 +28,10 @@ pub static NEVER_SUCCESSFUL: Rule = on_purpose(
     "never-successful",
     "a metric without one good measurement ends Inconclusive, where Argo says Successful for want of a limit",
 );
+pub static NO_EVIDENCE: Rule = on_purpose(
+    "no-evidence",
+    "a metric that never had a measurement with data ends Inconclusive, where Argo takes the conditions' word for it",
+);
 pub static REASON: Rule = on_purpose(
     "reason",
     "a phase decided by consecutiveSuccessLimit has a message and counts under its own name in the summary",

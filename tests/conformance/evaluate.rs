@@ -4,7 +4,7 @@ use crate::{differences::NO_DATA, report::Outcome, values};
 use haldane::{
     analysis::judge,
     domain::{
-        metric::{Metric, ProviderRef},
+        metric::{Metric, NoData, ProviderRef},
         value::MetricValue,
     },
 };
@@ -29,6 +29,8 @@ pub fn judged(line: &Value, value: &MetricValue) -> Outcome {
         consecutive_error_limit: None,
         consecutive_success_limit: None,
         min_samples: None,
+        no_data: NoData::Wait,
+        skip_rehearsal: false,
         provider: ProviderRef { key: "prometheus".to_owned(), config: Value::Null },
     };
     let argos_error = line["error_contains"].as_str();

@@ -1,7 +1,8 @@
 //! What is otherwise in a step of a run, and by which rule.
 
 use crate::differences::{
-    CONDITION_NAMED, NEVER_SUCCESSFUL, NO_DELAY, NOTHING_MEASURED, OWN_ECHO, REASON, Rule, SLEEPS,
+    CONDITION_NAMED, NEVER_SUCCESSFUL, NO_DELAY, NO_EVIDENCE, NOTHING_MEASURED, OWN_ECHO, REASON, Rule,
+    SLEEPS,
 };
 use haldane::domain::{
     duration::GoDuration,
@@ -64,6 +65,9 @@ impl Difference {
         if metrics(run).any(|(spec, result)| is_never_successful(spec, result, expected)) {
             return Some(&NEVER_SUCCESSFUL);
         }
+        if metrics(run).any(|(_, result)| is_unseen(result, expected)) {
+            return Some(&NO_EVIDENCE);
+        }
         let no_delay = |spec: &MetricSpec| spec.initial_delay == Some(GoDuration::ZERO);
         if expected["at_ms"] == 0 && run.specs.iter().any(no_delay) {
             return Some(&NO_DELAY);
@@ -105,6 +109,15 @@ fn is_never_successful(spec: &MetricSpec, result: &MetricResult, expected: &Valu
         && result.successful == 0
         && spec.effective_count().is_some_and(|count| result.count >= count)
         && expected["metrics"][&result.name]["phase"] == "Successful"
+}
+
+/// Ended without one measurement with data, otherwise than in Argo.
+fn is_unseen(result: &MetricResult, expected: &Value) -> bool {
+    let is_empty = result.measurements.last().is_some_and(|measurement| measurement.no_data.is_some());
+    result.phase == AnalysisPhase::Inconclusive
+        && result.evidence_at.is_none()
+        && is_empty
+        && expected["metrics"][&result.name]["phase"] != "Inconclusive"
 }
 
 /// Whether too few good ones in a row decided the metric.

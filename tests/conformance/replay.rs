@@ -1,7 +1,7 @@
 //! A recorded run, played again: the provider and the clock are the recording's.
 
 use crate::{
-    differences::{NEVER_SUCCESSFUL, NO_DELAY},
+    differences::{NEVER_SUCCESSFUL, NO_DELAY, NO_EVIDENCE},
     outcomes::differences,
     report::Outcome,
 };
@@ -41,7 +41,9 @@ impl<'a> Replay<'a> {
                 match difference.rule(expected, &self.run) {
                     None => return Outcome::Failed(format!("at {}: {difference:?}", expected["at_ms"])),
                     // From here on the two runs are different ones.
-                    Some(rule) if [NEVER_SUCCESSFUL.name, NO_DELAY.name].contains(&rule.name) => {
+                    Some(rule)
+                        if [NEVER_SUCCESSFUL.name, NO_EVIDENCE.name, NO_DELAY.name].contains(&rule.name) =>
+                    {
                         return Outcome::Different(rule);
                     }
                     Some(rule) => by_rule = Some(rule),
@@ -199,8 +201,20 @@ fn seconds(time: Timestamp) -> Value {
 }
 
 fn answer(metric: &str, now: Timestamp, outcome: Result<Reading, String>) -> Answer {
+    let no_data = match &outcome {
+        Ok(Reading::Value { value, .. }) if !value.has_data() => Some(String::new()),
+        _ => None,
+    };
     let metadata = BTreeMap::new();
-    Answer { metric: metric.to_owned(), started_at: now, finished_at: now, outcome, asked: None, metadata }
+    Answer {
+        metric: metric.to_owned(),
+        started_at: now,
+        finished_at: now,
+        outcome,
+        asked: None,
+        no_data,
+        metadata,
+    }
 }
 
 fn reading(outcome: &Value) -> Result<Reading, String> {

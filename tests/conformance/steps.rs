@@ -180,27 +180,14 @@ fn pause_done(line: &Value) -> Outcome {
 fn decided(strategy: CanaryStrategy, passed: SignedDuration) -> bool {
     let entered_at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let seen = Observed::default();
+    let spec = RolloutSpec { strategy, templates: Vec::new() };
+    let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::new() };
+    let at = Timestamp::UNIX_EPOCH;
     let rollout = state::Rollout {
-        revision: 2,
-        hash: seen.template_hash(),
-        spec: RolloutSpec { strategy, templates: Vec::new() },
-        rewrite: LabelRewrite { of: "web".into(), keys: BTreeSet::new() },
-        started_at: entered_at,
-        attempt: 1,
-        baseline_replicas: 1,
         canary_replicas: 1,
-        stable_pod_hash: None,
-        canary_pod_hash: None,
-        traffic: Traffic {
-            routes: true,
-            seen_at: Some(Timestamp::UNIX_EPOCH),
-            ..Traffic::none(Timestamp::UNIX_EPOCH)
-        },
+        traffic: Traffic { routes: true, seen_at: Some(at), ..Traffic::none(at) },
         stage: Stage::Step { index: 0, entered_at, inconclusive: None },
-        manual_pause: None,
-        lagging: None,
-        waiting: None,
-        runs: Vec::new(),
+        ..state::Rollout::new(2, seen.template_hash(), spec, rewrite, 1, entered_at)
     };
     let state = RolloutState { rollout: Some(rollout), ..RolloutState::default() };
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };

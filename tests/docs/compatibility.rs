@@ -3,9 +3,11 @@
 use crate::root;
 use haldane::{
     config::{
-        blue_green, settings,
+        blue_green,
+        metric::METRIC_FIELDS,
+        settings,
         steps::{ANALYSIS_FIELDS, REFUSED_STEPS, STEPS},
-        template::{METRIC_FIELDS, TEMPLATE_FIELDS},
+        template::TEMPLATE_FIELDS,
     },
     providers::Field,
 };

@@ -5,10 +5,12 @@ use crate::{files, root, schema_check::fault};
 use haldane::{
     config::{
         annotations::KEYS,
-        blue_green, settings,
+        blue_green,
+        metric::METRIC_FIELDS,
+        settings,
         steps::{ANALYSIS_FIELDS, STEPS},
         strategy::{Defaults, read_strategy},
-        template::{self, METRIC_FIELDS, TEMPLATE_FIELDS},
+        template::{self, TEMPLATE_FIELDS},
         yaml,
     },
     domain::{fields, keys, kind::Kind},

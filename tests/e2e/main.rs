@@ -15,6 +15,8 @@ mod shared {
     mod capacity;
     mod clients;
     mod denials;
+    mod evidence;
+    mod hostile;
     mod kubernetes;
     mod lifecycle;
     mod lifecycle_changes;
@@ -36,6 +38,7 @@ mod alone {
     mod admission;
     mod faults;
     mod kill;
+    mod no_effect;
     mod outage;
     mod uninstall;
     mod upgrade;

@@ -34,6 +34,8 @@ pub struct Target {
     pub run: fn(&[u8]) -> Result<(), String>,
     /// What is deep, wide, or expands when it is repeated.
     pub patterns: &'static [&'static str],
+    /// The same after a beginning.
+    pub within: &'static [(&'static str, &'static str)],
 }
 
 /// All of them.
@@ -42,9 +44,10 @@ pub const TARGETS: &[Target] = &[
         name: "review",
         run: review,
         patterns: &["[", "{\"a\":", "[{\"a\":[", "{\"a\":1,", "\"", "\\u0000", "-", "1", " "],
+        within: &[],
     },
-    Target { name: "annotations", run: annotations, patterns: YAML },
-    Target { name: "namespace", run: namespace, patterns: YAML },
+    Target { name: "annotations", run: annotations, patterns: YAML, within: PLANS },
+    Target { name: "namespace", run: namespace, patterns: YAML, within: PLANS },
     Target {
         name: "expression",
         run: expression,
@@ -77,13 +80,15 @@ pub const TARGETS: &[Target] = &[
             "result[0] > 1 || ",
             "[1,2,3] == ",
         ],
+        within: &[("true", " and 'a' matches '[^a]{50}'"), ("'a' matches '", "\\\\pL")],
     },
-    Target { name: "template", run: template, patterns: YAML },
-    Target { name: "policy", run: policy, patterns: YAML },
+    Target { name: "template", run: template, patterns: YAML, within: PLANS },
+    Target { name: "policy", run: policy, patterns: YAML, within: &[] },
     Target {
         name: "arguments",
         run: arguments,
         patterns: &["{{", "}}", "{{args.a}}", "{{args.", "{{ args.a }}", "{", "{{args.b}}", "{{{{args.a}}}}"],
+        within: &[],
     },
     Target {
         name: "replies",
@@ -100,7 +105,28 @@ pub const TARGETS: &[Target] = &[
             " ",
             "\\u0000",
         ],
+        within: &[("[", "{\"\":0},"), ("{\"data\":[", "[[0],"), ("[", "[1],")],
     },
+    Target {
+        name: "paths",
+        run: paths,
+        patterns: &["{", "{.", "[", "{..", "['a','a']", "{range ", "{end}", "[?(@.", "\\", "'"],
+        within: &[("{", "['a','a']"), ("{", "..[*]"), ("{", "..*"), ("{$[", "*,"), ("{", "[?(@..a)]")],
+    },
+];
+
+/// Plans that ask for more than their length.
+const PLANS: &[(&str, &str)] = &[
+    ("dryRun:\n", "- {metricName: '\\pL'}\n"),
+    ("dryRun:\n", "- {metricName: '(?i)[\\pL\\pN]{40}'}\n"),
+    ("metrics: [{name: a, provider: {web: {url: 'http://a'}}}]\ndryRun:\n", "- {metricName: '[^b]{50}'}\n"),
+    (
+        "metrics:\n",
+        "- {name: a, successCondition: '\"a\" matches \"[^a]{50}\"', provider: {web: {url: 'http://a'}}}\n",
+    ),
+    ("steps:\n", "- {analysis: {templates: [{templateName: a}], dryRun: [{metricName: '[^b]{50}'}]}}\n"),
+    ("steps:\n- analysis:\n    templates:\n", "    - {templateName: a}\n"),
+    ("? ", "a"),
 ];
 
 const YAML: &[&str] = &[
@@ -151,7 +177,7 @@ fn review(body: &[u8]) -> Result<(), String> {
         own_user: "haldane".to_owned(),
     };
     let context = Context::new(&review, &config, now());
-    for stage in [Stage::Mutate, Stage::Validate] {
+    for stage in [Stage::Mutate, Stage::Validate, Stage::Warn] {
         let facts = Facts { may: Ok(true), ..Facts::default() };
         let _ = needs(stage, &context, &facts.namespace);
         let verdict = admit(stage, &context, &facts);
@@ -216,6 +242,19 @@ fn replies(body: &[u8]) -> Result<(), String> {
             let provider = providers::find(key).ok_or("no such provider")?;
             judged(provider.measure(&question), status, body)?;
         }
+    }
+    Ok(())
+}
+
+/// Whatever a path asks of answers that are deep and wide, it ends.
+fn paths(text: &[u8]) -> Result<(), String> {
+    let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner, "b": [1]}));
+    let wide = json!({"a": vec![json!({"a": [1, 2, 3]}); 2000]});
+    let config = json!({"url": "http://w.example", "jsonPath": String::from_utf8_lossy(text)});
+    let provider = providers::find("web").ok_or("no such provider")?;
+    for answer in [deep, wide] {
+        let question = Question { config: &config, defaults: &Providers::default(), now: now(), name: "n" };
+        judged(provider.measure(&question), 200, answer.to_string().as_bytes())?;
     }
     Ok(())
 }

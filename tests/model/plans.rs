@@ -62,6 +62,9 @@ fn canary(rng: &mut Rng, split: Split) -> String {
     if rng.chance(15) {
         plan += ", minPodsPerReplicaSet: 2";
     }
+    if rng.chance(20) {
+        plan += ", canaryService: web-canary";
+    }
     if split == Split::Traffic {
         if rng.chance(15) {
             plan += &format!(", scaleDownDelaySeconds: {}", rng.pick(&[1, 60]));

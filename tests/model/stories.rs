@@ -4,14 +4,22 @@ use crate::sim::{
     NAME, Spec,
     cluster::{Cluster, template},
     people::Wish,
-    process::Process,
+    process::{Process, Said},
     spec,
 };
 use haldane::{
+    build::manifest::Kind,
     decide::Next,
-    domain::{keys, request::Verb, selector::Labels, state::Stage},
+    domain::{
+        keys,
+        request::Verb,
+        rewrite::{CANARY_OF_LABEL, ROLE_LABEL},
+        selector::Labels,
+        state::Stage,
+    },
 };
 use jiff::SignedDuration;
+use serde_json::json;
 
 /// More passes than any story takes.
 const PATIENCE: usize = 4_000;
@@ -46,7 +54,7 @@ impl Story {
         self.process.run(&mut self.cluster, &self.spec);
         self.cluster.work();
         if !self.process.asked.is_empty() {
-            self.process.answer(&self.cluster, Some(self.value));
+            self.process.answer(&self.cluster, Said::Value(self.value));
             self.cluster.pass_time(1);
         } else if version == self.cluster.version() {
             let resync = now + SignedDuration::from_secs(60);
@@ -190,6 +198,27 @@ fn without_an_ingress_pods_are_the_split_and_an_abort_takes_them_away() {
     assert!(story.cluster.ask(&Wish::Order(Verb::PromoteFull)).is_allowed());
     story.until("healthy", Story::is_healthy);
     assert_eq!(story.cluster.ready(), 4);
+}
+
+#[test]
+fn without_an_ingress_a_canary_service_lives_as_long_as_its_canary() {
+    let service = |story: &Story| {
+        let of_kind = story.cluster.find(Kind::Service, "web-canary");
+        of_kind.map(|index| story.cluster.ours[index]["spec"]["selector"].clone())
+    };
+    let mut story = without_ingress(4, "{canaryService: web-canary, steps: [{setWeight: 20}, {pause: {}}]}");
+    story.apply("b");
+    story.until("at the pause", |story| story.is_at(1));
+    let own = json!({"app": "web", CANARY_OF_LABEL: "web", ROLE_LABEL: "canary"});
+    assert_eq!(service(&story), Some(own), "the user's selects both sides, this one the canary");
+    assert!(story.cluster.ask(&Wish::Order(Verb::Abort)).is_allowed());
+    story.until("without a canary", |story| story.cluster.ours.is_empty());
+    assert!(matches!(story.stage(), Some(Stage::Aborted { .. })));
+    assert!(story.cluster.ask(&Wish::Order(Verb::Retry)).is_allowed());
+    story.until("at the pause", |story| story.is_at(1));
+    assert!(service(&story).is_some());
+    assert!(story.cluster.ask(&Wish::Order(Verb::Promote)).is_allowed());
+    story.until("healthy", Story::is_healthy);
 }
 
 #[test]

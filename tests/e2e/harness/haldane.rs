@@ -8,7 +8,7 @@ use super::{
 };
 use kube::api::PostParams;
 use serde_json::Value;
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 /// Where it is installed.
 pub const NAMESPACE: &str = "haldane-system";
@@ -130,6 +130,16 @@ pub fn all_ready() -> Result<(), String> {
     } else {
         Err(format!("{ready} of {} ready, leader {leader:?}", pods.len()))
     }
+}
+
+/// How often each replica's container has been restarted.
+#[track_caller]
+pub fn restarts() -> BTreeMap<String, u64> {
+    let of = |pod: &Value| {
+        let count = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or_default();
+        (name(pod).to_owned(), count)
+    };
+    pods().expect("the API server answers").iter().map(of).collect()
 }
 
 fn name(object: &Value) -> &str {

@@ -36,6 +36,8 @@ pub enum Manner {
     Empty,
     /// Something that is no answer of a Prometheus.
     Garbage,
+    /// A megabyte that takes a hundred times as much memory when it is parsed.
+    Poison,
     /// Nothing; the connection stays open.
     Silence,
 }
@@ -119,25 +121,53 @@ impl Provider {
                 length = value.parse().unwrap_or(0);
             }
         }
-        reader.by_ref().take(length).read_to_end(&mut Vec::new())?;
+        let mut form = Vec::new();
+        reader.by_ref().take(length).read_to_end(&mut form)?;
+        let rehearsed = rehearsed(&form);
         let mut inner = self.inner.lock().expect("no panic");
+        // A rehearsal is answered at once, whatever the manner: there are series.
+        if !rehearsed.is_empty() {
+            let count = |name| json!({"metric": {"haldane_query": name}, "value": [0, "1"]});
+            let counts: Vec<Value> = rehearsed.iter().map(count).collect();
+            return reply(&mut reader, 200, &json!({"resultType": "vector", "result": counts}));
+        }
         inner.questions += 1;
         inner.headers = headers;
         let vector = |samples: Value| json!({"resultType": "vector", "result": samples});
         let body = match inner.manner {
             Manner::Value(value) => vector(json!([{"metric": {}, "value": [0, value.to_string()]}])),
             Manner::Empty => vector(json!([])),
-            Manner::Garbage => json!(null),
+            Manner::Garbage | Manner::Poison => json!(null),
             Manner::Silence => {
                 inner.held.push(reader.into_inner());
                 return Ok(());
             }
         };
-        let (status, body) = (inner.status, json!({"status": "success", "data": body}).to_string());
-        let length = body.len();
-        write!(
-            reader.get_mut(),
-            "HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )
+        let status = inner.status;
+        if let Manner::Poison = inner.manner {
+            return write_all(&mut reader, status, &format!("[{}0]", "{\"\":0},".repeat(140_000)));
+        }
+        reply(&mut reader, status, &body)
     }
+}
+
+/// Names of the queries that count series, if that is what a rehearsal asks.
+fn rehearsed(form: &[u8]) -> Vec<String> {
+    let query = url::form_urlencoded::parse(form).find(|(key, _)| key == "query").map(|(_, value)| value);
+    let query = query.unwrap_or_default();
+    let named = query.split("\"haldane_query\", \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let named: Vec<String> = named.map(str::to_owned).collect();
+    if query.contains("count(") { named } else { Vec::new() }
+}
+
+fn reply(reader: &mut BufReader<TcpStream>, status: u16, data: &Value) -> std::io::Result<()> {
+    write_all(reader, status, &json!({"status": "success", "data": data}).to_string())
+}
+
+fn write_all(reader: &mut BufReader<TcpStream>, status: u16, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    write!(
+        reader.get_mut(),
+        "HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }

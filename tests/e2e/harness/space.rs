@@ -58,11 +58,25 @@ impl Space {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
         let text = fs::read_to_string(path).expect("the example");
         let text = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
-        // Tests share a Prometheus, and some of them names of applications.
-        let mine = format!("sample_app_requests_count{{namespace=\"{}\",service=", self.namespace);
-        text.replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
-            .replace("sample_app_requests_count{service=", &mine)
+        self.at_home(&text)
+            .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
             .replace(&format!("{host}.example.com"), &self.host)
+    }
+
+    /// A text whose queries name this namespace: tests share a Prometheus, and some of them names of applications.
+    pub fn at_home(&self, text: &str) -> String {
+        let own = format!("namespace=\"{}\"", self.namespace);
+        ["w0", "demo", "shop", "default"].iter().fold(text.to_owned(), |text, name| {
+            text.replace(&format!("namespace=\"{name}\""), &own)
+                .replace(&format!("namespace=\\\"{name}\\\""), &own.replace('"', "\\\""))
+        })
+    }
+
+    /// Runs a command line as people type it, with `kubectl` in this namespace.
+    #[track_caller]
+    pub fn shell(&self, line: &str) -> Output {
+        let kubectl = format!("kubectl --namespace {} ", self.namespace);
+        run("bash", &["-euc", &self.at_home(line).replace("kubectl ", &kubectl)], "")
     }
 
     /// `kubectl apply` of a text.

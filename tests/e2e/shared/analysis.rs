@@ -77,7 +77,7 @@ fn an_undecided_analysis_waits_for_a_person() {
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "20");
     space.order("web", "promote").ok();
-    let text = "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)";
+    let text = "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0) ([0.5] satisfies neither result[0] == 0 nor failureCondition result[0] == 1)";
     let summary = space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("message", text)]);
     assert_eq!(summary["step"], "2/4");
     provider.set(0.0);
@@ -101,7 +101,7 @@ steps: [{setWeight: 20}, {analysis: {}}, {setWeight: 60}, {analysis: {}}]";
     assert_eq!(provider.questions(), 3, "the first analysis measured three times");
     provider.set(1.0);
     let summary = space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
-    let message = "RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase error/failed: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0)";
+    let message = "RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase error/failed: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0) ([1] does not satisfy result[0] == 0)";
     assert_eq!(summary["message"], message);
     assert_eq!(provider.questions(), 4, "one bad measurement is enough");
 }

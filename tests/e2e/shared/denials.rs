@@ -43,9 +43,7 @@ fn a_bad_expression_in_a_template_is_refused() {
         "metadata": {"name": "errors", "labels": {"haldane.dev/analysis-template": "true"}},
         "data": {"template.yaml": format!("metrics: [{metric}]")},
     });
-    space.apply(&template.to_string()).ok();
-    let strategy = "steps: [{setWeight: 25}, {analysis: {templates: [{templateName: errors}]}}]";
-    insta::assert_snapshot!(refusal(&space, &App::canary(strategy)), @r#"The Deployment "web" is invalid: ConfigMap[errors].data[template.yaml].metrics[0].successCondition: Invalid value: "result[0] >< 1": unexpected token Operator("<")"#);
+    insta::assert_snapshot!(said(&space, &space.apply(&template.to_string()).refused()), @r#"The ConfigMap "errors" is invalid: data[template.yaml].metrics[0].successCondition: Invalid value: "result[0] >< 1": unexpected token Operator("<")"#);
     let inline = |metric: &str| {
         let metrics = format!("metrics: [{{name: errors, {metric}}}]");
         refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/analysis", &metrics))
@@ -132,15 +130,16 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
         );
         App::canary(plan).annotated("haldane.dev/analysis", &metric)
     };
-    space.deploy(&of("errors{service=\"web-canary\"}"));
-    let blind = of("errors{service=\"web\"}").with("VERSION", "v2");
+    let errors = |service: &str| format!("errors{{namespace=\"{}\",service=\"{service}\"}}", space.namespace);
+    space.deploy(&of(&errors("web-canary")));
+    let blind = of(&errors("web")).with("VERSION", "v2");
     let refused = space.apply(&blind.deployment().to_string()).refused();
     let told = refused.lines().find(|line| line.contains("sees stable only")).unwrap_or(&refused).to_owned();
-    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary" (or a regular expression, =~, if the application sets this label itself)"#);
+    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{namespace=\"NAMESPACE\",service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary"; if the application sets this label itself, allow both values: service=~"web|web-canary""#);
 
-    let release = of("errors{service=\"web-canary\"}").with("VERSION", "v2").deployment().to_string();
+    let release = of(&errors("web-canary")).with("VERSION", "v2").deployment().to_string();
     let shown = space.apply_with(&["--dry-run=server"], &release);
-    insta::assert_snapshot!(said(&space, &shown.err), @"
+    insta::assert_snapshot!(said(&space, &shown.err), @r#"
     Warning: haldane: the new template is held; its canary takes 3 steps, at least 1m6s, with up to 1 pod and weight 5 before promotion
     Warning: haldane: plan: the new template starts as a canary of 1 pod at weight 0
     Warning: haldane: plan 1/3: setWeight: 5, 1 pod, 6s to settle
@@ -149,7 +148,9 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     Warning: haldane: plan: promotion: the canary grows to 2 pods, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least 1m6s
     Warning: haldane: plan: rollback: a fault is found by errors when it is measured; then the canary's traffic ends at once, its pods 30s later
     Warning: haldane: plan: so that nothing takes them for stable ones, canary pods have app=web-canary
-    ");
+    Warning: haldane: metric "errors" can see nobody: on stable there is no series for errors{namespace="NAMESPACE",service="web"}; check the name of the metric, its labels and the address of Prometheus, or set rehearsal: skip on a metric that only the new version
+    Warning: haldane: … has
+    "#);
     assert!(space.get("v1 ConfigMap", "haldane-web").is_none_or(|map| map["data"]["phase"] == "Healthy"));
     let deployment = space.the("apps/v1 Deployment", "web");
     assert_eq!(deployment["spec"]["paused"], json!(null), "nothing happened");

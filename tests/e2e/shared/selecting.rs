@@ -1,8 +1,13 @@
-//! Policies and monitors of other APIs that would miss the canary's pods, by small definitions of the real APIs.
+//! Policies and monitors of other APIs that would miss the canary, by small definitions of the real APIs.
 
-use crate::harness::{App, Output, SOON, Space, cluster::run, eventually};
-use haldane::admit::selecting::{APIS, Api, Effect};
+use crate::harness::{
+    App, Output, SOON, Space,
+    cluster::{kubectl, run},
+    eventually,
+};
+use haldane::admit::selecting::{APIS, Api, Effect, Subject};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PAUSE: &str = "steps: [{setWeight: 20}, {pause: {}}]";
 
@@ -39,10 +44,18 @@ fn definition(api: &Api) -> Value {
     })
 }
 
-/// An object that covers the pods of `web` in this namespace, written as its API wants it.
+/// Labels of the Service, as Helm writes them. All are carried to the canary's but who has made it.
+const OF_A_CHART: [&str; 2] = ["app.kubernetes.io/instance=shop", "app.kubernetes.io/managed-by=Helm"];
+
+/// An object that covers the pods, or the Service, of `web` in this namespace, written as its API wants it.
 fn guard(api: &Api, space: &Space) -> Value {
     let namespace = &space.namespace;
-    let labels = json!({"matchLabels": {"app": "web"}});
+    let labels = match api.subject {
+        Subject::Pods => json!({"matchLabels": {"app": "web"}}),
+        Subject::Services => {
+            json!({"matchLabels": OF_A_CHART.iter().filter_map(|label| label.split_once('=')).collect::<BTreeMap<_, _>>()})
+        }
+    };
     let spec = match (api.group, api.is_cluster_wide) {
         ("cilium.io", false) => {
             json!({"endpointSelector": {"matchLabels": {"k8s:app": "web"}}, "ingress": [{}]})
@@ -94,6 +107,7 @@ fn release(space: &Space) -> Output {
 fn what_covers_stable_and_would_miss_the_canary_is_refused_or_told() {
     let space = Space::new("selecting");
     space.deploy(&App::canary(PAUSE).sized(1));
+    space.kubectl(&[&["label", "service", "web"], &OF_A_CHART[..]].concat()).ok();
     release(&space).ok();
     let others: Vec<&Api> = APIS.iter().filter(|api| api.group != "policy").collect();
     let definitions = Definitions::install(&others);
@@ -121,4 +135,52 @@ fn what_covers_stable_and_would_miss_the_canary_is_refused_or_told() {
     release(&space).ok();
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "20");
+}
+
+/// What Prometheus says of a query.
+fn measured(query: &str) -> Value {
+    let path =
+        format!("/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query={query}");
+    let answer = kubectl(&["get", "--raw", &path]).ok().out;
+    serde_json::from_str::<Value>(&answer).expect("JSON")["data"]["result"].take()
+}
+
+#[test]
+fn a_canary_is_scraped_as_stable_is() {
+    let space = Space::new("scraped");
+    let mut service = App::plain().service();
+    service["metadata"]["labels"] = json!({
+        "app.kubernetes.io/instance": "shop",
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/name": "web",
+        "argocd.argoproj.io/instance": "shop",
+        "helm.sh/chart": "web-1.2.3",
+        "kustomize.toolkit.fluxcd.io/name": "apps",
+    });
+    space.deploy(&App::canary(PAUSE).sized(1));
+    space.apply(&service.to_string()).ok();
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "20");
+    // As the ServiceMonitor of a public chart finds them.
+    let found = space.list("v1 Service", "app.kubernetes.io/name=web,app.kubernetes.io/instance=shop");
+    let names: Vec<&Value> = found.iter().map(|service| &service["metadata"]["name"]).collect();
+    assert_eq!(names, ["web", "web-canary"]);
+    assert_eq!(
+        found[1]["metadata"]["labels"],
+        json!({
+            "app.kubernetes.io/instance": "shop",
+            "app.kubernetes.io/managed-by": "haldane",
+            "app.kubernetes.io/name": "web",
+            "argocd.argoproj.io/instance": "shop",
+            "haldane.dev/canary-of": "web",
+            "helm.sh/chart": "web-1.2.3",
+        })
+    );
+    for service in ["web", "web-canary"] {
+        let query = format!("up%7Bnamespace=%22{}%22,service=%22{service}%22%7D", space.namespace);
+        eventually(&format!("{service} to be scraped"), SOON, || {
+            let series = measured(&query);
+            if series[0]["value"][1] == "1" { Ok(()) } else { Err(series.to_string()) }
+        });
+    }
 }

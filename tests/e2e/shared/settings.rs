@@ -152,8 +152,7 @@ fn templates_name_templates_and_a_step_tries_a_metric_without_its_say() {
     let (provider, space) = (Provider::start(0.0), Space::new("nested"));
     let doomed = provider.metric("").replace("name: errors", "name: doomed").replace("== 0", "== 1");
     let shared = ClusterTemplate::apply(&space.namespace, &format!("metrics: [{doomed}]"));
-    let query =
-        "query: 'errors{deployment=\"{{args.name}}\", hash=\"{{args.hash}}\", image=\"{{args.image}}\"}'";
+    let query = "query: 'errors{of=\"{{args.name}}\", hash=\"{{args.hash}}\", image=\"{{args.image}}\"}'";
     let errors = provider.metric("interval: 1s, count: 2,").replace("query: errors", query);
     let nested = format!(
         "{{kind: AnalysisTemplate, spec: {{args: [{{name: name}}, {{name: hash}}, {{name: image}}], metrics: [{errors}]}}}}"
@@ -187,7 +186,7 @@ steps:
     let names: Vec<&Value> = specs.iter().map(|spec| &spec["name"]).collect();
     assert_eq!(names, ["errors", "doomed"], "those of the cluster come last");
     let hash = rollout["canaryPodHash"].as_str().expect("a hash");
-    let asked = format!("errors{{deployment=\"web\", hash=\"{hash}\", image=\"app\"}}");
+    let asked = format!("errors{{of=\"web\", hash=\"{hash}\", image=\"app\"}}");
     assert_eq!(specs[0]["provider"]["config"]["query"], asked.as_str());
     assert_eq!(run["results"][0]["measurements"].as_array().map(Vec::len), Some(1), "measurementRetention");
 

@@ -10,6 +10,8 @@ use std::{collections::BTreeSet, thread, time::Duration};
 
 const APP: &str = "sample-app";
 const VERDICT: &str = r#"Metric "success-share" assessed Failed due to failed (1) > failureLimit (0)"#;
+/// Next to the verdict: what was measured.
+const UNSATISFIED: &str = "does not satisfy len(result) == 0 || result[0] >= 0.99, over 8s";
 
 const SHORTER: &[(&str, &str)] =
     &[("[1m]", "[8s]"), ("interval: 1m", "interval: 2s"), ("duration: 5m", "duration: 10s")];
@@ -63,6 +65,8 @@ fn a_faulty_release_is_caught_and_a_good_one_gets_through() {
         space.apply(&space.example(&format!("w0-nginx-prometheus/{file}"), APP, SHORTER)).ok();
     }
     space.rolled_out(APP);
+    // Before the first request there is no series, and nothing to compare with.
+    space.answers("v1");
     let ingresses = space.record("networking.k8s.io/v1 Ingress");
 
     space.set_env(APP, &["VERSION=v2"]).ok();
@@ -134,17 +138,22 @@ fn header_leads_to_canary(space: &Space) {
 
 /// What a user sees of the abort, wherever they look.
 fn aborted(space: &Space) {
-    let message =
-        format!("Rollout aborted update to revision 2: Background analysis phase error/failed: {VERDICT}");
+    let run = runs(space).pop().expect("the failed run");
+    let measurements = run["run"]["results"][0]["measurements"].as_array().cloned().unwrap_or_default();
+    let failed =
+        measurements.iter().find(|measurement| measurement["phase"] == "Failed").expect("a failed one");
+    let measured = format!("{} {UNSATISFIED}", failed["value"].as_str().expect("a value"));
+    let message = format!(
+        "Rollout aborted update to revision 2: Background analysis phase error/failed: {VERDICT} ({measured})"
+    );
     let condition = space.condition(APP, "Progressing");
     assert_eq!(condition["status"], "False");
     assert_eq!(condition["reason"], "ProgressDeadlineExceeded");
     assert_eq!(condition["message"], format!("RolloutAborted: {message}"));
     let summary = space.summary(APP);
     assert_eq!(summary["message"], format!("RolloutAborted: {message}"));
-    let metric = "Metric 'success-share' Completed. Result: Failed";
+    let metric = format!("Metric 'success-share' Completed. Result: Failed: {measured}");
     assert_eq!(space.events("MetricFailed"), [metric]);
-    let run = runs(space).pop().expect("the failed run");
     let name = run["run"]["name"].as_str().unwrap_or_default();
     let failed = format!("Background Analysis Run '{name}' Completed. Result: Failed");
     assert_eq!(space.events("AnalysisRunFailed"), [failed]);

@@ -13,12 +13,13 @@ use haldane::{
     decide::{DeploymentWrite, record},
     domain::{
         metric::{AnalysisPhase, AnalysisRun},
-        names::TemplateHash,
+        names::{TemplateHash, Weight},
         request::Verb,
         state::{Rollout, RolloutState, Stage},
         strategy::Step,
     },
 };
+use jiff::Timestamp;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +39,8 @@ pub struct Invariants {
     pub orders: BTreeMap<String, Verb>,
     /// Answers that the provider gave, by run.
     pub answers: BTreeMap<String, i32>,
+    /// When a metric of a run was last asked and answered with data.
+    pub evidence: BTreeMap<(String, String), Timestamp>,
     /// What proxies know is no longer Haldane's doing alone: somebody tampered, or the clock jumped.
     pub tampered: bool,
     /// A template was started natively that may be bad: pods may be missing in the end.
@@ -58,6 +61,7 @@ impl Invariants {
             aborted: None,
             orders: BTreeMap::new(),
             answers: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             tampered: false,
             native: false,
             serving: true,
@@ -214,6 +218,11 @@ impl Invariants {
             return Ok(());
         }
         let Some(left) = left_steps(old, now) else { return Ok(()) };
+        if order.is_none()
+            && (now.traffic.weight > old.traffic.weight || is_promoting(now) > is_promoting(old))
+        {
+            self.is_seen(old, now)?;
+        }
         let skipped = matches!(order, Some(Verb::PromoteFull));
         for index in left.clone() {
             // An order skips the step at which it is given.
@@ -234,6 +243,34 @@ impl Invariants {
                 Err(format!("goes on although {} is {}", record.run.name, record.run.phase))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The weight rose further, or the promotion began, by itself: every metric in the background has had data since
+    /// the canary got traffic, unless a person has said that it need not.
+    fn is_seen(&self, old: &Rollout, now: &Rollout) -> Result<(), Violation> {
+        let is_further = old.traffic.weight > Weight::ZERO || (is_promoting(now) && !is_promoting(old));
+        // A template that was stable lately needs no trial; the rest of a promotion was decided at its beginning.
+        let is_decided = is_promoting(old) || old.stage == Stage::Start;
+        let orders = [Verb::Promote, Verb::PromoteFull, Verb::SkipStep];
+        let accepted = self.orders.values().any(|verb| orders.contains(verb));
+        let newest = now.runs.iter().rev().find(|record| record.step.is_none());
+        // The step with which the analysis begins cannot wait for it.
+        let background = now.strategy().background.as_ref();
+        let begins = now.step_index().zip(background).is_some_and(|(index, of)| of.starting_step >= index);
+        let Some(record) = newest.filter(|_| !begins).filter(|_| is_further && !is_decided && !accepted)
+        else {
+            return Ok(());
+        };
+        let unseen = record.run.specs.iter().find(|spec| {
+            let seen = self.evidence.get(&(record.run.name.clone(), spec.name.clone()));
+            !seen.is_some_and(|seen| *seen >= now.exposed_at.unwrap_or(now.started_at))
+        });
+        match unseen {
+            Some(spec) => {
+                Err(format!("goes on to {} although {} saw nothing of it", now.traffic.weight, spec.name))
+            }
+            None => Ok(()),
         }
     }
 
@@ -289,6 +326,10 @@ impl Invariants {
 
 fn is_aborted(rollout: &Rollout) -> bool {
     rollout.abort_message().is_some()
+}
+
+fn is_promoting(rollout: &Rollout) -> bool {
+    matches!(rollout.stage, Stage::PromoteScale | Stage::PromoteShift | Stage::PromoteRoll)
 }
 
 fn is_ending(rollout: &Rollout) -> bool {

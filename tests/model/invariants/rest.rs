@@ -17,6 +17,10 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         match &state.blocked {
             // A plan that needs an Ingress waits for a person who brings one.
             Some(why) if why.contains("needs an Ingress") && !cluster.routes.lead() => return Ok("Blocked"),
+            // One that names the canary's Service waits for the Service that it belongs to.
+            Some(why) if why.starts_with("canaryService: no Service") && !cluster.routes.is_served => {
+                return Ok("Blocked");
+            }
             Some(why) => return Err(format!("blocked: {why}")),
             None => {}
         }
@@ -36,6 +40,7 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         return Ok(if cluster.is_opted_in() { "Healthy" } else { "OptedOut" });
     };
     let paused = rollout.manual_pause.is_some()
+        || rollout.needs_person().is_some()
         || matches!(&rollout.stage, Stage::Step { inconclusive: Some(_), .. })
         || rollout.step_index().is_some_and(|i| rollout.strategy().steps.get(i) == Some(&Step::Pause(None)));
     match &rollout.stage {

@@ -4,7 +4,11 @@ use super::Schedule;
 use crate::{
     faults::Fault,
     invariants::Violation,
-    sim::{cluster::template, people::Wish, process::Process},
+    sim::{
+        cluster::template,
+        people::Wish,
+        process::{Process, Said},
+    },
 };
 use haldane::{
     build::manifest::Kind,
@@ -20,8 +24,8 @@ use std::rc::Rc;
 impl Schedule {
     pub(super) fn answer(&mut self) {
         for index in 0..2 {
-            let Some((due, _)) = self.processes[index].asked.first() else { continue };
-            let run = due.run.clone();
+            let Some((due, started_at)) = self.processes[index].asked.first() else { continue };
+            let (run, metric, started_at) = (due.run.clone(), due.metric.name.clone(), *started_at);
             let canary = self.cluster.sets.iter().find(|set| !set.owner.starts_with("web-"));
             let version = canary.map_or("a", |set| set.version.as_str());
             let quality = match version {
@@ -29,14 +33,21 @@ impl Schedule {
                 "c" => self.quality[2],
                 _ => self.quality[0],
             };
-            let value = match self.rng.below(20) {
-                0 => None,
-                1 => Some(0.7),
-                _ => Some(if self.rng.chance(quality) { 1.0 } else { 0.0 }),
+            let said = match self.rng.below(20) {
+                0 => Said::Error,
+                1 => Said::Value(0.7),
+                2 => Said::Nothing,
+                _ if self.rng.chance(self.sight) => {
+                    Said::Value(if self.rng.chance(quality) { 1.0 } else { 0.0 })
+                }
+                _ => Said::Nothing,
             };
             *self.invariants.answers.entry(run.clone()).or_default() += 1;
-            self.processes[index].answer(&self.cluster, value);
-            self.note(|_| format!("{run} measures {value:?}"));
+            if let Said::Value(_) = said {
+                self.invariants.evidence.insert((run.clone(), metric), started_at);
+            }
+            self.processes[index].answer(&self.cluster, said);
+            self.note(|_| format!("{run} measures {said:?}"));
         }
     }
 

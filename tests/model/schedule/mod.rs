@@ -39,6 +39,8 @@ pub struct Schedule {
     plan: Plan,
     invariants: Invariants,
     quality: [u64; 3],
+    /// How often the provider has data, of 100.
+    sight: u64,
     log: Option<Vec<String>>,
 }
 
@@ -68,6 +70,7 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         cluster.behaviour.startup.insert(version.to_owned(), startup);
     }
     let quality = [100, rng.pick(&[100, 90, 0]), rng.pick(&[100, 90, 0])];
+    let sight = rng.pick(&[100, 100, 100, 50, 0]);
     let spec = process::wanted(&cluster);
     assert!(spec.is_ok(), "{annotations:?}: {spec:?}");
     let mut schedule = Schedule {
@@ -82,6 +85,7 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         plan,
         invariants: Invariants::new(),
         quality,
+        sight,
         log: with_log.then(|| vec![format!("{annotations:?}")]),
     };
     schedule

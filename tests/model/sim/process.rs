@@ -12,7 +12,7 @@ use haldane::{
     decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, decide, needs},
     domain::{
         observed::Observed,
-        state::RolloutState,
+        state::{Rollout, RolloutState},
         value::{MetricValue, Reading},
     },
 };
@@ -234,8 +234,8 @@ impl Process {
     fn recorded(&mut self, cluster: &Cluster) {
         let looked = self.pass.as_mut().and_then(|pass| pass.looked.as_mut());
         let Some(decided) = looked.and_then(|looked| looked.decided.as_mut()) else { return };
-        let active: Vec<String> =
-            decided.plan.state.rollout.iter().flat_map(|r| &r.runs).map(|r| r.run.name.clone()).collect();
+        let rollout = decided.plan.state.rollout.iter();
+        let active: Vec<String> = rollout.flat_map(Rollout::runs_under_way).map(str::to_owned).collect();
         let known = &mut self.measurements;
         for (run, judged) in &decided.answers {
             if let Some(waiting) = known.answers.get_mut(run) {
@@ -275,8 +275,8 @@ impl Process {
         }
     }
 
-    /// The provider answers the oldest question; `None` is an error.
-    pub fn answer(&mut self, cluster: &Cluster, value: Option<f64>) {
+    /// The provider answers the oldest question.
+    pub fn answer(&mut self, cluster: &Cluster, said: Said) {
         if self.asked.is_empty() {
             return;
         }
@@ -284,17 +284,38 @@ impl Process {
         if let Some(metrics) = self.measurements.in_flight.get_mut(&due.run) {
             metrics.retain(|metric| *metric != due.metric.name);
         }
-        let value = value.map(|value| Reading::from(MetricValue::Vector(vec![value])));
+        let outcome = match (said, due.metric.provider.config["query"].as_object()) {
+            (Said::Error, _) => Err("connection refused".to_owned()),
+            // A rehearsal asks for several counts by their names.
+            (said, Some(named)) => {
+                let count = if said == Said::Nothing { MetricValue::Nil } else { MetricValue::Float(1.0) };
+                Ok(MetricValue::Map(named.keys().map(|name| (name.clone(), count.clone())).collect()))
+            }
+            (Said::Nothing, None) => Ok(MetricValue::Vector(Vec::new())),
+            (Said::Value(value), None) => Ok(MetricValue::Vector(vec![value])),
+        };
         let answer = Answer {
             metric: due.metric.name,
             started_at,
             finished_at: cluster.now + self.skew,
-            outcome: value.ok_or_else(|| "connection refused".to_owned()),
+            no_data: (said == Said::Nothing).then(String::new),
+            outcome: outcome.map(Reading::from),
             asked: None,
             metadata: BTreeMap::new(),
         };
         self.measurements.answers.entry(due.run).or_default().push(answer);
     }
+}
+
+/// What a provider answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Said {
+    /// This value.
+    Value(f64),
+    /// No series.
+    Nothing,
+    /// An error.
+    Error,
 }
 
 /// The plan that a rollout starting now would follow.
