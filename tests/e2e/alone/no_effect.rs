@@ -12,36 +12,32 @@ fn deployment(name: &str, pointer: &str, value: Value) -> Value {
     app.changed(pointer, value).deployment()
 }
 
+/// A pod template.
+fn pods() -> Value {
+    deployment("other", "/spec/paused", json!(false))["spec"]["template"].take()
+}
+
 /// An object of another kind with the annotation, which runs nothing.
-fn other(api_version: &str, kind: &str, spec: impl FnOnce(Value) -> Value) -> Value {
-    let pods = deployment("other", "/spec/paused", json!(false))["spec"]["template"].take();
+fn other(api_version: &str, kind: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {"name": "other", "annotations": {CANARY: "enabled"}},
-        "spec": spec(pods),
+        "spec": spec,
     })
 }
 
-/// A spec that selects these pods.
-fn selecting(pods: &Value) -> Value {
-    json!({"selector": {"matchLabels": pods["metadata"]["labels"]}, "template": pods})
-}
-
-/// Of size 0.
-fn no(pods: Value) -> Value {
-    let mut spec = selecting(&pods);
-    spec["replicas"] = json!(0);
+/// A spec with a pod template and one field more, at a JSON pointer.
+fn selecting(pointer: &str, value: Value) -> Value {
+    let pods = pods();
+    let mut spec = json!({"selector": {"matchLabels": pods["metadata"]["labels"]}, "template": pods});
+    let (parent, field) = pointer.rsplit_once('/').expect("a JSON pointer");
+    spec.pointer_mut(parent).expect("a field")[field] = value;
     spec
 }
 
-/// For nodes that are not there.
-fn nowhere(mut pods: Value) -> Value {
-    pods["spec"]["nodeSelector"] = json!({"no": "node"});
-    selecting(&pods)
-}
-
-fn job(mut pods: Value) -> Value {
+fn job() -> Value {
+    let mut pods = pods();
     pods["metadata"] = json!({"annotations": {CANARY: "enabled"}});
     pods["spec"]["restartPolicy"] = json!("Never");
     json!({"suspend": true, "template": pods})
@@ -50,21 +46,19 @@ fn job(mut pods: Value) -> Value {
 /// What people try, and none of it opts anything in.
 fn attempts() -> Vec<Value> {
     let on_pods = "/spec/template/metadata/annotations";
+    let none = selecting("/replicas", json!(0));
+    let cron = json!({"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": job()}});
     vec![
         deployment("misspelt", "/metadata/annotations", json!({"haldane.dev/cannary": "enabled"})),
         deployment("label", "/metadata/labels", json!({CANARY: "enabled"})),
         deployment("on-pods", on_pods, json!({CANARY: "enabled"})),
         deployment("argo", "/metadata/annotations", json!({"rollout.argoproj.io/revision": "1"})),
         deployment("flagger", "/metadata/annotations", json!({"flagger.app/canary": "enabled"})),
-        other("apps/v1", "StatefulSet", no),
-        other("apps/v1", "DaemonSet", nowhere),
-        other("apps/v1", "ReplicaSet", no),
-        other("batch/v1", "Job", job),
-        other(
-            "batch/v1",
-            "CronJob",
-            |pods| json!({"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": job(pods)}}),
-        ),
+        other("apps/v1", "StatefulSet", &none),
+        other("apps/v1", "DaemonSet", &selecting("/template/spec/nodeSelector", json!({"no": "node"}))),
+        other("apps/v1", "ReplicaSet", &none),
+        other("batch/v1", "Job", &job()),
+        other("batch/v1", "CronJob", &cron),
     ]
 }
 
@@ -110,28 +104,28 @@ fn opting_in_without_effect_is_reported_and_never_refused() {
       haldane: spec.template.metadata.annotations[haldane.dev/canary]: "enabled": has no effect on a pod template; write it as the annotation haldane.dev/canary of the Deployment
       haldane: the Deployment is not opted in, so it is released without a canary; opt it in with the annotation haldane.dev/canary: enabled, or with a plan as its value
     Deployment argo
-      Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': metadata.annotations[rollout.argoproj.io/revision] means nothing to Haldane, and the Deployment is released without a canary of Haldane; opt it in with the annotation haldane.dev/canary: enabled, or with YAML of strategy.canary of Argo Rollouts as its value
+      Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': metadata.annotations[rollout.argoproj.io/revision] means nothing to Haldane, and the Deployment is not opted in; opt it in with the annotation haldane.dev/canary: enabled, or with YAML of strategy.canary of Argo Rollouts as its value
     Deployment flagger
-      Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': metadata.annotations[flagger.app/canary] means nothing to Haldane, and the Deployment is released without a canary of Haldane; opt it in with the annotation haldane.dev/canary: enabled, or with YAML of strategy.canary of Argo Rollouts as its value
+      Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': metadata.annotations[flagger.app/canary] means nothing to Haldane, and the Deployment is not opted in; opt it in with the annotation haldane.dev/canary: enabled, or with YAML of strategy.canary of Argo Rollouts as its value
     StatefulSet other
-      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary] has no effect on a StatefulSet: Haldane makes canary releases of Deployments only; remove it, or run these pods with a Deployment
+      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary]: no effect on a StatefulSet, because Haldane makes canary releases of Deployments only; remove it there, or run these pods with a Deployment
     DaemonSet other
-      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary] has no effect on a DaemonSet: Haldane makes canary releases of Deployments only; remove it, or run these pods with a Deployment
+      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary]: no effect on a DaemonSet, because Haldane makes canary releases of Deployments only; remove it there, or run these pods with a Deployment
     ReplicaSet other
-      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary] has no effect on a ReplicaSet: Haldane makes canary releases of Deployments only; remove it, or run these pods with a Deployment
+      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary]: no effect on a ReplicaSet, because Haldane makes canary releases of Deployments only; remove it there, or run these pods with a Deployment
     Job other
-      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary], annotations[haldane.dev/canary] of the pod template has no effect on a Job: Haldane makes canary releases of Deployments only; remove it, or run these pods with a Deployment
+      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary], annotations[haldane.dev/canary] of the pod template: no effect on a Job, because Haldane makes canary releases of Deployments only; remove it there, or run these pods with a Deployment
     CronJob other
-      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary], annotations[haldane.dev/canary] of the pod template has no effect on a CronJob: Haldane makes canary releases of Deployments only; remove it, or run these pods with a Deployment
+      Validation failed for ValidatingAdmissionPolicy 'haldane-other-kinds' with binding 'haldane-other-kinds': metadata.annotations[haldane.dev/canary], annotations[haldane.dev/canary] of the pod template: no effect on a CronJob, because Haldane makes canary releases of Deployments only; remove it there, or run these pods with a Deployment
     "#);
     for object in in_order() {
         assert_eq!(warnings(space.apply(&object.to_string())), [""; 0]);
     }
     let reserved = deployment("web", "/metadata/annotations", json!({CANARY: "enabled"})).to_string();
     let apply = ["--namespace=kube-system", "apply", "--dry-run=server", "-f", "-"];
-    insta::assert_snapshot!(warnings(run("kubectl", &apply, &reserved)).join("\n"), @"");
+    insta::assert_snapshot!(warnings(run("kubectl", &apply, &reserved)).join("\n"), @"Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': the Deployment is released without a canary: Haldane leaves namespace kube-system alone, because it and the cluster must come up without it; run it in another namespace");
     let refused = space.apply(&broken_template().to_string()).refused();
-    insta::assert_snapshot!(refused.trim_end(), @"");
+    insta::assert_snapshot!(refused.trim_end(), @r#"The ConfigMap "errors" is invalid: data[template.yaml].metrics[0].successCondition: Invalid value: "result[0] >< 1": unexpected token Operator("<")"#);
 
     let bare = Space::new("no-effect-bare");
     let away = haldane::take_away();

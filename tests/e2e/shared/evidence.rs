@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
 
 /// What a person is given before being asked, and as much again.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The command of README's five minutes that opts in.
 fn opt_in() -> String {
