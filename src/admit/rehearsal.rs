@@ -50,6 +50,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
     for spec in distinct(metrics) {
         let Some(mut question) = question(spec, &examined.marks) else { continue };
         question.config = without_hashes(&question.config);
+        question.selectors = question.selectors.iter().map(|selector| of_any_hash(selector)).collect();
         let text = question.config.to_string();
         let provider = ProviderRef { key: spec.provider.key.clone(), config: question.config.clone() };
         let name = &spec.name;
@@ -72,12 +73,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
 /// Hashes are known when the release starts; until then stable's pods of any do.
 fn without_hashes(config: &Value) -> Value {
     match config {
-        Value::String(text) => {
-            let any = [CANARY_HASH, STABLE_HASH].iter().fold(text.clone(), |text, hash| {
-                text.replace(&format!("=\"{hash}\""), "=~\".+\"").replace(hash, "[a-z0-9]+")
-            });
-            Value::String(any)
-        }
+        Value::String(text) => Value::String(of_any_hash(text)),
         Value::Object(fields) => fields
             .iter()
             .map(|(key, value)| (key.clone(), without_hashes(value)))
@@ -85,6 +81,12 @@ fn without_hashes(config: &Value) -> Value {
             .into(),
         other => other.clone(),
     }
+}
+
+fn of_any_hash(query: &str) -> String {
+    [CANARY_HASH, STABLE_HASH].iter().fold(query.to_owned(), |text, hash| {
+        text.replace(&format!("=\"{hash}\""), "=~\".+\"").replace(hash, "[a-z0-9]+")
+    })
 }
 
 fn may_be_asked(provider: &ProviderRef, config: &AdmitConfig) -> bool {

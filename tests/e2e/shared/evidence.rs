@@ -48,9 +48,9 @@ fn is_asked(space: &Space, weight: &str, why: &str) {
 fn readmes_five_minutes_catch_every_bad_release_and_promote_a_good_one() {
     let space = readme("readme");
     let load = Load::start(&space, 40);
-    for (version, errors) in [("v2", "0.5"), ("v3", "1")] {
+    for (revision, version, errors) in [("2", "v2", "0.5"), ("3", "v3", "1")] {
         space.set_env("web", &[&format!("VERSION={version}"), &format!("ERROR_RATE={errors}")]).ok();
-        space.reaches("web", 2 * SOON, &[("phase", "Degraded"), ("weight", "0")]);
+        space.reaches("web", 2 * SOON, &[("revision", revision), ("phase", "Degraded"), ("weight", "0")]);
         assert!(
             message(&space).contains("does not satisfy len(result) == 0 || result[0] >= 0.99, over 30s"),
             "{}",
@@ -136,6 +136,29 @@ fn a_query_that_sees_nobody_on_stable_pauses_at_weight_0() {
     assert_eq!(space.weight("web").as_deref(), Some("0"));
     space.order("web", "promote").ok();
     space.pauses_at("web", "20");
+}
+
+#[test]
+fn a_canary_that_is_not_scraped_pauses_at_weight_0() {
+    let space = Space::new("unscraped");
+    let query = r#"sum(rate(http_requests_total{namespace="NS",job="pods",app="web-canary",code=~"5.."}[30s])) or vector(0)"#;
+    let metric = json!({
+        "name": "errors", "interval": "5s", "successCondition": "result[0] == 0",
+        "provider": {"prometheus": {"address": "http://prometheus.monitoring:9090", "query": query.replace("NS", &space.namespace)}},
+    });
+    // Its pods lack what Prometheus chooses by.
+    let plan = "{steps: [{setWeight: 20}, {pause: {}}], canaryMetadata: {annotations: {prometheus.io/scrape: 'false'}}}";
+    let app = App::canary(plan)
+        .annotated("haldane.dev/analysis", &json!({"metrics": [metric]}).to_string())
+        .changed(
+            "/spec/template/metadata/annotations",
+            json!({"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}),
+        );
+    space.deploy(&app);
+    space.answers("v1");
+    space.set_env("web", &["VERSION=v2"]).ok();
+    is_asked(&space, "0", "Prometheus scrapes stable (up{");
+    assert_eq!(space.weight("web").as_deref(), Some("0"));
 }
 
 #[test]

@@ -86,9 +86,7 @@ impl Schedule {
     pub(super) fn tamper(&mut self) {
         match self.rng.below(10) {
             0..2 => {
-                self.cluster.record = None;
-                self.cluster.bump();
-                self.invariants.forget(&self.cluster);
+                self.delete_record();
                 self.note(|_| "the record is deleted by hand".to_owned());
             }
             2 => {
@@ -103,6 +101,12 @@ impl Schedule {
                 self.note(|_| format!("{kind} is deleted by hand"));
             }
         }
+    }
+
+    fn delete_record(&mut self) {
+        self.deleted = self.cluster.record.take().map(|(_, version, _)| version);
+        self.cluster.bump();
+        self.invariants.forget(&self.cluster);
     }
 
     /// The record is edited by hand. What Haldane cannot have written is refused, as damage is.
@@ -125,9 +129,7 @@ impl Schedule {
     /// What a person does who reads the Event about the damaged record.
     pub(super) fn mend(&mut self) {
         if std::mem::take(&mut self.cluster.corrupt) {
-            self.cluster.record = None;
-            self.cluster.bump();
-            self.invariants.forget(&self.cluster);
+            self.delete_record();
             self.note(|_| "the damaged record is deleted".to_owned());
         }
     }

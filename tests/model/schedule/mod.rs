@@ -31,6 +31,8 @@ pub struct Schedule {
     processes: [Process; 2],
     leader: usize,
     late: Vec<Request>,
+    /// Version of the record that a person deleted last.
+    deleted: Option<u64>,
     /// What the annotations ask for.
     spec: Spec,
     /// The same while every template that they name is there.
@@ -80,6 +82,7 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         processes: Default::default(),
         leader: 0,
         late: Vec::new(),
+        deleted: None,
         intended: spec.clone(),
         spec,
         plan,
@@ -216,13 +219,14 @@ impl Schedule {
             return Ok(false);
         }
         let outdated = self.processes[leader].is_outdated(&self.cluster);
+        let is_early = self.is_early(&request);
         if self.cluster.write(&request).is_err() {
             self.note(|s| format!("{}: conflict at {}", s.leader, request.write));
             self.processes[leader].pass = None;
             return Ok(false);
         }
         self.note(|s| format!("{}: {}", s.leader, request.write));
-        self.judge(&request, outdated)?;
+        self.judge(&request, outdated, is_early)?;
         if disturbed && self.strikes(Fault::LostAnswer, 4) {
             self.note(|s| format!("{}: answer lost", s.leader));
             self.processes[leader].pass = None;
@@ -239,20 +243,24 @@ impl Schedule {
     /// A write arrives whose sender has long given up.
     fn land(&mut self) -> Result<(), Violation> {
         let Some(request) = self.late.pop() else { return Ok(()) };
-        // What the record asks for has not been written yet, so it is as if this had come a moment before.
-        let is_early = self.cluster.awaits_its_wish(&request.write);
+        let is_early = self.is_early(&request);
         let landed = self.cluster.write(&request).is_ok();
         self.note(|_| format!("{} late: {}", if landed { "arrives" } else { "refused" }, request.write));
-        match landed {
-            true if is_early => self.invariants.always(&self.cluster),
-            true => self.judge(&request, true),
-            false => Ok(()),
-        }
+        if landed { self.judge(&request, true, is_early) } else { Ok(()) }
     }
 
-    fn judge(&mut self, request: &Request, outdated: bool) -> Result<(), Violation> {
+    /// Whether nobody has acted yet on what outdates a request, so that it is as if it had come a moment before: what
+    /// the record asks for has not been written, or a person has deleted the record that asked for it.
+    fn is_early(&self, request: &Request) -> bool {
+        let was_deleted = self.deleted.is_some_and(|deleted| request.stored.version == Some(deleted));
+        (was_deleted && self.cluster.record.is_none()) || self.cluster.awaits_its_wish(&request.write)
+    }
+
+    /// After a write. `outdated` = by one that no longer leads or has given up; `is_early` as above.
+    fn judge(&mut self, request: &Request, outdated: bool, is_early: bool) -> Result<(), Violation> {
         // What is written for a Deployment that is gone, the garbage collector takes.
-        if request.owner.uid == self.cluster.uid {
+        let is_judged = !(outdated && is_early) && request.owner.uid == self.cluster.uid;
+        if is_judged {
             self.invariants.after_write(request, outdated, &self.cluster)?;
         }
         self.invariants.always(&self.cluster)
