@@ -12,7 +12,7 @@ use crate::{
     policy::{Limits, Mode},
     runtime::clock,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
 use std::fmt;
@@ -35,6 +35,18 @@ pub struct Other {
     pub record: String,
     /// Since when it waits; `None` when it is under way.
     pub queued_since: Option<Timestamp>,
+    /// Since when it is paused.
+    pub paused_since: Option<Timestamp>,
+}
+
+/// How long a paused canary counts in the cluster: a forgotten one must not stop others for ever.
+const PAUSE_COUNTS: SignedDuration = SignedDuration::from_hours(24);
+
+impl Other {
+    fn counts_in_cluster(&self, now: Timestamp) -> bool {
+        let is_forgotten = self.paused_since.is_some_and(|since| now.duration_since(since) > PAUSE_COUNTS);
+        self.queued_since.is_none() && !is_forgotten
+    }
 }
 
 /// The limit that leaves no room.
@@ -81,15 +93,17 @@ pub async fn room<'a>(
     let Some(limits) = limits else { return Ok(Room { wait: None, _counting: None }) };
     let counting = context.queue.counting.lock().await;
     let others = state::unfinished(&context.client).await?;
-    let since = stored.state.queued_since.unwrap_or_else(clock::now);
+    let now = clock::now();
+    let since = stored.state.queued_since.unwrap_or(now);
     let me = Other {
         namespace: owner.namespace.clone(),
         record: state::state_name(&owner.name),
         queued_since: Some(since),
+        paused_since: None,
     };
     let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
     let ahead = limits.per_cluster.map_or(0, |limit| context.queue.ahead(&key, since, limit));
-    let full = full(&me, &others, ahead, limits);
+    let full = full(&me, &others, ahead, limits, now);
     match full {
         Some(full) => context.queue.waits(key, since, full),
         None => context.queue.leaves(&key),
@@ -99,7 +113,7 @@ pub async fn room<'a>(
 }
 
 /// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.
-fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits) -> Option<Full> {
+fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits, now: Timestamp) -> Option<Full> {
     let others: Vec<&Other> = others
         .iter()
         .filter(|other| (&other.namespace, &other.record) != (&me.namespace, &me.record))
@@ -109,7 +123,7 @@ fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits) -> Option<Fu
     let rank = |other: &Other| (other.queued_since, other.record.clone());
     let ahead_here =
         near.iter().filter(|other| other.queued_since.is_some() && rank(other) < rank(me)).count();
-    let everywhere = others.iter().filter(|other| other.queued_since.is_none()).count();
+    let everywhere = others.iter().filter(|other| other.counts_in_cluster(now)).count();
     let is_over = |count: usize, limit: u32| u32::try_from(count).map_or(true, |count| count >= limit);
     let near = limits.per_namespace.filter(|limit| is_over(running.saturating_add(ahead_here), *limit));
     let far = limits.per_cluster.filter(|limit| is_over(everywhere.saturating_add(ahead), *limit));
@@ -122,7 +136,11 @@ mod tests {
 
     fn other(namespace: &str, record: &str, second: Option<i64>) -> Other {
         let queued_since = second.map(|second| Timestamp::from_second(second).unwrap());
-        Other { namespace: namespace.into(), record: record.into(), queued_since }
+        Other { namespace: namespace.into(), record: record.into(), queued_since, paused_since: None }
+    }
+
+    fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits) -> Option<Full> {
+        super::full(me, others, ahead, limits, Timestamp::from_second(100_000).unwrap())
     }
 
     fn limits(per_namespace: Option<u32>, per_cluster: Option<u32>) -> Limits {
@@ -157,5 +175,18 @@ mod tests {
             full(&me, &running, 0, limits(Some(1), Some(2))).unwrap().to_string(),
             "2 canaries at once in the cluster"
         );
+    }
+
+    #[test]
+    fn a_paused_canary_counts_in_the_cluster_for_a_day() {
+        let me = other("shop", "b", Some(20));
+        let paused = |namespace: &str, second: i64| Other {
+            paused_since: Timestamp::from_second(second).ok(),
+            ..other(namespace, "a", None)
+        };
+        let one = limits(Some(1), Some(1));
+        assert_eq!(full(&me, &[paused("x", 50_000)], 0, one), Some(Full::Cluster(1)));
+        assert_eq!(full(&me, &[paused("x", 10_000)], 0, one), None);
+        assert_eq!(full(&me, &[paused("shop", 10_000)], 0, one), Some(Full::Namespace(1)));
     }
 }

@@ -8,10 +8,11 @@ use crate::{
         finding::Finding,
         names::suffixed,
         selector::Labels,
-        state::{RolloutState, STATE_VERSION, Stage, bounded},
+        state::{Phase, RolloutState, STATE_VERSION, Stage, bounded},
     },
     runtime::api,
 };
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt,
@@ -25,6 +26,8 @@ const STATE_KEY: &str = "state";
 const PROGRESS_LABEL: &str = "haldane.dev/progress";
 /// Since when a queued release waits.
 const QUEUED_SINCE: &str = "haldane.dev/queued-since";
+/// Since when a release is paused.
+const PAUSED_SINCE: &str = "haldane.dev/paused-since";
 /// Kubernetes' limit for names of `ConfigMaps`.
 const NAME_MAX: usize = 253;
 
@@ -168,10 +171,8 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
             name: Some(state_name(&owner.name)),
             namespace: Some(owner.namespace.clone()),
             labels: Some(our_labels(&owner.name).into_iter().chain(progress(state)).collect()),
-            annotations: state
-                .queued_since
-                .filter(|_| !is_running(state))
-                .map(|since| Labels::from([(QUEUED_SINCE.to_owned(), since.to_string())])),
+            annotations: waits_since(state)
+                .map(|(key, since)| Labels::from([(key.to_owned(), since.to_string())])),
             owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
             resource_version: stored.resource_version.clone(),
             ..ObjectMeta::default()
@@ -187,6 +188,18 @@ fn progress(state: &RolloutState) -> Option<(String, String)> {
     value.map(|value| (PROGRESS_LABEL.to_owned(), value.to_owned()))
 }
 
+/// What the state waits for, as the key of an annotation, and since when: its turn, or the end of a pause.
+fn waits_since(state: &RolloutState) -> Option<(&'static str, Timestamp)> {
+    let Some(rollout) = state.rollout.as_ref().filter(|_| is_running(state)) else {
+        return state.queued_since.map(|since| (QUEUED_SINCE, since));
+    };
+    let since = match rollout.stage {
+        Stage::Step { entered_at, .. } => entered_at,
+        _ => rollout.started_at,
+    };
+    (rollout.phase() == Phase::Paused).then_some((PAUSED_SINCE, since))
+}
+
 /// Whether a canary is under way; an aborted one is not.
 #[must_use]
 pub fn is_running(state: &RolloutState) -> bool {
@@ -200,8 +213,10 @@ pub fn is_running(state: &RolloutState) -> bool {
 pub async fn unfinished(client: &Client) -> kube::Result<Vec<Other>> {
     let marks = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{PROGRESS_LABEL}"));
     let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&marks).await?;
+    let time = |record: &PartialObjectMeta<ConfigMap>, key: &str| record.annotations().get(key)?.parse().ok();
     let other = |record: PartialObjectMeta<ConfigMap>| Other {
-        queued_since: record.annotations().get(QUEUED_SINCE).and_then(|since| since.parse().ok()),
+        queued_since: time(&record, QUEUED_SINCE),
+        paused_since: time(&record, PAUSED_SINCE),
         namespace: record.namespace().unwrap_or_default(),
         record: record.name_any(),
     };

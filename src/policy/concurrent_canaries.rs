@@ -6,7 +6,7 @@ use crate::domain::finding::Findings;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "concurrent-canaries",
-    doc: "At most so many canaries at once `perNamespace` and `perCluster`. A release beyond that is held, in phase `Held` with the reason in `message`, and starts when there is room; a retry waits in the same queue; who was held first starts first, in the namespace and in the cluster. Counted for namespaces that bind the profile by `haldane.dev/enforce`.",
+    doc: "At most so many canaries at once `perNamespace` and `perCluster`. A release beyond that is held, in phase `Held` with the reason in `message`, and starts when there is room; a retry waits in the same queue; who was held first starts first, in the namespace and in the cluster. A canary that has been paused for a day no longer counts in `perCluster`, so that forgotten ones do not stop other namespaces. Counted for namespaces that bind the profile by `haldane.dev/enforce`.",
     example: "{perNamespace: 2, perCluster: 10}",
     read: |node| {
         node.object(|fields| {
