@@ -141,7 +141,8 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
         context.queue.leaves(&key);
         None
     };
-    let measurements = context.measurer.seen(&key);
+    let after_death = context.leadership.after_death();
+    let measurements = Measurements { after_death, ..context.measurer.seen(&key) };
     let now = clock::now();
     let wait = room.as_ref().and_then(|room| room.wait.as_deref());
     let input = Input { seen: &seen, owner: &owner, next: &next, wait, measurements: &measurements, now };

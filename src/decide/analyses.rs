@@ -2,7 +2,7 @@
 //!
 //! Source of the coupling: argo-rollouts `rollout/analysis.go`.
 
-use super::{DueMeasurement, Event, evidence, turn::Turn};
+use super::{DueMeasurement, Event, evidence, poison, turn::Turn};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
     build::pair::stable_services,
@@ -62,12 +62,26 @@ fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
 }
 
 /// As [`advance_run`], with these answers.
-pub(super) fn advance_with(run: AnalysisRun, mut answers: Vec<Answer>, turn: &mut Turn<'_>) -> AnalysisRun {
+pub(super) fn advance_with(
+    mut run: AnalysisRun,
+    mut answers: Vec<Answer>,
+    turn: &mut Turn<'_>,
+) -> AnalysisRun {
     let name = run.name.clone();
     // The answer to the write that recorded them may have been lost.
     answers.retain(|answer| !is_counted(&run, answer));
+    poison::answered(&mut run, &answers);
     let in_flight = turn.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
     let mut advance = analysis::advance(run, answers, &in_flight, turn.now());
+    let term = turn.input.measurements.after_death.as_deref();
+    let caution = poison::caution(&mut advance.run, advance.due, term, turn.now());
+    if !caution.errors.is_empty() {
+        advance = analysis::advance(advance.run, caution.errors, &in_flight, turn.now());
+    }
+    advance.due = caution.measure;
+    if caution.must_record {
+        advance.wake_at = Some(turn.now());
+    }
     if advance.run.completed_at.is_none() && advance.run.results.iter().any(ended_badly) {
         advance = analysis::advance(advance.run, Vec::new(), &[], turn.now());
     }

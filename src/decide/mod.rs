@@ -8,6 +8,7 @@ mod events;
 mod evidence;
 mod identity;
 mod next;
+mod poison;
 mod promotion;
 pub mod record;
 mod rehearsal;

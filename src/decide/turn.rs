@@ -44,6 +44,8 @@ pub struct Measurements {
     pub answers: BTreeMap<String, Vec<Answer>>,
     /// Names of metrics being measured.
     pub in_flight: BTreeMap<String, Vec<String>>,
+    /// This leader's term of office, if the leader before it died instead of stepping down.
+    pub after_death: Option<String>,
 }
 
 /// What is concluded during one decision.

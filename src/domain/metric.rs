@@ -252,11 +252,24 @@ pub struct MetricResult {
     /// When the provider was asked the last time that it answered with data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_at: Option<Timestamp>,
+    /// The last attempt under a leader whose predecessor died.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
     /// How many measurements are kept.
     pub retention: u32,
     /// The newest measurements, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
+}
+
+/// An attempt to measure that was recorded before it began, because the process before may have died of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The leader's term of office.
+    pub term: String,
+    /// Whether an answer was judged.
+    pub answered: bool,
 }
 
 /// Too little to judge, so far: too few samples, or an answer that is not a number.

@@ -44,6 +44,7 @@ pub struct LeaseConfig {
 pub struct Leadership {
     until: watch::Receiver<Option<Instant>>,
     leading: watch::Receiver<bool>,
+    after_death: watch::Receiver<Option<String>>,
 }
 
 impl Leadership {
@@ -51,7 +52,14 @@ impl Leadership {
     #[must_use]
     pub fn undisputed() -> Self {
         let forever = clock::monotonic().checked_add(Duration::from_hours(24 * 365));
-        Self { until: watch::channel(forever).1, leading: watch::channel(true).1 }
+        let after_death = watch::channel(None).1;
+        Self { until: watch::channel(forever).1, leading: watch::channel(true).1, after_death }
+    }
+
+    /// A name for this term of leadership, if the leader before it died instead of giving the lease up.
+    #[must_use]
+    pub fn after_death(&self) -> Option<String> {
+        self.after_death.borrow().clone()
     }
 
     /// Whether this process is the leader now. Ask directly before each write.
@@ -95,6 +103,8 @@ pub struct Elector {
     sighting: Option<Sighting>,
     until: watch::Sender<Option<Instant>>,
     leading: watch::Sender<bool>,
+    after_death: watch::Sender<Option<String>>,
+    has_led: bool,
     gauge: Gauge,
 }
 
@@ -106,10 +116,12 @@ impl Elector {
         metrics::register(registry, Metric::Leader, gauge.clone());
         let (until, until_rx) = watch::channel(None);
         let (leading, leading_rx) = watch::channel(false);
+        let (after_death, after_death_rx) = watch::channel(None);
         let api = Api::namespaced(client, &config.namespace);
         let candidate = Candidate { identity: config.identity.clone(), duration: config.duration };
-        let elector = Self { api, config, candidate, sighting: None, until, leading, gauge };
-        (elector, Leadership { until: until_rx, leading: leading_rx })
+        let (sighting, has_led) = (None, false);
+        let elector = Self { api, config, candidate, sighting, until, leading, after_death, has_led, gauge };
+        (elector, Leadership { until: until_rx, leading: leading_rx, after_death: after_death_rx })
     }
 
     /// Runs for the lease until `stop`, then gives it up so that another replica leads at once.
@@ -167,11 +179,26 @@ impl Elector {
                 Ok(rest.min(RETRY))
             }
             Choice::Write(spec) => {
+                self.begin_term(found.as_ref(), &spec);
                 self.write(found, spec).await?;
+                self.has_led = true;
                 self.lead_until(Some(sent + self.config.duration * 2 / 3));
                 Ok(self.config.renew)
             }
         }
+    }
+
+    /// Notes whether the leader before died: it still holds the lease, and it is not this process.
+    fn begin_term(&self, found: Option<&Lease>, spec: &LeaseSpec) {
+        let holder = found.and_then(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
+        let holder = holder.filter(|holder| !holder.is_empty());
+        let is_own = self.has_led && holder == Some(self.config.identity.as_str());
+        if *self.leading.borrow() || is_own {
+            return;
+        }
+        let since = spec.renew_time.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
+        let term = holder.map(|_| format!("{} since {since}", self.config.identity));
+        self.after_death.send_replace(term);
     }
 
     /// Writes the record over the one that was read; fails if someone else was faster.

@@ -1,6 +1,8 @@
 //! The leader is killed in every phase of a release, and the release ends as if nothing had happened.
 
-use crate::harness::{App, Load, Provider, Recorder, Space, eventually, haldane, space::weight_of};
+use crate::harness::{
+    App, Load, Provider, Recorder, Space, eventually, haldane, provider::Manner, space::weight_of,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -108,4 +110,32 @@ fn while_an_abort_takes_the_traffic_back() {
     assert!(status.err.contains("exceeded its progress deadline"), "{status:?}");
     let after = Load::with(&space, &["--rate", "200", "--duration", "1s"]).finish();
     assert_eq!(after.answers("v1"), after.sent(), "{}", after.split());
+}
+
+#[test]
+fn while_a_metric_is_measured_twice_and_the_third_leader_counts_an_error() {
+    let provider = Provider::start(0.0);
+    let (space, records, _ingresses) = start("poison", &provider);
+    space.set_env("web", &["VERSION=v2"]).ok();
+    eventually("the analysis to begin", TAKEOVER, || {
+        let stages = records.course("haldane-web", stage);
+        if stages.last().is_some_and(|stage| stage == "step 1") { Ok(()) } else { Err(format!("{stages:?}")) }
+    });
+    provider.behave(Manner::Silence);
+    for _ in 0..2 {
+        let before = provider.questions();
+        eventually("a question that nobody answers", TAKEOVER, || match provider.questions() {
+            asked if asked > before => Ok(()),
+            asked => Err(format!("{asked} questions")),
+        });
+        haldane::kill_leader();
+    }
+    let why = "two leaders died while they measured this";
+    eventually("an error instead of a third measurement", TAKEOVER, || {
+        let state = space.state("web").to_string();
+        if state.contains(why) { Ok(()) } else { Err(state) }
+    });
+    provider.set(0.0);
+    space.is_healthy("web", TAKEOVER);
+    assert_eq!(space.state("web")["history"][0]["outcome"], "Promoted");
 }

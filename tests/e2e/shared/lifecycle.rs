@@ -307,7 +307,9 @@ fn renamed(mut object: Value, name: &str, change: impl FnOnce(&mut Value)) -> Va
 /// The user's Services and Ingresses are not watched, but looked at twice a minute.
 fn splits(space: &Space, hosts: &[&str], service: &str) {
     eventually(&format!("the canary's Ingress to split {hosts:?} to {service}"), SOON, || {
-        let ingress = space.the("networking.k8s.io/v1 Ingress", "web-canary");
+        // It goes and comes again, if the pass looks while no Ingress of the user's is there.
+        let ingress =
+            space.get("networking.k8s.io/v1 Ingress", "web-canary").ok_or("no Ingress web-canary")?;
         let rules = ingress["spec"]["rules"].as_array().cloned().unwrap_or_default();
         let mut found: Vec<&str> = rules.iter().filter_map(|rule| rule["host"].as_str()).collect();
         found.sort_unstable();

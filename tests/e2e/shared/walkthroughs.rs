@@ -82,24 +82,32 @@ fn a_web_metric_takes_a_faulty_canary_back() {
     assert_eq!(bad["value"], "0.3");
     let took = time(&run["completedAt"]).duration_since(time(&bad["startedAt"]));
     assert!(took < SignedDuration::from_secs(30), "from the first bad measurement to the verdict: {took}");
+
+    tell(&space, "observe", "/settings?error_rate=0", "");
+    space.set_env("web", &["VERSION=v3"]).ok();
+    space.reaches("web", 2 * SOON, &[("phase", "Healthy"), ("revision", "3")]);
+    tell(&space, "observe", "/settings?error_rate=1", "");
+    space.set_env("web", &["VERSION=v4"]).ok();
+    space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0"), ("revision", "4")]);
+    // Nobody says how it is.
+    space.kubectl(&["scale", "deployment", "observe", "--replicas=0"]).ok();
+    space.set_env("web", &["VERSION=v5"]).ok();
+    let summary = space.reaches("web", 2 * SOON, &[("phase", "Degraded"), ("revision", "5")]);
+    let verdict = r#"Metric "error-rate" assessed Error due to consecutiveErrors"#;
+    assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
 }
 
 #[test]
 fn failures_that_linkerd_counts_take_a_canary_back() {
     // As Linkerd counts them for both sides; the text is a mesh that says so, in the metrics that matter here.
-    let series = |count: u32| {
-        let labels = "deployment=\"slow-cooker\",dst_namespace=\"test\",direction=\"outbound\"";
-        let line = |service: &str, class: &str, count: u32| {
-            format!(
-                "response_total{{{labels},dst_service=\"{service}\",classification=\"{class}\"}} {count}\n"
-            )
-        };
-        [
-            line("podinfo", "success", 100),
-            line("podinfo-canary", "success", 100),
-            line("podinfo-canary", "failure", count),
-        ]
-        .concat()
+    let labels = "deployment=\"slow-cooker\",dst_namespace=\"test\",direction=\"outbound\"";
+    let line = |service: &str, class: &str, count: u32| {
+        format!("response_total{{{labels},dst_service=\"{service}\",classification=\"{class}\"}} {count}\n")
+    };
+    let of_stable = line("podinfo", "success", 100);
+    let with_canary = |failures: u32| {
+        let canary = [("success", 100), ("failure", failures)];
+        of_stable.clone() + &canary.map(|(class, count)| line("podinfo-canary", class, count)).concat()
     };
     let space = Space::new("w2");
     deploy(
@@ -109,12 +117,21 @@ fn failures_that_linkerd_counts_take_a_canary_back() {
         &space,
     );
     space.kubectl(&["annotate", "deployment", "podinfo", "haldane.dev/settle=1s"]).ok();
-    tell(&space, "linkerd", "/series", &series(0));
+    tell(&space, "linkerd", "/series", &of_stable);
     space.set_env("podinfo", &["VERSION=v2"]).ok();
+    eventually("a release that gets no requests to wait for a person", 4 * SOON, || {
+        let summary = space.summary("podinfo");
+        let says = summary["message"].as_str().is_some_and(|message| message.contains("has had no data"));
+        if says && summary["weight"] == "10" { Ok(()) } else { Err(summary.to_string()) }
+    });
+    tell(&space, "linkerd", "/series", &with_canary(0));
+    space.reaches("podinfo", 2 * SOON, &[("phase", "Healthy"), ("revision", "2")]);
+
+    space.set_env("podinfo", &["VERSION=v3"]).ok();
     awaits(&space, "podinfo", "failures", "a measurement without failures", |m| {
         m["value"] == "[0]" && m["phase"] == "Successful"
     });
-    tell(&space, "linkerd", "/series", &series(7));
+    tell(&space, "linkerd", "/series", &with_canary(7));
     let summary = space.reaches("podinfo", SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let verdict = r#"Metric "failures" assessed Failed due to failed (1) > failureLimit (0)"#;
     assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");

@@ -52,7 +52,10 @@ impl Schedule {
     }
 
     pub(super) fn crash(&mut self) {
-        self.processes[self.leader] = Process::default();
+        self.invariants.deaths += 1;
+        let mut next = Process::default();
+        next.measurements.after_death = Some(format!("term {}", self.invariants.deaths));
+        self.processes[self.leader] = next;
         self.note(|s| format!("{} crashes", s.leader));
     }
 
