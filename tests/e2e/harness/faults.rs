@@ -3,6 +3,7 @@
 use super::{
     Space,
     cluster::{Output, api, get, kubectl, list, run, setting, spawn},
+    eventually,
     haldane::NAMESPACE,
 };
 use kube::api::{Patch, PatchParams};
@@ -29,8 +30,24 @@ pub struct Down(&'static str);
 /// Kills a component: `etcd`, `apiserver`, `kcm`, `kubelet`, ….
 #[track_caller]
 pub fn kill(component: &'static str) -> Down {
+    if ["etcd", "apiserver"].contains(&component) {
+        nothing_is_being_deleted();
+    }
     cluster("kill", component).ok();
     Down(component)
+}
+
+/// ingress-nginx panics if a Service is deleted while its watch is broken (kubernetes/ingress-nginx#10015), and every
+/// request is lost until it has started again.
+#[track_caller]
+fn nothing_is_being_deleted() {
+    eventually("earlier namespaces to be gone", Duration::from_mins(2), || {
+        let namespaces = list("v1 Namespace", "", "");
+        let going =
+            namespaces.iter().filter(|namespace| !namespace["metadata"]["deletionTimestamp"].is_null());
+        let names: Vec<String> = going.map(|namespace| namespace["metadata"]["name"].to_string()).collect();
+        if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
+    });
 }
 
 impl Drop for Down {
