@@ -342,6 +342,22 @@ fn every_api_that_selects_pods_may_be_listed() {
 }
 
 #[test]
+fn every_kind_that_haldane_makes_may_be_written_watched_and_deleted() {
+    let role = of_kind("deploy/rbac.yaml", "ClusterRole");
+    let rules = role["rules"].as_array().unwrap();
+    for kind in Kind::iter() {
+        let (group, resource) =
+            (kind.api_version().rsplit_once('/').map_or("", |(group, _)| group), plural(&kind.to_string()));
+        let of_kind = rules.iter().find(|rule| {
+            rule["apiGroups"].as_array().unwrap().contains(&json!(group))
+                && rule["resources"].as_array().unwrap().contains(&json!(resource))
+        });
+        let verbs = of_kind.unwrap_or_else(|| panic!("no rule for {resource}.{group}"))["verbs"].clone();
+        assert_eq!(verbs, json!(["get", "list", "watch", "create", "patch", "delete"]), "{resource}.{group}");
+    }
+}
+
+#[test]
 fn everything_that_haldane_makes_is_guarded() {
     let policy = of_kind("webhook-config/records.yaml", "ValidatingAdmissionPolicy")["spec"].clone();
     let wanted = json!({

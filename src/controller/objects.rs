@@ -18,7 +18,13 @@ const LONGEST_ANNOTATION: usize = 4 << 10;
 /// The API of a kind of ours, in a namespace.
 #[must_use]
 pub fn api(client: &Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-    api_of(client, kind.api_version(), &kind.to_string(), namespace)
+    Api::namespaced_with(client.clone(), namespace, &resource(kind))
+}
+
+/// Where the API server has a kind of ours.
+#[must_use]
+pub fn resource(kind: Kind) -> ApiResource {
+    resource_of(kind.api_version(), &kind.to_string())
 }
 
 /// The API of `ReplicaSets`, in a namespace.
@@ -30,9 +36,12 @@ pub fn replica_sets(client: &Client, namespace: &str) -> Api<DynamicObject> {
 /// The API of any namespaced kind whose plural is regular.
 #[must_use]
 pub fn api_of(client: &Client, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource_of(api_version, kind))
+}
+
+fn resource_of(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-    Api::namespaced_with(client.clone(), namespace, &resource)
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
 /// The objects that `labels` selects, each with its `kind`, which the API server leaves out of lists.

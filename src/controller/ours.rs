@@ -1,18 +1,18 @@
 //! What of ours exists in the cluster, as the watches tell: asking costs no request.
 
-use super::watches::steady;
-use crate::build::manifest::Owner;
+use super::{objects::resource, watches::steady};
+use crate::build::manifest::{Kind, Owner};
 use futures::Stream;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
+    api::DynamicObject,
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt, reflector, watcher},
+    runtime::{WatchStreamExt, reflector::store::Writer, watcher},
 };
-use serde::de::DeserializeOwned;
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
+
+/// What is known of an object of any kind.
+pub type Metadata = PartialObjectMeta<DynamicObject>;
 
 type IsOwner = Box<dyn Fn(&Owner) -> bool + Send + Sync>;
 
@@ -24,24 +24,25 @@ pub struct Ours {
 
 impl Ours {
     /// Watches a kind. The stream must be polled: it tells which object changed.
-    pub fn watch<K>(
+    pub fn watch(
         &self,
         client: &Client,
+        kind: Kind,
         selection: watcher::Config,
-    ) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
-    where
-        K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,
-    {
-        let (store, writer) = reflector::store::<PartialObjectMeta<K>>();
+    ) -> impl Stream<Item = Result<Metadata, watcher::Error>> + Send + 'static + use<> {
+        let resource = resource(kind);
+        let writer = Writer::<Metadata>::new(resource.clone());
+        let store = writer.as_reader();
         let owns = move |owner: &Owner| {
-            let of = |object: &PartialObjectMeta<K>| {
+            let of = |object: &Metadata| {
                 object.namespace().as_ref() == Some(&owner.namespace)
                     && object.owner_references().iter().any(|reference| reference.uid == owner.uid)
             };
             store.state().iter().any(|object| of(object))
         };
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(owns));
-        steady(watcher(Api::all(client.clone()), selection).reflect(writer).touched_objects())
+        let api = Api::all_with(client.clone(), &resource);
+        steady(watcher(api, selection).reflect(writer).touched_objects())
     }
 
     /// Whether anything that belongs to this Deployment exists.

@@ -2,20 +2,18 @@
 
 use super::{
     membership::{adopt, adopt_namespace, forget_if_out, forget_strays, our_marks},
+    objects::resource,
     reconcile::{Context, on_error, reconcile},
     watches::steady,
 };
 use crate::{
+    build::manifest::Kind,
     config::namespace::{ENABLED, reserved},
     domain::keys,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Namespace, Service},
-        networking::v1::{Ingress, NetworkPolicy},
-    },
+    api::{apps::v1::Deployment, core::v1::Namespace},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -29,6 +27,7 @@ use kube::{
     },
 };
 use std::sync::Arc;
+use strum::IntoEnumIterator;
 use tracing::warn;
 
 /// Deployments whose metadata is read at once when the watch begins.
@@ -53,13 +52,13 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
     // Touched, not only applied: a Deployment that opts out leaves the watch, and its record must go.
     let watched = watcher(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), managed);
     let deployments = steady(watched.map_ok(named).reflect(writer).touched_objects());
+    let watching = Controller::for_stream(deployments, reader.clone())
+        .with_config(Config::default().concurrency(CONCURRENCY));
+    let owning = Kind::iter().fold(watching, |controller, kind| {
+        controller.owns_stream_with(context.ours.watch(&client, kind, marked.clone()), resource(kind))
+    });
     let mut passes = std::pin::pin!(
-        Controller::for_stream(deployments, reader.clone())
-            .with_config(Config::default().concurrency(CONCURRENCY))
-            .owns_stream(context.ours.watch::<Deployment>(&client, marked.clone()))
-            .owns_stream(context.ours.watch::<Service>(&client, marked.clone()))
-            .owns_stream(context.ours.watch::<Ingress>(&client, marked.clone()))
-            .owns_stream(context.ours.watch::<NetworkPolicy>(&client, marked))
+        owning
             .watches_stream(namespaces(&client, &context.own_namespace), move |namespace| members_of(
                 &reader, &namespace
             ))

@@ -1,12 +1,16 @@
 //! Times in which nothing is released.
 
-use super::{Check, Occasion, Rule, Subject, cron::Cron};
+use super::{Check, Occasion, Rule, Subject};
 use crate::domain::{
     duration::GoDuration,
     fields::{Fields, Node},
     finding::{Finding, Findings},
     keys,
     request::Verb,
+};
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
 };
 use jiff::{
     Timestamp, ToSpan,
@@ -73,11 +77,10 @@ impl Window {
     fn end(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.when {
             When::Schedule { cron, minutes } => {
-                let starts = (0..*minutes).filter_map(|back| now.checked_sub(back.minutes()).ok());
-                let mut fired =
-                    starts.filter(|start| cron.fires(start.to_zoned(self.zone.clone()).datetime()));
+                let now = now.to_zoned(self.zone.clone());
                 // The latest start ends last.
-                fired.next()?.checked_add(minutes.minutes()).ok()
+                let start = cron.find_previous_occurrence(&now, true).ok()?.timestamp();
+                start.checked_add(minutes.minutes()).ok().filter(|end| now.timestamp() < *end)
             }
             When::Once { from, to } => {
                 let at =
@@ -93,7 +96,7 @@ fn window(node: Node<'_>) -> Option<Window> {
     node.object(|fields| {
         let name = fields.required("name", Node::string);
         let zone = fields.optional("timeZone", time_zone);
-        let schedule = both(fields, ("cron", Node::parsed::<Cron>), ("duration", length));
+        let schedule = both(fields, ("cron", schedule), ("duration", length));
         let once = both(fields, ("from", |node| moment(node, false)), ("to", |node| moment(node, true)));
         let when = match (schedule, once) {
             (Both::Read(cron, minutes), Both::Absent) => Some(When::Schedule { cron, minutes }),
@@ -137,6 +140,16 @@ fn fail<T>(fields: &mut Fields<'_>, problem: &str) -> Option<T> {
     None
 }
 
+fn schedule(node: Node<'_>) -> Option<Cron> {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    match node.value().as_str().map(|text| parser.parse(text)) {
+        Some(Ok(cron)) => Some(cron),
+        _ => node.fail(
+            "must be five fields (minute hour day-of-month month day-of-week) of numbers, names, lists, ranges and steps, such as \"0 18 * * fri\"",
+        ),
+    }
+}
+
 fn time_zone(node: Node<'_>) -> Option<TimeZone> {
     // The database within the program: a rule must not depend on the machine that it runs on.
     match node.value().as_str().map(|name| TimeZoneDatabase::bundled().get(name)) {
@@ -162,5 +175,61 @@ fn moment(node: Node<'_>, is_end: bool) -> Option<DateTime> {
     match day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).or_else(|| text.parse().ok()) {
         Some(moment) => Some(moment),
         None => node.fail("must be a day such as 2026-12-20, or a time such as 2026-12-20T18:00"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fields;
+    use serde_json::json;
+
+    fn read(cron: &str) -> Option<Cron> {
+        fields::read(&json!(cron), "cron", schedule).ok()
+    }
+
+    fn is_frozen(cron: &str, time: &str) -> bool {
+        let when = When::Schedule { cron: read(cron).unwrap(), minutes: 60 };
+        let window = Window { name: "x".to_owned(), zone: TimeZone::UTC, when };
+        window.end(time.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn a_window_begins_when_cron_fires() {
+        // 2026-01-02 is a Friday.
+        assert!(
+            is_frozen("0 18 * * 5", "2026-01-02T18:00:00Z")
+                && is_frozen("0 18 * JAN fri", "2026-01-02T18:59:59Z")
+        );
+        assert!(
+            !is_frozen("0 18 * * 5", "2026-01-02T19:00:00Z")
+                && !is_frozen("0 18 * * 5", "2026-01-03T18:00:00Z")
+        );
+        assert!(
+            is_frozen("0 0 * * 7", "2026-01-04T00:30:00Z")
+                && is_frozen("0 0 24-31 12 *", "2026-12-24T00:30:00Z")
+        );
+        // Both kinds of day: either.
+        assert!(
+            is_frozen("0 0 13 * 5", "2026-01-13T00:30:00Z")
+                && is_frozen("0 0 13 * 5", "2026-01-02T00:30:00Z")
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_schedule_is_refused() {
+        let texts = [
+            "",
+            "* * * *",
+            "0 * * * * *",
+            "60 * * * *",
+            "* * 0 * *",
+            "5-1 * * * *",
+            "*/0 * * * *",
+            "a * * * *",
+        ];
+        for text in texts {
+            assert!(read(text).is_none(), "{text}");
+        }
     }
 }

@@ -7,7 +7,6 @@
 mod allowed_verbs;
 mod canary_required;
 mod concurrent_canaries;
-mod cron;
 mod first_weight;
 mod freeze;
 mod metric_hosts;

@@ -1,7 +1,7 @@
 //! Another template, or the stable one again, at every stage of a rollout.
 
 use crate::harness::{App, Load, SOON, Space, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const STEPS: &str = "{steps: [{setWeight: 50}, {pause: {}}]}";
 
@@ -86,4 +86,26 @@ fn the_stable_template_again_is_safe_while_the_traffic_shifts() {
     load.stop().assert_nothing_failed("the stable template again, while the traffic shifts");
     assert_eq!(space.pods("app=web"), before, "no pod of stable was replaced");
     assert_eq!(space.the("apps/v1 Deployment", "web")["spec"]["paused"], Value::Null);
+}
+
+#[test]
+fn what_arrives_late_on_an_idle_deployment_is_removed() {
+    let space = Space::new("late");
+    let app = App::canary("steps: [{setWeight: 50}, {pause: {}}]");
+    space.deploy(&app);
+    space.is_opted_in("web");
+    // As a request of Haldane's own that was on its way for long.
+    let mut autoscaler = app.autoscaler(1..=2, &json!({}));
+    let uid = space.the("apps/v1 Deployment", "web")["metadata"]["uid"].take();
+    autoscaler["metadata"] = json!({
+        "name": "web-canary",
+        "labels": {"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web"},
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": uid, "controller": true}
+        ],
+    });
+    autoscaler["spec"]["scaleTargetRef"]["name"] = json!("web-canary");
+    let account = "--as=system:serviceaccount:haldane-system:haldane";
+    space.apply_with(&[account], &autoscaler.to_string()).ok();
+    space.only_the_record_is_left("web", SOON);
 }
