@@ -164,6 +164,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_ends_for_want_of_data_says_so_whichever_metric_ends_it() {
+        let mut run = run(&json!({"count": 3}));
+        let other = self::run(&json!({"name": "answers", "count": 3, "successCondition": "len(result) > 0"}));
+        run.specs.extend(other.specs);
+        run.results.extend(other.results);
+        let answer = |metric: &str, now| Answer {
+            metric: metric.to_owned(),
+            started_at: now,
+            finished_at: now,
+            outcome: Ok(Reading::from(vector(&[]))),
+            asked: Some(metric.to_owned()),
+            no_data: Some(String::new()),
+            metadata: BTreeMap::new(),
+        };
+        let now = at(0);
+        run = advance(run, vec![answer("rate", now), answer("answers", now)], &[], now).run;
+        run = advance(run, Vec::new(), &[], now).run;
+        assert_eq!(run.phase, AnalysisPhase::Inconclusive);
+        let why = "Metric \"answers\" assessed Inconclusive due to no data in the only measurement: [] is the answer to answers";
+        assert_eq!(run.message, why);
+    }
+
+    #[test]
     fn a_measurement_keeps_argos_phase_and_says_that_it_had_no_data() {
         let run = after(run(&json!({})), &[vector(&[])]);
         let measurement = &run.results[0].measurements[0];

@@ -135,7 +135,10 @@ pub(super) fn assess(run: &mut AnalysisRun, in_flight: &[String], terminating: b
             continue;
         }
         run.run_summary.add(phase);
-        if phase.is_completed() && worst.is_none_or(|worst| phase.badness() > worst.badness()) {
+        // Of equally bad ones, the first that says why: another may have ended because the run does.
+        let is_worse = worst
+            .is_none_or(|worst| phase.badness() > worst.badness() || (phase == worst && message.is_empty()));
+        if phase.is_completed() && is_worse {
             worst = Some(phase);
             if !reason.is_empty() {
                 message = run_message(result, &reason);

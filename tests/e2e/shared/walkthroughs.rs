@@ -91,6 +91,10 @@ fn a_web_metric_takes_a_faulty_canary_back() {
     space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0"), ("revision", "4")]);
     // Nobody says how it is.
     space.kubectl(&["scale", "deployment", "observe", "--replicas=0"]).ok();
+    eventually("nobody to answer", SOON, || match space.list("v1 Pod", "app=observe").len() {
+        0 => Ok(()),
+        pods => Err(format!("{pods} pods")),
+    });
     space.set_env("web", &["VERSION=v5"]).ok();
     let summary = space.reaches("web", 2 * SOON, &[("phase", "Degraded"), ("revision", "5")]);
     let verdict = r#"Metric "error-rate" assessed Error due to consecutiveErrors"#;
