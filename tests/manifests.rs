@@ -5,7 +5,10 @@
 use clap::Parser;
 use haldane::{
     admit::{floor::AUTOSCALERS, outlived::DEPLOYMENT_CONTROLLERS, selecting::APIS},
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+    build::{
+        manifest::Kind,
+        marks::{MANAGED_BY, MANAGED_BY_LABEL},
+    },
     cli::{Cli, Command, RunArgs},
     config::{
         annotations::INTERNAL_KEYS,
@@ -135,6 +138,30 @@ fn expression<'a>(webhook: &'a Value, name: &str) -> &'a str {
     let conditions = webhook["matchConditions"].as_array().unwrap();
     let found = conditions.iter().find(|condition| condition["name"] == name);
     found.unwrap_or_else(|| panic!("no condition {name}"))["expression"].as_str().unwrap()
+}
+
+/// What is exempt is guarded, so that nobody else can make it: `marks::is_canary`, and the policy in `records.yaml`.
+#[test]
+fn a_profile_cannot_be_got_around_by_one_label_of_haldanes_objects() {
+    let exempt = format!(
+        "!(object.metadata.?labels['{MANAGED_BY_LABEL}'] == optional.of('{MANAGED_BY}') && '{CANARY_OF_LABEL}' in \
+         object.metadata.?labels.orValue({{}}) && object.metadata.?ownerReferences.orValue([]).exists(o, \
+         o.apiVersion == 'apps/v1' && o.kind == 'Deployment'))"
+    );
+    let webhooks =
+        configurations().map(|configuration| configuration["webhooks"].as_array().unwrap().clone());
+    let policies =
+        documents("webhook-config/warnings.yaml").into_iter().map(|document| document["spec"].clone());
+    let conditions: Vec<Value> = webhooks
+        .into_iter()
+        .flatten()
+        .chain(policies)
+        .filter_map(|webhook| webhook["matchConditions"].as_array().cloned())
+        .flatten()
+        .filter(|condition| condition["name"] == "not-of-haldane")
+        .collect();
+    assert_eq!(conditions.len(), 7, "{conditions:?}");
+    assert!(conditions.iter().all(|condition| condition["expression"] == exempt.as_str()), "{conditions:?}");
 }
 
 #[test]
@@ -355,8 +382,10 @@ fn everything_that_haldane_makes_is_guarded() {
         .flat_map(|rule| rule["resources"].as_array().unwrap())
         .map(|resource| resource.as_str().unwrap().to_owned())
         .collect();
-    let made: BTreeSet<String> =
-        Kind::iter().map(|kind| plural(&kind.to_string())).chain(["configmaps".to_owned()]).collect();
+    let made: BTreeSet<String> = Kind::iter()
+        .map(|kind| plural(&kind.to_string()))
+        .chain(["configmaps", "jobs"].map(str::to_owned))
+        .collect();
     assert_eq!(guarded, made);
     let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
