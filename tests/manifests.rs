@@ -391,3 +391,70 @@ fn everything_that_haldane_makes_is_guarded() {
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
     assert_eq!(condition, format!("request.userInfo.username != {own_user}"));
 }
+
+/// Whatever RBAC lets Haldane's account change, the policy limits; RBAC alone limits what is listed here.
+#[test]
+fn haldanes_own_account_is_held_to_what_haldane_does() {
+    const BY_RBAC_ALONE: [&str; 4] = [
+        "events",
+        "subjectaccessreviews",
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+    ];
+    let texts = |rule: &Value, field: &str| -> Vec<String> {
+        rule[field].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let policy = of_kind("deploy/own-account.yaml", "ValidatingAdmissionPolicy")["spec"].clone();
+    let held: BTreeSet<(String, String)> = policy["matchConstraints"]["resourceRules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .inspect(|rule| assert_eq!(rule["operations"], json!(["CREATE", "UPDATE", "DELETE"])))
+        .flat_map(|rule| {
+            texts(rule, "resources").into_iter().map(|name| (texts(rule, "apiGroups").remove(0), name))
+        })
+        .collect();
+    let role = of_kind("deploy/rbac.yaml", "ClusterRole");
+    let writes = |rule: &&Value| {
+        texts(rule, "verbs").iter().any(|verb| !["get", "list", "watch"].contains(&verb.as_str()))
+    };
+    let mut granted: BTreeSet<(String, String)> = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(writes)
+        .flat_map(|rule| {
+            texts(rule, "resources").into_iter().map(|name| (texts(rule, "apiGroups").remove(0), name))
+        })
+        .filter(|(_, name)| !BY_RBAC_ALONE.contains(&name.as_str()))
+        .collect();
+    // By the Role in its own namespace.
+    granted.insert((String::new(), "secrets".to_owned()));
+    assert_eq!(held, granted);
+
+    let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
+    assert_eq!(
+        policy["matchConditions"][0]["expression"],
+        format!("request.userInfo.username == {own_user}")
+    );
+    let variables = policy["variables"].as_array().unwrap();
+    let variable = |name: &str| {
+        let found = variables.iter().find(|variable| variable["name"] == name).unwrap();
+        found["expression"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        variable("is_own"),
+        format!(
+            "[object, oldObject].all(o, o == null || ( o.metadata.?labels['{MANAGED_BY_LABEL}'] == \
+             optional.of('{MANAGED_BY}') && '{CANARY_OF_LABEL}' in o.metadata.?labels.orValue({{}})))"
+        )
+    );
+    let certificate = variable("is_certificate");
+    for name in [defaults().namespace, defaults().secret_name] {
+        assert!(certificate.contains(&format!("'{name}'")), "{name}");
+    }
+    assert!(variable("is_hold").contains(&format!("startsWith('{}')", keys::PREFIX)));
+    let binding = of_kind("deploy/own-account.yaml", "ValidatingAdmissionPolicyBinding");
+    assert_eq!(binding["spec"]["policyName"], "haldane-own-account");
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+}
