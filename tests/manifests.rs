@@ -5,7 +5,10 @@
 use clap::Parser;
 use haldane::{
     admit::{floor::AUTOSCALERS, outlived::DEPLOYMENT_CONTROLLERS, selecting::APIS},
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+    build::{
+        manifest::Kind,
+        marks::{MANAGED_BY, MANAGED_BY_LABEL},
+    },
     cli::{Cli, Command, RunArgs},
     config::{
         annotations::INTERNAL_KEYS,
@@ -135,6 +138,30 @@ fn expression<'a>(webhook: &'a Value, name: &str) -> &'a str {
     let conditions = webhook["matchConditions"].as_array().unwrap();
     let found = conditions.iter().find(|condition| condition["name"] == name);
     found.unwrap_or_else(|| panic!("no condition {name}"))["expression"].as_str().unwrap()
+}
+
+/// What is exempt is guarded, so that nobody else can make it: `marks::is_canary`, and the policy in `records.yaml`.
+#[test]
+fn a_profile_cannot_be_got_around_by_one_label_of_haldanes_objects() {
+    let exempt = format!(
+        "!(object.metadata.?labels['{MANAGED_BY_LABEL}'] == optional.of('{MANAGED_BY}') && '{CANARY_OF_LABEL}' in \
+         object.metadata.?labels.orValue({{}}) && object.metadata.?ownerReferences.orValue([]).exists(o, \
+         o.apiVersion == 'apps/v1' && o.kind == 'Deployment'))"
+    );
+    let webhooks =
+        configurations().map(|configuration| configuration["webhooks"].as_array().unwrap().clone());
+    let policies =
+        documents("webhook-config/warnings.yaml").into_iter().map(|document| document["spec"].clone());
+    let conditions: Vec<Value> = webhooks
+        .into_iter()
+        .flatten()
+        .chain(policies)
+        .filter_map(|webhook| webhook["matchConditions"].as_array().cloned())
+        .flatten()
+        .filter(|condition| condition["name"] == "not-of-haldane")
+        .collect();
+    assert_eq!(conditions.len(), 7, "{conditions:?}");
+    assert!(conditions.iter().all(|condition| condition["expression"] == exempt.as_str()), "{conditions:?}");
 }
 
 #[test]
@@ -371,10 +398,79 @@ fn everything_that_haldane_makes_is_guarded() {
         .flat_map(|rule| rule["resources"].as_array().unwrap())
         .map(|resource| resource.as_str().unwrap().to_owned())
         .collect();
-    let made: BTreeSet<String> =
-        Kind::iter().map(|kind| plural(&kind.to_string())).chain(["configmaps".to_owned()]).collect();
+    let made: BTreeSet<String> = Kind::iter()
+        .map(|kind| plural(&kind.to_string()))
+        .chain(["configmaps", "jobs"].map(str::to_owned))
+        .collect();
     assert_eq!(guarded, made);
     let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
     let condition = policy["matchConditions"][0]["expression"].as_str().unwrap();
     assert_eq!(condition, format!("request.userInfo.username != {own_user}"));
+}
+
+/// Whatever RBAC lets Haldane's account change, the policy limits; RBAC alone limits what is listed here.
+#[test]
+fn haldanes_own_account_is_held_to_what_haldane_does() {
+    const BY_RBAC_ALONE: [&str; 4] = [
+        "events",
+        "subjectaccessreviews",
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+    ];
+    let texts = |rule: &Value, field: &str| -> Vec<String> {
+        rule[field].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let policy = of_kind("deploy/own-account.yaml", "ValidatingAdmissionPolicy")["spec"].clone();
+    let held: BTreeSet<(String, String)> = policy["matchConstraints"]["resourceRules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .inspect(|rule| assert_eq!(rule["operations"], json!(["CREATE", "UPDATE", "DELETE"])))
+        .flat_map(|rule| {
+            texts(rule, "resources").into_iter().map(|name| (texts(rule, "apiGroups").remove(0), name))
+        })
+        .collect();
+    let role = of_kind("deploy/rbac.yaml", "ClusterRole");
+    let writes = |rule: &&Value| {
+        texts(rule, "verbs").iter().any(|verb| !["get", "list", "watch"].contains(&verb.as_str()))
+    };
+    let mut granted: BTreeSet<(String, String)> = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(writes)
+        .flat_map(|rule| {
+            texts(rule, "resources").into_iter().map(|name| (texts(rule, "apiGroups").remove(0), name))
+        })
+        .filter(|(_, name)| !BY_RBAC_ALONE.contains(&name.as_str()))
+        .collect();
+    // By the Role in its own namespace.
+    granted.insert((String::new(), "secrets".to_owned()));
+    assert_eq!(held, granted);
+
+    let own_user = format!("'system:serviceaccount:{}:{}'", defaults().namespace, defaults().service_account);
+    assert_eq!(
+        policy["matchConditions"][0]["expression"],
+        format!("request.userInfo.username == {own_user}")
+    );
+    let variables = policy["variables"].as_array().unwrap();
+    let variable = |name: &str| {
+        let found = variables.iter().find(|variable| variable["name"] == name).unwrap();
+        found["expression"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        variable("is_own"),
+        format!(
+            "[object, oldObject].all(o, o == null || ( o.metadata.?labels['{MANAGED_BY_LABEL}'] == \
+             optional.of('{MANAGED_BY}') && '{CANARY_OF_LABEL}' in o.metadata.?labels.orValue({{}})))"
+        )
+    );
+    let certificate = variable("is_certificate");
+    for name in [defaults().namespace, defaults().secret_name] {
+        assert!(certificate.contains(&format!("'{name}'")), "{name}");
+    }
+    assert!(variable("is_hold").contains(&format!("startsWith('{}')", keys::PREFIX)));
+    let binding = of_kind("deploy/own-account.yaml", "ValidatingAdmissionPolicyBinding");
+    assert_eq!(binding["spec"]["policyName"], "haldane-own-account");
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
 }

@@ -5,7 +5,7 @@ use crate::{
     build::{
         canary_service::{NoStableService, canary_labels, find_stable_service, is_split, our_services},
         labels::{choose, service_selector},
-        manifest::{MANAGED_BY, MANAGED_BY_LABEL},
+        marks::is_ours,
     },
     config::{annotations::path, queries::marks_of, trial},
     domain::{
@@ -21,10 +21,7 @@ use crate::{
 };
 use k8s_openapi::{
     api::{core::v1::Service, networking::v1::Ingress},
-    apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -202,14 +199,6 @@ fn selecting<'a>(pods: &'a Labels, services: &'a [Service]) -> impl Iterator<Ite
         !is_ours(&service.metadata)
             && service_selector(service).is_some_and(|selector| map_selects(selector, pods))
     })
-}
-
-pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
-    metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(MANAGED_BY_LABEL))
-        .is_some_and(|by| by == MANAGED_BY)
 }
 
 /// The Services of the user.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{annotations::Lookup, namespace::Namespace, profile::Bound},
-    domain::{request::Verb, state::RolloutState, strategy::TemplateRef},
+    domain::{observed::ReplicaSetView, request::Verb, state::RolloutState, strategy::TemplateRef},
 };
 use k8s_openapi::api::{
     core::v1::Service,
@@ -33,6 +33,8 @@ pub struct Needs {
     pub override_freeze: bool,
     /// Profiles that bind the namespace.
     pub policy: bool,
+    /// `ReplicaSets` that a new Deployment would take over.
+    pub adoptable: bool,
 }
 
 /// An object with a name that Haldane will need, as far as it matters whose it is.
@@ -80,6 +82,8 @@ pub struct Facts {
     pub may_override: Fact<bool>,
     /// Profiles that bind the namespace, strictest mode first.
     pub policy: Fact<Vec<Bound>>,
+    /// `ReplicaSets` that the selector of the Deployment picks and that nobody controls.
+    pub adoptable: Fact<Vec<ReplicaSetView>>,
 }
 
 impl Default for Facts {
@@ -93,6 +97,7 @@ impl Default for Facts {
             may: Ok(false),
             may_override: Ok(false),
             policy: Ok(Vec::new()),
+            adoptable: Ok(Vec::new()),
         }
     }
 }

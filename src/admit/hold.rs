@@ -1,9 +1,9 @@
 //! Whether a change of the pod template must be held.
 
-use super::object::Object;
+use super::{facts::Facts, object::Object, rules};
 use crate::{
     config::namespace::Settings,
-    domain::{keys, names::TemplateHash},
+    domain::{finding::Finding, keys, names::TemplateHash, observed::ReplicaSetView, review::Verdict},
 };
 
 /// What becomes of the template in this request.
@@ -17,10 +17,32 @@ pub enum Hold {
     Hold,
 }
 
+/// What becomes of the template in this request.
+///
+/// # Errors
+/// The refusal, when what would be taken over is not known: that must not let a template pass.
+pub(super) fn change(
+    old: Option<Object<'_>>,
+    new: Object<'_>,
+    settings: &Settings,
+    facts: &Facts,
+) -> Result<Hold, Verdict> {
+    match (old, &facts.adoptable) {
+        (Some(old), _) => Ok(hold(old, new, settings)),
+        (None, Ok(sets)) => Ok(hold_new(new, sets, settings)),
+        (None, Err(why)) => {
+            let problem =
+                format!("the ReplicaSets that it would take over could not be read: {why}; try again");
+            Err(Verdict::invalid(rules::HOLD, vec![Finding::new("spec.selector", "", problem)]))
+        }
+    }
+}
+
 /// Compares the templates.
 ///
-/// Native are: a Deployment without available pods (a first rollout that never became healthy, or one
+/// Native are: a Deployment without ready pods (a first rollout that never became healthy, or one
 /// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
+/// One that is scaled to 0 by the same request still has its pods, and may be scaled up by the next.
 #[must_use]
 pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> Hold {
     if old.has_template_of(new) {
@@ -29,9 +51,19 @@ pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> Hold {
     if old.annotation(keys::HELD).is_some() {
         return Hold::Hold;
     }
-    let nothing_serves = new.replicas() == 0 || old.available() == 0;
     let restart = is_restart(old, new) && !settings.restart_is_canary();
-    if nothing_serves || restart { Hold::Native } else { Hold::Hold }
+    if old.ready() == 0 || restart { Hold::Native } else { Hold::Hold }
+}
+
+/// What becomes of the template of a Deployment that is made where `ReplicaSets` run that it would take over: those
+/// that another left behind. Theirs is the stable side, so a template that runs other code is a change.
+#[must_use]
+pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: &Settings) -> Hold {
+    let code = TemplateHash::of_code(new.template());
+    let differs = |set: &ReplicaSetView| {
+        if settings.restart_is_canary() { set.template != new.template_hash() } else { set.code != code }
+    };
+    if adoptable.iter().any(|set| set.ready > 0 && differs(set)) { Hold::Hold } else { Hold::Unchanged }
 }
 
 /// Whether an object is held for the template that it has.
@@ -54,11 +86,11 @@ mod tests {
         hold(Object(old), Object(new), &Settings::own(Object(new).annotations()))
     }
 
-    fn deployment(image: &str, available: i64) -> Value {
+    fn deployment(image: &str, ready: i64) -> Value {
         json!({
             "metadata": {"annotations": {}},
             "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"image": image}}},
-            "status": {"availableReplicas": available},
+            "status": {"availableReplicas": 0, "readyReplicas": ready},
         })
     }
 
@@ -74,7 +106,37 @@ mod tests {
         let (old, mut new) = (deployment("a", 0), deployment("b", 0));
         assert_eq!(decided(&old, &new), Hold::Native);
         new["spec"]["replicas"] = json!(0);
-        assert_eq!(decided(&deployment("a", 2), &new), Hold::Native);
+        assert_eq!(decided(&old, &new), Hold::Native);
+    }
+
+    #[test]
+    fn a_profile_cannot_be_got_around_by_pods_that_do_not_count_as_available() {
+        // `minReadySeconds` keeps `availableReplicas` at 0, and all the pods serve.
+        let (old, mut new) = (deployment("a", 2), deployment("b", 2));
+        assert_eq!(decided(&old, &new), Hold::Hold);
+        new["spec"]["replicas"] = json!(0);
+        assert_eq!(decided(&old, &new), Hold::Hold, "scaled up again before they have gone");
+    }
+
+    #[test]
+    fn a_profile_cannot_be_got_around_by_a_new_deployment_over_running_pods() {
+        let new = deployment("b", 0);
+        let set = |image: &str, ready: i64| {
+            let set = json!({"spec": deployment(image, 0)["spec"], "status": {"readyReplicas": ready}});
+            ReplicaSetView::of(&set)
+        };
+        let made = |new: &Value, sets: &[ReplicaSetView]| {
+            hold_new(Object(new), sets, &Settings::own(Object(new).annotations()))
+        };
+        assert_eq!(made(&new, &[]), Hold::Unchanged);
+        assert_eq!(made(&new, &[set("a", 0)]), Hold::Unchanged, "nothing serves");
+        assert_eq!(made(&new, &[set("b", 2)]), Hold::Unchanged, "it goes on with what runs");
+        assert_eq!(made(&new, &[set("b", 2), set("a", 1)]), Hold::Hold);
+        let mut restarted = deployment("a", 0);
+        restarted["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
+        assert_eq!(made(&restarted, &[set("a", 2)]), Hold::Unchanged, "the same code");
+        restarted["metadata"]["annotations"][keys::RESTART] = json!("canary");
+        assert_eq!(made(&restarted, &[set("a", 2)]), Hold::Hold);
     }
 
     #[test]

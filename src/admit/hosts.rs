@@ -7,17 +7,19 @@ use crate::{
         finding::{Finding, Findings},
         metric::ProviderRef,
     },
-    providers,
+    providers::{self, Defaults, http::checked_url},
 };
 use serde_json::Value;
 use url::Url;
 
-/// The addresses that a metric's provider would ask; as written where a secret argument stands in it.
-pub(super) fn addresses(provider: &ProviderRef, config: &AdmitConfig) -> Vec<Result<Url, String>> {
+/// The addresses that a metric's provider would ask; as written where an argument stands in it whose value may make
+/// it another, such as a secret, or a field of the Deployment before the host.
+pub(super) fn addresses(provider: &ProviderRef, defaults: &Defaults) -> Vec<Result<Url, String>> {
     let found = providers::find(&provider.key)
-        .map(|found| found.addresses(&provider.config, &config.providers))
+        .map(|found| found.addresses(&provider.config, defaults))
         .unwrap_or_default();
-    found.into_iter().map(|address| Url::parse(&address).map_err(|_| address)).collect()
+    let parsed = |address: String| checked_url(&address).map_err(|_| address);
+    found.into_iter().map(parsed).collect()
 }
 
 /// The metrics that may not be asked where, or as, they say.
@@ -29,7 +31,7 @@ pub(super) fn refused(trials: &[Trial], config: &AdmitConfig) -> Findings {
         let unwritten = writes.then(|| config.hosts.check_write().err()).flatten();
         let method = asked.get("method").and_then(Value::as_str).unwrap_or_default();
         let unwritten = unwritten.map(|why| Finding::new(format!("{place}.method"), method, why));
-        let known = addresses(&metric.spec.provider, config).into_iter().flatten();
+        let known = addresses(&metric.spec.provider, &config.providers).into_iter().flatten();
         let refused = known.filter_map(|url| {
             Some((url.host_str().unwrap_or_default().to_owned(), config.hosts.check(&url).err()?))
         });

@@ -9,7 +9,7 @@ use super::{
     rules, words,
 };
 use crate::{
-    build::manifest::{MANAGED_BY, MANAGED_BY_LABEL},
+    build::marks::is_canary,
     config::{
         annotations::{Choice, choice, plan_key},
         namespace::Namespace,
@@ -38,7 +38,7 @@ pub(super) fn standing(stage: Stage, new: Object<'_>) -> Standing {
         Choice::In => Standing::In,
         Choice::Out => Standing::Out,
         // A canary of ours is released by its own Deployment.
-        Choice::Silent if is_canary(new) => Standing::Out,
+        Choice::Silent if is_canary(new.0) => Standing::Out,
         Choice::Silent if stage == Stage::Validate && is_marked(new) => Standing::In,
         Choice::Silent => Standing::Open,
     }
@@ -84,11 +84,6 @@ fn is_busy(old: Object<'_>, facts: &Facts) -> bool {
         state.map_or(true, |state| state.as_ref().is_some_and(|state| state.rollout.is_some()))
     };
     has_hold(old) || (is_marked(old) && is_recorded())
-}
-
-/// Whether it is a canary of Haldane's.
-pub(super) fn is_canary(object: Object<'_>) -> bool {
-    object.labels().get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGED_BY)
 }
 
 fn has_hold(object: Object<'_>) -> bool {

@@ -6,6 +6,7 @@ mod config_map;
 mod examine;
 pub mod facts;
 pub mod floor;
+pub mod frozen;
 pub mod hold;
 mod hosts;
 mod membership;
@@ -35,12 +36,13 @@ use crate::{
         request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
     },
+    policy::Occasion,
     providers::{self, hosts::HostPolicy},
 };
 use examine::{Examined, concerns_plan, examine, is_binding};
 use facts::{Fact, Facts, Needs};
 use floor::ScaleDown;
-use hold::{Hold, hold, is_held};
+use hold::{Hold, change, is_held};
 use jiff::Timestamp;
 use membership::Standing;
 use object::{Edits, Object};
@@ -123,11 +125,14 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
     };
     match stage {
         Stage::Warn => return Needs::default(),
-        Stage::Validate if standing == Standing::In => return Needs::default(),
+        Stage::Validate if standing == Standing::In => {
+            return Needs { adoptable: old.is_none(), ..Needs::default() };
+        }
         Stage::Validate => {
             let policy = policy::plain_occasion(old, new).is_some();
             let slips = may_be_in && old.is_some_and(|old| !old.has_template_of(new));
-            return Needs { policy, pair: policy || slips, ..Needs::default() };
+            let adoptable = may_be_in && old.is_none();
+            return Needs { policy, pair: policy || slips, adoptable, ..Needs::default() };
         }
         Stage::Mutate if !may_be_in => return Needs { state: was_in, ..Needs::default() },
         Stage::Mutate => {}
@@ -139,7 +144,15 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
     let may_go_on = was_in && standing == Standing::Open;
     let override_freeze = policy::fresh_reason(context, new).is_some();
     let verb = order.map(|order| order.verb);
-    Needs { state: judged || may_go_on, pair: true, templates, verb, override_freeze, policy: judged }
+    Needs {
+        state: judged || may_go_on,
+        pair: true,
+        templates,
+        verb,
+        override_freeze,
+        policy: judged,
+        adoptable: old.is_none(),
+    }
 }
 
 /// Decides one review.
@@ -167,12 +180,21 @@ pub fn admit(stage: Stage, context: &Context<'_>, facts: &Facts) -> Verdict {
             if is_in { mutate(context, old, new, facts) } else { membership::leave(context, old, new, facts) }
         }),
         Stage::Validate => is_in().and_then(|is_in| {
-            if is_in { validate(context, old, new, facts) } else { plain(context, old, new, facts) }
+            // The mutating phase is not asked about one that is made without a word, and so cannot have held it.
+            let is_unseen = old.is_none() && membership::standing(stage, new) == Standing::Open;
+            if is_in && !is_unseen {
+                validate(context, old, new, facts)
+            } else {
+                plain(context, old, new, facts)
+            }
         }),
         Stage::Warn => Ok(no_effect::verdict(new)),
     };
     verdict.unwrap_or_else(|refusal| refusal)
 }
+
+/// What is said of [`hold::change`].
+const TAKEN_OVER: &str = "pods of another template run already and become the stable side of this Deployment, so its own template is held for a canary";
 
 /// Whether nothing is left to look at: the final object takes part and is held, as strict as can be.
 fn is_settled(stage: Stage, new: Object<'_>) -> bool {
@@ -199,7 +221,7 @@ fn mutate(
 ) -> Result<Verdict, Verdict> {
     let plan = context.plan(membership::namespace(context, facts)?, new);
     let order = orders::ordered(context, old, new)?;
-    let change = old.map_or(Hold::Unchanged, |old| hold(old, new, &plan.settings));
+    let change = change(old, new, &plan.settings, facts)?;
     let mut examined = examine(context, new, plan, change == Hold::Hold, facts);
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
     let judge = |occasion| policy::judge(context, occasion, new, true, &plan.settings, &examined, facts);
@@ -227,6 +249,7 @@ fn mutate(
         edits.exempt = judged.exempt;
     }
     if change == Hold::Hold {
+        warnings.extend(old.is_none().then(|| TAKEN_OVER.to_owned()));
         warnings.extend(examined.plan(context, new));
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
@@ -245,10 +268,13 @@ fn plain(
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    let Some(occasion) = policy::plain_occasion(old, new) else { return Ok(Verdict::allow()) };
+    let Some(mut occasion) = policy::plain_occasion(old, new) else { return Ok(Verdict::allow()) };
     // One that has just been made takes part from its next release on.
     let will_be_in = membership::standing(Stage::Validate, new) == Standing::Open
         && facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
+    if old.is_none() && will_be_in && change(old, new, &Settings::default(), facts)? == Hold::Hold {
+        occasion = Occasion::Takeover;
+    }
     let judged =
         policy::judge(context, occasion, new, will_be_in, &Settings::default(), &Examined::default(), facts);
     if !judged.findings.is_empty() {
@@ -271,20 +297,18 @@ fn hold_and_orders(
     facts: &Facts,
     warnings: &mut Vec<String>,
 ) -> Result<Edits, Verdict> {
-    let Some(old) = old else {
-        return match order {
-            Some(_) => Err(Verdict::forbid(
-                rules::ORDER,
-                format!(
-                    "Deployment {:?}: an order ({}) cannot be given to a Deployment that is being created",
-                    context.review.name,
-                    keys::DO
-                ),
-            )),
-            None => Ok(Edits { managed: true, ..Edits::default() }),
-        };
-    };
-    let held_before = old.annotation(keys::HELD);
+    if old.is_none() && order.is_some() {
+        return Err(Verdict::forbid(
+            rules::ORDER,
+            format!(
+                "Deployment {:?}: an order ({}) cannot be given to a Deployment that is being created",
+                context.review.name,
+                keys::DO
+            ),
+        ));
+    }
+    let before = |key| old.and_then(|old| old.annotation(key));
+    let held_before = before(keys::HELD);
     let held = match change {
         Hold::Hold => Some(new.template_hash().to_string()),
         Hold::Unchanged => held_before.map(str::to_owned),
@@ -293,8 +317,8 @@ fn hold_and_orders(
     let mut edits = Edits {
         managed: true,
         paused: held.is_some().then_some(true),
-        request: old.annotation(keys::REQUEST).map(str::to_owned),
-        exempt: old.annotation(keys::EXEMPT).filter(|_| held.is_some()).map(str::to_owned),
+        request: before(keys::REQUEST).map(str::to_owned),
+        exempt: before(keys::EXEMPT).filter(|_| held.is_some()).map(str::to_owned),
         held,
     };
     let mut request = None;
@@ -328,9 +352,9 @@ fn hold_and_orders(
 }
 
 /// Paused by the user before or with the change, and not by us a moment ago in this same request.
-fn is_paused_by_user(old: Object<'_>, new: Object<'_>, edits: &Edits) -> bool {
+fn is_paused_by_user(old: Option<Object<'_>>, new: Object<'_>, edits: &Edits) -> bool {
     let ours = new.annotation(keys::HELD) == edits.held.as_deref();
-    old.is_paused() || (new.is_paused() && !ours)
+    old.is_some_and(Object::is_paused) || (new.is_paused() && !ours)
 }
 
 /// The last look at the final object: what must be held is held, whatever other webhooks did after us.
@@ -340,11 +364,10 @@ fn validate(
     new: Object<'_>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    let Some(old) = old else { return Ok(Verdict::allow()) };
     let settings = membership::namespace(context, facts)?.settings(&new.annotations());
-    let must_be_held = match hold(old, new, &settings) {
+    let must_be_held = match change(old, new, &settings, facts)? {
         Hold::Hold => true,
-        Hold::Unchanged => old.annotation(keys::HELD).is_some(),
+        Hold::Unchanged => old.is_some_and(|old| old.annotation(keys::HELD).is_some()),
         Hold::Native => false,
     };
     if must_be_held && !is_held(new) {

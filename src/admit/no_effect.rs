@@ -2,11 +2,11 @@
 //! a canary, and would get none.
 
 use super::{
-    membership,
     object::{Edits, Object},
     rules, words,
 };
 use crate::{
+    build::marks::is_canary,
     config::annotations::{Choice, KEYS, choice, nearest_key, path, unknown_keys},
     domain::{
         finding::{Finding, Findings},
@@ -58,7 +58,7 @@ pub(super) fn warnings(new: Object<'_>, by_namespace: bool) -> Vec<String> {
 
 /// Keys that would have an effect as annotations of the Deployment itself.
 pub(super) fn misplaced(new: Object<'_>) -> Vec<String> {
-    if membership::is_canary(new) {
+    if is_canary(new.0) {
         return Vec::new();
     }
     let labels = new.map("/metadata/labels", keys::PREFIX);

@@ -63,10 +63,10 @@ impl<'a> Object<'a> {
         part(self.0, "/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
     }
 
-    /// `status.availableReplicas`.
+    /// `status.readyReplicas`: the pods that serve, whatever `minReadySeconds` says.
     #[must_use]
-    pub fn available(self) -> i64 {
-        part(self.0, "/status/availableReplicas").and_then(Value::as_i64).unwrap_or(0)
+    pub fn ready(self) -> i64 {
+        part(self.0, "/status/readyReplicas").and_then(Value::as_i64).unwrap_or(0)
     }
 
     /// Texts by key in the map at `pointer`, of the keys with this prefix.

@@ -19,14 +19,17 @@ use crate::{
     domain::{
         finding::{Finding, Findings},
         keys,
+        names::Weight,
         request::Verb,
         review::{Outcome, Verdict},
         strategy::{RolloutSpec, Step},
+        value::ResultType,
     },
     policy::{
-        Mode, Occasion, Plan, PlannedMetric, Subject, Wait,
+        FREEZE, Mode, Occasion, Plan, PlannedMetric, Subject, Wait, exemption,
         profile::{Profile, Violation},
     },
+    providers::Defaults,
 };
 use std::collections::BTreeMap;
 
@@ -54,7 +57,9 @@ pub(super) fn occasion(
     verb: Option<Verb>,
     facts: &Facts,
 ) -> Option<Occasion> {
-    let Some(old) = old else { return Some(Occasion::Create) };
+    let Some(old) = old else {
+        return Some(if change == Hold::Hold { Occasion::Release } else { Occasion::Create });
+    };
     if let Some(verb) = verb {
         return Some(Occasion::Order(verb));
     }
@@ -62,7 +67,8 @@ pub(super) fn occasion(
         // Going back must always be possible.
         Hold::Hold if is_stable(new, facts) => None,
         Hold::Native if is_restart(old, new) => Some(Occasion::Restart),
-        Hold::Hold | Hold::Native => Some(Occasion::Release),
+        Hold::Hold => Some(Occasion::Release),
+        Hold::Native => Some(Occasion::Native),
         Hold::Unchanged => concerns_plan(Some(old), new).then_some(Occasion::Configure),
     }
 }
@@ -82,6 +88,13 @@ pub(super) fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
     let stable = state.and_then(|state| state.stable.as_ref());
     stable.is_some_and(|stable| *stable == new.template_hash())
+}
+
+/// Whether a rollout is under way whose version no user has met yet.
+fn is_unexposed(facts: &Facts) -> bool {
+    let state = facts.state.as_ref().ok().and_then(Option::as_ref);
+    let rollout = state.and_then(|state| state.rollout.as_ref());
+    rollout.is_some_and(|rollout| rollout.exposed_at.is_none() && rollout.traffic.weight == Weight::ZERO)
 }
 
 /// Judges a request by every profile that the namespace binds.
@@ -112,13 +125,14 @@ pub(super) fn judge(
         now: context.now,
         occasion,
         opted_in,
-        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.trials, context)),
+        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.trials, &context.config.providers)),
         template: new.template(),
         // What is not known must not excuse: a rule that needs a route holds.
         has_route: facts
             .neighbours
             .as_ref()
             .map_or(true, |found| checks::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
+        is_unexposed: is_unexposed(facts),
         override_freeze: reason,
     };
     for bound in bound {
@@ -158,10 +172,18 @@ impl Judged {
         let violations = match profile_of(bound, namespace) {
             Ok(profile) if profile.exempts(subject.user) => {
                 self.audit.insert(format!("{mode}-exempt"), name.clone());
-                self.exempt = self.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| name.clone()));
+                self.exempt =
+                    self.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| exemption(name, None)));
                 return;
             }
-            Ok(profile) => profile.check(subject),
+            Ok(profile) => {
+                if *mode == Mode::Enforce && subject.override_freeze.is_some() && profile.has(FREEZE) {
+                    self.exempt = self.exempt.take().or_else(|| Some(exemption(name, Some(FREEZE))));
+                }
+                let notes = profile.notes(subject).into_iter().filter(|_| *mode != Mode::Audit);
+                self.warnings.extend(notes.map(|note| format!("{note} (policy {name})")));
+                profile.check(subject)
+            }
             Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
         };
         let violations: Vec<_> = violations
@@ -207,7 +229,8 @@ fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
     })
 }
 
-fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], context: &Context<'_>) -> Plan<'a> {
+/// The plan as rules see it.
+pub(super) fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], providers: &Defaults) -> Plan<'a> {
     let strategy = &spec.strategy;
     let wait = |(index, step): (usize, &Step)| match step {
         Step::Pause(None) => Wait::Person,
@@ -218,7 +241,9 @@ fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], context: &Context<'_>) -
     let metrics = trials.iter().flat_map(|trial| &trial.metrics).map(|metric| PlannedMetric {
         path: &metric.path,
         spec: &metric.spec,
-        hosts: hosts::addresses(&metric.spec.provider, context.config)
+        is_dry_run: metric.dry_run,
+        has_verdict: metric.result == ResultType::Verdict,
+        hosts: hosts::addresses(&metric.spec.provider, providers)
             .into_iter()
             .map(|address| {
                 address.and_then(|url| url.host().map(|host| host.to_owned()).ok_or(String::new()))

@@ -94,7 +94,7 @@ fn may_be_asked(provider: &ProviderRef, config: &AdmitConfig) -> bool {
     let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     let is_own = |url: &Url| own.as_ref().is_some_and(|own| place(own) == place(url));
     let narrowed = !config.hosts.allowed.is_empty();
-    let addresses = hosts::addresses(provider, config);
+    let addresses = hosts::addresses(provider, &config.providers);
     addresses.iter().all(|address| {
         address.as_ref().is_ok_and(|url| is_own(url) || (narrowed && config.hosts.check(url).is_ok()))
     })

@@ -1,12 +1,9 @@
 //! Where the traffic comes from: traffic can be split only where an Ingress leads to a Service, and
 //! whatever leads to that Service is split with it.
 
-use super::{
-    checks::{Report, is_ours},
-    facts::Neighbours,
-};
+use super::{checks::Report, facts::Neighbours};
 use crate::{
-    build::labels::service_selector,
+    build::{labels::service_selector, marks::is_ours},
     config::annotations::path,
     domain::{
         finding::Finding,

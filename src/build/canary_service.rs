@@ -2,7 +2,8 @@
 
 use super::{
     labels::service_selector,
-    manifest::{Kind, Manifest, Meta, Owner, marks},
+    manifest::{Kind, Manifest, Meta, Owner},
+    marks::marks,
 };
 use crate::domain::{
     names::suffixed,

@@ -1,28 +1,18 @@
 //! An object that Haldane wants to exist, ready for server-side apply.
 
-use crate::domain::{names::short_hash, part::part, rewrite::CANARY_OF_LABEL, selector::Labels};
+use super::marks::{is_owned_by, marks};
+use crate::domain::{names::short_hash, part::part, selector::Labels};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Label and value that mark an object as Haldane's.
-pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// See [`MANAGED_BY_LABEL`].
-pub const MANAGED_BY: &str = "haldane";
 /// Annotation with the hash of what was applied, so that a key that is no longer wanted is noticed.
 pub const APPLIED_ANNOTATION: &str = "haldane.dev/applied";
 /// Annotation on the canary Deployment: hash of the template that it was made from.
 pub const TEMPLATE_ANNOTATION: &str = "haldane.dev/template";
+/// Annotation on a Job that measures: for which run of an analysis.
+pub const RUN_ANNOTATION: &str = "haldane.dev/run";
 /// Annotation on what routes: when its traffic was asked for, see `Traffic::asked_at`.
 pub const ASKED_AT_ANNOTATION: &str = "haldane.dev/asked-at";
-
-/// The labels that are on every object of ours for the Deployment of this label value.
-#[must_use]
-pub fn marks(canary_of: &str) -> Labels {
-    Labels::from(
-        [(MANAGED_BY_LABEL, MANAGED_BY), (CANARY_OF_LABEL, canary_of)]
-            .map(|(key, value)| (key.to_owned(), value.to_owned())),
-    )
-}
 
 /// Kinds of the canary side, in the order in which they are made.
 #[derive(
@@ -87,13 +77,6 @@ impl Owner {
     pub fn owns(&self, object: &Value) -> bool {
         is_owned_by(object, &self.uid)
     }
-}
-
-/// Whether `object` has an owner with this UID.
-#[must_use]
-pub fn is_owned_by(object: &Value, uid: &str) -> bool {
-    let references = object.get("metadata").and_then(|meta| meta.get("ownerReferences")?.as_array());
-    references.into_iter().flatten().any(|r| r.get("uid").and_then(Value::as_str) == Some(uid))
 }
 
 /// An object that shall exist.

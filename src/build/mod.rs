@@ -6,4 +6,5 @@ pub mod canary_policy;
 pub mod canary_service;
 pub mod labels;
 pub mod manifest;
+pub mod marks;
 pub mod pair;

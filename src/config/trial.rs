@@ -65,6 +65,8 @@ pub struct TrialMetric {
     pub queries: Vec<ReadQuery>,
     /// What its conditions see.
     pub result: ResultType,
+    /// Whether it has no say in the verdict.
+    pub dry_run: bool,
 }
 
 /// Every analysis of a plan whose templates are complete; those that cannot start are left out.
@@ -72,11 +74,11 @@ pub struct TrialMetric {
 pub fn trials(spec: &RolloutSpec) -> Vec<Trial> {
     let trial = |(step, analysis)| {
         let (templates, metrics) = start(analysis, &spec.templates).ok()?;
-        let metric = |(path, spec): (String, MetricSpec)| {
+        let metric = |(path, spec, dry_run): (String, MetricSpec, bool)| {
             let provider = providers::find(&spec.provider.key);
             let result =
                 provider.map_or(ResultType::Any, |provider| provider.result_type(&spec.provider.config));
-            TrialMetric { queries: queries(&spec), result, path, spec }
+            TrialMetric { queries: queries(&spec), result, path, spec, dry_run }
         };
         Some(Trial { step, templates, metrics: metrics.into_iter().map(metric).collect() })
     };
@@ -120,8 +122,8 @@ fn analyses(strategy: &CanaryStrategy) -> impl Iterator<Item = (Option<usize>, &
     in_steps.chain(strategy.background.iter().map(|background| (None, &background.analysis)))
 }
 
-/// Names of the templates, and the metrics with their paths.
-type Started = (Vec<String>, Vec<(String, MetricSpec)>);
+/// Names of the templates, and the metrics with their paths and whether they are in dry run.
+type Started = (Vec<String>, Vec<(String, MetricSpec, bool)>);
 
 fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Finding> {
     let found: Vec<&NamedTemplate> = analysis
@@ -148,8 +150,10 @@ fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Fin
     let paths = found.iter().flat_map(|found| {
         (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
     });
-    let metrics: Vec<_> = paths.zip(run.specs).collect();
-    let too_often = |(path, spec): &(String, MetricSpec)| {
+    let dry = run.results.into_iter().map(|result| result.dry_run);
+    let metrics: Vec<_> =
+        paths.zip(run.specs.into_iter().zip(dry)).map(|(path, (spec, dry))| (path, spec, dry)).collect();
+    let too_often = |(path, spec, _): &(String, MetricSpec, bool)| {
         let interval = spec.interval.filter(|interval| *interval < MIN_INTERVAL)?;
         Some(Finding::new(format!("{path}.interval"), interval.to_string(), "must be at least 1s"))
     };

@@ -1,11 +1,11 @@
 //! Making the world so: each function is one kind of write, safe to repeat.
 
-use super::{
-    objects::{api, raw},
-    observe::is_managed,
-};
+use super::objects::{api, raw};
 use crate::{
-    build::manifest::{Kind, Manifest, Owner},
+    build::{
+        manifest::{Kind, Manifest, Owner},
+        marks::is_ours_raw,
+    },
     decide::{DeploymentWrite, ProgressingCondition},
     domain::{keys, observed::Observed},
     runtime::api::{FIELD_MANAGER, lost_race},
@@ -65,7 +65,7 @@ pub async fn apply(
         && let Some(found) = api.get_opt(&manifest.name).await.map_err(failed(what()))?
     {
         let found = raw(found, &manifest.kind.to_string());
-        return Err(match (is_managed(&found), owner.owns(&found)) {
+        return Err(match (is_ours_raw(&found), owner.owns(&found)) {
             (true, true) => ApplyError::Conflict(what()),
             (true, false) => ApplyError::Predecessor(what()),
             (false, _) => ApplyError::Foreign(what()),

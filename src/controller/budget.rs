@@ -1,4 +1,5 @@
-//! How many canaries run at once: releases beyond what a profile allows wait for their turn.
+//! Whether a rollout may start now: what the enforced profile says of it, which is asked again because plan, profile and
+//! time may be others than at admission, and how many canaries may run at once.
 
 use super::{
     policies,
@@ -6,10 +7,12 @@ use super::{
     state::{self, Stored},
 };
 use crate::{
+    admit::frozen::Start,
     build::manifest::Owner,
     config::{namespace::Namespace, profile::read_profile},
-    domain::{keys, observed::Observed},
-    policy::{Limits, Mode},
+    decide::Wait,
+    domain::hosts::Hosts,
+    policy::{Limits, Mode, profile::Profile},
     runtime::clock,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +24,9 @@ use tokio::sync::MutexGuard;
 /// Whether a release may start now.
 pub struct Room<'a> {
     /// Why it must wait; the text stays the same while it waits, because people are told when it changes.
-    pub wait: Option<String>,
+    pub wait: Option<Wait>,
+    /// The only hosts that its metrics may be asked of, if the profile names some.
+    pub metric_hosts: Option<Vec<Hosts>>,
     /// Between counting and recording nobody else may count.
     _counting: Option<MutexGuard<'a, ()>>,
 }
@@ -67,6 +72,13 @@ impl fmt::Display for Full {
     }
 }
 
+impl Room<'_> {
+    /// Nobody counts.
+    const fn uncounted(wait: Option<Wait>, metric_hosts: Option<Vec<Hosts>>) -> Self {
+        Self { wait, metric_hosts, _counting: None }
+    }
+}
+
 /// Looks for room. Costs a read a profile, and one more where a limit is set; asked only when a release could
 /// start.
 ///
@@ -76,21 +88,44 @@ pub async fn room<'a>(
     context: &'a Context,
     owner: &Owner,
     namespace: &Namespace,
-    seen: &Observed,
+    start: &Start<'_>,
     stored: &Stored,
 ) -> kube::Result<Room<'a>> {
     let bound = policies::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
     let enforced = bound.into_iter().find(|bound| bound.mode == Mode::Enforce);
-    let Some(enforced) = enforced else { return Ok(Room { wait: None, _counting: None }) };
-    let name = &enforced.name;
-    let Some(Ok(profile)) = enforced.data.as_ref().map(read_profile) else {
-        let wait = format!("policy {name}, which the namespace enforces, cannot be read");
-        return Ok(Room { wait: Some(wait), _counting: None });
+    let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
+    let Some(enforced) = enforced else {
+        context.queue.leaves(&key);
+        return Ok(Room::uncounted(None, None));
     };
-    // Exempt is who has released it, or retries it: admission knows, and has written it down.
-    let is_exempt = seen.annotation(keys::EXEMPT) == Some(name);
-    let limits = profile.limits().filter(|_| !is_exempt);
-    let Some(limits) = limits else { return Ok(Room { wait: None, _counting: None }) };
+    let name = &enforced.name;
+    let refused = match enforced.data.as_ref().map(read_profile) {
+        // Exempt is who has released it, or retries it: admission knows, and has written it down.
+        Some(Ok(_)) if start.is_exempt(name) => None,
+        Some(Ok(profile)) => match start.objection(&profile, name) {
+            Some(why) => Some(why),
+            None => return counted(context, owner, stored, key, name, &profile).await,
+        },
+        _ => Some(format!("policy {name}, which the namespace enforces, cannot be read")),
+    };
+    context.queue.leaves(&key);
+    Ok(Room::uncounted(refused.map(Wait::Policy), None))
+}
+
+/// Looks for room among the canaries that run.
+async fn counted<'a>(
+    context: &'a Context,
+    owner: &Owner,
+    stored: &Stored,
+    key: ObjectRef<Deployment>,
+    name: &str,
+    profile: &Profile,
+) -> kube::Result<Room<'a>> {
+    let metric_hosts = profile.metric_hosts().map(<[Hosts]>::to_vec);
+    let Some(limits) = profile.limits() else {
+        context.queue.leaves(&key);
+        return Ok(Room::uncounted(None, metric_hosts));
+    };
     let counting = context.queue.counting.lock().await;
     let others = state::unfinished(&context.client).await?;
     let now = clock::now();
@@ -101,15 +136,14 @@ pub async fn room<'a>(
         queued_since: Some(since),
         paused_since: None,
     };
-    let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
     let ahead = limits.per_cluster.map_or(0, |limit| context.queue.ahead(&key, since, limit));
     let full = full(&me, &others, ahead, limits, now);
     match full {
         Some(full) => context.queue.waits(key, since, full),
         None => context.queue.leaves(&key),
     }
-    let wait = full.map(|full| format!("waits for its turn: policy {name} allows {full}"));
-    Ok(Room { wait, _counting: Some(counting) })
+    let wait = full.map(|full| Wait::Turn(format!("waits for its turn: policy {name} allows {full}")));
+    Ok(Room { wait, metric_hosts, _counting: Some(counting) })
 }
 
 /// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.

@@ -241,19 +241,28 @@ impl Measurer {
                     // What came of an answer before, such as a token, takes no room worth speaking of. Given back
                     // before more is asked for, or many that have some would wait for each other.
                     *share = None;
-                    let (next, room) = self.turns.take(namespace, &self.means.http, *request, then).await?;
+                    let (http, hosts) = (&self.means.http, due.hosts.as_deref());
+                    let (next, room) = self.turns.take(namespace, http, *request, hosts, then).await?;
                     *share = Some(room);
                     next
                 }
                 Step::Job(job, then) => {
                     let nobody_waits = self.nobody_waits(object, due);
                     // Boxed, because most measurements are no Jobs and need not have the room for one.
-                    let ended = Box::pin(metric_job::run(self.client(), object, *job, nobody_waits)).await;
+                    let run = job_run(due);
+                    let ended = metric_job::run(self.client(), object, *job, &run, nobody_waits);
+                    let ended = Box::pin(ended).await;
                     then(ended?)
                 }
                 Step::Done(outcome) => return outcome,
             };
         }
+    }
+
+    /// What providers need not be told.
+    #[must_use]
+    pub fn defaults(&self) -> &Defaults {
+        &self.means.defaults
     }
 
     fn client(&self) -> &kube::Client {
@@ -281,4 +290,10 @@ impl Measurer {
         // A panic while locked would leave a whole map: every change is one insertion or removal.
         then(&mut self.by_object.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// What tells the Jobs of a run from those of all others, also of one that has its name after the record was lost.
+fn job_run(due: &DueMeasurement) -> String {
+    let begun = due.begun.map(|begun| begun.to_string()).unwrap_or_default();
+    format!("{} of {begun}", due.run)
 }

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     admit::checks::has_route,
     build::{
-        manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL},
+        manifest::Kind,
+        marks::{self, is_ours},
         pair::named,
     },
     config::{
@@ -52,11 +53,6 @@ pub(super) enum ForgetError {
     /// See [`ApplyError`].
     #[error(transparent)]
     Apply(#[from] ApplyError),
-}
-
-/// The label selector of everything of ours.
-pub(super) fn our_marks() -> String {
-    format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}")
 }
 
 /// Every Deployment of the cluster that is opted in, or still carries our label.
@@ -104,9 +100,8 @@ pub(super) async fn adopt_namespace(client: &Client, namespace: &str) -> kube::R
         tokio::try_join!(deployments.list(&unmarked), services.list(&every), ingresses.list(&every))?;
     let joins = |deployment: &Deployment| {
         let pods = deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());
-        let is_ours = deployment.labels().get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGED_BY);
         choice(deployment.annotations()) == Choice::Silent
-            && !is_ours
+            && !is_ours(&deployment.metadata)
             && has_route(&pods.unwrap_or_default(), &services.items, &ingresses.items)
     };
     for deployment in deployments.items.into_iter().filter(joins) {
@@ -146,7 +141,7 @@ async fn write(client: &Client, namespace: &str, name: &str, patch: &Value) -> k
 
 /// Cleans up after Deployments that left while no controller was there.
 pub(super) async fn forget_strays(client: &Client, settle: GoDuration) -> Result<(), ForgetError> {
-    let ours = ListParams::default().labels(&our_marks());
+    let ours = ListParams::default().labels(&marks::selector());
     let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&ours).await?;
     for record in records.items {
         let Some(namespace) = record.namespace() else { continue };
@@ -207,7 +202,7 @@ async fn remove_orphans_now(
     mark: &str,
     settle: GoDuration,
 ) -> kube::Result<()> {
-    let labels = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={mark}");
+    let labels = marks::selector_for(mark);
     let records = api_of(client, "v1", "ConfigMap", namespace);
     let mut waits = false;
     let kinds: Vec<Kind> = Kind::iter().collect();

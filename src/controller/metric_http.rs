@@ -1,9 +1,12 @@
 //! The HTTP requests of metric providers: the only ones that leave the cluster's API.
 
 use super::control::Control;
-use crate::providers::{
-    hosts::HostPolicy,
-    http::{HttpRequest, HttpResponse},
+use crate::{
+    domain::hosts::Hosts,
+    providers::{
+        hosts::HostPolicy,
+        http::{HttpRequest, HttpResponse},
+    },
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
@@ -11,7 +14,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
-use url::Host;
+use url::{Host, Url};
 
 /// Longest answer of a provider that is read, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -56,12 +59,13 @@ impl Clients {
         &self.admitted.policy
     }
 
-    /// Sends a request within its timeout.
+    /// Sends a request within its timeout; if `hosts` are named, to no other.
     ///
     /// # Errors
     /// Why there is no answer, without the URL's path and query, which may hold a secret.
-    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, String> {
+    pub async fn send(&self, request: HttpRequest, hosts: Option<&[Hosts]>) -> Result<HttpResponse, String> {
         self.admitted.policy.check(&request.url)?;
+        check_named(&request.url, hosts)?;
         let address = match request.url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
             Some(Host::Ipv6(address)) => Some(address.into()),
@@ -86,6 +90,20 @@ impl Clients {
             body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, body })
+    }
+}
+
+/// Whether a policy lets metrics be asked there. By now all arguments are filled in.
+fn check_named(url: &Url, hosts: Option<&[Hosts]>) -> Result<(), String> {
+    let host = url.host().map(|host| host.to_owned());
+    let is_named = |hosts: &[Hosts]| host.as_ref().is_some_and(|host| hosts.iter().any(|h| h.include(host)));
+    match hosts {
+        Some(hosts) if !is_named(hosts) => {
+            let named = hosts.iter().map(Hosts::to_string).collect::<Vec<_>>().join(", ");
+            let host = url.host_str().unwrap_or_default();
+            Err(format!("{host} is not among the hosts of metrics that the policy allows: {named}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -141,4 +159,40 @@ fn explain(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+    use std::time::Duration;
+
+    /// The address as it is when arguments have made another of what admission has seen.
+    #[tokio::test]
+    async fn a_profile_cannot_be_got_around_by_arguments_in_an_address() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let clients = Clients::new(HostPolicy::default()).unwrap();
+        let hosts: Vec<Hosts> =
+            vec!["prometheus.monitoring".parse().unwrap(), "10.1.0.0/16".parse().unwrap()];
+        for url in ["http://10.88.0.1:18080/stolen?@prometheus.monitoring:9090/", "http://other.monitoring/"]
+        {
+            let url: Url = url.parse().unwrap();
+            assert_eq!(check_named(&url, None), Ok(()), "no policy names any");
+            let request = HttpRequest {
+                method: Method::GET,
+                url,
+                headers: Vec::new(),
+                body: String::new(),
+                timeout: Duration::from_secs(1),
+                insecure: false,
+            };
+            let told = clients.send(request, Some(&hosts)).await.unwrap_err();
+            let wanted = "is not among the hosts of metrics that the policy allows: prometheus.monitoring, 10.1.0.0/16";
+            assert!(told.ends_with(wanted), "{told}");
+        }
+        for url in ["http://prometheus.monitoring:9090/", "http://10.1.2.3/"] {
+            assert_eq!(check_named(&url.parse().unwrap(), Some(&hosts)), Ok(()), "{url}");
+            assert!(check_named(&url.parse().unwrap(), Some(&[])).is_err(), "it names none");
+        }
+    }
 }

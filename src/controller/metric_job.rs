@@ -1,7 +1,8 @@
 //! Jobs that measure: made, awaited by a watch on the one object, deleted when nobody waits any more.
 
+use super::observe::our_labels;
 use crate::{
-    build::manifest::{MANAGED_BY, MANAGED_BY_LABEL},
+    build::{manifest::RUN_ANNOTATION, marks::is_ours},
     providers::JobEnd,
     runtime::api,
 };
@@ -13,7 +14,10 @@ use kube::{
     runtime::{reflector::ObjectRef, wait::await_condition},
 };
 
-/// Makes a Job for a Deployment and waits for its end, or for `cancelled`.
+/// Makes a Job for the `run` of a Deployment and waits for its end, or for `cancelled`.
+///
+/// A name can be foreseen, so a Job that has it already counts only if it was made for this very run: by the labels
+/// that nobody but Haldane can set, the owner, and the run that it names.
 ///
 /// # Cancellation
 /// When `cancelled` ends first the Job is deleted, with its pods.
@@ -24,19 +28,19 @@ pub async fn run(
     client: &Client,
     owner: &ObjectRef<Deployment>,
     job: Job,
+    run: &str,
     cancelled: impl Future<Output = ()>,
 ) -> Result<JobEnd, String> {
     let jobs = Api::<Job>::namespaced(client.clone(), owner.namespace.as_deref().unwrap_or_default());
     let name = job.name_any();
     let explain = |error: kube::Error| format!("job {name}: {error}");
-    match jobs.create(&api::post(), &owned(job, owner)).await {
+    match jobs.create(&api::post(), &owned(job, owner, run)).await {
         Ok(_) => {}
         // A controller before this one has made it.
         Err(error) if api::lost_race(&error) => {
             let known = jobs.get(&name).await.map_err(explain)?;
-            let uid = owner.extra.uid.as_deref().unwrap_or_default();
-            if !known.owner_references().iter().any(|reference| reference.uid == uid) {
-                return Err(format!("job {name} exists and is not this Deployment's"));
+            if !is_of_run(&known, owner, run) {
+                return Err(format!("job {name} exists and was not made for this measurement; delete it"));
             }
         }
         Err(error) => return Err(explain(error)),
@@ -72,8 +76,15 @@ fn end(job: &Job) -> Option<JobEnd> {
     })
 }
 
-/// The Job with its owner, so that it goes with the Deployment, and with our mark.
-fn owned(mut job: Job, owner: &ObjectRef<Deployment>) -> Job {
+fn is_of_run(job: &Job, owner: &ObjectRef<Deployment>, run: &str) -> bool {
+    let uid = owner.extra.uid.as_deref().unwrap_or_default();
+    is_ours(&job.metadata)
+        && job.owner_references().iter().any(|reference| reference.uid == uid)
+        && job.annotations().get(RUN_ANNOTATION).is_some_and(|known| known == run)
+}
+
+/// The Job with its owner, so that it goes with the Deployment, with our marks and its run.
+fn owned(mut job: Job, owner: &ObjectRef<Deployment>, run: &str) -> Job {
     job.metadata.owner_references = Some(vec![OwnerReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
@@ -81,7 +92,32 @@ fn owned(mut job: Job, owner: &ObjectRef<Deployment>) -> Job {
         uid: owner.extra.uid.clone().unwrap_or_default(),
         ..OwnerReference::default()
     }]);
-    let labels = job.metadata.labels.get_or_insert_default();
-    labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
+    job.metadata.labels.get_or_insert_default().extend(our_labels(&owner.name));
+    job.metadata.annotations.get_or_insert_default().insert(RUN_ANNOTATION.to_owned(), run.to_owned());
     job
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_cannot_be_got_around_by_a_job_of_a_foreseen_name() {
+        let mut owner = ObjectRef::<Deployment>::new("web").within("shop");
+        owner.extra.uid = Some("u".to_owned());
+        let made = owned(Job::default(), &owner, "run of today");
+        assert!(is_of_run(&made, &owner, "run of today"));
+        assert!(!is_of_run(&made, &owner, "run of yesterday"), "the verdict of another run");
+        let forged = |change: &dyn Fn(&mut Job)| {
+            let mut job = made.clone();
+            change(&mut job);
+            is_of_run(&job, &owner, "run of today")
+        };
+        for key in our_labels("web").keys() {
+            assert!(!forged(&|job| drop(job.labels_mut().remove(key))), "without {key}");
+        }
+        assert!(!forged(&|job| job.annotations_mut().clear()), "of no run");
+        assert!(!forged(&|job| job.metadata.owner_references = None), "without an owner");
+        assert!(!forged(&|job| job.owner_references_mut()[0].uid = "v".into()), "of a Deployment before");
+    }
 }

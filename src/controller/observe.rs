@@ -2,7 +2,10 @@
 
 use super::objects::{api, every, list, raw, replica_sets};
 use crate::{
-    build::manifest::{Kind, MANAGED_BY, MANAGED_BY_LABEL, Owner, is_owned_by, marks},
+    build::{
+        manifest::{Kind, Owner},
+        marks::{is_ours_raw, is_owned_by, marks, selector_for},
+    },
     domain::{
         observed::{Observed, ReplicaSetView},
         rewrite::{CANARY_OF_LABEL, LabelRewrite},
@@ -61,7 +64,7 @@ pub async fn surroundings(
 ) -> Result<(), ObserveError> {
     let namespace = owner.namespace.as_str();
     let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
-    let ours_by_label = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={canary_of}");
+    let ours_by_label = selector_for(&canary_of);
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
     let stable_by_label = selector::text(&seen.deployment.spec.selector);
     let all = |kind: Kind| async move { list(&api(client, kind, namespace), &kind.to_string(), "").await };
@@ -102,7 +105,7 @@ pub async fn surroundings(
 /// See [`ObserveError`].
 pub async fn ours(client: &Client, owner: &Owner) -> Result<Vec<Value>, ObserveError> {
     let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
-    let ours_by_label = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{CANARY_OF_LABEL}={canary_of}");
+    let ours_by_label = selector_for(&canary_of);
     let mut ours = Vec::new();
     for kind in Kind::iter().rev() {
         let found = list(&api(client, kind, &owner.namespace), &kind.to_string(), &ours_by_label).await?;
@@ -118,16 +121,9 @@ fn typed_users<T: DeserializeOwned>(
     owner: &Owner,
     ours: &mut Vec<Value>,
 ) -> Result<Vec<T>, ObserveError> {
-    let (managed, users): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_managed);
+    let (managed, users): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_ours_raw);
     ours.extend(managed.into_iter().filter(|object| owner.owns(object)));
     users.into_iter().map(|object| typed(object, kind)).collect()
-}
-
-/// Whether an object carries Haldane's mark.
-#[must_use]
-pub fn is_managed(object: &Value) -> bool {
-    let labels = object.pointer("/metadata/labels");
-    labels.and_then(|labels| labels.get(MANAGED_BY_LABEL)).and_then(Value::as_str) == Some(MANAGED_BY)
 }
 
 fn typed<T: DeserializeOwned>(object: Value, kind: &'static str) -> Result<T, ObserveError> {

@@ -14,6 +14,7 @@ use super::{
     templates,
 };
 use crate::{
+    admit::frozen,
     build::{manifest::Owner, pair::find},
     config::{
         annotations::{Choice, choice},
@@ -21,7 +22,7 @@ use crate::{
         strategy::Defaults,
     },
     decide::{Event, Input, Measurements, Next, Plan, Start, Write, decide, needs, slipped},
-    domain::{finding::Finding, observed::Observed, state::Rollout},
+    domain::{finding::Finding, keys, observed::Observed, state::Rollout},
     runtime::{clock, lease::Leadership},
 };
 use jiff::Timestamp;
@@ -128,15 +129,27 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     if needs.surroundings {
         observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
-    let next = if needs.start == Start::Rollout {
+    let mut next = if needs.start == Start::Rollout {
         next(&context, &owner, &namespace, &seen).await?
     } else {
         Err("no rollout can start now".to_owned())
     };
     // Until the state is recorded: whoever counts next shall see this one.
     let room = if next.is_ok() || needs.start == Start::Retry {
-        let room = budget::room(&context, &owner, &namespace, &seen, &stored).await;
-        Some(room.map_err(ReconcileError::Policy)?)
+        let start = frozen::Start {
+            spec: next.as_ref().ok().map(|next| &next.spec),
+            template: seen.template.body(),
+            settings: &namespace.settings(&seen.annotations()),
+            providers: context.measurer.defaults(),
+            exemption: seen.annotation(keys::EXEMPT),
+            now: clock::now(),
+        };
+        let room = budget::room(&context, &owner, &namespace, &start, &stored).await;
+        let mut room = room.map_err(ReconcileError::Policy)?;
+        if let Ok(next) = &mut next {
+            next.metric_hosts = room.metric_hosts.take();
+        }
+        Some(room)
     } else {
         context.queue.leaves(&key);
         None
@@ -144,7 +157,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let after_death = context.leadership.after_death();
     let measurements = Measurements { after_death, ..context.measurer.seen(&key) };
     let now = clock::now();
-    let wait = room.as_ref().and_then(|room| room.wait.as_deref());
+    let wait = room.as_ref().and_then(|room| room.wait.as_ref());
     let input = Input { seen: &seen, owner: &owner, next: &next, wait, measurements: &measurements, now };
     let plan = decide(stored.state.clone(), &input);
     let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };

@@ -1,13 +1,13 @@
 //! The watches, and what happens around them: adoption at the start, clean-up after opting out.
 
 use super::{
-    membership::{adopt, adopt_namespace, forget_if_out, forget_strays, our_marks},
+    membership::{adopt, adopt_namespace, forget_if_out, forget_strays},
     objects::resource,
     reconcile::{Context, on_error, reconcile},
     watches::steady,
 };
 use crate::{
-    build::manifest::Kind,
+    build::{manifest::Kind, marks},
     config::namespace::{ENABLED, reserved},
     domain::keys,
 };
@@ -47,7 +47,7 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
         warn!(%error, "cannot look for records of Deployments that opted out meanwhile");
     }
     let managed = watcher::Config::default().labels(&format!("{}=true", keys::MANAGED)).page_size(PAGE);
-    let marked = watcher::Config::default().labels(&our_marks());
+    let marked = watcher::Config::default().labels(&marks::selector());
     let (reader, writer) = reflector::store();
     // Touched, not only applied: a Deployment that opts out leaves the watch, and its record must go.
     let watched = watcher(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), managed);

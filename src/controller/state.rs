@@ -2,7 +2,7 @@
 
 use super::{budget::Other, observe::our_labels};
 use crate::{
-    build::manifest::{MANAGED_BY, MANAGED_BY_LABEL, Owner},
+    build::{manifest::Owner, marks},
     decide::record,
     domain::{
         finding::Finding,
@@ -211,8 +211,8 @@ pub fn is_running(state: &RolloutState) -> bool {
 /// # Errors
 /// The API server's.
 pub async fn unfinished(client: &Client) -> kube::Result<Vec<Other>> {
-    let marks = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{PROGRESS_LABEL}"));
-    let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&marks).await?;
+    let ours = ListParams::default().labels(&format!("{},{PROGRESS_LABEL}", marks::selector()));
+    let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&ours).await?;
     let time = |record: &PartialObjectMeta<ConfigMap>, key: &str| record.annotations().get(key)?.parse().ok();
     let other = |record: PartialObjectMeta<ConfigMap>| Other {
         queued_since: time(&record, QUEUED_SINCE),

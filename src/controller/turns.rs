@@ -3,6 +3,7 @@
 
 use super::metric_http::Clients;
 use crate::{
+    domain::hosts::Hosts,
     providers::{
         Step, Then,
         http::{HttpRequest, HttpResponse, MAX_PARSED},
@@ -56,11 +57,12 @@ impl Turns {
         namespace: &str,
         clients: &Clients,
         request: HttpRequest,
+        hosts: Option<&[Hosts]>,
         then: Then<HttpResponse>,
     ) -> Result<(Step, Share), String> {
         let turn = timeout(PATIENCE, self.requests.share(namespace.to_owned(), 1)).await;
         let _turn = turn.map_err(|_| no_turn(namespace))?;
-        let answer = clients.send(request).await?;
+        let answer = clients.send(request, hosts).await?;
         let share = timeout(PATIENCE, self.answers.share(namespace.to_owned(), kib(&answer))).await;
         let share = share.map_err(|_| no_room(namespace))?;
         Ok((self.parsing.run(|| then(answer)).await, share))

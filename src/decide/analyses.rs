@@ -93,6 +93,8 @@ pub(super) fn advance_with(
             metric: metric.clone(),
             number: result.count.saturating_add(result.error).saturating_add(1),
             secrets: advance.run.secrets.clone(),
+            begun: advance.run.started_at,
+            hosts: turn.metric_hosts.clone(),
         }));
     }
     if let Some(at) = advance.wake_at {

@@ -1,6 +1,6 @@
 //! One Deployment and its rollout, for tests of single rules.
 
-use super::{Input, Measurements, Plan, decide};
+use super::{Input, Measurements, Next, Plan, Wait, decide};
 use crate::{
     build::manifest::Owner,
     config::strategy::{Defaults, default_strategy},
@@ -43,7 +43,7 @@ pub fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
         template,
         created,
         wanted: 0,
-        available: 0,
+        ready: 0,
     }
 }
 
@@ -52,11 +52,17 @@ pub fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-/// Its template on trial at `stage`, with half of the traffic.
-pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
+/// The plan of a rollout that could start now.
+pub fn next() -> Next {
     let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
     let spec = RolloutSpec { strategy: default_strategy(&defaults), templates: Vec::new() };
     let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) };
+    Next { spec, rewrite, metric_hosts: None }
+}
+
+/// Its template on trial at `stage`, with half of the traffic.
+pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
+    let Next { spec, rewrite, .. } = next();
     let weight = Weight::try_from(50).unwrap();
     let rollout = Rollout {
         canary_replicas: 2,
@@ -72,12 +78,21 @@ pub fn decided(state: RolloutState, seen: &Observed) -> Plan {
     decided_in_turn(state, seen, None)
 }
 
-/// The decision while there is no room, for this reason.
-pub fn decided_in_turn(state: RolloutState, seen: &Observed, wait: Option<&str>) -> Plan {
+/// The decision while what could start must wait.
+pub fn decided_in_turn(state: RolloutState, seen: &Observed, wait: Option<&Wait>) -> Plan {
+    decided_with(state, seen, &Err("its plan is frozen".to_owned()), wait)
+}
+
+/// The decision with this plan of a rollout that could start now.
+pub fn decided_with(
+    state: RolloutState,
+    seen: &Observed,
+    next: &Result<Next, String>,
+    wait: Option<&Wait>,
+) -> Plan {
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
-    let next = Err("its plan is frozen".to_owned());
     decide(
         state,
-        &Input { seen, owner: &owner, next: &next, wait, measurements: &Measurements::default(), now: now() },
+        &Input { seen, owner: &owner, next, wait, measurements: &Measurements::default(), now: now() },
     )
 }

@@ -1,6 +1,6 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{Event, next::Next, slipped, turn::Turn, verbs, world::ABORT_PREFIX};
+use super::{Event, Wait, next::Next, slipped, turn::Turn, verbs, world::ABORT_PREFIX};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use jiff::SignedDuration;
 
-/// Between two looks for room that nobody tells of, such as a profile that allows more now.
+/// Between two looks whether it may start that nobody tells of, such as a profile that allows more now.
 const QUEUE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Takes back a canary that the state knows nothing of: its record was deleted, or a replica that no
@@ -102,7 +102,7 @@ fn on_bypass(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 /// A retry that was asked for takes its turn as a release does; until then its revision stays aborted.
 pub(super) fn queue_retry(state: &mut RolloutState, turn: &mut Turn<'_>) {
     match turn.input.wait {
-        Some(why) if verbs::is_retried(state, turn.seen()) => queue(state, why, turn),
+        Some(wait) if verbs::is_retried(state, turn.seen()) => hold_back(state, wait, turn),
         _ if state.rollout.is_some() => {
             state.blocked = None;
             state.queued_since = None;
@@ -111,13 +111,23 @@ pub(super) fn queue_retry(state: &mut RolloutState, turn: &mut Turn<'_>) {
     }
 }
 
-/// Holds what starts until there is room for it. It is woken when a canary ends.
-fn queue(state: &mut RolloutState, why: &str, turn: &mut Turn<'_>) {
-    if state.blocked.as_deref() != Some(why) {
-        turn.events.push(Event::normal("RolloutQueued", format!("The rollout {why}")));
+/// Holds what starts until it may. What waits for room is woken when a canary ends; what a policy does not let start
+/// has no place in the queue, where it would keep others waiting.
+fn hold_back(state: &mut RolloutState, wait: &Wait, turn: &mut Turn<'_>) {
+    let (why, event) = match wait {
+        Wait::Turn(why) => (why, Event::normal("RolloutQueued", format!("The rollout {why}"))),
+        Wait::Policy(why) => {
+            (why, Event::warning("RolloutBlocked", format!("The rollout cannot start: {why}")))
+        }
+    };
+    if state.blocked.as_ref() != Some(why) {
+        turn.events.push(event);
     }
-    state.blocked = Some(why.to_owned());
-    state.queued_since.get_or_insert(turn.now());
+    state.blocked = Some(why.clone());
+    state.queued_since = match wait {
+        Wait::Turn(_) => state.queued_since.or(Some(turn.now())),
+        Wait::Policy(_) => None,
+    };
     turn.passed(turn.now(), QUEUE_PAUSE);
 }
 
@@ -133,8 +143,8 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
             return;
         }
     };
-    if let Some(why) = turn.input.wait {
-        return queue(state, why, turn);
+    if let Some(wait) = turn.input.wait {
+        return hold_back(state, wait, turn);
     }
     state.blocked = None;
     state.queued_since = None;
@@ -162,7 +172,11 @@ fn start(state: &mut RolloutState, hash: TemplateHash, turn: &mut Turn<'_>) {
 
 /// A rollout of which nothing has been done yet.
 fn made(revision: u64, hash: TemplateHash, next: Next, turn: &Turn<'_>) -> Rollout {
-    Rollout::new(revision, hash, next.spec, next.rewrite, turn.seen().replicas(), turn.now())
+    let Next { spec, rewrite, metric_hosts } = next;
+    Rollout {
+        metric_hosts,
+        ..Rollout::new(revision, hash, spec, rewrite, turn.seen().replicas(), turn.now())
+    }
 }
 
 /// Ends a retreat: an aborted one when the traffic is back, any other when nothing of the canary is left.
@@ -193,12 +207,13 @@ pub(super) fn finish_retreat(state: &mut RolloutState, turn: &mut Turn<'_>) {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        Start,
-        fixtures::{decided_in_turn, now, seen, state},
+        Start, Wait,
+        fixtures::{decided_in_turn, decided_with, next, now, seen, set, state},
         needs,
     };
+    use super::Next;
     use crate::domain::{
-        observed::Observed,
+        observed::{Observed, ReplicaSetView},
         state::{Phase, RolloutState, Stage, Traffic},
     };
     use serde_json::json;
@@ -224,15 +239,16 @@ mod tests {
 
     #[test]
     fn a_retry_takes_its_turn_and_its_revision_stays_aborted_until_then() {
-        const FULL: Option<&str> = Some("waits for its turn");
+        let turn = Wait::Turn("waits for its turn".to_owned());
+        let full = Some(&turn);
         let (before, world) = (aborted(), retried("b"));
         assert_eq!(needs(&before, &world, false).start, Start::Retry);
-        let queued = decided_in_turn(before, &world, FULL);
+        let queued = decided_in_turn(before, &world, full);
         assert_eq!(queued.state.phase(), Phase::Degraded);
-        assert_eq!(queued.state.blocked.as_deref(), FULL);
+        assert_eq!(queued.state.blocked.as_deref(), Some("waits for its turn"));
         assert_eq!((queued.state.queued_since, queued.events.len()), (Some(now()), 1));
         assert!(queued.wake_at.is_some(), "it looks again");
-        let again = decided_in_turn(queued.state.clone(), &world, FULL);
+        let again = decided_in_turn(queued.state.clone(), &world, full);
         assert_eq!((&again.state, again.events.len()), (&queued.state, 0), "told once");
 
         let started = decided_in_turn(again.state, &world, None).state;
@@ -244,8 +260,47 @@ mod tests {
 
     #[test]
     fn a_retry_that_waits_is_forgotten_when_another_template_comes() {
-        let queued = decided_in_turn(aborted(), &retried("b"), Some("waits for its turn")).state;
+        let turn = Wait::Turn("waits for its turn".to_owned());
+        let queued = decided_in_turn(aborted(), &retried("b"), Some(&turn)).state;
         let superseded = decided_in_turn(queued, &seen(4, "c", true), None).state;
         assert_eq!((superseded.blocked, superseded.queued_since), (None, None));
+    }
+
+    /// Version `b` is held beside four pods of `a`.
+    fn held() -> Observed {
+        let mut world = seen(4, "b", true);
+        world.replica_sets =
+            vec![ReplicaSetView { wanted: 4, ready: 4, ..set(&seen(4, "a", false), "web-a", "1") }];
+        world
+    }
+
+    #[test]
+    fn a_profile_cannot_be_got_around_by_templates_that_change_after_admission() {
+        let refused = Wait::Policy("host x is not allowed".to_owned());
+        let blocked = decided_with(RolloutState::default(), &held(), &Ok(next()), Some(&refused));
+        assert_eq!((blocked.state.rollout.is_none(), blocked.state.phase()), (true, Phase::Held));
+        assert_eq!(blocked.state.blocked.as_deref(), Some("host x is not allowed"));
+        assert_eq!(blocked.state.queued_since, None, "it keeps nobody waiting");
+        assert_eq!(blocked.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RolloutBlocked"]);
+        assert!(blocked.apply.is_empty() && blocked.wake_at.is_some(), "it looks again");
+        let again = decided_with(blocked.state, &held(), &Ok(next()), Some(&refused));
+        assert!(again.events.is_empty(), "told once");
+        let started = decided_with(again.state, &held(), &Ok(next()), None).state;
+        assert_eq!((started.blocked.as_ref(), started.phase()), (None, Phase::Held));
+        assert!(started.rollout.is_some());
+
+        // A canary whose record is gone is taken back whatever the policy says of the plan that would follow.
+        let mut lost = held();
+        lost.ours = vec![json!({"kind": "Ingress", "metadata": {"name": "web-canary"}})];
+        let taken = decided_with(RolloutState::default(), &lost, &Ok(next()), Some(&refused)).state;
+        assert!(matches!(taken.rollout.unwrap().stage, Stage::Retreat { .. }));
+    }
+
+    #[test]
+    fn the_hosts_that_a_profile_names_are_frozen_with_the_plan() {
+        let hosts = Some(vec!["prometheus.monitoring".parse().unwrap()]);
+        let next = Next { metric_hosts: hosts.clone(), ..next() };
+        let started = decided_with(RolloutState::default(), &held(), &Ok(next), None).state;
+        assert_eq!(started.rollout.unwrap().metric_hosts, hosts);
     }
 }

@@ -26,13 +26,14 @@ mod fixtures;
 pub use events::{Event, EventType};
 pub use next::Next;
 pub use steps::describe;
-pub use turn::{Input, Measurements};
+pub use turn::{Input, Measurements, Wait};
 pub use world::ABORT_PREFIX;
 pub use writes::Write;
 
 use crate::{
     build::manifest::{Kind, Manifest},
     domain::{
+        hosts::Hosts,
         metric::{MetricSpec, SecretKeyRef},
         observed::Observed,
         state::{Rollout, RolloutState, Stage},
@@ -122,6 +123,10 @@ pub struct DueMeasurement {
     pub number: i32,
     /// The run's secret arguments, to be filled in last.
     pub secrets: BTreeMap<String, SecretKeyRef>,
+    /// When the run began: a later one may have its name, after the record was lost.
+    pub begun: Option<Timestamp>,
+    /// The only hosts that may be asked, if a policy names some.
+    pub hosts: Option<Vec<Hosts>>,
 }
 
 /// What must be looked at before [`decide`], beside the Deployment and the state.

@@ -3,6 +3,7 @@
 use crate::{
     build::{canary_service::find_stable_service, labels, pair::stable_services},
     domain::{
+        hosts::Hosts,
         observed::Observed,
         rewrite::LabelRewrite,
         strategy::{RolloutSpec, Router},
@@ -18,6 +19,8 @@ pub struct Next {
     pub spec: RolloutSpec,
     /// How its canary will be told apart.
     pub rewrite: LabelRewrite,
+    /// The only hosts that its metrics may be asked of, if a policy names some.
+    pub metric_hosts: Option<Vec<Hosts>>,
 }
 
 impl Next {
@@ -45,7 +48,7 @@ impl Next {
             },
         };
         spec.strategy.router = Some(router);
-        Ok(Self { spec, rewrite })
+        Ok(Self { spec, rewrite, metric_hosts: None })
     }
 }
 

@@ -132,7 +132,7 @@ mod tests {
         let status = json!({"observedGeneration": 1, "replicas": stable, "updatedReplicas": stable, "availableReplicas": stable});
         seen.deployment.status = serde_json::from_value(status).unwrap();
         let made = set(&seen, "web-b", "1");
-        seen.replica_sets = vec![ReplicaSetView { wanted: stable, available: stable, ..made }];
+        seen.replica_sets = vec![ReplicaSetView { wanted: stable, ready: stable, ..made }];
         seen.ours = vec![
             json!({"kind": "Deployment", "metadata": {"name": "web-canary"}, "spec": {"replicas": canary}}),
         ];

@@ -24,11 +24,11 @@ pub(super) fn hold(state: &mut RolloutState, turn: &mut Turn<'_>) {
     let Some(stable) = state.stable.as_ref().and_then(set_of) else { return };
     let code = TemplateHash::of_code(seen.template.body());
     let is_restart = stable.code == code && !seen.restart_is_canary;
-    if !is_suspected(state, seen) || is_restart || stable.available == 0 {
+    if !is_suspected(state, seen) || is_restart || stable.ready == 0 {
         return;
     }
     let wanted = seen.template_hash();
-    if set_of(&wanted).is_some_and(|set| set.available > 0) {
+    if set_of(&wanted).is_some_and(|set| set.ready > 0) {
         turn.events.push(Event::warning(
             "ReleasedNatively",
             "The pod template changed without being held at admission, and its pods serve already: it is released without a canary; is the webhook configuration missing?",
@@ -43,7 +43,7 @@ pub(super) fn hold(state: &mut RolloutState, turn: &mut Turn<'_>) {
 }
 
 /// The `ReplicaSet` that the user's Deployment has for the template on trial, if none of its pods is
-/// available yet: they would serve outside of the canary.
+/// ready yet: they would serve outside of the canary.
 pub(super) fn premature_set<'a>(rollout: &Rollout, seen: &'a Observed) -> Option<&'a ReplicaSetView> {
     let may_roll = matches!(rollout.stage, Stage::PromoteRoll | Stage::Retreat { .. });
     let is_held = seen.is_held() && seen.is_paused() && seen.template_hash() == rollout.hash;
@@ -51,7 +51,7 @@ pub(super) fn premature_set<'a>(rollout: &Rollout, seen: &'a Observed) -> Option
         return None;
     }
     let mut own = seen.replica_sets.iter().filter(|set| set.template == rollout.hash);
-    own.find(|set| set.wanted > 0 && set.available == 0)
+    own.find(|set| set.wanted > 0 && set.ready == 0)
 }
 
 #[cfg(test)]
@@ -68,12 +68,12 @@ mod tests {
     };
     use serde_json::{Value, json};
 
-    /// `a` served with four pods when `now` came past the webhook; so many pods of either are available.
+    /// `a` served with four pods when `now` came past the webhook; so many pods of either are ready.
     fn slipped(now: &Observed, stable: i32, new: i32) -> Plan {
         let a = seen(4, "a", false);
         let mut now = now.clone();
         now.replica_sets = [(set(&a, "web-a", "1"), stable), (set(&now, "web-b", "2"), new)]
-            .map(|(set, available)| ReplicaSetView { wanted: 1, available, ..set })
+            .map(|(set, ready)| ReplicaSetView { wanted: 1, ready, ..set })
             .to_vec();
         decided(RolloutState { stable: Some(a.template_hash()), ..RolloutState::default() }, &now)
     }
@@ -118,11 +118,10 @@ mod tests {
     #[test]
     fn pods_that_were_made_before_the_hold_are_taken_away_unless_they_serve() {
         let (a, b) = (seen(4, "a", true), seen(4, "b", true));
-        let emptied = |available: i32, stage: Stage| {
+        let emptied = |ready: i32, stage: Stage| {
             let mut seen = b.clone();
-            let serving = ReplicaSetView { wanted: 4, available: 4, ..set(&a, "web-a", "1") };
-            seen.replica_sets =
-                vec![serving, ReplicaSetView { wanted: 2, available, ..set(&b, "web-b", "2") }];
+            let serving = ReplicaSetView { wanted: 4, ready: 4, ..set(&a, "web-a", "1") };
+            seen.replica_sets = vec![serving, ReplicaSetView { wanted: 2, ready, ..set(&b, "web-b", "2") }];
             decided(state(&b, stage), &seen).empty
         };
         assert_eq!(emptied(0, Stage::Start).as_deref(), Some("web-b"));

@@ -9,6 +9,7 @@ use crate::{
         pair::{Pair, find, named},
     },
     domain::{
+        hosts::Hosts,
         names::{TemplateHash, Weight},
         observed::Observed,
         part::part,
@@ -29,12 +30,21 @@ pub struct Input<'a> {
     pub owner: &'a Owner,
     /// The plan that a rollout starting now would have, or why none can start.
     pub next: &'a Result<Next, String>,
-    /// Why what could start now must wait for its turn, although nothing is wrong with it.
-    pub wait: Option<&'a str>,
+    /// Why what could start now must wait.
+    pub wait: Option<&'a Wait>,
     /// Finished and unfinished measurements.
     pub measurements: &'a Measurements,
     /// The time.
     pub now: Timestamp,
+}
+
+/// Why what could start now must wait, although its plan can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// As many canaries as a policy allows run already.
+    Turn(String),
+    /// A policy does not let it start: the plan, the policy or the time is another than at admission.
+    Policy(String),
 }
 
 /// Measurements by run name.
@@ -61,6 +71,8 @@ pub(super) struct Turn<'a> {
     pub(super) ended: Vec<HistoryEntry>,
     /// The template must be held although no rollout of it is recorded yet, and this is what to tell then.
     pub(super) held_late: Option<Event>,
+    /// See [`Rollout::metric_hosts`].
+    pub(super) metric_hosts: Option<Vec<Hosts>>,
     /// What routes the traffic that was asked about last: mostly it is asked about twice.
     routing: RefCell<Option<(Traffic, Rc<[Manifest]>)>>,
 }
@@ -83,6 +95,7 @@ impl<'a> Turn<'a> {
             analysis_wake_at: None,
             ended: Vec::new(),
             held_late: None,
+            metric_hosts: None,
             routing: RefCell::default(),
         }
     }
@@ -124,7 +137,7 @@ impl<'a> Turn<'a> {
     pub(super) fn stable_hash(&self) -> Option<TemplateHash> {
         let seen = self.seen();
         let serves = |hash: &&TemplateHash| {
-            seen.replica_sets.iter().any(|set| set.available > 0 && set.template == **hash)
+            seen.replica_sets.iter().any(|set| set.ready > 0 && set.template == **hash)
         };
         let known = self.known_stable.as_ref().filter(serves);
         known.or_else(|| seen.stable_replica_set().map(|set| &set.template)).cloned()
@@ -177,6 +190,7 @@ impl<'a> Turn<'a> {
 
     /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
     pub(super) fn observe(&mut self, rollout: &mut Rollout) {
+        self.metric_hosts.clone_from(&rollout.metric_hosts);
         // What was undone by others is not in force any more, and has to reach the proxies anew.
         let since = rollout.traffic.seen_at.unwrap_or(self.now());
         rollout.traffic.seen_at = self.traffic_is_in_force(rollout).then_some(since);

@@ -1,11 +1,13 @@
 //! Sets of hosts, by name or address.
 
 use core::net::{IpAddr, Ipv4Addr};
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use url::Host;
 
 /// A set of hosts: `prometheus.monitoring`, `*.monitoring`, `10.0.0.0/8`, `10.1.2.3`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Hosts {
     /// One name.
     Name(String),
@@ -36,6 +38,20 @@ impl FromStr for Hosts {
             return Err(BadHosts);
         }
         Ok(if is_below { Self::Below(name.to_owned()) } else { Self::Name(name.to_owned()) })
+    }
+}
+
+impl TryFrom<String> for Hosts {
+    type Error = BadHosts;
+
+    fn try_from(text: String) -> Result<Self, BadHosts> {
+        text.parse()
+    }
+}
+
+impl From<Hosts> for String {
+    fn from(hosts: Hosts) -> Self {
+        hosts.to_string()
     }
 }
 

@@ -80,8 +80,8 @@ pub struct ReplicaSetView {
     pub created: String,
     /// Pods that it shall have.
     pub wanted: i32,
-    /// Pods that are available.
-    pub available: i32,
+    /// Pods that are ready, and so serve; they count as available only after `minReadySeconds`.
+    pub ready: i32,
 }
 
 impl ReplicaSetView {
@@ -101,7 +101,7 @@ impl ReplicaSetView {
             template: TemplateHash::of(template),
             code: TemplateHash::of_code(template),
             wanted: number("/spec/replicas"),
-            available: number("/status/availableReplicas"),
+            ready: number("/status/readyReplicas"),
         }
     }
 }
@@ -197,7 +197,7 @@ impl Observed {
     pub fn stable_replica_set(&self) -> Option<&ReplicaSetView> {
         let active = self.replica_sets.iter().filter(|set| set.wanted > 0);
         let newest = || self.replica_sets.iter().max_by(|a, b| a.created.cmp(&b.created));
-        active.max_by_key(|set| (set.available, set.wanted)).or_else(newest)
+        active.max_by_key(|set| (set.ready, set.wanted)).or_else(newest)
     }
 
     /// The user's Deployment runs its own template, all of it, and nothing else.

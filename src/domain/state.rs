@@ -13,6 +13,7 @@ pub use history::{HistoryEntry, Outcome};
 pub use traffic::Traffic;
 
 use super::{
+    hosts::Hosts,
     metric::AnalysisRun,
     names::TemplateHash,
     rewrite::LabelRewrite,
@@ -76,6 +77,9 @@ pub struct Rollout {
     pub spec: RolloutSpec,
     /// How canary pods are told apart from stable ones.
     pub rewrite: LabelRewrite,
+    /// The only hosts that its metrics may be asked of, if the policy that it started under named some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_hosts: Option<Vec<Hosts>>,
     /// When it was first seen.
     pub started_at: Timestamp,
     /// Attempt number, from 1; `retry` starts the next.
@@ -283,6 +287,7 @@ impl Rollout {
             hash,
             spec,
             rewrite,
+            metric_hosts: None,
             started_at: now,
             attempt: 1,
             baseline_replicas: baseline,

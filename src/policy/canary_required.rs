@@ -9,7 +9,7 @@ use crate::domain::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "canary-required",
-    doc: "A Deployment to which an Ingress leads must be opted in. Checked when it is made, changes its pod template or opts out; Deployments without a route, such as workers, are left alone.",
+    doc: "A Deployment to which an Ingress leads must be opted in. Checked when it is made, changes its pod template or opts out; Deployments without a route, such as workers, are left alone. It is about Deployments alone: pods of a ReplicaSet, a StatefulSet or of another Deployment that a Service selects as well, and a Service whose selector is edited, get traffic without a canary. Where no pod is ready, also after scaling to 0, a template starts without one, which a warning tells; so does a restart, unless `restart-is-canary` is bound.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(CanaryRequired) as Box<dyn Check>)),
 };
@@ -19,8 +19,10 @@ struct CanaryRequired;
 
 impl Check for CanaryRequired {
     fn check(&self, subject: &Subject<'_>) -> Findings {
-        let changes = matches!(subject.occasion, Occasion::Create | Occasion::Release | Occasion::OptOut);
-        if subject.opted_in || !subject.has_route || !changes {
+        let occasion = subject.occasion;
+        let changes = matches!(occasion, Occasion::Create | Occasion::OptOut) || occasion.releases();
+        let has_canary = subject.opted_in && occasion != Occasion::Takeover;
+        if has_canary || !subject.has_route || !changes {
             return Findings::new();
         }
         vec![Finding::new(
@@ -31,5 +33,18 @@ impl Check for CanaryRequired {
                 keys::CANARY
             ),
         )]
+    }
+
+    fn notes(&self, subject: &Subject<'_>) -> Vec<String> {
+        let note = match subject.occasion {
+            Occasion::Native => {
+                "no pod is ready, so this pod template starts without a canary, which rule canary-required allows"
+            }
+            Occasion::Restart => {
+                "a restart replaces all pods without a canary, which rule canary-required allows and restart-is-canary does not"
+            }
+            _ => return Vec::new(),
+        };
+        if subject.opted_in && subject.has_route { vec![note.to_owned()] } else { Vec::new() }
     }
 }

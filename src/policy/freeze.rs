@@ -18,10 +18,13 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
+/// Name of the rule.
+pub const FREEZE: &str = "freeze";
+
 /// See the module.
 pub(super) static RULE: Rule = Rule {
-    id: "freeze",
-    doc: "No release and no `retry` in these windows: from `cron` (five fields) for a `duration` of at most 7 days, or `from` a date or time to another (`to` a date includes that day), in `timeZone` (IANA name, UTC by default). Going back to the stable template and ending what is under way is always allowed. With verb `override-freeze` on `deployments`, the annotation `haldane.dev/override-freeze: REASON` in the same request lets it through, and is recorded.",
+    id: FREEZE,
+    doc: "Nothing starts in these windows: no release, no `retry`, no order to go on with a version that no user has met yet, and nothing that was held or queued before: from `cron` (five fields) for a `duration` of at most 7 days, or `from` a date or time to another (`to` a date includes that day), in `timeZone` (IANA name, UTC by default). Going back to the stable template and ending what is under way is always allowed, and so are a new Deployment where no pods run, a native restart, and everything that is not a Deployment. With verb `override-freeze` on `deployments`, the annotation `haldane.dev/override-freeze: REASON` in the same request lets it through, and is recorded.",
     example: "{windows: [{name: weekend, cron: 0 18 * * fri, duration: 62h, timeZone: Europe/Berlin}, {name: christmas, from: 2026-12-20, to: 2027-01-03}]}",
     read: |node| {
         node.object(|fields| {
@@ -54,7 +57,12 @@ enum When {
 
 impl Check for Freeze {
     fn check(&self, subject: &Subject<'_>) -> Findings {
-        let starts = matches!(subject.occasion, Occasion::Release | Occasion::Order(Verb::Retry));
+        let starts = match subject.occasion {
+            Occasion::Order(Verb::Promote | Verb::PromoteFull | Verb::Resume | Verb::SkipStep) => {
+                subject.is_unexposed
+            }
+            occasion => occasion.releases() || occasion == Occasion::Order(Verb::Retry),
+        };
         let applies = starts && subject.opted_in && subject.override_freeze.is_none();
         let windows = self.windows.iter().filter(|_| applies);
         let Some((window, end)) =
@@ -68,7 +76,12 @@ impl Check for Freeze {
             window.name,
             keys::OVERRIDE_FREEZE
         );
-        vec![Finding::new("spec.template", "", problem)]
+        vec![match subject.occasion {
+            Occasion::Order(verb) => {
+                Finding::new(format!("metadata.annotations[{}]", keys::DO), verb, problem)
+            }
+            _ => Finding::new("spec.template", "", problem),
+        }]
     }
 }
 

@@ -11,7 +11,7 @@ use url::Host;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "metric-hosts",
-    doc: "Metric providers may be asked at these hosts only: names, `*.example.com` for every host below that domain, addresses and nets such as `10.0.0.0/8` for metrics that name an address.",
+    doc: "Metric providers may be asked at these hosts only: names, `*.example.com` for every host below that domain, addresses and nets such as `10.0.0.0/8` for metrics that name an address. Each connection is held to them as well, when arguments and secrets are filled in.",
     example: "{allow: [prometheus.monitoring, \"*.example.com\"]}",
     read: |node| {
         node.object(|fields| {
@@ -39,5 +39,9 @@ impl Check for MetricHosts {
             Finding::new(path, host.as_ref().map_or_else(Clone::clone, Host::to_string), problem)
         });
         foreign.collect()
+    }
+
+    fn metric_hosts(&self) -> Option<&[Hosts]> {
+        Some(&self.allow)
     }
 }

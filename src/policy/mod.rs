@@ -20,10 +20,11 @@ mod restart_is_canary;
 mod weight_increase;
 
 pub use concurrent_canaries::Limits;
+pub use freeze::FREEZE;
 
 use crate::domain::{
-    fields::Node, finding::Findings, keys, metric::MetricSpec, request::Verb, review::User, selector::Labels,
-    strategy::CanaryStrategy,
+    fields::Node, finding::Findings, hosts::Hosts, keys, metric::MetricSpec, request::Verb, review::User,
+    selector::Labels, strategy::CanaryStrategy,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -48,8 +49,18 @@ pub trait Check: Debug + Send + Sync {
     /// What is wrong with the subject: field, value, what is allowed and what to do.
     fn check(&self, subject: &Subject<'_>) -> Findings;
 
+    /// What deserves a warning because the rule does not cover it.
+    fn notes(&self, _subject: &Subject<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many canaries may run at once. Admission cannot know when there is room: the controller asks.
     fn limits(&self) -> Option<Limits> {
+        None
+    }
+
+    /// The only hosts that metrics may be asked of. Arguments may make others of an address, so the connection asks.
+    fn metric_hosts(&self) -> Option<&[Hosts]> {
         None
     }
 }
@@ -88,6 +99,8 @@ pub struct Subject<'a> {
     pub template: &'a Value,
     /// Whether an Ingress leads to the Deployment's pods.
     pub has_route: bool,
+    /// Whether no user has met the version on trial yet, so that an order to go on starts its release.
+    pub is_unexposed: bool,
     /// The user's reason to release in a freeze; only where the right to do so was confirmed.
     pub override_freeze: Option<&'a str>,
 }
@@ -99,6 +112,12 @@ pub enum Occasion {
     Create,
     /// Its pod template changes.
     Release,
+    /// Its pod template changes while no pod is ready: it starts without a canary.
+    Native,
+    /// It is made where pods of another template run, and nothing holds it.
+    Takeover,
+    /// Its rollout starts, some time after admission.
+    Start,
     /// Its pods are replaced by pods of the same template, natively.
     Restart,
     /// Its plan changes.
@@ -107,6 +126,22 @@ pub enum Occasion {
     OptOut,
     /// An order is given.
     Order(Verb),
+}
+
+impl Occasion {
+    /// Whether another pod template comes to run.
+    #[must_use]
+    pub const fn releases(self) -> bool {
+        matches!(self, Self::Release | Self::Native | Self::Takeover | Self::Start)
+    }
+}
+
+/// What admission writes on a Deployment, for the controller, of who has released it: that a profile does not hold
+/// for him, or one rule of it.
+#[must_use]
+pub fn exemption(profile: &str, rule: Option<&str>) -> String {
+    // A profile's name is a label's value, which has no `/`.
+    rule.map_or_else(|| profile.to_owned(), |rule| format!("{profile}/{rule}"))
 }
 
 /// A plan as rules see it.
@@ -136,6 +171,10 @@ pub struct PlannedMetric<'a> {
     pub path: &'a str,
     /// What it says.
     pub spec: &'a MetricSpec,
+    /// Whether it is measured without a say in the verdict.
+    pub is_dry_run: bool,
+    /// Whether its provider judges by itself, without a condition.
+    pub has_verdict: bool,
     /// The hosts that will be asked; the whole address where a secret argument stands in it.
     pub hosts: Vec<Result<Host, String>>,
 }
@@ -144,8 +183,8 @@ impl Subject<'_> {
     /// The plan, where the request makes it or starts it.
     #[must_use]
     pub fn judged_plan(&self) -> Option<&Plan<'_>> {
-        let concerns = matches!(self.occasion, Occasion::Create | Occasion::Release | Occasion::Configure);
-        self.plan.as_ref().filter(|_| concerns)
+        let plans = matches!(self.occasion, Occasion::Create | Occasion::Configure);
+        self.plan.as_ref().filter(|_| plans || self.occasion.releases())
     }
 }
 

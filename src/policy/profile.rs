@@ -4,6 +4,7 @@ use super::{Check, Limits, RULES, Subject};
 use crate::domain::{
     fields::{Fields, Node, read},
     finding::{Finding, Findings},
+    hosts::Hosts,
     review::User,
 };
 use serde_json::Value;
@@ -55,6 +56,24 @@ impl Profile {
             check.check(subject).into_iter().map(move |finding| Violation { rule, finding })
         };
         self.rules.iter().flat_map(of).collect()
+    }
+
+    /// What deserves a warning because the rules do not cover it.
+    #[must_use]
+    pub fn notes(&self, subject: &Subject<'_>) -> Vec<String> {
+        self.rules.iter().flat_map(|(_, check)| check.notes(subject)).collect()
+    }
+
+    /// Whether it has the rule of this name.
+    #[must_use]
+    pub fn has(&self, rule: &str) -> bool {
+        self.rules.iter().any(|(id, _)| *id == rule)
+    }
+
+    /// The only hosts that metrics may be asked of.
+    #[must_use]
+    pub fn metric_hosts(&self) -> Option<&[Hosts]> {
+        self.rules.iter().find_map(|(_, check)| check.metric_hosts())
     }
 
     /// How many canaries may run at once.

@@ -9,7 +9,7 @@ use crate::domain::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "restart-is-canary",
-    doc: "`kubectl rollout restart` of an opted-in Deployment must be a canary release, by `haldane.dev/restart: canary`.",
+    doc: "`kubectl rollout restart` of an opted-in Deployment must be a canary release, by `haldane.dev/restart: canary`. What counts as a restart is a change of the annotation `kubectl.kubernetes.io/restartedAt` alone, whatever its text, which pods can read.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(RestartIsCanary) as Box<dyn Check>)),
 };

@@ -162,7 +162,10 @@ pub(super) fn url(node: Node<'_>) -> Option<String> {
 }
 
 /// A URL that a request can go to.
-pub(super) fn checked_url(text: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// Why none can.
+pub fn checked_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok();
     let url = url.filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
     match url {

@@ -3,28 +3,33 @@
 use super::installed::Installed;
 use crate::{
     admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
-    build::canary_deployment::canary_name,
+    build::{canary_deployment::canary_name, marks::is_ours_raw},
     config::namespace::Namespace,
     controller::{
         namespaces,
-        objects::{every, raw},
-        observe::is_managed,
+        objects::{every, list, raw, replica_sets},
         policies,
         state::{self, StateError, state_name},
         templates,
     },
     domain::{
+        observed::ReplicaSetView,
         review::{Review, User},
+        selector,
         state::RolloutState,
     },
     runtime::{api, clock},
 };
-use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::Service,
-    networking::v1::{Ingress, NetworkPolicy},
+use k8s_openapi::{
+    api::{
+        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+        core::v1::Service,
+        networking::v1::{Ingress, NetworkPolicy},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, Client, api::PostParams};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -77,15 +82,16 @@ impl<'a> LookUp<'a> {
             let labels = namespace.as_ref().map_err(Clone::clone)?.labels();
             self.in_time(policies::look_up(client, labels, own_namespace)).await
         };
-        let (state, neighbours, templates, may, may_override, policy) = tokio::join!(
+        let (state, neighbours, templates, may, may_override, policy, adoptable) = tokio::join!(
             wanted(needs.state, self.in_time(recorded(client, review))),
             wanted(needs.pair, self.neighbours()),
             self.in_time(templates::look_up(client, place, own_namespace, &needs.templates)),
             self.may(verb),
             self.may(override_freeze),
             wanted(needs.policy, policy),
+            wanted(needs.adoptable, self.in_time(adoptable(client, review))),
         );
-        Facts { namespace, state, neighbours, templates, may, may_override, policy }
+        Facts { namespace, state, neighbours, templates, may, may_override, policy, adoptable }
     }
 
     /// Everything beside the Deployment. What other APIs do not tell in time spoils nothing else.
@@ -162,6 +168,27 @@ async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours
     })
 }
 
+/// What the deployment controller would give to the new Deployment.
+///
+/// Source: kubernetes `pkg/controller/controller_ref_manager.go`, `ClaimReplicaSets`.
+async fn adoptable(client: &Client, review: &Review) -> kube::Result<Vec<ReplicaSetView>> {
+    let selector = review.object.as_ref().and_then(|object| object.pointer("/spec/selector")).cloned();
+    let selector: LabelSelector = serde_json::from_value(selector.unwrap_or_default()).unwrap_or_default();
+    let labels = selector::text(&selector);
+    // Without a selector, which the API server is about to refuse, it would be all of them.
+    if labels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_free = |set: &&Value| {
+        let owners = set.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        let is_controller = |owner: &Value| owner.get("controller") == Some(&Value::Bool(true));
+        !owners.into_iter().flatten().any(is_controller)
+            && set.pointer("/metadata/deletionTimestamp").is_none()
+    };
+    let sets = list(&replica_sets(client, &review.namespace), "ReplicaSet", &labels).await?;
+    Ok(sets.iter().filter(is_free).map(ReplicaSetView::of).collect())
+}
+
 async fn holder(
     client: &Client,
     namespace: &str,
@@ -171,7 +198,7 @@ async fn holder(
 ) -> kube::Result<Option<Holder>> {
     let found =
         crate::controller::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
-    Ok(found.map(|object| Holder { kind, name, is_ours: is_managed(&raw(object, kind)) }))
+    Ok(found.map(|object| Holder { kind, name, is_ours: is_ours_raw(&raw(object, kind)) }))
 }
 
 async fn is_granted(client: &Client, review: &Review, verb: String) -> kube::Result<bool> {

@@ -57,7 +57,7 @@ pub fn web(version: &str) -> Value {
                 }]},
             },
         },
-        "status": {"availableReplicas": 4},
+        "status": {"readyReplicas": 4},
     })
 }
 

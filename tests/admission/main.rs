@@ -5,6 +5,7 @@
 mod advice;
 mod bounds;
 mod by_pods;
+mod bypass;
 mod case;
 mod findings;
 mod floor;

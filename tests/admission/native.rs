@@ -17,13 +17,13 @@ fn a_new_deployment_starts_natively_and_is_marked() {
 
 #[test]
 fn a_deployment_at_zero_replicas_changes_natively() {
-    let new = with(web("b"), "/spec/replicas", json!(0));
-    assert_eq!(Case::update(web("a"), new).mutate(), "allowed");
+    let stopped = |version| with(with(web(version), "/spec/replicas", json!(0)), "/status", json!({}));
+    assert_eq!(Case::update(stopped("a"), stopped("b")).mutate(), "allowed");
 }
 
 #[test]
-fn a_deployment_that_never_became_available_changes_natively() {
-    let old = with(web("a"), "/status/availableReplicas", json!(0));
+fn a_deployment_that_never_became_ready_changes_natively() {
+    let old = with(web("a"), "/status/readyReplicas", json!(0));
     let case = Case::update(old, web("b"));
     assert_eq!((case.mutate().as_str(), case.validate().as_str()), ("allowed", "allowed"));
 }

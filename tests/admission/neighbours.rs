@@ -55,7 +55,7 @@ fn our_own_objects_are_no_conflict() {
     let mut case = change();
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     neighbours.holders.push(Holder { kind: "ConfigMap", name: "haldane-web".into(), is_ours: true });
-    let labels = json!({"app.kubernetes.io/managed-by": "haldane"});
+    let labels = json!({"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web"});
     let ours = json!({"metadata": {"name": "web-canary", "labels": labels}, "spec": {"selector": {"app": "web-canary"}}});
     neighbours.services.push(service(ours));
     assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());

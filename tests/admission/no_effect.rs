@@ -109,6 +109,8 @@ fn a_canary_of_haldanes_has_keys_of_its_own() {
     let labels = json!({"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web"});
     let canary =
         with(with(plain(), "/metadata/labels", labels.clone()), "/spec/template/metadata/labels", labels);
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u"});
+    let canary = with(canary, "/metadata/ownerReferences", json!([owner]));
     assert_eq!(warned(canary), "allowed");
 }
 

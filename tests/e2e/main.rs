@@ -23,6 +23,7 @@ mod shared {
     mod lifecycle_changes;
     mod namespace;
     mod native;
+    mod own_account;
     mod policy;
     mod provider_faults;
     mod replicas;

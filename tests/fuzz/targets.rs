@@ -298,6 +298,7 @@ fn policy(text: &[u8]) -> Result<(), String> {
             plan: None,
             template: &Value::Null,
             has_route: true,
+            is_unexposed: true,
             override_freeze: None,
         };
         let found = profile.check(&subject);

@@ -25,7 +25,7 @@ pub fn faults(trials: &[Trial], marks: &[Mark]) -> Findings {
     let metrics = trials.iter().flat_map(|trial| &trial.metrics);
     // The same template may run in several steps.
     distinct(metrics.flat_map(|metric| {
-        let TrialMetric { path, spec, queries, result } = metric;
+        let TrialMetric { path, spec, queries, result, .. } = metric;
         let counted: Vec<ReadQuery> = counting_query(spec).into_iter().collect();
         let place = format!("{path}.provider.{}.query", spec.provider.key);
         let mut found = faults_of(&place, queries, marks);

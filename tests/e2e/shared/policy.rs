@@ -1,6 +1,6 @@
 //! Policy profiles, in the words that `kubectl` shows.
 
-use crate::harness::{App, SOON, Space, cluster::kubectl};
+use crate::harness::{App, SOON, Space, cluster::kubectl, eventually};
 use serde_json::json;
 
 const PAUSE: &str = "steps: [{setWeight: 25}, {pause: {}}]";
@@ -162,4 +162,72 @@ fn releases_beyond_the_budget_wait_for_their_turn() {
     space.order("b", "promote-full").ok();
     space.pauses_at("a", "25");
     assert_eq!(space.state("a")["rollout"]["attempt"], 2);
+}
+
+#[test]
+fn a_new_deployment_over_running_pods_is_held_for_its_canary() {
+    let space = Space::new("policy");
+    let app = App::canary(PAUSE).annotated("haldane.dev/settle", "1s");
+    space.deploy(&app);
+    let pods = space.pods("app=web");
+    space.kubectl(&["delete", "deployment", "web", "--cascade=orphan"]).ok();
+    eventually("the record to go with the Deployment", SOON, || {
+        let ours = space.ours();
+        if ours.is_empty() { Ok(()) } else { Err(format!("{ours:?}")) }
+    });
+    let profile = Profile::bind(
+        &space,
+        "enforce",
+        "{freeze: {windows: [{name: always, from: 2020-01-01, to: 2099-12-31}]}}",
+    );
+    let newer = app.with("VERSION", "v2").deployment().to_string();
+    let refused = space.apply(&newer).refused();
+    assert!(refused.contains("nothing is released in the freeze \"always\""), "{refused}");
+    profile.write("{canary-required: {}}").ok();
+    let told = space.apply(&newer);
+    assert!(told.err.contains("pods of another template run already"), "{}", told.err);
+    space.pauses_at("web", "25");
+    assert_eq!(space.pods("app=web"), pods, "the pods that served are stable");
+    space.order("web", "promote").ok();
+    space.is_healthy("web", 2 * SOON);
+    space.answers("v2");
+}
+
+#[test]
+fn a_template_that_changes_after_admission_is_judged_when_the_rollout_starts_anew() {
+    let space = Space::new("policy");
+    let template = |name: &str| {
+        let metric = json!({
+            "name": name,
+            "successCondition": "len(result) == 0 || result[0] == 1",
+            "provider": {"prometheus": {"query": "up{service=\"web-canary\"}"}},
+        });
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "checks", "labels": {"haldane.dev/analysis-template": "true"}},
+            "data": {"spec": json!({"metrics": [metric]}).to_string()},
+        })
+        .to_string()
+    };
+    space.apply(&template("up")).ok();
+    let plan = "steps: [{setWeight: 25}, {pause: {}}, {analysis: {templates: [{templateName: checks}]}}]";
+    space.deploy(&App::canary(plan).annotated("haldane.dev/settle", "1s"));
+    let profile = Profile::bind(&space, "enforce", "{required-metrics: {names: [up]}}");
+    space.set_env("web", &["VERSION=v2"]).ok();
+    space.pauses_at("web", "25");
+    space.apply(&template("other")).ok();
+    space.kubectl(&["delete", "configmap", "haldane-web"]).ok();
+    space.kubectl(&["label", "deployment", "web", "look=again"]).ok();
+    let why = format!(
+        "metadata.annotations[haldane.dev/canary]: \"other\": an analysis must measure up as well (policy {}, rule required-metrics)",
+        profile.name
+    );
+    space.reaches("web", 2 * SOON, &[("phase", "Held"), ("message", &why)]);
+    assert!(space.get("apps/v1 Deployment", "web-canary").is_none(), "nothing of its canary is left");
+    assert_eq!(space.events("RolloutBlocked").len(), 1);
+    space.apply(&template("up")).ok();
+    space.pauses_at("web", "25");
+    space.order("web", "promote-full").ok();
+    space.is_healthy("web", 2 * SOON);
 }

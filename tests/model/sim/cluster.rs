@@ -338,9 +338,9 @@ impl Cluster {
         self.stable_sets().map(|set| set.ready(self.now)).sum()
     }
 
-    /// Whether the deployment controller has last counted an available pod: what admission goes by.
+    /// Whether the deployment controller has last counted a ready pod: what admission goes by.
     pub fn is_serving(&self) -> bool {
-        self.web["status"]["availableReplicas"].as_i64().unwrap_or(0) > 0
+        self.web["status"]["readyReplicas"].as_i64().unwrap_or(0) > 0
     }
 
     /// The recorded state.

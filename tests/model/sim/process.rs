@@ -9,7 +9,7 @@ use super::{
 use haldane::{
     analysis::Answer,
     build::manifest::Owner,
-    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, decide, needs},
+    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, Wait, decide, needs},
     domain::{
         observed::Observed,
         state::{Rollout, RolloutState},
@@ -168,12 +168,12 @@ impl Process {
             };
             let starts = next.is_ok() || needs.start == Start::Retry;
             let wait = (starts && cluster.full)
-                .then(|| "waits for its turn: policy one allows 1 canary at once".to_owned());
+                .then(|| Wait::Turn("waits for its turn: policy one allows 1 canary at once".to_owned()));
             let input = Input {
                 seen: &looked.seen,
                 owner: &looked.owner,
                 next: &next,
-                wait: wait.as_deref(),
+                wait: wait.as_ref(),
                 measurements: &self.measurements,
                 now,
             };

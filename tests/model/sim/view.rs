@@ -135,6 +135,6 @@ fn set_view(set: &Set) -> ReplicaSetView {
         template: set.hash.clone(),
         code: set.hash.clone(),
         wanted: set.wanted,
-        available: set.available,
+        ready: set.available,
     }
 }

@@ -259,6 +259,7 @@ fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i
     changed |= put(status, "replicas", json!(all));
     changed |= put(status, "updatedReplicas", json!(updated));
     changed |= put(status, "availableReplicas", json!(available));
+    changed |= put(status, "readyReplicas", json!(available));
     let reason = status.pointer("/conditions/0/reason").and_then(Value::as_str).unwrap_or("");
     let size = usize::try_from(replicas).unwrap();
     let next = match (paused, reason) {
