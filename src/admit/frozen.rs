@@ -43,7 +43,7 @@ impl Start<'_> {
         }
         let trials = self.spec.map(trials).unwrap_or_default();
         let subject = Subject {
-            // Who released it is not known any more, and whether he is exempt was written down.
+            // The user who released it is not known any more; an exemption was written down.
             user: &User::default(),
             now: self.now,
             occasion: Occasion::Start,

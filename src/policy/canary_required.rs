@@ -9,7 +9,7 @@ use crate::domain::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "canary-required",
-    doc: "A Deployment to which an Ingress leads must be opted in. Checked when it is made, changes its pod template or opts out; Deployments without a route, such as workers, are left alone. It is about Deployments alone: pods of a ReplicaSet, a StatefulSet or of another Deployment that a Service selects as well, and a Service whose selector is edited, get traffic without a canary. Where no pod is ready, also after scaling to 0, a template starts without one, which a warning tells; so does a restart, unless `restart-is-canary` is bound.",
+    doc: "A Deployment to which an Ingress leads must be opted in. Checked when it is made, changes its pod template or opts out; Deployments without a route, such as workers, are left alone. It is about Deployments alone: pods of a ReplicaSet, a StatefulSet or of another Deployment that a Service selects as well, and a Service whose selector is edited, get traffic without a canary. Where no pod is ready, for example after scaling to 0, a template starts without a canary, and a warning says so; the same holds for a restart, unless `restart-is-canary` is bound.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(CanaryRequired) as Box<dyn Check>)),
 };

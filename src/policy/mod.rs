@@ -136,8 +136,8 @@ impl Occasion {
     }
 }
 
-/// What admission writes on a Deployment, for the controller, of who has released it: that a profile does not hold
-/// for him, or one rule of it.
+/// What admission writes on a Deployment, for the controller, about the user who has released it: the profile that does
+/// not hold for that user, or the one rule of it that does not.
 #[must_use]
 pub fn exemption(profile: &str, rule: Option<&str>) -> String {
     // A profile's name is a label's value, which has no `/`.

@@ -199,8 +199,8 @@ fn a_template_that_changes_after_admission_is_judged_when_the_rollout_starts_ane
     let template = |name: &str| {
         let metric = json!({
             "name": name,
-            "successCondition": "len(result) == 0 || result[0] == 1",
-            "provider": {"prometheus": {"query": "up{service=\"web-canary\"}"}},
+            "successCondition": "result == 1",
+            "provider": {"web": {"url": "http://prometheus.monitoring:9090/", "jsonPath": "{$.up}"}},
         });
         json!({
             "apiVersion": "v1",
