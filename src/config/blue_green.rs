@@ -37,14 +37,14 @@ pub static SETTINGS: &[Setting<BlueGreen>] = &[
         doc: "The user's Service; an Ingress leads to it. It is never changed: the switch is a weight of 100.",
         example: "activeService: web",
         kind: Kind::Text,
-        read: |node, plan| node.string().map(|name| plan.strategy.stable_service = Some(name)),
+        read: |node, plan| node.object_name().map(|name| plan.strategy.stable_service = Some(name)),
     },
     Setting {
         key: "previewService",
         doc: "Name of a Service that Haldane makes for the new version, for as long as there are two.",
         example: "activeService: web, previewService: web-preview",
         kind: Kind::Text,
-        read: |node, plan| node.string().map(|name| plan.strategy.preview_service = Some(name)),
+        read: |node, plan| node.service_name().map(|name| plan.strategy.preview_service = Some(name)),
     },
     Setting {
         key: "previewReplicaCount",

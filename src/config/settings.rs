@@ -89,7 +89,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         doc: "Name of the Service that Haldane makes for the canary and removes after the rollout; `SERVICE-canary` by default, and without an Ingress none. It is the canary's of `stableService`, or of the one Service that selects the pods.",
         example: "canaryService: web-next",
         kind: Kind::Text,
-        read: |node, strategy| node.object_name().map(|name| strategy.canary_service = Some(name)),
+        read: |node, strategy| node.service_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
         key: "trafficRouting",

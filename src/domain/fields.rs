@@ -27,7 +27,7 @@
 use super::{
     duration::GoDuration,
     finding::{Finding, Findings},
-    names::is_object_name,
+    names::{is_object_name, is_service_name},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value};
@@ -121,6 +121,16 @@ impl<'a> Node<'a> {
         match self.value.as_str() {
             Some(text) if is_object_name(text) => Some(text.to_owned()),
             Some(_) => self.fail("must be a name of an object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit, at most 253 characters"),
+            None => self.string(),
+        }
+    }
+
+    /// The name of a Service that is to be made.
+    #[must_use]
+    pub fn service_name(self) -> Option<String> {
+        match self.value.as_str() {
+            Some(text) if is_service_name(text) => Some(text.to_owned()),
+            Some(_) => self.fail("must be a name of a Service: lower case letters, digits and '-', beginning with a letter, ending with a letter or digit, at most 63 characters"),
             None => self.string(),
         }
     }

@@ -148,6 +148,17 @@ pub fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// Whether a Service can have this name.
+///
+/// Source: apimachinery `pkg/util/validation`, `IsDNS1035Label`.
+#[must_use]
+pub fn is_service_name(text: &str) -> bool {
+    is_object_name(text)
+        && text.len() <= 63
+        && !text.contains('.')
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
 /// Whether a label or annotation can have this key.
 ///
 /// Source: apimachinery `pkg/util/validation`, `IsQualifiedName`.
