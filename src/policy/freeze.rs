@@ -51,7 +51,7 @@ struct Window {
 
 #[derive(Debug)]
 enum When {
-    Schedule { cron: Cron, minutes: i64 },
+    Schedule { cron: Box<Cron>, minutes: i64 },
     Once { from: DateTime, to: DateTime },
 }
 
@@ -112,7 +112,9 @@ fn window(node: Node<'_>) -> Option<Window> {
         let schedule = both(fields, ("cron", schedule), ("duration", length));
         let once = both(fields, ("from", |node| moment(node, false)), ("to", |node| moment(node, true)));
         let when = match (schedule, once) {
-            (Both::Read(cron, minutes), Both::Absent) => Some(When::Schedule { cron, minutes }),
+            (Both::Read(cron, minutes), Both::Absent) => {
+                Some(When::Schedule { cron: Box::new(cron), minutes })
+            }
             (Both::Absent, Both::Read(from, to)) if from < to => Some(When::Once { from, to }),
             (Both::Absent, Both::Read(..)) => fail(fields, "from must be before to"),
             (Both::Unreadable, _) | (_, Both::Unreadable) => None,
@@ -202,7 +204,7 @@ mod tests {
     }
 
     fn is_frozen(cron: &str, time: &str) -> bool {
-        let when = When::Schedule { cron: read(cron).unwrap(), minutes: 60 };
+        let when = When::Schedule { cron: Box::new(read(cron).unwrap()), minutes: 60 };
         let window = Window { name: "x".to_owned(), zone: TimeZone::UTC, when };
         window.end(time.parse().unwrap()).is_some()
     }

@@ -253,6 +253,7 @@ fn a_canary_ingress_carries_no_other_annotations() {
 fn names_of_objects_cannot_lead_elsewhere() {
     let paths = [
         "{stableService: web, canaryService: ../secrets/x}",
+        "{stableService: web, canaryService: web.canary}",
         "{stableService: 'web?dryRun=All'}",
         "{steps: [{analysis: {templates: [{templateName: ../../other/configmaps/x, clusterScope: true}]}}]}",
         "{trafficRouting: {nginx: {stableIngress: a/b}}}",
@@ -260,6 +261,6 @@ fn names_of_objects_cannot_lead_elsewhere() {
     ];
     for plan in paths {
         let text = canary(plan).unwrap_err()[0].to_string();
-        assert!(text.contains("must be a name of an object"), "{text}");
+        assert!(text.contains("must be a name of a"), "{text}");
     }
 }
