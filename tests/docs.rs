@@ -11,6 +11,8 @@ mod compatibility;
 mod schema;
 #[path = "docs/schema_check.rs"]
 mod schema_check;
+#[path = "docs/words.rs"]
+mod words;
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{
