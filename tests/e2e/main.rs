@@ -16,7 +16,6 @@ mod shared {
     mod clients;
     mod denials;
     mod evidence;
-    mod examples;
     mod hostile;
     mod kubernetes;
     mod lifecycle;
@@ -52,6 +51,7 @@ mod long {
     mod bypass;
     mod cert_manager;
     mod certificates;
+    mod examples;
     mod leader;
 }
 

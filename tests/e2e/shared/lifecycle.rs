@@ -27,10 +27,10 @@ fn sample(space: &Space) -> crate::harness::load::Report {
 #[test]
 fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
     let space = Space::new("unready");
-    let crash = quick("crash").changed("/spec/progressDeadlineSeconds", json!(8));
-    let image = quick("image").changed("/spec/progressDeadlineSeconds", json!(8));
-    let unready = quick("unready").changed("/spec/progressDeadlineSeconds", json!(8));
-    let full = quick("full").changed("/spec/progressDeadlineSeconds", json!(8));
+    let crash = quick("crash").changed("/spec/progressDeadlineSeconds", json!(15));
+    let image = quick("image").changed("/spec/progressDeadlineSeconds", json!(15));
+    let unready = quick("unready").changed("/spec/progressDeadlineSeconds", json!(15));
+    let full = quick("full").changed("/spec/progressDeadlineSeconds", json!(15));
     let apps = [&crash, &image, &unready, &full];
     for app in apps {
         space.apply(&app.deployment().to_string()).ok();
@@ -47,7 +47,7 @@ fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
     for name in ["crash", "image", "unready"] {
         let summary = space.reaches(name, SOON, &[("phase", "Degraded")]);
         let message =
-            "ProgressDeadlineExceeded: canary has 0 of 1 available pods and made no progress for 8s";
+            "ProgressDeadlineExceeded: canary has 0 of 1 available pods and made no progress for 15s";
         assert!(summary["message"].as_str().is_some_and(|m| m.contains(message)), "{name}: {summary}");
         let status = space.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=20s"]);
         assert_eq!(status.code, 1, "{status:?}");
