@@ -15,6 +15,7 @@ const SHORTER: &[(&str, &str)] = &[
     ("interval: 15s", "interval: 2s"),
     ("initialDelay: 30s", "initialDelay: 2s"),
     ("duration: 60s", "duration: 5s"),
+    ("timeoutSeconds: 60", "timeoutSeconds: 2"),
     ("duration: 30s", "duration: 4s"),
     // A busy machine adds to both sides, by chance: in the bucket of slow answers 400 ms make no difference.
     ("LATENCY, value: 60ms", "LATENCY, value: 600ms"),
