@@ -255,7 +255,7 @@ const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metric::{NoData, ProviderRef};
+    use crate::domain::metric::ProviderRef;
     use serde_json::Value;
     use std::collections::BTreeMap;
 
@@ -263,22 +263,7 @@ mod tests {
     fn a_hostile_answer_is_judged_whole_and_kept_in_part() {
         let provider = ProviderRef { key: "prometheus".into(), config: Value::Null };
         let condition = Some("len(result) == 60000".to_owned());
-        let spec = MetricSpec {
-            name: "m".into(),
-            initial_delay: None,
-            interval: None,
-            count: None,
-            success_condition: condition,
-            failure_condition: None,
-            failure_limit: None,
-            inconclusive_limit: None,
-            consecutive_error_limit: None,
-            consecutive_success_limit: None,
-            min_samples: None,
-            no_data: NoData::Wait,
-            skip_rehearsal: false,
-            provider,
-        };
+        let spec = MetricSpec { success_condition: condition, ..MetricSpec::new("m", provider) };
         let (value, text) = (MetricValue::Vector(vec![0.5; 60_000]), "é".repeat(300_000));
         let answer = Answer {
             metric: "m".into(),

@@ -84,27 +84,12 @@ pub fn has_series(answer: &MetricValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::metric::{Metric, NoData, ProviderRef};
+    use crate::domain::metric::ProviderRef;
     use std::collections::BTreeMap;
 
     fn metric(query: &str) -> MetricSpec {
         let provider = ProviderRef { key: "prometheus".into(), config: json!({"query": query}) };
-        Metric {
-            name: "m".into(),
-            initial_delay: None,
-            interval: None,
-            count: None,
-            success_condition: None,
-            failure_condition: None,
-            failure_limit: None,
-            inconclusive_limit: None,
-            consecutive_error_limit: None,
-            consecutive_success_limit: None,
-            min_samples: None,
-            no_data: NoData::Wait,
-            skip_rehearsal: false,
-            provider,
-        }
+        MetricSpec::new("m", provider)
     }
 
     fn answer(named: &[(&str, Option<f64>)]) -> MetricValue {

@@ -17,7 +17,12 @@ use crate::{
         annotations::{Choice, choice, is_opted_in},
         namespace::reserved,
     },
-    domain::{duration::GoDuration, keys, observed::Observed, rewrite::CANARY_OF_LABEL},
+    domain::{
+        duration::GoDuration,
+        keys,
+        observed::Observed,
+        rewrite::{CANARY_OF_LABEL, owner_label},
+    },
     runtime::api::FIELD_MANAGER,
 };
 use k8s_openapi::api::{
@@ -163,8 +168,7 @@ pub(super) async fn forget_if_out(
     settle: GoDuration,
 ) -> Result<(), ForgetError> {
     let Some((owner, seen)) = observe::deployment(client, namespace, name).await? else {
-        let mark = observe::our_labels(name).remove(CANARY_OF_LABEL).unwrap_or_default();
-        remove_orphans(client.clone(), namespace.to_owned(), mark, settle);
+        remove_orphans(client.clone(), namespace.to_owned(), owner_label(name), settle);
         return Ok(());
     };
     let is_marked = seen.deployment.labels().contains_key(keys::MANAGED);

@@ -8,7 +8,7 @@ use crate::{
     },
     domain::{
         observed::{Observed, ReplicaSetView},
-        rewrite::{CANARY_OF_LABEL, LabelRewrite},
+        rewrite::{CANARY_OF_LABEL, owner_label},
         selector::{self, Labels},
     },
 };
@@ -16,7 +16,6 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use strum::IntoEnumIterator;
 
 /// The cluster could not be looked at.
@@ -63,7 +62,7 @@ pub async fn surroundings(
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
     let namespace = owner.namespace.as_str();
-    let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
+    let canary_of = owner_label(&owner.name);
     let ours_by_label = selector_for(&canary_of);
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
     let stable_by_label = selector::text(&seen.deployment.spec.selector);
@@ -104,7 +103,7 @@ pub async fn surroundings(
 /// # Errors
 /// See [`ObserveError`].
 pub async fn ours(client: &Client, owner: &Owner) -> Result<Vec<Value>, ObserveError> {
-    let canary_of = LabelRewrite { of: owner.name.clone(), keys: BTreeSet::new() }.owner_label();
+    let canary_of = owner_label(&owner.name);
     let ours_by_label = selector_for(&canary_of);
     let mut ours = Vec::new();
     for kind in Kind::iter().rev() {
@@ -133,5 +132,5 @@ fn typed<T: DeserializeOwned>(object: Value, kind: &'static str) -> Result<T, Ob
 /// Labels as they are on every object of ours for `deployment`.
 #[must_use]
 pub fn our_labels(deployment: &str) -> Labels {
-    marks(&LabelRewrite { of: deployment.to_owned(), keys: BTreeSet::new() }.owner_label())
+    marks(&owner_label(deployment))
 }

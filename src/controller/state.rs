@@ -93,8 +93,7 @@ pub async fn load(client: &Client, namespace: &str, deployment: &str) -> Result<
 }
 
 fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
-    let labels = map.metadata.labels.unwrap_or_default();
-    if !our_labels(&labels_owner(&labels)).iter().all(|(key, value)| labels.get(key) == Some(value)) {
+    if !marks::is_ours(&map.metadata) {
         return Err(StateError::Foreign(name));
     }
     let text = map.data.and_then(|mut data| data.remove(STATE_KEY)).unwrap_or_default();
@@ -113,10 +112,6 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
         resource_version: map.metadata.resource_version,
         owners: owners.into_iter().map(|reference| reference.uid).collect(),
     })
-}
-
-fn labels_owner(labels: &Labels) -> String {
-    labels.get(crate::domain::rewrite::CANARY_OF_LABEL).cloned().unwrap_or_default()
 }
 
 /// Replaces `stored` by `state`, unless somebody else was faster.

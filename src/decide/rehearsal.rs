@@ -8,7 +8,7 @@ use crate::{
     config::rehearsal::{Question, Scrape, question, scrape},
     domain::{
         duration::GoDuration,
-        metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, NoData, ProviderRef, SecretKeyRef},
+        metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, ProviderRef, SecretKeyRef},
         state::{Rehearsal, Rollout},
         strategy::AnalysisRef,
         value::Reading,
@@ -190,20 +190,13 @@ fn scraped(spec: &MetricSpec, marks: &[Mark]) -> Option<MetricSpec> {
 fn tried(spec: &MetricSpec, name: &str, condition: String, config: Value, tries: i32) -> MetricSpec {
     let provider = ProviderRef { key: spec.provider.key.clone(), config };
     MetricSpec {
-        name: name.to_owned(),
-        initial_delay: None,
         interval: Some(INTERVAL),
-        count: None,
         success_condition: Some(condition),
-        failure_condition: None,
         failure_limit: Some(tries),
-        inconclusive_limit: None,
         consecutive_error_limit: spec.consecutive_error_limit,
         consecutive_success_limit: Some(1),
-        min_samples: None,
-        no_data: NoData::Wait,
         skip_rehearsal: true,
-        provider,
+        ..MetricSpec::new(name, provider)
     }
 }
 

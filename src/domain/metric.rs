@@ -131,6 +131,29 @@ pub struct Metric<Span, Number> {
     pub provider: ProviderRef,
 }
 
+impl<Span, Number> Metric<Span, Number> {
+    /// A metric that says nothing but who measures: measured once, and good whatever comes of it.
+    #[must_use]
+    pub fn new(name: &str, provider: ProviderRef) -> Self {
+        Self {
+            name: name.to_owned(),
+            initial_delay: None,
+            interval: None,
+            count: None,
+            success_condition: None,
+            failure_condition: None,
+            failure_limit: None,
+            inconclusive_limit: None,
+            consecutive_error_limit: None,
+            consecutive_success_limit: None,
+            min_samples: None,
+            no_data: NoData::default(),
+            skip_rehearsal: false,
+            provider,
+        }
+    }
+}
+
 /// With fewer samples than this a measurement is made again, up to a bound; then it is inconclusive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,15 +17,21 @@ const LABEL_VALUE_MAX: usize = 63;
 pub struct LabelRewrite {
     /// Name of the user's Deployment.
     pub of: String,
-    /// The keys; may be empty when only Haldane's own labels are needed.
+    /// The keys; none where pods are the split.
     pub keys: BTreeSet<String>,
 }
 
+/// The value of [`CANARY_OF_LABEL`] on everything of ours for this Deployment.
+#[must_use]
+pub fn owner_label(deployment: &str) -> String {
+    suffixed(deployment, "", LABEL_VALUE_MAX)
+}
+
 impl LabelRewrite {
-    /// The value of `haldane.dev/canary-of`.
+    /// See [`owner_label`].
     #[must_use]
     pub fn owner_label(&self) -> String {
-        suffixed(&self.of, "", LABEL_VALUE_MAX)
+        owner_label(&self.of)
     }
 
     /// The canary's counterpart of a stable pod's labels, or of a map selector that picks stable pods.

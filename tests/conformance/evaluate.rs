@@ -4,7 +4,7 @@ use crate::{differences::NO_DATA, report::Outcome, values};
 use haldane::{
     analysis::judge,
     domain::{
-        metric::{Metric, NoData, ProviderRef},
+        metric::{MetricSpec, ProviderRef},
         value::MetricValue,
     },
 };
@@ -17,21 +17,11 @@ pub fn check(line: &Value) -> Outcome {
 /// Judges `value` by the line's conditions and compares phase and error text with the recorded ones.
 pub fn judged(line: &Value, value: &MetricValue) -> Outcome {
     let condition = |key: &str| Some(line[key].as_str()?.to_owned()).filter(|text| !text.is_empty());
-    let spec = Metric {
-        name: "m".to_owned(),
-        initial_delay: None,
-        interval: None,
-        count: None,
+    let provider = ProviderRef { key: "prometheus".to_owned(), config: Value::Null };
+    let spec = MetricSpec {
         success_condition: condition("successCondition"),
         failure_condition: condition("failureCondition"),
-        failure_limit: None,
-        inconclusive_limit: None,
-        consecutive_error_limit: None,
-        consecutive_success_limit: None,
-        min_samples: None,
-        no_data: NoData::Wait,
-        skip_rehearsal: false,
-        provider: ProviderRef { key: "prometheus".to_owned(), config: Value::Null },
+        ..MetricSpec::new("m", provider)
     };
     let argos_error = line["error_contains"].as_str();
     match (judge::verdict(&spec, value, values::now()), argos_error) {
