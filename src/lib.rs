@@ -11,10 +11,13 @@
 //! functions from values to values · **L2** [`config`], [`admit`], [`decide`]: the two decisions ·
 //! **L3** [`webhook`], [`controller`], [`runtime`]: the only sockets, clients and clock.
 
+pub mod document;
 pub mod domain;
+pub mod gocompat;
 
 pub mod analysis;
-pub mod build;
+pub mod expr;
+pub mod objects;
 pub mod policy;
 pub mod promql;
 pub mod providers;
@@ -24,7 +27,9 @@ pub mod admit;
 pub mod config;
 pub mod decide;
 
-pub mod cli;
+pub mod cluster;
+pub mod commands;
 pub mod controller;
+pub mod measure;
 pub mod runtime;
 pub mod webhook;

@@ -2,10 +2,12 @@
 
 use clap::Parser;
 use haldane::{
-    cli::{Cli, Command},
+    commands::{
+        cli::{Cli, Command},
+        eject::eject,
+    },
     runtime::{
         self,
-        eject::eject,
         telemetry::{self, LogFormat},
     },
 };

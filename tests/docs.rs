@@ -16,8 +16,8 @@ mod words;
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{
-    admit::selecting::{APIS, Effect},
-    cli::Cli,
+    admit::plan_review::foreign_policies::{APIS, Effect},
+    commands::cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
         blue_green,

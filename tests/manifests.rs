@@ -4,20 +4,23 @@
 
 use clap::Parser;
 use haldane::{
-    admit::{floor::AUTOSCALERS, outlived::DEPLOYMENT_CONTROLLERS, selecting::APIS},
-    build::{
-        manifest::Kind,
-        marks::{MANAGED_BY, MANAGED_BY_LABEL},
+    admit::{
+        plan_review::foreign_policies::APIS, scale::AUTOSCALERS, stale_condition::DEPLOYMENT_CONTROLLERS,
     },
-    cli::{Cli, Command, RunArgs},
+    cluster::ca_bundle,
+    commands::cli::{Cli, Command, RunArgs},
     config::{
         annotations::INTERNAL_KEYS,
         namespace::{ENABLED, reserved},
     },
     decide::ABORT_PREFIX,
-    domain::{keys, rewrite::CANARY_OF_LABEL},
+    domain::{k8s::label_rewrite::CANARY_OF_LABEL, keys},
+    objects::{
+        manifest::Kind,
+        marks::{MANAGED_BY, MANAGED_BY_LABEL},
+    },
     policy::Mode,
-    runtime::{ca_bundle, http::Limits},
+    runtime::http::Limits,
     webhook::server::TIME_LIMIT,
 };
 use serde_json::{Value, json};

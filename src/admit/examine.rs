@@ -1,17 +1,21 @@
 //! Everything that can be said about a plan before it runs: all findings at once, and warnings.
 
-use super::{Context, Read, advice, checks, facts::Facts, hosts, object::Object, preview};
+use super::{
+    Context, Read,
+    facts::Facts,
+    object::Object,
+    plan_review::{advice, hosts, pair, preview},
+};
 use crate::{
     config::{
-        annotations::{INTERNAL_KEYS, Wish, path},
+        annotations::{DeclaredPlan, INTERNAL_KEYS, path},
+        dry_start::{DryStart, dry_starts},
         namespace::Settings,
-        trial::{Trial, trials},
     },
+    document::finding::{Finding, Findings},
     domain::{
-        finding::{Finding, Findings},
+        k8s::{json_pointer::part, selector::Labels},
         keys,
-        part::part,
-        selector::Labels,
         strategy::RolloutSpec,
     },
     promql::sight::Mark,
@@ -26,7 +30,7 @@ pub(super) struct Examined {
     /// The plan, if it could be read.
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
-    pub trials: Vec<Trial>,
+    pub dry_starts: Vec<DryStart>,
     /// What tells the sides of the pair apart in Prometheus.
     pub marks: Vec<Mark>,
     /// Labels with another value on canary pods.
@@ -45,8 +49,8 @@ pub(super) fn examine(
     releases: bool,
     facts: &Facts,
 ) -> Examined {
-    let mut examined = Examined { findings: checks::alone(new), ..Examined::default() };
-    let mut spec = match plan.wish.clone().and_then(|wish| complete(wish, facts)) {
+    let mut examined = Examined { findings: pair::alone(new), ..Examined::default() };
+    let mut spec = match plan.declared.clone().and_then(|declared| complete(declared, facts)) {
         Ok(spec) => spec,
         Err(found) => {
             examined.findings.extend(found);
@@ -55,8 +59,8 @@ pub(super) fn examine(
     };
     match &facts.neighbours {
         Ok(neighbours) => {
-            let unclear = checks::complete(new, &mut spec.strategy, neighbours, releases);
-            let report = checks::among(new, &context.review.name, &spec.strategy, neighbours, releases);
+            let unclear = pair::complete(new, &mut spec.strategy, neighbours, releases);
+            let report = pair::among(new, &context.review.name, &spec.strategy, neighbours, releases);
             examined.findings.extend(unclear.findings.into_iter().chain(report.findings));
             examined.warnings.extend(unclear.warnings);
             examined.warnings.extend(report.warnings);
@@ -67,19 +71,19 @@ pub(super) fn examine(
             examined.warnings.push(format!("names, selectors and routes were not checked: {why}"));
         }
     }
-    examined.trials = trials(&spec);
-    examined.findings.extend(advice::faults(&examined.trials, &examined.marks));
-    examined.findings.extend(hosts::refused(&examined.trials, context.config));
-    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.trials, &examined.marks));
+    examined.dry_starts = dry_starts(&spec);
+    examined.findings.extend(advice::faults(&examined.dry_starts, &examined.marks));
+    examined.findings.extend(hosts::refused(&examined.dry_starts, context.config));
+    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.dry_starts, &examined.marks));
     examined.spec = Some(spec);
     examined.located(&plan.settings)
 }
 
 /// The plan with its templates; templates that could not be looked up in time are a refusal, because
 /// a plan that was never read whole must not start.
-fn complete(wish: Wish, facts: &Facts) -> Result<RolloutSpec, Findings> {
+fn complete(declared: DeclaredPlan, facts: &Facts) -> Result<RolloutSpec, Findings> {
     match &facts.templates {
-        Ok(templates) => wish.complete(templates),
+        Ok(templates) => declared.complete(templates),
         Err(why) => Err(vec![Finding::new(
             path(keys::CANARY),
             "",
@@ -96,12 +100,12 @@ impl Examined {
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
     pub fn plan(&self, context: &Context<'_>, new: Object<'_>) -> Vec<String> {
         let Some(spec) = &self.spec else { return Vec::new() };
-        let mut lines = vec![preview::plan(&spec.strategy, &self.trials, new.replicas())];
+        let mut lines = vec![preview::plan(&spec.strategy, &self.dry_starts, new.replicas())];
         lines.extend(preview::shares(&spec.strategy, new.replicas()));
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
         if context.review.dry_run {
-            lines.extend(preview::whole_plan(&spec.strategy, &self.trials, new.replicas()));
-            lines.extend(preview::rewritten(&self.relabelled, &self.trials));
+            lines.extend(preview::whole_plan(&spec.strategy, &self.dry_starts, new.replicas()));
+            lines.extend(preview::rewritten(&self.relabelled, &self.dry_starts));
         }
         lines
     }

@@ -57,7 +57,7 @@ pub struct Neighbours {
     pub ingresses: Vec<Ingress>,
     /// Network policies.
     pub policies: Vec<NetworkPolicy>,
-    /// Objects of [`APIS`](super::selecting::APIS), raw, with `apiVersion` and `kind`.
+    /// Objects of [`APIS`](super::plan_review::foreign_policies::APIS), raw, with `apiVersion` and `kind`.
     pub selecting: Vec<Value>,
     /// Why those could not be read.
     pub unread: Option<String>,

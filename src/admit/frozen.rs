@@ -3,7 +3,7 @@
 
 use super::policy::plan;
 use crate::{
-    config::{namespace::Settings, trial::trials},
+    config::{dry_start::dry_starts, namespace::Settings},
     domain::{review::User, strategy::RolloutSpec},
     policy::{FREEZE, Occasion, Subject, exemption, profile::Profile},
     providers::Defaults,
@@ -41,14 +41,14 @@ impl Start<'_> {
         if self.is_exempt(name) {
             return None;
         }
-        let trials = self.spec.map(trials).unwrap_or_default();
+        let dry_starts = self.spec.map(dry_starts).unwrap_or_default();
         let subject = Subject {
             // The user who released it is not known any more; an exemption was written down.
             user: &User::default(),
             now: self.now,
             occasion: Occasion::Start,
             opted_in: true,
-            plan: self.spec.map(|spec| plan(spec, &trials, self.providers)),
+            plan: self.spec.map(|spec| plan(spec, &dry_starts, self.providers)),
             template: if self.spec.is_some() { self.template } else { &Value::Null },
             has_route: true,
             is_unexposed: true,

@@ -3,7 +3,8 @@
 use super::{facts::Facts, object::Object, rules};
 use crate::{
     config::namespace::Settings,
-    domain::{finding::Finding, keys, names::TemplateHash, observed::ReplicaSetView, review::Verdict},
+    document::finding::Finding,
+    domain::{keys, names::TemplateHash, observed::ReplicaSetView, review::Verdict},
 };
 
 /// What becomes of the template in this request.

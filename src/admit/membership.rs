@@ -2,23 +2,23 @@
 
 use super::{
     Context,
-    checks::{has_route, is_served},
     facts::{Facts, Neighbours},
-    no_effect,
+    kubectl_warnings, no_effect,
     object::{Edits, Object},
-    rules, words,
+    plan_review::pair::{has_route, is_served},
+    rules,
 };
 use crate::{
-    build::marks::is_canary,
     config::{
         annotations::{Choice, choice, plan_key},
         namespace::Namespace,
     },
+    document::finding::Finding,
     domain::{
-        finding::Finding,
         keys,
         review::{Stage, Verdict},
     },
+    objects::marks::is_canary,
 };
 
 /// What can be told without the cluster.
@@ -163,7 +163,7 @@ pub(super) fn leave(
     let mut verdict = Verdict::allow_with(Edits::default().patch(new));
     let by_namespace = facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
     let warnings = no_effect::warnings(new, by_namespace).into_iter().chain(without_route(old, new, facts));
-    verdict.warnings = warnings.flat_map(|warning| words::lines(&warning)).collect();
+    verdict.warnings = warnings.flat_map(|warning| kubectl_warnings::lines(&warning)).collect();
     Ok(verdict)
 }
 

@@ -1,37 +1,31 @@
 //! L2: the admission decision. A review, facts and time in; a verdict out.
 
-mod advice;
-pub mod checks;
 mod config_map;
 mod examine;
 pub mod facts;
-pub mod floor;
 pub mod frozen;
 pub mod hold;
-mod hosts;
+mod kubectl_warnings;
 mod membership;
-mod missed;
 mod namespace;
 mod no_effect;
 pub mod object;
 pub mod orders;
-pub mod outlived;
+pub mod plan_review;
 mod policy;
-mod preview;
 pub mod rehearsal;
-mod routes;
 pub mod rules;
-pub mod selecting;
-mod words;
+pub mod scale;
+pub mod stale_condition;
 
 use crate::{
     config::{
-        annotations::Wish,
+        annotations::DeclaredPlan,
         namespace::{Namespace, Settings},
         strategy::Defaults,
     },
+    document::finding::Findings,
     domain::{
-        finding::Findings,
         keys,
         request::{Order, Verb},
         review::{Operation, Outcome, Review, Stage, Verdict},
@@ -41,12 +35,12 @@ use crate::{
 };
 use examine::{Examined, concerns_plan, examine, is_binding};
 use facts::{Fact, Facts, Needs};
-use floor::ScaleDown;
 use hold::{Hold, change, is_held};
 use jiff::Timestamp;
 use membership::Standing;
 use object::{Edits, Object};
-use outlived::Observation;
+use scale::ScaleDown;
+use stale_condition::Observation;
 use std::sync::OnceLock;
 
 /// Settings of the installation.
@@ -80,7 +74,7 @@ pub struct Context<'a> {
 #[derive(Debug)]
 struct Read {
     settings: Settings,
-    wish: Result<Wish, Findings>,
+    declared: Result<DeclaredPlan, Findings>,
 }
 
 impl<'a> Context<'a> {
@@ -95,8 +89,8 @@ impl<'a> Context<'a> {
     fn plan(&self, namespace: &Namespace, new: Object<'_>) -> &Read {
         self.plan.get_or_init(|| {
             let settings = namespace.settings(&new.annotations());
-            let wish = settings.read(&self.config.defaults);
-            Read { settings, wish }
+            let declared = settings.read(&self.config.defaults);
+            Read { settings, declared }
         })
     }
 }
@@ -138,8 +132,9 @@ pub fn needs(stage: Stage, context: &Context<'_>, namespace: &Fact<Namespace>) -
         Stage::Mutate => {}
     }
     let order = orders::ordered(context, old, new).ok().flatten();
-    let wish = namespace.as_ref().ok().and_then(|namespace| context.plan(namespace, new).wish.as_ref().ok());
-    let templates = wish.map(Wish::references).unwrap_or_default();
+    let declared =
+        namespace.as_ref().ok().and_then(|namespace| context.plan(namespace, new).declared.as_ref().ok());
+    let templates = declared.map(DeclaredPlan::references).unwrap_or_default();
     let judged = order.is_some() || concerns_plan(old, new);
     let may_go_on = was_in && standing == Standing::Open;
     let override_freeze = policy::fresh_reason(context, new).is_some();
@@ -253,7 +248,7 @@ fn mutate(
         warnings.extend(examined.plan(context, new));
     }
     let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
-    verdict.warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    verdict.warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
     verdict.audit = judged.audit;
     verdict.rules.extend(judged.rules);
     verdict.rules.extend((change == Hold::Hold).then_some(rules::HOLD));
@@ -281,7 +276,7 @@ fn plain(
         return Err(judged.refuse(&context.review.name, Findings::new()));
     }
     let mut verdict = Verdict::allow();
-    verdict.warnings = judged.warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    verdict.warnings = judged.warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
     verdict.audit = judged.audit;
     verdict.rules.extend(judged.rules);
     Ok(verdict)

@@ -1,10 +1,10 @@
 //! The verdict about a Namespace that is being written: what it says must be readable.
 
-use super::{Context, facts::Facts, object::Object, rules, words};
+use super::{Context, facts::Facts, kubectl_warnings, object::Object, rules};
 use crate::{
-    config::{annotations::Wish, namespace::Namespace},
+    config::{annotations::DeclaredPlan, namespace::Namespace},
+    document::finding::Findings,
     domain::{
-        finding::Findings,
         keys,
         review::{Review, Verdict},
         strategy::TemplateRef,
@@ -24,15 +24,15 @@ fn written<'a>(review: &'a Review, own_namespace: &str) -> Option<(Namespace, Ob
 /// Templates that its defaults name.
 pub(super) fn references(context: &Context<'_>) -> BTreeSet<TemplateRef> {
     let written = written(context.review, &context.config.own_namespace);
-    let wish = written.and_then(|(namespace, _)| namespace.check(&context.config.defaults).ok());
-    wish.map(|wish| wish.references()).unwrap_or_default()
+    let declared = written.and_then(|(namespace, _)| namespace.check(&context.config.defaults).ok());
+    declared.map(|declared| declared.references()).unwrap_or_default()
 }
 
 /// The verdict; `None` when the request is about something else.
 pub(super) fn verdict(context: &Context<'_>, facts: &Facts) -> Option<Verdict> {
     let (namespace, _) = written(context.review, &context.config.own_namespace)?;
     let (findings, mut warnings) = match namespace.check(&context.config.defaults) {
-        Ok(wish) => complete(wish, facts),
+        Ok(declared) => complete(declared, facts),
         Err(findings) => (findings, Vec::new()),
     };
     if !findings.is_empty() {
@@ -53,21 +53,21 @@ pub(super) fn verdict(context: &Context<'_>, facts: &Facts) -> Option<Verdict> {
         ));
     }
     let mut verdict = Verdict::allow().by(rules::NAMESPACE);
-    verdict.warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    verdict.warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
     Some(verdict)
 }
 
 /// What is wrong with the plan as a whole, and what may still come: templates are often made after the
 /// Namespace, and each release looks for them again.
-fn complete(wish: Wish, facts: &Facts) -> (Findings, Vec<String>) {
+fn complete(declared: DeclaredPlan, facts: &Facts) -> (Findings, Vec<String>) {
     let missing = |reference: &TemplateRef| match &facts.templates {
         Ok(found) if found.contains_key(reference) => None,
         Ok(_) => Some(format!("analysis template {:?} does not exist yet; releases need it", reference.name)),
         Err(why) => Some(format!("analysis template {:?} was not checked: {why}", reference.name)),
     };
-    let warnings: Vec<String> = wish.references().iter().filter_map(missing).collect();
+    let warnings: Vec<String> = declared.references().iter().filter_map(missing).collect();
     match &facts.templates {
-        Ok(found) if warnings.is_empty() => (wish.complete(found).err().unwrap_or_default(), warnings),
+        Ok(found) if warnings.is_empty() => (declared.complete(found).err().unwrap_or_default(), warnings),
         _ => (Findings::new(), warnings),
     }
 }

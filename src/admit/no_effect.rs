@@ -2,18 +2,15 @@
 //! a canary, and would get none.
 
 use super::{
+    kubectl_warnings,
     object::{Edits, Object},
-    rules, words,
+    rules,
 };
 use crate::{
-    build::marks::is_canary,
     config::annotations::{Choice, KEYS, choice, nearest_key, path, unknown_keys},
-    domain::{
-        finding::{Finding, Findings},
-        keys,
-        review::Verdict,
-        selector::Labels,
-    },
+    document::finding::{Finding, Findings},
+    domain::{k8s::selector::Labels, keys, review::Verdict},
+    objects::marks::is_canary,
 };
 
 /// Labels that only a Namespace has.
@@ -29,7 +26,7 @@ pub(super) fn verdict(new: Object<'_>) -> Verdict {
     if warnings.is_empty() {
         return verdict;
     }
-    let warnings = warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+    let warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
     Verdict { warnings, ..verdict.by(rules::NO_EFFECT) }
 }
 

@@ -1,6 +1,10 @@
 //! The Deployment of a review as it was sent, and edits of it.
 
-use crate::domain::{keys, names::TemplateHash, part::part, selector::Labels};
+use crate::domain::{
+    k8s::{json_pointer::part, selector::Labels},
+    keys,
+    names::TemplateHash,
+};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use super::{Context, facts::Facts, object::Object, rules};
 use crate::{
     config::annotations::path,
     decide::verbs,
+    document::finding::Finding,
     domain::{
-        finding::Finding,
         keys,
         request::{Order, Request, UnknownOrder, Verb},
         review::Verdict,

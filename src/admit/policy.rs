@@ -1,23 +1,23 @@
 //! What the profiles of the namespace say to a request, and what follows from it.
 
 use super::{
-    Context, checks, concerns_plan,
+    Context, concerns_plan,
     examine::Examined,
     facts::Facts,
     hold::{Hold, is_restart},
-    hosts, membership,
+    kubectl_warnings, membership,
     object::Object,
-    preview::step_time,
-    rules, words,
+    plan_review::{hosts, pair, preview::step_time},
+    rules,
 };
 use crate::{
     config::{
+        dry_start::DryStart,
         namespace::Settings,
         profile::{Bound, read_profile},
-        trial::Trial,
     },
+    document::finding::{Finding, Findings},
     domain::{
-        finding::{Finding, Findings},
         keys,
         names::Weight,
         request::Verb,
@@ -125,13 +125,13 @@ pub(super) fn judge(
         now: context.now,
         occasion,
         opted_in,
-        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.trials, &context.config.providers)),
+        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.dry_starts, &context.config.providers)),
         template: new.template(),
         // What is not known must not excuse: a rule that needs a route holds.
         has_route: facts
             .neighbours
             .as_ref()
-            .map_or(true, |found| checks::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
+            .map_or(true, |found| pair::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
         is_unexposed: is_unexposed(facts),
         override_freeze: reason,
     };
@@ -162,7 +162,8 @@ impl Judged {
             *message = format!("Deployment.apps {name:?} is invalid: {message}");
         }
         verdict.rules = self.rules.into_iter().chain(by_plan).collect();
-        verdict.warnings = self.warnings.iter().flat_map(|warning| words::lines(warning)).collect();
+        verdict.warnings =
+            self.warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
         verdict.audit = self.audit;
         verdict
     }
@@ -230,15 +231,15 @@ fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
 }
 
 /// The plan as rules see it.
-pub(super) fn plan<'a>(spec: &'a RolloutSpec, trials: &'a [Trial], providers: &Defaults) -> Plan<'a> {
+pub(super) fn plan<'a>(spec: &'a RolloutSpec, dry_starts: &'a [DryStart], providers: &Defaults) -> Plan<'a> {
     let strategy = &spec.strategy;
     let wait = |(index, step): (usize, &Step)| match step {
         Step::Pause(None) => Wait::Person,
         // Settling is not soaking: the proxies are still learning the weight.
         Step::SetWeight(_) | Step::SetHeaderRoute(_) => Wait::Time(jiff::SignedDuration::ZERO),
-        _ => Wait::Time(step_time(strategy, trials, index, step)),
+        _ => Wait::Time(step_time(strategy, dry_starts, index, step)),
     };
-    let metrics = trials.iter().flat_map(|trial| &trial.metrics).map(|metric| PlannedMetric {
+    let metrics = dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| PlannedMetric {
         path: &metric.path,
         spec: &metric.spec,
         is_dry_run: metric.dry_run,

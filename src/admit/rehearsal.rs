@@ -5,16 +5,16 @@
 
 use super::{
     AdmitConfig, Context,
-    advice::distinct,
     examine::examine,
     facts::Facts,
     hold::{Hold, hold},
-    hosts, objects, words,
+    kubectl_warnings, objects,
+    plan_review::{advice::distinct, hosts},
 };
 use crate::{
     config::{
+        dry_start::{CANARY_HASH, STABLE_HASH},
         rehearsal::{Question, question},
-        trial::{CANARY_HASH, STABLE_HASH},
     },
     domain::{metric::ProviderRef, value::MetricValue},
     promql::sight::UNKNOWN,
@@ -46,7 +46,8 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
         return (wanted, warnings);
     }
     let examined = examine(context, new, plan, true, facts);
-    let metrics = examined.trials.iter().flat_map(|trial| &trial.metrics).map(|metric| &metric.spec);
+    let metrics =
+        examined.dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| &metric.spec);
     for spec in distinct(metrics) {
         let Some(mut question) = question(spec, &examined.marks) else { continue };
         question.config = without_hashes(&question.config);
@@ -66,7 +67,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
             wanted.push(Rehearsal { metric: name.clone(), question, provider });
         }
     }
-    let warnings = distinct(warnings).iter().flat_map(|warning| words::lines(warning)).collect();
+    let warnings = distinct(warnings).iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
     (wanted, warnings)
 }
 
@@ -105,7 +106,7 @@ impl Rehearsal {
     #[must_use]
     pub fn said(&self, answer: &Result<MetricValue, String>) -> Vec<String> {
         let name = &self.metric;
-        words::lines(&match answer {
+        kubectl_warnings::lines(&match answer {
             Err(why) => format!("plan: metric {name:?} could not be tried on stable: {why}"),
             Ok(value) if !self.question.is_seen(value) => self.question.problem(name),
             Ok(value) => match Question::value(value) {

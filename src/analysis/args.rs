@@ -1,9 +1,11 @@
 //! Arguments: how their values are put together and get into the texts of a metric.
 
-use crate::domain::{
-    duration::GoDuration,
-    metric::{Arg, Metric, MetricSpec, MinSamples, ProviderRef, RawMetric, ResolvedArg, SecretKeyRef},
-    strategy::{ArgBinding, ArgSource, Side},
+use crate::{
+    domain::{
+        metric::{Arg, Metric, MetricSpec, MinSamples, ProviderRef, RawMetric, ResolvedArg, SecretKeyRef},
+        strategy::{ArgBinding, ArgSource, Side},
+    },
+    gocompat::duration::GoDuration,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Conditions: `successCondition` and `failureCondition` of a metric.
 
-use super::expression::{self, Program, Type, Value};
 use crate::domain::value::{MetricValue, ResultType};
+use crate::expr::{self, Program, Type, Value};
 use jiff::Timestamp;
 
 /// Whether `text` can be a condition at all: its syntax, its names, and what is known of its types.
@@ -13,7 +13,7 @@ pub fn check(text: &str) -> Result<(), String> {
 }
 
 fn compile(text: &str, result: &Type) -> Result<Program, String> {
-    let program = expression::compile(text, result)?;
+    let program = expr::compile(text, result)?;
     match &program.returns {
         Type::Bool | Type::Any => Ok(program),
         other => Err(format!("expected bool, but got {other}")),
@@ -98,7 +98,7 @@ fn of_result<'a>(text: &'a str, then: impl Fn(&str, &'a str) -> (&'static str, &
 /// Why it says nothing, in the words of Argo.
 pub fn eval(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
     let result = Value::from(value);
-    match expression::compile(text, &result.type_of())?.run(&result, now)? {
+    match expr::compile(text, &result.type_of())?.run(&result, now)? {
         Value::Bool(holds) => Ok(holds),
         other => Err(format!("expected bool, but got {}", other.type_of())),
     }
@@ -109,7 +109,7 @@ pub fn eval(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, Str
 /// # Errors
 /// Why it means none, in the words of Argo.
 pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    match expression::compile(text, &Type::Nil)?.run(&Value::Nil, now)? {
+    match expr::compile(text, &Type::Nil)?.run(&Value::Nil, now)? {
         Value::Time(at) => Ok(at.timestamp()),
         other => Err(format!("expected time.Time, but got {}", other.type_of())),
     }

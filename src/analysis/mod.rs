@@ -7,7 +7,6 @@
 pub mod args;
 pub mod condition;
 mod evidence;
-pub mod expression;
 pub mod judge;
 mod run;
 pub mod samples;

@@ -1,12 +1,12 @@
 //! From templates and arguments to a run that can be advanced.
 
 use super::{args::RunArgs, validate};
-use crate::domain::{
-    go_regex,
-    metric::{
+use crate::{
+    domain::metric::{
         AnalysisRun, AnalysisTemplate, Arg, MetricResult, MetricRule, MetricRules, MetricSpec, RawMetric,
         ResolvedArg,
     },
+    gocompat::re2,
 };
 
 /// Measurements kept per metric unless a retention rule says otherwise.
@@ -172,7 +172,7 @@ fn apply(
 ) -> Result<(), String> {
     for (index, rule) in rules.iter().enumerate() {
         let mut matched = false;
-        if let Ok(pattern) = go_regex::compile(&rule.metric_name) {
+        if let Ok(pattern) = re2::compile(&rule.metric_name) {
             for result in results.iter_mut().filter(|result| pattern.is_match(&result.name)) {
                 effect(result, rule);
                 matched = true;

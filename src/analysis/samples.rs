@@ -5,11 +5,12 @@
 //! a failure of the canary nor a silent pass.
 
 use super::{Answer, evidence, schedule::ERROR_RETRY};
-use crate::domain::{
-    duration::GoDuration,
-    go_float::GoFloat,
-    metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec, MinSamples, Thin},
-    value::{MetricValue, Reading},
+use crate::{
+    domain::{
+        metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec, MinSamples, Thin},
+        value::{MetricValue, Reading},
+    },
+    gocompat::{duration::GoDuration, float::GoFloat},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Secret arguments stay out of everything that is stored and shown.
 
-use crate::domain::{finding::Finding, metric::ResolvedArg};
+use crate::{document::finding::Finding, domain::metric::ResolvedArg};
 use std::collections::BTreeSet;
 use url::form_urlencoded;
 

@@ -2,19 +2,25 @@
 
 use super::{
     blue_green::read_blue_green,
-    nested::{Known, MAX_TEMPLATES, expand},
+    dry_start,
     strategy::{Defaults, default_strategy, read_strategy},
-    template, trial, yaml,
+    template,
+    template_tree::{Known, MAX_TEMPLATES, expand},
 };
-use crate::domain::{
-    duration::{BadDuration, GoDuration},
-    fields::nearest,
-    finding::{Finding, Findings},
-    keys,
-    metric::AnalysisTemplate,
-    selector::Labels,
-    state::bounded::{PLAN_ROOM, plan_bytes},
-    strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
+use crate::document::yaml;
+use crate::{
+    document::{
+        fields::nearest,
+        finding::{Finding, Findings},
+    },
+    domain::{
+        k8s::selector::Labels,
+        keys,
+        metric::AnalysisTemplate,
+        state::bounded::{PLAN_ROOM, plan_bytes},
+        strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
+    },
+    gocompat::duration::{BadDuration, GoDuration},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +88,7 @@ pub const INTERNAL_KEYS: [&str; 4] = [keys::REQUEST, keys::HELD, keys::EXEMPT, k
 
 /// What the annotations ask for; templates that they name are not looked up yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wish {
+pub struct DeclaredPlan {
     /// Steps and settings.
     pub strategy: CanaryStrategy,
     /// The template in the annotation.
@@ -136,7 +142,7 @@ pub fn path(key: &str) -> String {
 ///
 /// # Errors
 /// All findings of all annotations.
-pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wish, Findings> {
+pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
     let mut findings = unknown_keys(annotations);
     let mut keep = |result: Result<_, Findings>| result.map_err(|found| findings.extend(found)).ok();
     let settle = keep(settle(annotations, defaults.settle));
@@ -162,10 +168,10 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Wis
             if inline.is_some() {
                 strategy.use_inline_template();
             }
-            let wish = Wish { strategy, inline };
-            match wish.too_many_templates() {
+            let declared = DeclaredPlan { strategy, inline };
+            match declared.too_many_templates() {
                 Some(finding) => Err(vec![finding]),
-                None => Ok(wish),
+                None => Ok(declared),
             }
         }
         _ => Err(findings),
@@ -244,9 +250,9 @@ fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
     template::parse("annotation", text, &path)
 }
 
-impl Wish {
+impl DeclaredPlan {
     /// The templates that must be looked up: all that steps and the one in the annotation name. There may be
-    /// more: see [`super::nested::unseen`].
+    /// more: see [`super::template_tree::unseen`].
     #[must_use]
     pub fn references(&self) -> BTreeSet<TemplateRef> {
         let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
@@ -287,10 +293,10 @@ impl Wish {
         let spec = RolloutSpec { strategy: self.strategy, templates };
         if findings.is_empty() {
             // First, because to try a plan takes the longer the larger it is.
-            findings.extend(too_large(&spec).or_else(|| trial::too_many_rules(&spec)));
+            findings.extend(too_large(&spec).or_else(|| dry_start::too_many_rules(&spec)));
         }
         if findings.is_empty() {
-            findings.extend(trial::faults(&spec.strategy, &spec.templates));
+            findings.extend(dry_start::faults(&spec.strategy, &spec.templates));
         }
         if findings.is_empty() { Ok(spec) } else { Err(findings) }
     }

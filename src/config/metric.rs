@@ -2,12 +2,12 @@
 
 use crate::{
     analysis::{args::has_placeholder, condition, validate},
-    domain::{
-        duration::GoDuration,
+    document::{
         fields::{Node, nearest},
-        kind::Kind,
-        metric::{Metric, MinSamples, NoData, ProviderRef, RawMetric},
+        schema::Schema,
     },
+    domain::metric::{Metric, MinSamples, NoData, ProviderRef, RawMetric},
+    gocompat::duration::GoDuration,
     providers::{self, Field, PROVIDERS, field},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -18,55 +18,55 @@ const REHEARSAL_SKIP: &str = "skip";
 
 /// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
 pub static METRIC_FIELDS: &[Field] = &[
-    field("name", Kind::Text, "Unique within an analysis. Required."),
+    field("name", Schema::Text, "Unique within an analysis. Required."),
     field(
         "interval",
-        Kind::Span,
+        Schema::Span,
         "Time between two measurements, `1s` at least. After an error the next comes after 10 s.",
     ),
-    field("initialDelay", Kind::Span, "Time before the first measurement."),
+    field("initialDelay", Schema::Span, "Time before the first measurement."),
     field(
         "count",
-        Kind::Count,
+        Schema::Count,
         "Measurements to take; without it one, or with an `interval` endlessly many.",
     ),
-    field("successCondition", Kind::Text, "What must hold of `result` for a measurement to be good."),
+    field("successCondition", Schema::Text, "What must hold of `result` for a measurement to be good."),
     field(
         "failureCondition",
-        Kind::Text,
+        Schema::Text,
         "What makes it bad. With both conditions and neither true it is inconclusive, with none of the two always good.",
     ),
     field(
         "failureLimit",
-        Kind::Count,
+        Schema::Count,
         "More bad ones than this fail the metric; 0 by default, -1 is no limit.",
     ),
     field(
         "inconclusiveLimit",
-        Kind::Count,
+        Schema::Count,
         "More inconclusive ones end it, and the rollout waits for a person; 0 by default.",
     ),
-    field("consecutiveErrorLimit", Kind::Count, "More errors in a row end it; 4 by default."),
-    field("consecutiveSuccessLimit", Kind::Count, "So many good ones in a row end it; off by default."),
+    field("consecutiveErrorLimit", Schema::Count, "More errors in a row end it; 4 by default."),
+    field("consecutiveSuccessLimit", Schema::Count, "So many good ones in a row end it; off by default."),
     field(
         "minSamples",
-        Kind::Object(&[("query", Kind::Text), ("count", Kind::Count), ("extendUpTo", Kind::Span)]),
+        Schema::Object(&[("query", Schema::Text), ("count", Schema::Count), ("extendUpTo", Schema::Span)]),
         "`{query, count, extendUpTo}`: with fewer samples than `count` there is no measurement yet, for up to \
          `extendUpTo` (10m); then an inconclusive one. Not in Argo; provider `prometheus` only.",
     ),
     field(
         "noData",
-        Kind::Word(NoData::VARIANTS),
+        Schema::Word(NoData::VARIANTS),
         "What a measurement without data (empty, null, NaN) comes to. `wait`, the default: the conditions judge it, \
          but it is not evidence; NaN is measured again. `pass`: it is good. `fail`: it is bad. Not in Argo.",
     ),
     field(
         "rehearsal",
-        Kind::Word(&[REHEARSAL_SKIP]),
+        Schema::Word(&[REHEARSAL_SKIP]),
         "`skip`: the query is not tried on stable before the canary gets traffic, because only the new version has \
          such series. Not in Argo; provider `prometheus` only.",
     ),
-    field("provider", Kind::Named("provider"), "Who measures, see below. Required."),
+    field("provider", Schema::Named("provider"), "Who measures, see below. Required."),
 ];
 
 /// Reads one metric. Limits that contradict each other are findings unless arguments stand in them.

@@ -4,10 +4,10 @@
 
 pub mod annotations;
 pub mod blue_green;
+pub mod dry_start;
 pub mod inquiry;
 pub mod metric;
 pub mod namespace;
-pub mod nested;
 pub mod profile;
 pub mod queries;
 pub mod rehearsal;
@@ -17,5 +17,4 @@ pub mod steps;
 pub mod stored;
 pub mod strategy;
 pub mod template;
-pub mod trial;
-pub mod yaml;
+pub mod template_tree;

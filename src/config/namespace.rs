@@ -1,14 +1,15 @@
 //! What a Namespace says to its Deployments: its label opts them in, its annotations are their defaults.
 
 use super::{
-    annotations::{Choice, INTERNAL_KEYS, KEYS, Wish, choice, path, plan_key, read_annotations},
+    annotations::{Choice, DeclaredPlan, INTERNAL_KEYS, KEYS, choice, path, plan_key, read_annotations},
     strategy::Defaults,
 };
-use crate::domain::{
-    fields::nearest,
-    finding::{Finding, Findings},
-    keys,
-    selector::Labels,
+use crate::{
+    document::{
+        fields::nearest,
+        finding::{Finding, Findings},
+    },
+    domain::{k8s::selector::Labels, keys},
 };
 use std::collections::BTreeSet;
 
@@ -94,12 +95,12 @@ impl Namespace {
     ///
     /// # Errors
     /// All findings.
-    pub fn check(&self, defaults: &Defaults) -> Result<Wish, Findings> {
+    pub fn check(&self, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
         let mut findings = self.labels_at_fault();
         findings.extend(self.foreign_annotations());
         let settings = Settings { annotations: self.defaults(), ..Settings::default() };
-        let wish = settings.read(defaults).map_err(|found| findings.extend(found)).ok();
-        wish.filter(|_| findings.is_empty()).ok_or(findings)
+        let declared = settings.read(defaults).map_err(|found| findings.extend(found)).ok();
+        declared.filter(|_| findings.is_empty()).ok_or(findings)
     }
 
     /// Whether there are defaults that hold for nobody, because the label is missing.
@@ -173,7 +174,7 @@ impl Settings {
     ///
     /// # Errors
     /// All findings, each where its text stands.
-    pub fn read(&self, defaults: &Defaults) -> Result<Wish, Findings> {
+    pub fn read(&self, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
         read_annotations(&self.annotations, defaults).map_err(|found| self.located(found))
     }
 

@@ -2,7 +2,8 @@
 
 use super::stored::only_entry;
 use crate::{
-    domain::{finding::Findings, selector::Labels},
+    document::finding::Findings,
+    domain::k8s::selector::Labels,
     policy::{Mode, profile::Profile},
 };
 

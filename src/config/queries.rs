@@ -1,8 +1,14 @@
 //! The PromQL of metrics: read at admission, with samples for arguments, and again when a run starts.
 
 use crate::{
-    build::{canary_deployment::canary_name, canary_service::canary_service_name, labels::service_selector},
-    domain::{metric::MetricSpec, rewrite::LabelRewrite, selector::Labels, strategy::CanaryStrategy},
+    domain::{
+        k8s::{label_rewrite::LabelRewrite, selector::Labels},
+        metric::MetricSpec,
+        strategy::CanaryStrategy,
+    },
+    objects::{
+        canary_deployment::canary_name, canary_service::canary_service_name, labels::service_selector,
+    },
     promql::{
         Problem, Query, parse,
         sight::{Correction, Mark, Side, Sight, UNKNOWN, corrections, marks, sight},

@@ -1,8 +1,8 @@
 //! Header routes: Argo's `setHeaderRoute`, as far as NGINX can hold one, and the annotations that do the same.
 
-use crate::domain::{
-    fields::{Fields, Node},
-    strategy::{CanaryStrategy, HeaderMatch, HeaderRoute, HeaderValue, Step},
+use crate::{
+    document::fields::{Fields, Node},
+    domain::strategy::{CanaryStrategy, HeaderMatch, HeaderRoute, HeaderValue, Step},
 };
 use std::collections::BTreeMap;
 

@@ -4,45 +4,50 @@ use super::{
     routes::canary_keys,
     steps::{analysis_ref, percent, step},
 };
-use crate::domain::{
-    duration::GoDuration,
-    fields::{Fields, Node},
-    kind::{Kind, LONGEST_DELAY, MOST_PODS},
-    names::Weight,
-    strategy::{
-        AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold, Router,
+use crate::{
+    document::{
+        fields::{Fields, Node},
+        schema::{MAX_DELAY, MAX_PODS, Schema},
     },
+    domain::{
+        names::Weight,
+        strategy::{
+            AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold,
+            Router,
+        },
+    },
+    gocompat::duration::GoDuration,
 };
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
 /// What [`traffic_routing`] reads.
-pub(super) const ROUTING: Kind = Kind::Object(&[
+pub(super) const ROUTING: Schema = Schema::Object(&[
     (
         "nginx",
-        Kind::Object(&[
-            ("stableIngress", Kind::Text),
-            ("stableIngresses", Kind::List(&Kind::Text)),
-            ("annotationPrefix", Kind::Text),
-            ("additionalIngressAnnotations", Kind::Map(&Kind::Text)),
-            ("canaryIngressAnnotations", Kind::Map(&Kind::Text)),
+        Schema::Object(&[
+            ("stableIngress", Schema::Text),
+            ("stableIngresses", Schema::List(&Schema::Text)),
+            ("annotationPrefix", Schema::Text),
+            ("additionalIngressAnnotations", Schema::Map(&Schema::Text)),
+            ("canaryIngressAnnotations", Schema::Map(&Schema::Text)),
         ]),
     ),
-    ("managedRoutes", Kind::List(&Kind::Object(&[("name", Kind::Text)]))),
-    ("maxTrafficWeight", Kind::Whole(*WEIGHT_TOTALS.start(), *WEIGHT_TOTALS.end())),
+    ("managedRoutes", Schema::List(&Schema::Object(&[("name", Schema::Text)]))),
+    ("maxTrafficWeight", Schema::Whole(*WEIGHT_TOTALS.start(), *WEIGHT_TOTALS.end())),
 ]);
 
 /// What [`anti_affinity`] reads.
-pub(super) const ANTI_AFFINITY: Kind = Kind::Object(&[
-    ("preferredDuringSchedulingIgnoredDuringExecution", Kind::Object(&[("weight", Kind::Whole(1, 100))])),
-    ("requiredDuringSchedulingIgnoredDuringExecution", Kind::Object(&[])),
+pub(super) const ANTI_AFFINITY: Schema = Schema::Object(&[
+    ("preferredDuringSchedulingIgnoredDuringExecution", Schema::Object(&[("weight", Schema::Whole(1, 100))])),
+    ("requiredDuringSchedulingIgnoredDuringExecution", Schema::Object(&[])),
 ]);
 
 /// Templates that a rollback window looks back over at most.
-const MOST_REVISIONS: u32 = 20;
+const MAX_REVISIONS: u32 = 20;
 
 /// What [`rollback_window`] reads.
-pub(super) const ROLLBACK_WINDOW: Kind = Kind::Object(&[("revisions", Kind::Whole(0, MOST_REVISIONS))]);
+pub(super) const ROLLBACK_WINDOW: Schema = Schema::Object(&[("revisions", Schema::Whole(0, MAX_REVISIONS))]);
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ pub struct Setting<S: 'static> {
     /// As users write it.
     pub example: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: Schema,
     pub(super) read: fn(Node<'_>, &mut S) -> Option<()>,
 }
 
@@ -64,7 +69,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "steps",
         doc: "What happens, in order. Without steps: 10 % and 50 % for a minute each.",
         example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
-        kind: Kind::List(&Kind::Named("step")),
+        kind: Schema::List(&Schema::Named("step")),
         read: |node, strategy| {
             let total = strategy.nginx.weight_total;
             node.list(|node| step(node, total)).map(|steps| strategy.steps = steps)
@@ -74,21 +79,21 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "analysis",
         doc: "An analysis beside the steps, from `startingStep` (counted from 0) until promotion.",
         example: "analysis: {startingStep: 0, templates: [{templateName: success-rate}]}",
-        kind: Kind::Named("backgroundAnalysis"),
+        kind: Schema::Named("backgroundAnalysis"),
         read: |node, strategy| node.object(background).map(|analysis| strategy.background = Some(analysis)),
     },
     Setting {
         key: "stableService",
         doc: "The user's Service to split; by default every Service that selects the Deployment's pods.",
         example: "stableService: web",
-        kind: Kind::Text,
+        kind: Schema::Text,
         read: |node, strategy| node.object_name().map(|name| strategy.stable_service = Some(name)),
     },
     Setting {
         key: "canaryService",
         doc: "Name of the Service that Haldane makes for the canary and removes after the rollout; `SERVICE-canary` by default, and without an Ingress none. It is the canary's of `stableService`, or of the one Service that selects the pods.",
         example: "canaryService: web-next",
-        kind: Kind::Text,
+        kind: Schema::Text,
         read: |node, strategy| node.service_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
@@ -102,7 +107,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "canaryMetadata",
         doc: "Labels and annotations that only canary pods get.",
         example: "canaryMetadata: {labels: {track: canary}, annotations: {team: shop}}",
-        kind: Kind::METADATA,
+        kind: Schema::METADATA,
         read: |node, strategy| metadata(node, &mut strategy.pods),
     },
     Setting {
@@ -116,14 +121,14 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "minPodsPerReplicaSet",
         doc: "Least size of a canary with traffic.",
         example: "minPodsPerReplicaSet: 2",
-        kind: Kind::PODS,
-        read: |node, strategy| node.integer(0..=MOST_PODS).map(|pods| strategy.min_pods = pods.max(1)),
+        kind: Schema::PODS,
+        read: |node, strategy| node.integer(0..=MAX_PODS).map(|pods| strategy.min_pods = pods.max(1)),
     },
     Setting {
         key: "replicaProgressThreshold",
         doc: "How much of the canary must be available for a step to go on: `type: Percent` or `Pods`, and `value`. By default all of it.",
         example: "replicaProgressThreshold: {type: Percent, value: 90}",
-        kind: Kind::Object(&[("type", Kind::Word(&["Percent", "Pods"])), ("value", Kind::SOME_PODS)]),
+        kind: Schema::Object(&[("type", Schema::Word(&["Percent", "Pods"])), ("value", Schema::SOME_PODS)]),
         read: |node, strategy| {
             node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
         },
@@ -132,21 +137,21 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "progressDeadlineAbort",
         doc: "Whether a canary that is too small for the Deployment's `progressDeadlineSeconds` aborts the rollout; true by default.",
         example: "progressDeadlineAbort: false",
-        kind: Kind::Bool,
+        kind: Schema::Bool,
         read: |node, strategy| node.bool().map(|abort| strategy.progress_deadline_abort = abort),
     },
     Setting {
         key: "abortScaleDownDelaySeconds",
         doc: "How long an aborted canary stays to be looked at: 30 by default; 0 keeps it until the next release.",
         example: "abortScaleDownDelaySeconds: 600",
-        kind: Kind::SECONDS,
+        kind: Schema::SECONDS,
         read: abort_delay,
     },
     Setting {
         key: "scaleDownDelaySeconds",
         doc: "How long stable stays whole once the canary has all traffic, so that an abort is still instant; 0 by default.",
         example: "scaleDownDelaySeconds: 300",
-        kind: Kind::SECONDS,
+        kind: Schema::SECONDS,
         read: |node, strategy| seconds(node).map(|delay| strategy.scale_down_delay = delay),
     },
     Setting {
@@ -160,7 +165,7 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "dynamicStableScale",
         doc: "Must be false: stable keeps its size, so that an abort is safe at any moment.",
         example: "dynamicStableScale: false",
-        kind: Kind::False,
+        kind: Schema::False,
         read: |node, _| match node.value().as_bool() {
             Some(false) => Some(()),
             _ => node.fail(
@@ -206,7 +211,7 @@ fn background(fields: &mut Fields<'_>) -> Option<BackgroundAnalysis> {
 
 /// Seconds of a delay.
 pub(super) fn seconds(node: Node<'_>) -> Option<GoDuration> {
-    node.integer(0..=LONGEST_DELAY).map(GoDuration::from_secs)
+    node.integer(0..=MAX_DELAY).map(GoDuration::from_secs)
 }
 
 /// 0 keeps the aborted canary, as in Argo.
@@ -261,13 +266,13 @@ fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
             node.fail("must be from 1 to 100: at 0 traffic would go to a canary without pods")
         }
         Unit::Percent => percent(node).map(ProgressThreshold::Percent),
-        Unit::Pods => node.integer(1..=MOST_PODS).map(ProgressThreshold::Pods),
+        Unit::Pods => node.integer(1..=MAX_PODS).map(ProgressThreshold::Pods),
     })
 }
 
 pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
     node.object(|fields| {
-        strategy.rollback_window = fields.required("revisions", |node| node.integer(0..=MOST_REVISIONS))?;
+        strategy.rollback_window = fields.required("revisions", |node| node.integer(0..=MAX_REVISIONS))?;
         Some(())
     })
 }

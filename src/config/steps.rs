@@ -6,47 +6,49 @@ use super::{
     template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
 };
 use crate::{
-    domain::{
-        duration::GoDuration,
+    document::{
         fields::{Fields, Node},
-        kind::{Kind, MOST_PODS},
+        schema::{MAX_PODS, Schema},
+    },
+    domain::{
         metric::RunMetadata,
         names::Weight,
         strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
     },
+    gocompat::duration::GoDuration,
     providers::{Field, field},
 };
 
 /// An argument of a step's analysis.
-const ARGUMENT: Kind = Kind::Object(&[
-    ("name", Kind::Text),
-    ("value", Kind::Text),
+const ARGUMENT: Schema = Schema::Object(&[
+    ("name", Schema::Text),
+    ("value", Schema::Text),
     (
         "valueFrom",
-        Kind::Object(&[
-            ("podTemplateHashValue", Kind::Word(&["Stable", "Latest", "Canary"])),
+        Schema::Object(&[
+            ("podTemplateHashValue", Schema::Word(&["Stable", "Latest", "Canary"])),
             ("fieldRef", FIELD_REF),
         ]),
     ),
 ]);
 
 /// What `setHeaderRoute` reads.
-const HEADER_ROUTE: Kind = Kind::Object(&[
-    ("name", Kind::Text),
+const HEADER_ROUTE: Schema = Schema::Object(&[
+    ("name", Schema::Text),
     (
         "match",
-        Kind::List(&Kind::Object(&[
-            ("headerName", Kind::Text),
+        Schema::List(&Schema::Object(&[
+            ("headerName", Schema::Text),
             (
                 "headerValue",
-                Kind::Object(&[("exact", Kind::Text), ("prefix", Kind::Text), ("regex", Kind::Text)]),
+                Schema::Object(&[("exact", Schema::Text), ("prefix", Schema::Text), ("regex", Schema::Text)]),
             ),
         ])),
     ),
 ]);
 
 /// A weight: parts of a total that may be as large.
-const WEIGHT: Kind = Kind::Whole(0, *WEIGHT_TOTALS.end());
+const WEIGHT: Schema = Schema::Whole(0, *WEIGHT_TOTALS.end());
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ pub struct StepKind {
     /// As users write it.
     pub example: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: Schema,
     read: fn(Node<'_>, u32) -> Option<Step>,
 }
 
@@ -75,14 +77,14 @@ pub static STEPS: &[StepKind] = &[
         key: "pause",
         doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. Beside an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
-        kind: Kind::Object(&[("duration", Kind::PauseTime)]),
+        kind: Schema::Object(&[("duration", Schema::PauseTime)]),
         read: |node, _| pause(node),
     },
     StepKind {
         key: "analysis",
         doc: "Waits for the verdict of an analysis; a bad one aborts the rollout.",
         example: "analysis: {templates: [{templateName: success-rate}]}",
-        kind: Kind::Named("analysis"),
+        kind: Schema::Named("analysis"),
         read: |node, _| {
             node.object(analysis_ref)
                 .map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
@@ -92,10 +94,10 @@ pub static STEPS: &[StepKind] = &[
         key: "setCanaryScale",
         doc: "Gives the canary a size of its own until the next such step: `replicas`, `weight` (percent of stable's size) or `matchTrafficWeight: true`, which ends it. Of several given, `matchTrafficWeight` counts before `replicas`, and that before `weight`.",
         example: "setCanaryScale: {replicas: 3}",
-        kind: Kind::Object(&[
-            ("replicas", Kind::PODS),
+        kind: Schema::Object(&[
+            ("replicas", Schema::PODS),
             ("weight", WEIGHT),
-            ("matchTrafficWeight", Kind::Bool),
+            ("matchTrafficWeight", Schema::Bool),
         ]),
         read: set_canary_scale,
     },
@@ -115,12 +117,12 @@ pub static ANALYSIS_FIELDS: &[Field] = &[
         TEMPLATES,
         "`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.",
     ),
-    field("args", Kind::List(&ARGUMENT), "Values for arguments of the templates."),
+    field("args", Schema::List(&ARGUMENT), "Values for arguments of the templates."),
     field("dryRun", DRY_RUN, "As in a template; these rules come before its own."),
     field("measurementRetention", RETENTION, "As in a template; these rules come before its own."),
     field(
         "analysisRunMetadata",
-        Kind::METADATA,
+        Schema::METADATA,
         "`labels` and `annotations` that its runs carry in the record, `state.rollout.runs`.",
     ),
 ];
@@ -195,7 +197,7 @@ pub(super) fn percent(node: Node<'_>) -> Option<Weight> {
 /// Argo's precedence; nothing given means the same as `matchTrafficWeight`.
 fn set_canary_scale(node: Node<'_>, total: u32) -> Option<Step> {
     node.object(|fields| {
-        let replicas = fields.optional("replicas", |node| node.integer(0..=MOST_PODS));
+        let replicas = fields.optional("replicas", |node| node.integer(0..=MAX_PODS));
         let weight = fields.optional("weight", |node| weight(node, total));
         let matching = fields.optional("matchTrafficWeight", Node::bool).unwrap_or(false);
         let own = replicas.map(CanaryScale::Replicas).or_else(|| weight.map(CanaryScale::Weight));
@@ -220,7 +222,7 @@ fn pause(node: Node<'_>) -> Option<Step> {
 /// refuses, and so does this.
 fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
     const ALLOWED: &str = "must be a number of seconds, not negative, or a duration such as \"30s\" or \"5m\"; leave it out to wait for a person";
-    const LONGEST: GoDuration = GoDuration::from_secs(i32::MAX.cast_unsigned());
+    const MAX_PAUSE: GoDuration = GoDuration::from_secs(i32::MAX.cast_unsigned());
     let value = node.value();
     let text = value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|number| number.to_string()));
     let seconds = text.as_deref().and_then(|text| text.parse::<i32>().ok());
@@ -228,7 +230,7 @@ fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
         Some(seconds) => u32::try_from(seconds).ok().map(GoDuration::from_secs),
         None => text.as_deref().and_then(|text| text.parse().ok()),
     };
-    match duration.filter(|duration| *duration <= LONGEST) {
+    match duration.filter(|duration| *duration <= MAX_PAUSE) {
         Some(duration) => Some(duration),
         None => node.fail(ALLOWED),
     }

@@ -3,14 +3,14 @@
 use super::{
     annotations::Lookup,
     template::{template, too_many_rules},
-    yaml,
 };
-use crate::domain::{
-    fields::read,
-    finding::{Finding, Findings},
-    metric::AnalysisTemplate,
-    selector::Labels,
-    state::bounded::PLAN_ROOM,
+use crate::document::yaml;
+use crate::{
+    document::{
+        fields::read,
+        finding::{Finding, Findings},
+    },
+    domain::{k8s::selector::Labels, metric::AnalysisTemplate, state::bounded::PLAN_ROOM},
 };
 use serde_json::Value;
 

@@ -1,14 +1,18 @@
 //! Argo's `strategy.canary`, read into a [`CanaryStrategy`].
 
 use super::{routes::check_routes, settings};
-use crate::domain::{
-    duration::GoDuration,
-    fields::{Fields, read},
-    finding::Findings,
-    names::Weight,
-    strategy::{
-        AnalysisRef, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, Step, TemplateRef,
+use crate::{
+    document::{
+        fields::{Fields, read},
+        finding::Findings,
     },
+    domain::{
+        names::Weight,
+        strategy::{
+            AnalysisRef, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, Step, TemplateRef,
+        },
+    },
+    gocompat::duration::GoDuration,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,38 +1,43 @@
 //! Analysis templates as users write them.
 
-use super::{metric::metric, yaml};
+use super::metric::metric;
+use crate::document::yaml;
 use crate::{
-    domain::{
-        field_path,
+    document::{
         fields::{Fields, Node, read},
         finding::{Finding, Findings},
-        go_regex,
-        kind::Kind,
+        schema::Schema,
+    },
+    domain::{
+        k8s::field_path,
         metric::{AnalysisTemplate, Arg, MetricRule, MetricRules, RawMetric, SecretKeyRef, TemplateRef},
     },
+    gocompat::re2,
     providers::{Field, field},
 };
 use serde_json::Value;
 
 /// A list of names of templates.
-pub(super) const TEMPLATES: Kind =
-    Kind::List(&Kind::Object(&[("templateName", Kind::Text), ("clusterScope", Kind::Bool)]));
+pub(super) const TEMPLATES: Schema =
+    Schema::List(&Schema::Object(&[("templateName", Schema::Text), ("clusterScope", Schema::Bool)]));
 /// What [`rules`] reads as `dryRun`.
-pub(super) const DRY_RUN: Kind = Kind::List(&Kind::Object(&[("metricName", Kind::Text)]));
+pub(super) const DRY_RUN: Schema = Schema::List(&Schema::Object(&[("metricName", Schema::Text)]));
 /// What [`rules`] reads as `measurementRetention`.
-pub(super) const RETENTION: Kind =
-    Kind::List(&Kind::Object(&[("metricName", Kind::Text), ("limit", Kind::Whole(0, MAX_RETENTION))]));
+pub(super) const RETENTION: Schema = Schema::List(&Schema::Object(&[
+    ("metricName", Schema::Text),
+    ("limit", Schema::Whole(0, MAX_RETENTION)),
+]));
 /// A field of the Deployment.
-pub(super) const FIELD_REF: Kind = Kind::Object(&[("fieldPath", Kind::Text)]);
+pub(super) const FIELD_REF: Schema = Schema::Object(&[("fieldPath", Schema::Text)]);
 
-const ARGUMENT: Kind = Kind::Object(&[
-    ("name", Kind::Text),
-    ("value", Kind::Text),
+const ARGUMENT: Schema = Schema::Object(&[
+    ("name", Schema::Text),
+    ("value", Schema::Text),
     (
         "valueFrom",
-        Kind::Object(&[
+        Schema::Object(&[
             ("fieldRef", FIELD_REF),
-            ("secretKeyRef", Kind::Object(&[("name", Kind::Text), ("key", Kind::Text)])),
+            ("secretKeyRef", Schema::Object(&[("name", Schema::Text), ("key", Schema::Text)])),
         ]),
     ),
 ]);
@@ -41,12 +46,12 @@ const ARGUMENT: Kind = Kind::Object(&[
 pub static TEMPLATE_FIELDS: &[Field] = &[
     field(
         "metrics",
-        Kind::List(&Kind::Named("metric")),
+        Schema::List(&Schema::Named("metric")),
         "What is measured. Required, unless `templates` names some.",
     ),
     field(
         "args",
-        Kind::List(&ARGUMENT),
+        Schema::List(&ARGUMENT),
         "Its arguments, each with a name and, if it has a default, a value.",
     ),
     field(
@@ -68,20 +73,20 @@ pub static TEMPLATE_FIELDS: &[Field] = &[
 
 /// The sources of an argument, for the reference.
 pub static ARGUMENT_SOURCES: &[Field] = &[
-    field("value", Kind::Text, "A text. In a template it is the default."),
+    field("value", Schema::Text, "A text. In a template it is the default."),
     field(
         "valueFrom.podTemplateHashValue",
-        Kind::Text,
+        Schema::Text,
         "`Stable`, or `Latest` (also `Canary`): the `pod-template-hash` of that side. In a step only.",
     ),
     field(
         "valueFrom.fieldRef.fieldPath",
-        Kind::Text,
+        Schema::Text,
         "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a template it is the default.",
     ),
     field(
         "valueFrom.secretKeyRef",
-        Kind::Any,
+        Schema::Any,
         "`{name, key}` of a Secret in the Deployment's namespace, read when a measurement is made and stored \
          nowhere. In a template only; needs a RoleBinding of ClusterRole `haldane-secrets`.",
     ),
@@ -231,7 +236,7 @@ pub(super) const MAX_RULES: usize = 50;
 const MAX_METRICS: usize = 50;
 
 fn pattern(node: Node<'_>) -> Option<String> {
-    match node.value().as_str().map(go_regex::compile) {
+    match node.value().as_str().map(re2::compile) {
         Some(Err(why)) => node.fail(format!("is not a regular expression: {why}")),
         _ => node.string(),
     }

@@ -11,7 +11,7 @@ use std::{
 /// After the first failure, which may pass by itself.
 const FIRST: Duration = Duration::from_secs(1);
 /// After many: what has not passed by then needs a person.
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_DELAY: Duration = Duration::from_mins(1);
 
 /// Failures in a row of each Deployment.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Backoff {
     pub(super) fn failed(&self, object: &ObjectRef<Deployment>) -> Duration {
         let mut failures = self.lock();
         let before = failures.entry(object.clone()).or_default();
-        let pause = FIRST.saturating_mul(2_u32.saturating_pow(*before)).min(LONGEST);
+        let pause = FIRST.saturating_mul(2_u32.saturating_pow(*before)).min(MAX_DELAY);
         *before = before.saturating_add(1);
         pause
     }

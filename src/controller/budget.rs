@@ -1,17 +1,17 @@
 //! Whether a rollout may start now: what the enforced profile says of it, which is asked again because plan, profile and
 //! time may be others than at admission, and how many canaries may run at once.
 
-use super::{
-    policies,
-    reconcile::Context,
-    state::{self, Stored},
+use super::reconcile::Context;
+use crate::cluster::{
+    profiles,
+    records::{self, Stored, Unfinished},
 };
 use crate::{
     admit::frozen::Start,
-    build::manifest::Owner,
     config::{namespace::Namespace, profile::read_profile},
     decide::Wait,
     domain::hosts::Hosts,
+    objects::manifest::Owner,
     policy::{Limits, Mode, profile::Profile},
     runtime::clock,
 };
@@ -31,27 +31,12 @@ pub struct Room<'a> {
     _counting: Option<MutexGuard<'a, ()>>,
 }
 
-/// A release that is under way or waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
-    /// Its namespace.
-    pub namespace: String,
-    /// Name of its record.
-    pub record: String,
-    /// Since when it waits; `None` when it is under way.
-    pub queued_since: Option<Timestamp>,
-    /// Since when it is paused.
-    pub paused_since: Option<Timestamp>,
-}
-
 /// How long a paused canary counts in the cluster: a forgotten one must not stop others for ever.
 const PAUSE_COUNTS: SignedDuration = SignedDuration::from_hours(24);
 
-impl Other {
-    fn counts_in_cluster(&self, now: Timestamp) -> bool {
-        let is_forgotten = self.paused_since.is_some_and(|since| now.duration_since(since) > PAUSE_COUNTS);
-        self.queued_since.is_none() && !is_forgotten
-    }
+fn counts_in_cluster(other: &Unfinished, now: Timestamp) -> bool {
+    let is_forgotten = other.paused_since.is_some_and(|since| now.duration_since(since) > PAUSE_COUNTS);
+    other.queued_since.is_none() && !is_forgotten
 }
 
 /// The limit that leaves no room.
@@ -91,7 +76,7 @@ pub async fn room<'a>(
     start: &Start<'_>,
     stored: &Stored,
 ) -> kube::Result<Room<'a>> {
-    let bound = policies::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
+    let bound = profiles::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
     let enforced = bound.into_iter().find(|bound| bound.mode == Mode::Enforce);
     let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
     let Some(enforced) = enforced else {
@@ -127,12 +112,12 @@ async fn counted<'a>(
         return Ok(Room::uncounted(None, metric_hosts));
     };
     let counting = context.queue.counting.lock().await;
-    let others = state::unfinished(&context.client).await?;
+    let others = records::unfinished(&context.client).await?;
     let now = clock::now();
     let since = stored.state.queued_since.unwrap_or(now);
-    let me = Other {
+    let me = Unfinished {
         namespace: owner.namespace.clone(),
-        record: state::state_name(&owner.name),
+        record: records::state_name(&owner.name),
         queued_since: Some(since),
         paused_since: None,
     };
@@ -142,22 +127,28 @@ async fn counted<'a>(
         Some(full) => context.queue.waits(key, since, full),
         None => context.queue.leaves(&key),
     }
-    let wait = full.map(|full| Wait::Turn(format!("waits for its turn: policy {name} allows {full}")));
+    let wait = full.map(|full| Wait::Queue(format!("waits for its turn: policy {name} allows {full}")));
     Ok(Room { wait, metric_hosts, _counting: Some(counting) })
 }
 
 /// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.
-fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits, now: Timestamp) -> Option<Full> {
-    let others: Vec<&Other> = others
+fn full(
+    me: &Unfinished,
+    others: &[Unfinished],
+    ahead: usize,
+    limits: Limits,
+    now: Timestamp,
+) -> Option<Full> {
+    let others: Vec<&Unfinished> = others
         .iter()
         .filter(|other| (&other.namespace, &other.record) != (&me.namespace, &me.record))
         .collect();
-    let near: Vec<&&Other> = others.iter().filter(|other| other.namespace == me.namespace).collect();
+    let near: Vec<&&Unfinished> = others.iter().filter(|other| other.namespace == me.namespace).collect();
     let running = near.iter().filter(|other| other.queued_since.is_none()).count();
-    let rank = |other: &Other| (other.queued_since, other.record.clone());
+    let rank = |other: &Unfinished| (other.queued_since, other.record.clone());
     let ahead_here =
         near.iter().filter(|other| other.queued_since.is_some() && rank(other) < rank(me)).count();
-    let everywhere = others.iter().filter(|other| other.counts_in_cluster(now)).count();
+    let everywhere = others.iter().filter(|other| counts_in_cluster(other, now)).count();
     let is_over = |count: usize, limit: u32| u32::try_from(count).map_or(true, |count| count >= limit);
     let near = limits.per_namespace.filter(|limit| is_over(running.saturating_add(ahead_here), *limit));
     let far = limits.per_cluster.filter(|limit| is_over(everywhere.saturating_add(ahead), *limit));
@@ -168,12 +159,12 @@ fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits, now: Timesta
 mod tests {
     use super::*;
 
-    fn other(namespace: &str, record: &str, second: Option<i64>) -> Other {
+    fn other(namespace: &str, record: &str, second: Option<i64>) -> Unfinished {
         let queued_since = second.map(|second| Timestamp::from_second(second).unwrap());
-        Other { namespace: namespace.into(), record: record.into(), queued_since, paused_since: None }
+        Unfinished { namespace: namespace.into(), record: record.into(), queued_since, paused_since: None }
     }
 
-    fn full(me: &Other, others: &[Other], ahead: usize, limits: Limits) -> Option<Full> {
+    fn full(me: &Unfinished, others: &[Unfinished], ahead: usize, limits: Limits) -> Option<Full> {
         super::full(me, others, ahead, limits, Timestamp::from_second(100_000).unwrap())
     }
 
@@ -214,7 +205,7 @@ mod tests {
     #[test]
     fn a_paused_canary_counts_in_the_cluster_for_a_day() {
         let me = other("shop", "b", Some(20));
-        let paused = |namespace: &str, second: i64| Other {
+        let paused = |namespace: &str, second: i64| Unfinished {
             paused_since: Timestamp::from_second(second).ok(),
             ..other(namespace, "a", None)
         };

@@ -1,29 +1,29 @@
 //! Which Deployments are managed: adopting those that were annotated before, cleaning up after those that left.
 
-use super::{
+use crate::cluster::{
     apply::{self, ApplyError},
     objects::{api, api_of, list},
-    observe::{self, ObserveError},
-    state::{self, StateError},
+    records::{self, StateError},
+    world::{self, ObserveError},
 };
 use crate::{
-    admit::checks::has_route,
-    build::{
-        manifest::Kind,
-        marks::{self, is_ours},
-        pair::named,
-    },
+    admit::plan_review::pair::has_route,
+    cluster::api::FIELD_MANAGER,
     config::{
         annotations::{Choice, choice, is_opted_in},
         namespace::reserved,
     },
     domain::{
-        duration::GoDuration,
+        k8s::label_rewrite::{CANARY_OF_LABEL, owner_label},
         keys,
         observed::Observed,
-        rewrite::{CANARY_OF_LABEL, owner_label},
     },
-    runtime::api::FIELD_MANAGER,
+    gocompat::duration::GoDuration,
+    objects::{
+        manifest::Kind,
+        marks::{self, is_ours},
+        pair::named,
+    },
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -167,7 +167,7 @@ pub(super) async fn forget_if_out(
     name: &str,
     settle: GoDuration,
 ) -> Result<(), ForgetError> {
-    let Some((owner, seen)) = observe::deployment(client, namespace, name).await? else {
+    let Some((owner, seen)) = world::deployment(client, namespace, name).await? else {
         remove_orphans(client.clone(), namespace.to_owned(), owner_label(name), settle);
         return Ok(());
     };
@@ -175,18 +175,18 @@ pub(super) async fn forget_if_out(
     if is_opted_in(&seen.annotations()) || is_marked {
         return Ok(());
     }
-    let recorded = state::load(client, namespace, name).await?.of(&owner.uid);
+    let recorded = records::load(client, namespace, name).await?.of(&owner.uid);
     if seen.is_held() || recorded.state.rollout.is_some() {
         // Somebody took the mark away past the webhook: the rollout goes on, and ends as any other.
         return Ok(mark(client, namespace, name).await?);
     }
     info!(namespace, name, "forgetting a Deployment that opted out");
     // Nothing is left of a rollout that has ended, unless a replica that led before has made it late.
-    let late = Observed { ours: observe::ours(client, &owner).await?, ..Observed::default() };
+    let late = Observed { ours: world::ours(client, &owner).await?, ..Observed::default() };
     for (kind, name) in late.ours.iter().filter_map(named) {
         apply::delete(client, &owner, &late, kind, name).await?;
     }
-    Ok(state::forget(client, namespace, name).await?)
+    Ok(records::forget(client, namespace, name).await?)
 }
 
 /// Removes, beside everything else, what `kubectl delete deployment --cascade=orphan` has left of a canary:

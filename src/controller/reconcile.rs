@@ -1,29 +1,30 @@
 //! One pass over one Deployment: look, decide, record, act.
 
-use super::{
-    apply::{self, ApplyError},
-    backoff::Backoff,
-    budget,
-    events::Publisher,
-    measure::Measurer,
-    membership, namespaces,
-    observe::{self, ObserveError},
-    ours::Ours,
-    queue::Queue,
-    state::{self, StateError, Stored},
-    templates,
-};
+use super::{backoff::Backoff, budget, membership, owned::OwnedObjects, queue::Queue};
 use crate::{
     admit::frozen,
-    build::{manifest::Owner, pair::find},
+    cluster::lease::Leadership,
     config::{
         annotations::{Choice, choice},
         namespace::Namespace,
         strategy::Defaults,
     },
-    decide::{Event, Input, Measurements, Next, Plan, Start, Write, decide, needs, slipped},
-    domain::{finding::Finding, keys, observed::Observed, state::Rollout},
-    runtime::{clock, lease::Leadership},
+    decide::{Event, Input, Measurements, Next, Plan, Start, Write, bypass, decide, needs},
+    document::finding::Finding,
+    domain::{keys, observed::Observed, state::Rollout},
+    objects::{manifest::Owner, pair::find},
+    runtime::clock,
+};
+use crate::{
+    cluster::{
+        apply::{self, ApplyError},
+        events::Publisher,
+        namespaces,
+        records::{self, StateError, Stored},
+        templates,
+        world::{self, ObserveError},
+    },
+    measure::Measurer,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -55,7 +56,7 @@ pub struct Context {
     /// Whether this replica may write.
     pub leadership: Leadership,
     /// What of ours exists, as the watches tell.
-    pub ours: Ours,
+    pub ours: OwnedObjects,
     /// Releases that wait for their turn.
     pub queue: Queue,
     /// Passes that have failed.
@@ -96,8 +97,8 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let key = ObjectRef::from_obj(object.as_ref());
     let (name, namespace) = (key.name.clone(), key.namespace.clone().unwrap_or_default());
     // First of all: whatever is seen later is at least as new, and whoever decides from here on is noticed.
-    let recorded = state::load(&context.client, &namespace, &name).await?;
-    let Some((owner, mut seen)) = observe::deployment(&context.client, &namespace, &name).await? else {
+    let recorded = records::load(&context.client, &namespace, &name).await?;
+    let Some((owner, mut seen)) = world::deployment(&context.client, &namespace, &name).await? else {
         context.queue.leaves(&key);
         return Ok(Action::await_change());
     };
@@ -108,7 +109,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     // One that has opted in by itself and is idle depends on nothing else, and costs no request.
     let namespace = if choice != Choice::In
         || needs.start != Start::Nothing
-        || slipped::is_suspected(&stored.state, &seen)
+        || bypass::is_suspected(&stored.state, &seen)
     {
         let found = namespaces::look_up(&context.client, &namespace, &context.own_namespace).await;
         found.map_err(ReconcileError::Membership)?
@@ -127,7 +128,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
         return Ok(Action::await_change());
     }
     if needs.surroundings {
-        observe::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
+        world::surroundings(&context.client, &owner, needs.endpoints, &mut seen).await?;
     }
     let mut next = if needs.start == Start::Rollout {
         next(&context, &owner, &namespace, &seen).await?
@@ -163,7 +164,7 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let pass = Pass { context: &context, key: &key, owner: &owner, seen: &seen, stored: &stored };
     pass.carry_out(&plan, &measurements).await?;
     drop(room);
-    if state::is_running(&stored.state) && !state::is_running(&plan.state) {
+    if records::is_running(&stored.state) && !records::is_running(&plan.state) {
         context.queue.wake();
     }
     Ok(action(needs.surroundings || plan.state.rollout.is_some(), plan.wake_at, now))
@@ -181,14 +182,14 @@ async fn next(
         let located = settings.located(findings);
         located.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
-    let wish = match settings.read(&context.defaults) {
-        Ok(wish) => wish,
+    let declared = match settings.read(&context.defaults) {
+        Ok(declared) => declared,
         Err(findings) => return Ok(Err(words(findings))),
     };
-    let references = wish.references();
+    let references = declared.references();
     let lookups =
         templates::look_up(&context.client, &owner.namespace, &context.own_namespace, &references).await?;
-    let spec = match wish.complete(&lookups) {
+    let spec = match declared.complete(&lookups) {
         Ok(spec) => spec,
         Err(findings) => return Ok(Err(words(findings))),
     };
@@ -241,7 +242,7 @@ impl Pass<'_> {
             return Err(ReconcileError::NotLeader);
         }
         match write {
-            Write::State(state) => state::store(client, owner, stored, state).await.map(drop)?,
+            Write::State(state) => records::store(client, owner, stored, state).await.map(drop)?,
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 apply::apply(client, owner, manifest, known).await?;
@@ -273,8 +274,8 @@ pub fn on_error(object: Arc<Deployment>, error: &ReconcileError, context: Arc<Co
     let is_race = match error {
         ReconcileError::NotLeader => return Action::await_change(),
         ReconcileError::Apply(ApplyError::Conflict(_)) => true,
-        ReconcileError::State(StateError::Api(_, error)) => crate::runtime::api::lost_race(error),
-        ReconcileError::Membership(error) => crate::runtime::api::lost_race(error),
+        ReconcileError::State(StateError::Api(_, error)) => crate::cluster::api::lost_race(error),
+        ReconcileError::Membership(error) => crate::cluster::api::lost_race(error),
         _ => false,
     };
     if is_race {

@@ -2,14 +2,14 @@
 
 use super::{
     membership::{adopt, adopt_namespace, forget_if_out, forget_strays},
-    objects::resource,
     reconcile::{Context, on_error, reconcile},
-    watches::steady,
+    resilient_watch::steady,
 };
+use crate::cluster::objects::resource;
 use crate::{
-    build::{manifest::Kind, marks},
     config::namespace::{ENABLED, reserved},
     domain::keys,
+    objects::{manifest::Kind, marks},
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::{

@@ -2,17 +2,17 @@
 //!
 //! Source of the coupling: argo-rollouts `rollout/analysis.go`.
 
-use super::{DueMeasurement, Event, evidence, poison, turn::Turn};
+use super::{DueMeasurement, Event, crash_guard, decision::Decision, evidence};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
-    build::pair::stable_services,
     config::queries::{blind, counting_query, marks_of, queries},
     domain::{
-        duration::GoDuration,
         metric::{AnalysisPhase, AnalysisRun, AnalysisTemplate, MetricResult, MetricSpec},
         state::{Rollout, RunRecord, Stage},
         strategy::{AnalysisRef, ArgSource, Side, Step, TemplateRef},
     },
+    gocompat::duration::GoDuration,
+    objects::pair::stable_services,
     promql::sight::Mark,
 };
 use jiff::SignedDuration;
@@ -21,7 +21,7 @@ use jiff::SignedDuration;
 const RUN_LIMIT: usize = 12;
 
 /// Judges what has been measured, says what is to be measured, and draws the consequences.
-pub(super) fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+pub(super) fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     for position in 0..rollout.runs.len() {
         let Some(record) = rollout.runs.get_mut(position) else { return };
         if record.run.completed_at.is_some() {
@@ -30,12 +30,12 @@ pub(super) fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
         // The rest ends what still runs, as in Argo: abort, rollback, `promote` and `promote-full`.
         record.run.terminate |= !has_a_say(record.step, &rollout.stage);
         let before = record.run.clone();
-        let after = advance_run(before.clone(), turn);
+        let after = advance_run(before.clone(), decision);
         let step = record.step;
         record.run = after.clone();
-        tell(&before, &after, step, turn);
+        tell(&before, &after, step, decision);
         if !after.terminate && before.phase != after.phase {
-            on_verdict(rollout, step, &after, turn);
+            on_verdict(rollout, step, &after, decision);
         }
     }
 }
@@ -56,49 +56,49 @@ pub(super) fn overrule(rollout: &mut Rollout) {
 
 /// One pass over a run, and a second when a metric ended badly: it ends the others at once, also those
 /// being measured, so that a slow provider cannot delay an abort.
-fn advance_run(run: AnalysisRun, turn: &mut Turn<'_>) -> AnalysisRun {
-    let answers = turn.input.measurements.answers.get(&run.name).cloned().unwrap_or_default();
-    advance_with(run, answers, turn)
+fn advance_run(run: AnalysisRun, decision: &mut Decision<'_>) -> AnalysisRun {
+    let answers = decision.input.measurements.answers.get(&run.name).cloned().unwrap_or_default();
+    advance_with(run, answers, decision)
 }
 
 /// As [`advance_run`], with these answers.
 pub(super) fn advance_with(
     mut run: AnalysisRun,
     mut answers: Vec<Answer>,
-    turn: &mut Turn<'_>,
+    decision: &mut Decision<'_>,
 ) -> AnalysisRun {
     let name = run.name.clone();
     // The answer to the write that recorded them may have been lost.
     answers.retain(|answer| !is_counted(&run, answer));
-    poison::answered(&mut run, &answers);
-    let in_flight = turn.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
-    let mut advance = analysis::advance(run, answers, &in_flight, turn.now());
-    let term = turn.input.measurements.after_death.as_deref();
-    let caution = poison::caution(&mut advance.run, advance.due, term, turn.now());
+    crash_guard::answered(&mut run, &answers);
+    let in_flight = decision.input.measurements.in_flight.get(&name).cloned().unwrap_or_default();
+    let mut advance = analysis::advance(run, answers, &in_flight, decision.now());
+    let term = decision.input.measurements.after_death.as_deref();
+    let caution = crash_guard::caution(&mut advance.run, advance.due, term, decision.now());
     if !caution.errors.is_empty() {
-        advance = analysis::advance(advance.run, caution.errors, &in_flight, turn.now());
+        advance = analysis::advance(advance.run, caution.errors, &in_flight, decision.now());
     }
     advance.due = caution.measure;
     if caution.must_record {
-        advance.wake_at = Some(turn.now());
+        advance.wake_at = Some(decision.now());
     }
     if advance.run.completed_at.is_none() && advance.run.results.iter().any(ended_badly) {
-        advance = analysis::advance(advance.run, Vec::new(), &[], turn.now());
+        advance = analysis::advance(advance.run, Vec::new(), &[], decision.now());
     }
     for metric in &advance.due {
         let mut metrics = advance.run.specs.iter().zip(&advance.run.results);
         let found = metrics.find(|(spec, _)| spec.name == *metric);
-        turn.measure.extend(found.map(|(metric, result)| DueMeasurement {
+        decision.measure.extend(found.map(|(metric, result)| DueMeasurement {
             run: name.clone(),
             metric: metric.clone(),
             number: result.count.saturating_add(result.error).saturating_add(1),
             secrets: advance.run.secrets.clone(),
             begun: advance.run.started_at,
-            hosts: turn.metric_hosts.clone(),
+            hosts: decision.metric_hosts.clone(),
         }));
     }
     if let Some(at) = advance.wake_at {
-        turn.analysis_wake_at = Some(turn.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));
+        decision.analysis_wake_at = Some(decision.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));
     }
     advance.run
 }
@@ -115,20 +115,20 @@ fn ended_badly(result: &MetricResult) -> bool {
 }
 
 /// Failed and Error abort; Inconclusive waits for a person; Successful is for the step to notice.
-fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, turn: &mut Turn<'_>) {
+fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, decision: &mut Decision<'_>) {
     match run.phase {
         // An earlier run may have ended the rollout in this same look.
         _ if !has_a_say(step, &rollout.stage) => {}
         AnalysisPhase::Failed | AnalysisPhase::Error => {
             let kind = if step.is_some() { "Step-based" } else { "Background" };
             let message = format!("{kind} analysis phase error/failed: {}", explained(run));
-            turn.abort(rollout, &message);
+            decision.abort(rollout, &message);
         }
         AnalysisPhase::Inconclusive => {
             // When the last step is done, only a bad verdict stops the promotion.
             let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
             let message = explained(run);
-            turn.events.push(Event::warning("RolloutPaused", format!(
+            decision.events.push(Event::warning("RolloutPaused", format!(
                 "Rollout is paused (InconclusiveAnalysisRun): {message}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort"
             )));
             *inconclusive = Some(message);
@@ -164,7 +164,7 @@ fn unseen(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
 }
 
 /// Events about a run and its metrics, in Argo's words, with what was measured.
-fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, turn: &mut Turn<'_>) {
+fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, decision: &mut Decision<'_>) {
     for result in after.results.iter().filter(|result| result.phase.is_completed()) {
         let known = before.results.iter().any(|old| old.name == result.name && old.phase == result.phase);
         if !known {
@@ -172,7 +172,7 @@ fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, turn: &m
             let why = spec.and_then(|spec| unsatisfied(spec, result));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let message = format!("Metric '{}' Completed. Result: {}{why}", result.name, result.phase);
-            turn.events.push(by_phase(
+            decision.events.push(by_phase(
                 result.phase,
                 ["MetricSuccessful", "MetricFailed", "MetricError", "MetricInconclusive"],
                 message,
@@ -184,7 +184,7 @@ fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, turn: &m
         let message = format!("{kind} Analysis Run '{}' Completed. Result: {}", after.name, after.phase);
         let reasons =
             ["AnalysisRunSuccessful", "AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"];
-        turn.events.push(by_phase(after.phase, reasons, message));
+        decision.events.push(by_phase(after.phase, reasons, message));
     }
 }
 
@@ -207,72 +207,72 @@ pub(super) fn phase_of_step(rollout: &Rollout, index: usize) -> Option<AnalysisP
 }
 
 /// Starts the analysis of the step at `index`.
-pub(super) fn start_step(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+pub(super) fn start_step(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     if let Some(Step::Analysis(step)) = rollout.strategy().steps.get(index).cloned() {
-        start(rollout, &step.analysis, Some(index), turn);
+        start(rollout, &step.analysis, Some(index), decision);
     }
 }
 
 /// Starts the background analysis if its step is reached and it has not been started: its arguments may have been
 /// unknown until now.
-pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     if rollout.runs.iter().all(|record| record.step.is_some()) {
-        start_background(rollout, index, turn);
+        start_background(rollout, index, decision);
     }
 }
 
 /// Starts the background analysis once its step is reached, and anew after a person overruled it.
-pub(super) fn start_background(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
+pub(super) fn start_background(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     let Some(background) = rollout.strategy().background.clone() else { return };
     let newest =
         rollout.runs.iter().rev().find(|record| record.step.is_none()).map(|record| record.run.phase);
     let wanted = newest.is_none_or(|phase| phase == AnalysisPhase::Inconclusive);
     if wanted && index >= background.starting_step && index < rollout.strategy().steps.len() {
-        start(rollout, &background.analysis, None, turn);
+        start(rollout, &background.analysis, None, decision);
     }
 }
 
 /// After a person overruled an inconclusive verdict, the question is asked again.
-pub(super) fn start_anew(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
-    start_background(rollout, index, turn);
+pub(super) fn start_anew(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
+    start_background(rollout, index, decision);
     if phase_of_step(rollout, index) == Some(AnalysisPhase::Inconclusive) {
-        start_step(rollout, index, turn);
+        start_step(rollout, index, decision);
     }
 }
 
 /// Starts an analysis, unless one of its arguments is not known yet: the hash of pods that are still to come.
-fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, turn: &mut Turn<'_>) {
+fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, decision: &mut Decision<'_>) {
     let is_unknown = |side: &Side| hash(rollout, *side).is_none();
     if sides_named(analysis).any(is_unknown) {
         return;
     }
-    let name = run_name(rollout, step, turn);
-    let run = resolve(rollout, analysis, |side| hash(rollout, side), turn)
+    let name = run_name(rollout, step, decision);
+    let run = resolve(rollout, analysis, |side| hash(rollout, side), decision)
         .and_then(|(templates, args)| analysis::start(&name, &templates, &analysis.rules, &args))
         .map(|run| AnalysisRun { metadata: analysis.metadata.clone(), ..run })
-        .and_then(|run| sighted(run, rollout, turn));
+        .and_then(|run| sighted(run, rollout, decision));
     match run {
         Ok(run) => {
             let kind = if step.is_some() { "Step" } else { "Background" };
-            turn.events.push(Event::normal(
+            decision.events.push(Event::normal(
                 "AnalysisRunRunning",
                 format!("{kind} Analysis Run '{name}' is running"),
             ));
-            let run = advance_run(run, turn);
+            let run = advance_run(run, decision);
             rollout.runs.push(RunRecord { step, run });
             let excess = rollout.runs.len().saturating_sub(RUN_LIMIT);
             rollout.runs.drain(..excess);
         }
         Err(problem) => {
             let kind = if step.is_some() { "Step-based" } else { "Background" };
-            turn.abort(rollout, &format!("{kind} analysis phase error/failed: {problem}"));
+            decision.abort(rollout, &format!("{kind} analysis phase error/failed: {problem}"));
         }
     }
 }
 
 /// Refuses a run that would judge stable: arguments may say something else now than they did at admission.
-fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<AnalysisRun, String> {
-    let marks = marks(rollout, turn);
+fn sighted(run: AnalysisRun, rollout: &Rollout, decision: &Decision<'_>) -> Result<AnalysisRun, String> {
+    let marks = marks(rollout, decision);
     let found = run.specs.iter().find_map(|metric| {
         let counting: Vec<_> = counting_query(metric).into_iter().collect();
         let asked = [("the query", queries(metric)), ("minSamples.query", counting)];
@@ -283,22 +283,22 @@ fn sighted(run: AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> Result<Analy
 }
 
 /// What tells the sides of the pair apart in Prometheus.
-pub(super) fn marks(rollout: &Rollout, turn: &Turn<'_>) -> Vec<Mark> {
+pub(super) fn marks(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Mark> {
     let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
-    let split: Vec<_> = stable_services(turn.seen(), rollout.strategy()).collect();
-    marks_of(&rollout.rewrite, &turn.seen().pod_labels(), &split, rollout.strategy(), hashes)
+    let split: Vec<_> = stable_services(decision.seen(), rollout.strategy()).collect();
+    marks_of(&rollout.rewrite, &decision.seen().pod_labels(), &split, rollout.strategy(), hashes)
 }
 
 /// Name of the rehearsal's run.
-pub(super) fn rehearsal_name(rollout: &Rollout, turn: &Turn<'_>) -> String {
-    format!("{}-rehearsal-{}", run_name(rollout, None, turn), rollout.rehearsals)
+pub(super) fn rehearsal_name(rollout: &Rollout, decision: &Decision<'_>) -> String {
+    format!("{}-rehearsal-{}", run_name(rollout, None, decision), rollout.rehearsals)
 }
 
 /// Argo's form: Deployment, hash, revision, step, and a number for repetitions.
-fn run_name(rollout: &Rollout, step: Option<usize>, turn: &Turn<'_>) -> String {
+fn run_name(rollout: &Rollout, step: Option<usize>, decision: &Decision<'_>) -> String {
     let hash = rollout.canary_pod_hash.as_deref().unwrap_or(rollout.hash.as_str());
     let step_part = step.map(|index| format!("-{index}")).unwrap_or_default();
-    let base = format!("{}-{hash}-{}{step_part}", turn.input.owner.name, rollout.revision);
+    let base = format!("{}-{hash}-{}{step_part}", decision.input.owner.name, rollout.revision);
     let repetitions = rollout.runs.iter().filter(|record| record.step == step).count();
     let number = repetitions.saturating_add(usize::try_from(rollout.attempt).unwrap_or(1)).saturating_sub(1);
     if number == 0 { base } else { format!("{base}.{number}") }
@@ -329,7 +329,7 @@ pub(super) fn resolve(
     rollout: &Rollout,
     analysis: &AnalysisRef,
     hash: impl Fn(Side) -> Option<String>,
-    turn: &Turn<'_>,
+    decision: &Decision<'_>,
 ) -> Result<(Vec<AnalysisTemplate>, Vec<ResolvedArg>), String> {
     let template = |wanted: &TemplateRef| {
         let found = rollout.spec.templates.iter().find(|template| template.reference == *wanted);
@@ -339,9 +339,9 @@ pub(super) fn resolve(
     };
     let templates: Vec<AnalysisTemplate> =
         analysis.templates.iter().map(template).collect::<Result<_, _>>()?;
-    let mut args = bind(&analysis.args, hash, |path| turn.seen().field(path))?;
+    let mut args = bind(&analysis.args, hash, |path| decision.seen().field(path))?;
     for (name, path) in analysis::fields_wanted(&templates, &args) {
-        args.push(ResolvedArg { name, value: turn.seen().field(&path)? });
+        args.push(ResolvedArg { name, value: decision.seen().field(&path)? });
     }
     Ok((templates, args))
 }

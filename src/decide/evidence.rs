@@ -1,7 +1,7 @@
 //! Nothing is promoted unseen: before the weight rises further, and before the canary is promoted, every metric
 //! under way must have had a measurement with data since the canary got traffic.
 
-use super::{Event, turn::Turn};
+use super::{Event, decision::Decision};
 use crate::domain::{
     metric::{MetricResult, MetricSpec},
     names::Weight,
@@ -17,31 +17,32 @@ pub(super) const USUAL_CAUSES: &str = "usual causes: the canary gets no requests
 
 /// Whether the rollout may go on to the step at `index`, as far as evidence is concerned: always, unless its weight
 /// is more than what the canary has, or the plan is done. Waits for evidence, and then for a person.
-pub(super) fn allows(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) -> bool {
+pub(super) fn allows(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) -> bool {
     let known = rollout.unseen.take().filter(|unseen| unseen.index == index);
     let missing = if is_gate(rollout, index) { missing(rollout) } else { None };
     let Some((problem, is_measured)) = missing else {
         if known.is_some_and(|unseen| unseen.asked && !unseen.accepted) {
-            turn.events
+            decision
+                .events
                 .push(Event::normal("RolloutResumed", "All metrics have data now, the rollout goes on"));
         }
         return true;
     };
     let mut unseen = known.unwrap_or(Unseen {
         index,
-        since: turn.now(),
+        since: decision.now(),
         asked: false,
         accepted: false,
         message: String::new(),
     });
     let message = format!("{problem} since the canary got traffic; {USUAL_CAUSES}");
     // What is measured again says the same in other figures; people are told once.
-    let is_late = turn.passed(unseen.since, PATIENCE) && is_measured;
+    let is_late = decision.passed(unseen.since, PATIENCE) && is_measured;
     let is_asked =
         matches!(rollout.stage, Stage::Step { inconclusive: Some(_), .. }) || rollout.manual_pause.is_some();
     if is_late && !is_asked && !unseen.asked && !unseen.accepted {
         unseen.asked = true;
-        turn.events.push(Event::warning("RolloutPaused", format!(
+        decision.events.push(Event::warning("RolloutPaused", format!(
             "Rollout is paused (NoEvidence): {message}; it goes on as soon as there is data, haldane.dev/do=promote goes on without, haldane.dev/do=abort ends it"
         )));
     }
@@ -59,9 +60,9 @@ pub(super) fn accept(rollout: &mut Rollout) -> Option<&str> {
 }
 
 /// A person sends the rollout to the step at `index`, whatever has been seen.
-pub(super) fn accept_at(rollout: &mut Rollout, index: usize, turn: &Turn<'_>) {
+pub(super) fn accept_at(rollout: &mut Rollout, index: usize, decision: &Decision<'_>) {
     let message = "a person has skipped the steps before".to_owned();
-    rollout.unseen = Some(Unseen { index, since: turn.now(), asked: false, accepted: true, message });
+    rollout.unseen = Some(Unseen { index, since: decision.now(), asked: false, accepted: true, message });
 }
 
 /// Beyond the first weight, where the analysis is under way already, and at the plan's end.

@@ -2,15 +2,15 @@
 
 use super::{Input, Measurements, Next, Plan, Wait, decide};
 use crate::{
-    build::manifest::Owner,
     config::strategy::{Defaults, default_strategy},
     domain::{
+        k8s::label_rewrite::LabelRewrite,
         names::Weight,
         observed::{Observed, ReplicaSetView},
-        rewrite::LabelRewrite,
         state::{Rollout, RolloutState, Stage, Traffic},
         strategy::RolloutSpec,
     },
+    objects::manifest::Owner,
 };
 use jiff::Timestamp;
 use serde_json::json;

@@ -6,43 +6,43 @@
 mod analyses;
 mod events;
 mod evidence;
-mod identity;
-mod next;
-mod poison;
 mod promotion;
-pub mod record;
 mod rehearsal;
-pub mod slipped;
 mod steps;
-mod turn;
 pub mod verbs;
-mod waiting;
-mod world;
 mod writes;
 
+mod blocked;
+pub mod bypass;
+mod crash_guard;
+mod decision;
+mod desired;
 #[cfg(test)]
 mod fixtures;
+mod freeze;
+mod lifecycle;
+pub mod state_validation;
 
+pub use decision::{Input, Measurements, Wait};
+pub use desired::ABORT_PREFIX;
 pub use events::{Event, EventType};
-pub use next::Next;
+pub use freeze::Next;
 pub use steps::describe;
-pub use turn::{Input, Measurements, Wait};
-pub use world::ABORT_PREFIX;
 pub use writes::Write;
 
 use crate::{
-    build::manifest::{Kind, Manifest},
     domain::{
         hosts::Hosts,
         metric::{MetricSpec, SecretKeyRef},
         observed::Observed,
         state::{Rollout, RolloutState, Stage},
     },
+    objects::manifest::{Kind, Manifest},
 };
+use decision::Decision;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use turn::Turn;
 
 /// Everything that follows from one look at the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +168,7 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
         false => Start::Nothing,
     };
     Needs {
-        surroundings: rollout.is_some() || held || leftovers || slipped::is_suspected(state, deployment),
+        surroundings: rollout.is_some() || held || leftovers || bypass::is_suspected(state, deployment),
         endpoints: rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll),
         start,
     }
@@ -177,34 +177,34 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
 /// Decides. Calling it again with its own state and the same world changes nothing more.
 #[must_use]
 pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
-    let mut turn = Turn::new(input, state.stable.clone());
-    identity::recover(&mut state, &mut turn);
-    verbs::carry_out(&mut state, &mut turn);
-    identity::follow_template(&mut state, &mut turn);
+    let mut decision = Decision::new(input, state.stable.clone());
+    lifecycle::recover(&mut state, &mut decision);
+    verbs::carry_out(&mut state, &mut decision);
+    lifecycle::follow_template(&mut state, &mut decision);
     if let Some(rollout) = &mut state.rollout {
-        turn.observe(rollout);
-        if !waiting::waits(rollout, &mut turn) {
-            analyses::advance(rollout, &mut turn);
-            advance(rollout, &mut turn);
+        decision.observe(rollout);
+        if !blocked::waits(rollout, &mut decision) {
+            analyses::advance(rollout, &mut decision);
+            advance(rollout, &mut decision);
         }
     }
-    identity::finish_retreat(&mut state, &mut turn);
-    identity::queue_retry(&mut state, &mut turn);
-    world::plan(state, turn)
+    lifecycle::finish_retreat(&mut state, &mut decision);
+    lifecycle::queue_retry(&mut state, &mut decision);
+    desired::plan(state, decision)
 }
 
 /// Moves through the stages as far as the observed world allows.
-fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     // Each pass enters another stage or step, so the plan's length bounds the passes.
     for _ in 0..rollout.strategy().steps.len() + 5 {
-        turn.wake_at = turn.analysis_wake_at;
+        decision.wake_at = decision.analysis_wake_at;
         let before = (rollout.stage.clone(), rollout.traffic);
         match rollout.stage {
-            Stage::Start => steps::start(rollout, turn),
-            Stage::Step { index, entered_at, .. } => steps::step(rollout, index, entered_at, turn),
-            Stage::PromoteScale => promotion::scale(rollout, turn),
-            Stage::PromoteShift => promotion::shift(rollout, turn),
-            Stage::PromoteRoll => promotion::roll(rollout, turn),
+            Stage::Start => steps::start(rollout, decision),
+            Stage::Step { index, entered_at, .. } => steps::step(rollout, index, entered_at, decision),
+            Stage::PromoteScale => promotion::scale(rollout, decision),
+            Stage::PromoteShift => promotion::shift(rollout, decision),
+            Stage::PromoteRoll => promotion::roll(rollout, decision),
             Stage::Retreat { .. } | Stage::Aborted { .. } => {}
         }
         if before == (rollout.stage.clone(), rollout.traffic) {

@@ -1,6 +1,6 @@
 //! Replacing stable behind a canary that carries all traffic.
 
-use super::{Event, steps, turn::Turn};
+use super::{Event, decision::Decision, steps};
 use crate::domain::{
     names::Weight,
     state::{Outcome, Rollout, Stage},
@@ -13,21 +13,21 @@ use crate::domain::{
 ///
 /// Pods of stable cannot be left out of the user's Service: where they are the split, stable is replaced beside
 /// a canary that has what its weight needs. What has never run is not promoted.
-pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    rollout.canary_replicas = turn.size_for(rollout, Weight::FULL);
-    let least = turn.size_for(rollout, rollout.traffic.weight).max(1);
+pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
+    rollout.canary_replicas = decision.size_for(rollout, Weight::FULL);
+    let least = decision.size_for(rollout, rollout.traffic.weight).max(1);
     let by_pods = rollout.strategy().splits_by_pods();
-    match turn.canary_has(rollout, if by_pods { least } else { rollout.canary_replicas }) {
+    match decision.canary_has(rollout, if by_pods { least } else { rollout.canary_replicas }) {
         Ok(true) => rollout.stage = if by_pods { Stage::PromoteRoll } else { Stage::PromoteShift },
         Ok(false) => {}
         // Not even that: there is nothing to promote with.
-        Err(late) if turn.canary(rollout).available < least => {
-            steps::on_deadline(rollout, &late, turn);
+        Err(late) if decision.canary(rollout).available < least => {
+            steps::on_deadline(rollout, &late, decision);
         }
         Err(late) => {
             let message = format!("{late}; promoting at weight {}", rollout.traffic.weight);
-            turn.events.push(Event::warning("PromotingWithoutSurge", message));
-            rollout.canary_replicas = turn.size_for(rollout, rollout.traffic.weight);
+            decision.events.push(Event::warning("PromotingWithoutSurge", message));
+            rollout.canary_replicas = decision.size_for(rollout, rollout.traffic.weight);
             rollout.lagging = None;
             rollout.stage = Stage::PromoteRoll;
         }
@@ -35,24 +35,28 @@ pub(super) fn scale(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 }
 
 /// All traffic goes to the canary.
-pub(super) fn shift(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+pub(super) fn shift(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     let before = rollout.traffic.weight;
-    rollout.traffic.ask(Weight::FULL, true, turn.now());
+    rollout.traffic.ask(Weight::FULL, true, decision.now());
     if before != Weight::FULL {
         let message = format!("Traffic weight updated from {before} to {}", Weight::FULL);
-        turn.events.push(Event::normal("TrafficWeightUpdated", message));
+        decision.events.push(Event::normal("TrafficWeightUpdated", message));
     }
     // Until stable starts to be replaced, an abort is one change of weight away.
     let delay = rollout.strategy().scale_down_delay.signed();
-    if turn.settled(rollout) && rollout.traffic.seen_at.is_some_and(|seen_at| turn.passed(seen_at, delay)) {
+    if decision.settled(rollout)
+        && rollout.traffic.seen_at.is_some_and(|seen_at| decision.passed(seen_at, delay))
+    {
         rollout.stage = Stage::PromoteRoll;
     }
 }
 
 /// The user's Deployment rolls natively; the traffic returns when all of its pods are new, available
 /// and known as endpoints.
-pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    if turn.seen().template_hash() != rollout.hash || !has_rolled(rollout, turn) || !may_return(rollout, turn)
+pub(super) fn roll(rollout: &mut Rollout, decision: &mut Decision<'_>) {
+    if decision.seen().template_hash() != rollout.hash
+        || !has_rolled(rollout, decision)
+        || !may_return(rollout, decision)
     {
         return;
     }
@@ -62,8 +66,8 @@ pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
         rollout.canary_pod_hash.as_deref().unwrap_or(rollout.hash.as_str()),
         rollout.strategy().steps.len(),
     );
-    turn.events.push(Event::normal("RolloutCompleted", message.clone()));
-    turn.retreat(rollout, Outcome::Promoted, message);
+    decision.events.push(Event::normal("RolloutCompleted", message.clone()));
+    decision.retreat(rollout, Outcome::Promoted, message);
 }
 
 /// Whether stable can carry all of the traffic. It cannot if load has grown since the canary took it and an
@@ -71,28 +75,28 @@ pub(super) fn roll(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 /// pods had, so that its own autoscaler sees the load and follows; then the next part.
 ///
 /// An autoscaler that does not follow within the progress deadline is not waited for any longer.
-fn may_return(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
-    let (stable, canary) = (turn.seen().replicas(), turn.canary_size());
+fn may_return(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
+    let (stable, canary) = (decision.seen().replicas(), decision.canary_size());
     let share = i64::from(stable) * 125 / i64::from(canary.max(1));
-    if canary <= rollout.canary_replicas.max(stable) || share >= 100 || turn.is_stuck(rollout, stable) {
+    if canary <= rollout.canary_replicas.max(stable) || share >= 100 || decision.is_stuck(rollout, stable) {
         rollout.lagging = None;
         return true;
     }
     let rest = u8::try_from(100 - share).ok().and_then(|rest| Weight::try_from(rest).ok());
     let before = rollout.traffic.weight;
     let weight = rest.unwrap_or(Weight::FULL).min(before);
-    rollout.traffic.ask(weight, true, turn.now());
+    rollout.traffic.ask(weight, true, decision.now());
     if weight != before {
         let message = format!(
             "Traffic weight updated from {before} to {weight}: stable has {stable} pods, the canary {canary}"
         );
-        turn.events.push(Event::normal("TrafficWeightUpdated", message));
+        decision.events.push(Event::normal("TrafficWeightUpdated", message));
     }
     false
 }
 
-fn has_rolled(rollout: &Rollout, turn: &mut Turn<'_>) -> bool {
-    let seen = turn.seen();
+fn has_rolled(rollout: &Rollout, decision: &mut Decision<'_>) -> bool {
+    let seen = decision.seen();
     // At size 0 there is nothing to wait for but the new, empty ReplicaSet.
     let runs = |wanted: i32| wanted > 0 || seen.replicas() == 0;
     let Some(set) = seen.replica_sets.iter().find(|set| runs(set.wanted) && set.template == rollout.hash)
@@ -102,13 +106,13 @@ fn has_rolled(rollout: &Rollout, turn: &mut Turn<'_>) -> bool {
     if !seen.has_rolled() {
         return false;
     }
-    let pair = turn.pair(rollout);
+    let pair = decision.pair(rollout);
     let services: Vec<&str> = pair.stable_services().filter_map(|s| s.metadata.name.as_deref()).collect();
     let known = seen.endpoints_are_of(set, &services);
     if !known {
         // Endpoints of the user's Services are not watched; this phase lasts a second or two.
-        let now = turn.now();
-        turn.wake(now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now));
+        let now = decision.now();
+        decision.wake(now.saturating_add(jiff::SignedDuration::from_millis(500)).unwrap_or(now));
     }
     known
 }

@@ -2,17 +2,17 @@
 //! that can see nobody there, or a canary that is not scraped as stable is, stops the rollout at weight 0, before any
 //! user is harmed.
 
-use super::{Event, analyses, turn::Turn};
+use super::{Event, analyses, decision::Decision};
 use crate::{
     analysis::{self, Answer, ResolvedArg},
     config::rehearsal::{Question, Scrape, question, scrape},
     domain::{
-        duration::GoDuration,
         metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, ProviderRef, SecretKeyRef},
         state::{Rehearsal, Rollout},
         strategy::AnalysisRef,
         value::Reading,
     },
+    gocompat::duration::GoDuration,
     promql::sight::Mark,
 };
 use serde_json::Value;
@@ -30,20 +30,20 @@ const SCRAPE_TIME: &str = "2m";
 const SCRAPED: &str = "scraped";
 
 /// Whether the canary may get traffic. Called when its pods are ready.
-pub(super) fn is_passed(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
+pub(super) fn is_passed(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     match &rollout.rehearsal {
         Some(rehearsal) if rehearsal.run.is_none() => rehearsal.problem.is_none() || rehearsal.accepted,
-        Some(_) => advance(rollout, turn),
+        Some(_) => advance(rollout, decision),
         None => {
-            let Some(run) = made(rollout, turn) else { return false };
+            let Some(run) = made(rollout, decision) else { return false };
             rollout.rehearsal = Some(Rehearsal { run: Some(run), problem: None, accepted: false });
-            advance(rollout, turn)
+            advance(rollout, decision)
         }
     }
 }
 
 /// One look at the rehearsal under way.
-fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
+fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     let Some(run) = rollout.rehearsal.as_mut().and_then(|rehearsal| rehearsal.run.take()) else {
         return false;
     };
@@ -51,20 +51,21 @@ fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
         return true;
     }
     // The conditions are about what is missing, so an empty answer is one.
-    let mut answers = turn.input.measurements.answers.get(&run.name).cloned().unwrap_or_default();
+    let mut answers = decision.input.measurements.answers.get(&run.name).cloned().unwrap_or_default();
     for answer in &mut answers {
         answer.no_data = None;
     }
     let now = on_stable_now(&answers);
-    let run = analyses::advance_with(run, answers, turn);
+    let run = analyses::advance_with(run, answers, decision);
     for (metric, value) in now {
-        turn.events
+        decision
+            .events
             .push(Event::normal("AnalysisRehearsed", format!("Metric '{metric}' on stable now: {value}")));
     }
     match run.phase {
         AnalysisPhase::Error => {
             let message = format!("Rehearsal phase error: {}", run.message);
-            turn.abort(rollout, &message);
+            decision.abort(rollout, &message);
             false
         }
         AnalysisPhase::Successful => true,
@@ -73,8 +74,8 @@ fn advance(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
             false
         }
         AnalysisPhase::Failed | AnalysisPhase::Inconclusive => {
-            let problem = problem(&run, rollout, turn);
-            turn.events.push(Event::warning("RolloutPaused", format!(
+            let problem = problem(&run, rollout, decision);
+            decision.events.push(Event::warning("RolloutPaused", format!(
                 "Rollout is paused at weight 0 (RehearsalFailed): {problem}; haldane.dev/do=resume rehearses again, haldane.dev/do=promote goes on without, haldane.dev/do=abort ends it"
             )));
             set(rollout, |rehearsal| rehearsal.problem = Some(problem));
@@ -99,13 +100,13 @@ fn on_stable_now(answers: &[Answer]) -> Vec<(String, String)> {
 }
 
 /// What the failed metrics have not seen.
-fn problem(run: &AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> String {
+fn problem(run: &AnalysisRun, rollout: &Rollout, decision: &Decision<'_>) -> String {
     let failed = |name: &str| {
         let is = |result: &&MetricResult| result.name == name && result.phase == AnalysisPhase::Failed;
         run.results.iter().any(|result| is(&result))
     };
-    let Some((metrics, _)) = metrics(rollout, turn) else { return run.message.clone() };
-    let marks = analyses::marks(rollout, turn);
+    let Some((metrics, _)) = metrics(rollout, decision) else { return run.message.clone() };
+    let marks = analyses::marks(rollout, decision);
     let blind = metrics.iter().filter(|spec| failed(&spec.name));
     let blind = blind.filter_map(|spec| Some(question(spec, &marks)?.problem(&spec.name)));
     let unscraped = metrics.iter().find_map(|spec| scrape(spec, &marks)).filter(|_| failed(SCRAPED));
@@ -115,9 +116,9 @@ fn problem(run: &AnalysisRun, rollout: &Rollout, turn: &Turn<'_>) -> String {
 }
 
 /// The run of the rehearsal; `None` as long as an argument is not known.
-fn made(rollout: &Rollout, turn: &Turn<'_>) -> Option<AnalysisRun> {
-    let marks = analyses::marks(rollout, turn);
-    let (metrics, secrets) = metrics(rollout, turn)?;
+fn made(rollout: &Rollout, decision: &Decision<'_>) -> Option<AnalysisRun> {
+    let marks = analyses::marks(rollout, decision);
+    let (metrics, secrets) = metrics(rollout, decision)?;
     let mut specs: Vec<MetricSpec> = metrics.iter().filter_map(|spec| rehearsed(spec, &marks)).collect();
     // Where pods are the split there is no canary before there is traffic.
     if !rollout.strategy().splits_by_pods() {
@@ -126,7 +127,7 @@ fn made(rollout: &Rollout, turn: &Turn<'_>) -> Option<AnalysisRun> {
     let result =
         |spec: &MetricSpec| MetricResult { name: spec.name.clone(), retention: 1, ..MetricResult::default() };
     Some(AnalysisRun {
-        name: analyses::rehearsal_name(rollout, turn),
+        name: analyses::rehearsal_name(rollout, decision),
         results: specs.iter().map(result).collect(),
         specs,
         secrets,
@@ -139,7 +140,7 @@ type Metrics = (Vec<MetricSpec>, BTreeMap<String, SecretKeyRef>);
 
 /// Every metric that decides about the rollout, once, as it would be asked about stable. An analysis that means
 /// another secret by the name of a known one is left out.
-fn metrics(rollout: &Rollout, turn: &Turn<'_>) -> Option<Metrics> {
+fn metrics(rollout: &Rollout, decision: &Decision<'_>) -> Option<Metrics> {
     let stable = rollout.stable_pod_hash.clone();
     let (mut metrics, mut secrets): Metrics = Default::default();
     for analysis in rollout.strategy().analyses() {
@@ -147,7 +148,7 @@ fn metrics(rollout: &Rollout, turn: &Turn<'_>) -> Option<Metrics> {
             return None;
         }
         // One that cannot start says so when it is to.
-        let Some(run) = started(rollout, analysis, stable.as_deref(), turn) else { continue };
+        let Some(run) = started(rollout, analysis, stable.as_deref(), decision) else { continue };
         if run.secrets.iter().any(|(name, secret)| secrets.get(name).is_some_and(|known| known != secret)) {
             continue;
         }
@@ -167,10 +168,10 @@ fn started(
     rollout: &Rollout,
     analysis: &AnalysisRef,
     stable: Option<&str>,
-    turn: &Turn<'_>,
+    decision: &Decision<'_>,
 ) -> Option<AnalysisRun> {
     let (templates, args): (_, Vec<ResolvedArg>) =
-        analyses::resolve(rollout, analysis, |_| stable.map(str::to_owned), turn).ok()?;
+        analyses::resolve(rollout, analysis, |_| stable.map(str::to_owned), decision).ok()?;
     analysis::start("rehearsal", &templates, &analysis.rules, &args).ok()
 }
 

@@ -1,6 +1,6 @@
 //! From the first canary pod to the end of the plan.
 
-use super::{Event, analyses, evidence, rehearsal, turn::Turn};
+use super::{Event, analyses, decision::Decision, evidence, rehearsal};
 use crate::domain::{
     metric::AnalysisPhase,
     names::Weight,
@@ -10,14 +10,15 @@ use crate::domain::{
 use jiff::Timestamp;
 
 /// The canary is made at weight 0, in the size of the first step; where pods are the split, without any.
-pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
-    rollout.canary_replicas = if rollout.strategy().splits_by_pods() { 0 } else { turn.size_at(rollout, 0) };
-    rollout.traffic.ask(Weight::ZERO, true, turn.now());
-    match turn.canary_is_sized(rollout) {
-        Err(late) => on_deadline(rollout, &late, turn),
+pub(super) fn start(rollout: &mut Rollout, decision: &mut Decision<'_>) {
+    rollout.canary_replicas =
+        if rollout.strategy().splits_by_pods() { 0 } else { decision.size_at(rollout, 0) };
+    rollout.traffic.ask(Weight::ZERO, true, decision.now());
+    match decision.canary_is_sized(rollout) {
+        Err(late) => on_deadline(rollout, &late, decision),
         Ok(true) if rollout.traffic.seen_at.is_some() && rollout.manual_pause.is_none() => {
-            if rehearsal::is_passed(rollout, turn) {
-                enter(rollout, 0, turn);
+            if rehearsal::is_passed(rollout, decision) {
+                enter(rollout, 0, decision);
             }
         }
         Ok(_) => {}
@@ -25,71 +26,73 @@ pub(super) fn start(rollout: &mut Rollout, turn: &mut Turn<'_>) {
 }
 
 /// One step of the plan: moves on when its own condition holds.
-pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, turn: &mut Turn<'_>) {
+pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, decision: &mut Decision<'_>) {
     let Some(step) = rollout.strategy().steps.get(index).cloned() else {
         // The canary grows with the promotion, not while a person still has to decide about it.
-        if !is_held_by_person(rollout) && evidence::allows(rollout, index, turn) {
+        if !is_held_by_person(rollout) && evidence::allows(rollout, index, decision) {
             rollout.unseen = None;
-            turn.events.push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
+            decision
+                .events
+                .push(Event::normal("RolloutPromoting", "All steps completed, promoting the canary"));
             rollout.stage = Stage::PromoteScale;
         }
         return;
     };
-    analyses::ensure_background(rollout, index, turn);
+    analyses::ensure_background(rollout, index, decision);
     // Before the canary grows: where pods are the split, its size is its share.
-    let is_seen = evidence::allows(rollout, index, turn);
+    let is_seen = evidence::allows(rollout, index, decision);
     if is_seen {
-        rollout.canary_replicas = turn.size_at(rollout, index);
+        rollout.canary_replicas = decision.size_at(rollout, index);
     }
-    let sized = match turn.canary_is_sized(rollout) {
+    let sized = match decision.canary_is_sized(rollout) {
         Ok(sized) => sized,
-        Err(late) => return on_deadline(rollout, &late, turn),
+        Err(late) => return on_deadline(rollout, &late, decision),
     };
     if is_held_by_person(rollout) || !is_seen {
         return;
     }
-    let in_force = shift(rollout, index, sized, turn);
+    let in_force = shift(rollout, index, sized, decision);
     let done = match &step {
         Step::SetWeight(_) | Step::SetHeaderRoute(_) => true,
         Step::SetCanaryScale(_) => sized,
         Step::Pause(None) => false,
-        Step::Pause(Some(duration)) => turn.passed(entered_at, duration.signed()),
+        Step::Pause(Some(duration)) => decision.passed(entered_at, duration.signed()),
         Step::Analysis(step) => {
-            let waited = step.at_least.is_none_or(|span| turn.passed(entered_at, span.signed()));
-            in_force && analysis(rollout, index, turn) && waited
+            let waited = step.at_least.is_none_or(|span| decision.passed(entered_at, span.signed()));
+            in_force && analysis(rollout, index, decision) && waited
         }
     };
     // No step ends without the traffic that it is to be tried with.
     if done && in_force {
-        leave(rollout, index, &step, turn);
+        leave(rollout, index, &step, decision);
     }
 }
 
 /// Brings the traffic to what the plan says at `index`; true once every proxy knows it.
 ///
 /// It rises only on a canary that can carry it. A step that was jumped to has its weight too, as in Argo.
-fn shift(rollout: &mut Rollout, index: usize, sized: bool, turn: &mut Turn<'_>) -> bool {
+fn shift(rollout: &mut Rollout, index: usize, sized: bool, decision: &mut Decision<'_>) -> bool {
     let (weight, header) = (rollout.strategy().weight_at(index), rollout.strategy().header_at(index));
     let before = rollout.traffic;
     let more = weight > before.weight || (header.is_some() && header != before.header);
     if more && !sized {
         return false;
     }
-    rollout.traffic.ask_all(weight, true, header, turn.now());
+    rollout.traffic.ask_all(weight, true, header, decision.now());
     if before.weight != weight {
         let message = format!("Traffic weight updated from {} to {weight}", before.weight);
-        turn.events.push(Event::normal("TrafficWeightUpdated", message));
+        decision.events.push(Event::normal("TrafficWeightUpdated", message));
     }
-    turn.settled(rollout)
+    decision.settled(rollout)
 }
 
-fn analysis(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) -> bool {
+fn analysis(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) -> bool {
     match analyses::phase_of_step(rollout, index) {
         // `analyses::advance` has already drawn the consequence of a bad verdict.
         Some(AnalysisPhase::Successful) => true,
         Some(_) => false,
         None => {
-            analyses::start_step(rollout, index, turn);
+            analyses::start_step(rollout, index, decision);
             false
         }
     }
@@ -101,28 +104,28 @@ fn is_held_by_person(rollout: &Rollout) -> bool {
 }
 
 /// Leaves a step that is done.
-pub(super) fn leave(rollout: &mut Rollout, index: usize, step: &Step, turn: &mut Turn<'_>) {
+pub(super) fn leave(rollout: &mut Rollout, index: usize, step: &Step, decision: &mut Decision<'_>) {
     let count = rollout.strategy().steps.len();
     let done = index.saturating_add(1);
-    turn.events.push(Event::normal(
+    decision.events.push(Event::normal(
         "RolloutStepCompleted",
         format!("Rollout step {done}/{count} completed ({})", describe(step)),
     ));
-    enter(rollout, done, turn);
+    enter(rollout, done, decision);
 }
 
-pub(super) fn enter(rollout: &mut Rollout, index: usize, turn: &mut Turn<'_>) {
-    rollout.stage = Stage::Step { index, entered_at: turn.now(), inconclusive: None };
+pub(super) fn enter(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
+    rollout.stage = Stage::Step { index, entered_at: decision.now(), inconclusive: None };
     if let Some(Step::Pause(_)) = rollout.strategy().steps.get(index) {
-        turn.events.push(Event::normal("RolloutPaused", "Rollout is paused (CanaryPauseStep)"));
+        decision.events.push(Event::normal("RolloutPaused", "Rollout is paused (CanaryPauseStep)"));
     }
-    analyses::start_background(rollout, index, turn);
+    analyses::start_background(rollout, index, decision);
 }
 
 /// The canary has not grown in time, which ends the rollout unless the plan says otherwise.
-pub(super) fn on_deadline(rollout: &mut Rollout, late: &str, turn: &mut Turn<'_>) {
+pub(super) fn on_deadline(rollout: &mut Rollout, late: &str, decision: &mut Decision<'_>) {
     if rollout.strategy().progress_deadline_abort {
-        turn.abort(rollout, &format!("ProgressDeadlineExceeded: {late}"));
+        decision.abort(rollout, &format!("ProgressDeadlineExceeded: {late}"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Orders of people: when each is allowed, and what it does. Admission asks with the same words.
 
-use super::{Event, analyses, evidence, rehearsal, steps, turn::Turn};
+use super::{Event, analyses, decision::Decision, evidence, rehearsal, steps};
 use crate::domain::{
     names::Weight,
     observed::Observed,
@@ -101,14 +101,14 @@ pub fn is_retried(state: &RolloutState, seen: &Observed) -> bool {
 }
 
 /// Carries out a new order, once.
-pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
-    let Some(request) = turn.seen().request() else { return };
+pub(super) fn carry_out(state: &mut RolloutState, decision: &mut Decision<'_>) {
+    let Some(request) = decision.seen().request() else { return };
     if state.handled_request.as_ref() == Some(&request.id) {
         return;
     }
     // A rollout that is about to start decides whether an early `pause` is for it.
-    let pending = state.rollout.is_none() && turn.seen().is_held();
-    let queued = turn.input.wait.is_some() && is_retried(state, turn.seen());
+    let pending = state.rollout.is_none() && decision.seen().is_held();
+    let queued = decision.input.wait.is_some() && is_retried(state, decision.seen());
     if pending || queued {
         return;
     }
@@ -116,40 +116,42 @@ pub(super) fn carry_out(state: &mut RolloutState, turn: &mut Turn<'_>) {
     let legal = check(request.order(), state);
     let Some(rollout) = &mut state.rollout else { return };
     if request.template != rollout.hash {
-        turn.events.push(Event::warning(
+        decision.events.push(Event::warning(
             "RequestIgnored",
             format!("{} by {} was for another revision, so it is ignored", request.order(), request.by),
         ));
         return;
     }
     match legal {
-        Ok(()) => obey(rollout, &request, turn),
-        Err(why) => turn
+        Ok(()) => obey(rollout, &request, decision),
+        Err(why) => decision
             .events
             .push(Event::warning("RequestIgnored", format!("{} by {}: {why}", request.order(), request.by))),
     }
 }
 
-fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
+fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
     let by = &request.by;
     match request.verb {
-        Verb::Promote if request.step.is_some() => promote_to(rollout, request, turn),
+        Verb::Promote if request.step.is_some() => promote_to(rollout, request, decision),
         Verb::Promote => {
-            turn.events.push(Event::normal(
+            decision.events.push(Event::normal(
                 "RolloutResumed",
                 format!("Rollout is promoted past its present step by {by}"),
             ));
             rehearsal::accept(rollout);
-            if !goes_on_unseen(rollout, turn) {
-                continue_on(rollout, true, turn);
+            if !goes_on_unseen(rollout, decision) {
+                continue_on(rollout, true, decision);
             }
         }
         Verb::SkipStep => {
-            turn.events.push(Event::normal("RolloutResumed", format!("The present step is skipped by {by}")));
-            skip_step(rollout, turn);
+            decision
+                .events
+                .push(Event::normal("RolloutResumed", format!("The present step is skipped by {by}")));
+            skip_step(rollout, decision);
         }
         Verb::PromoteFull => {
-            turn.events.push(Event::normal(
+            decision.events.push(Event::normal(
                 "RolloutResumed",
                 format!("Rollout is fully promoted by {by}: remaining steps and analyses are skipped"),
             ));
@@ -157,44 +159,44 @@ fn obey(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
             analyses::overrule(rollout);
             rollout.stage = Stage::PromoteScale;
         }
-        Verb::Abort => turn.abort(rollout, &format!("by {by}")),
+        Verb::Abort => decision.abort(rollout, &format!("by {by}")),
         Verb::Retry => {
-            turn.events.push(Event::normal(
+            decision.events.push(Event::normal(
                 "RolloutRetried",
                 format!("Rollout of revision {} is retried by {by}", rollout.revision),
             ));
-            retry(rollout, turn);
+            retry(rollout, decision);
         }
         Verb::Pause => {
-            rollout.manual_pause = Some(turn.now());
-            turn.events.push(Event::normal("RolloutPaused", format!("Rollout is paused by {by}")));
+            rollout.manual_pause = Some(decision.now());
+            decision.events.push(Event::normal("RolloutPaused", format!("Rollout is paused by {by}")));
         }
         Verb::Resume => {
-            turn.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
+            decision.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
             rehearsal::repeat(rollout);
             let was_manual = rollout.manual_pause.is_some();
-            continue_on(rollout, !was_manual, turn);
+            continue_on(rollout, !was_manual, decision);
         }
     }
 }
 
 /// A person goes on although a metric has seen nothing, if that is what the rollout waits for. Whether it is.
-fn goes_on_unseen(rollout: &mut Rollout, turn: &mut Turn<'_>) -> bool {
+fn goes_on_unseen(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     let Some(unseen) = evidence::accept(rollout) else { return false };
     let message = format!("Rollout goes on without evidence: {unseen}");
-    turn.events.push(Event::warning("RolloutResumed", message));
+    decision.events.push(Event::warning("RolloutResumed", message));
     rollout.manual_pause = None;
     if let Stage::Step { index, inconclusive, .. } = &mut rollout.stage {
         let (index, was_inconclusive) = (*index, inconclusive.take().is_some());
         if was_inconclusive {
-            analyses::start_anew(rollout, index, turn);
+            analyses::start_anew(rollout, index, decision);
         }
     }
     true
 }
 
 /// Takes away what a person's consent was missing for; then leaves the step if `leave` says so.
-fn continue_on(rollout: &mut Rollout, leave: bool, turn: &mut Turn<'_>) {
+fn continue_on(rollout: &mut Rollout, leave: bool, decision: &mut Decision<'_>) {
     rollout.manual_pause = None;
     let Stage::Step { index, inconclusive, .. } = &mut rollout.stage else { return };
     let index = *index;
@@ -203,48 +205,48 @@ fn continue_on(rollout: &mut Rollout, leave: bool, turn: &mut Turn<'_>) {
     // Weight that was asked for but never reached is skipped, not forced on a canary that is too small.
     let judged_anew = was_inconclusive && !matches!(step, Step::Pause(_));
     if leave && !judged_anew {
-        steps::leave(rollout, index, &step, turn);
+        steps::leave(rollout, index, &step, decision);
     } else {
-        analyses::start_anew(rollout, index, turn);
+        analyses::start_anew(rollout, index, decision);
     }
 }
 
 /// Goes on with a later step. Its weight comes into force as soon as the canary has the pods for it.
-fn promote_to(rollout: &mut Rollout, request: &Request, turn: &mut Turn<'_>) {
+fn promote_to(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
     let Some(step) = request.step else { return };
-    turn.events.push(Event::normal(
+    decision.events.push(Event::normal(
         "RolloutResumed",
         format!("Rollout is promoted to step {step} by {}: the steps before it are skipped", request.by),
     ));
     rollout.manual_pause = None;
-    evidence::accept_at(rollout, step, turn);
-    steps::enter(rollout, step, turn);
+    evidence::accept_at(rollout, step, decision);
+    steps::enter(rollout, step, decision);
 }
 
 /// Leaves the step, also with an inconclusive verdict that `promote` would have asked for anew.
-fn skip_step(rollout: &mut Rollout, turn: &mut Turn<'_>) {
+fn skip_step(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.manual_pause = None;
     rehearsal::accept(rollout);
     let Stage::Step { index, .. } = rollout.stage else { return };
     match rollout.strategy().steps.get(index).cloned() {
         Some(step) => {
             if evidence::accept(rollout).is_some() {
-                evidence::accept_at(rollout, index.saturating_add(1), turn);
+                evidence::accept_at(rollout, index.saturating_add(1), decision);
             }
-            steps::leave(rollout, index, &step, turn);
+            steps::leave(rollout, index, &step, decision);
         }
-        None => continue_on(rollout, true, turn),
+        None => continue_on(rollout, true, decision),
     }
 }
 
 /// From the first step again, with new analyses; what the last attempt measured stays in the history.
-fn retry(rollout: &mut Rollout, turn: &Turn<'_>) {
+fn retry(rollout: &mut Rollout, decision: &Decision<'_>) {
     rollout.attempt = rollout.attempt.saturating_add(1);
     rollout.runs.clear();
-    rollout.started_at = turn.now();
+    rollout.started_at = decision.now();
     rollout.canary_pod_hash = None;
-    rollout.baseline_replicas = turn.seen().replicas();
-    rollout.traffic.ask(Weight::ZERO, true, turn.now());
+    rollout.baseline_replicas = decision.seen().replicas();
+    rollout.traffic.ask(Weight::ZERO, true, decision.now());
     rollout.lagging = None;
     rollout.exposed_at = None;
     rollout.unseen = None;

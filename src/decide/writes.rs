@@ -2,8 +2,8 @@
 
 use super::{DeploymentWrite, Plan, ProgressingCondition};
 use crate::{
-    build::manifest::{Kind, Manifest},
     domain::state::RolloutState,
+    objects::manifest::{Kind, Manifest},
 };
 
 /// One request that changes the cluster.

@@ -6,7 +6,7 @@ pub use super::template::{
     AnalysisTemplate, Arg, MetricRule, MetricRules, RunMetadata, SecretKeyRef, TemplateRef,
 };
 
-use crate::domain::duration::GoDuration;
+use crate::gocompat::duration::GoDuration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 pub use super::weight::Weight;
 
-use super::{keys::RESTARTED_AT, part::part};
+use super::{k8s::json_pointer::part, keys::RESTARTED_AT};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

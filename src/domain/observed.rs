@@ -1,6 +1,11 @@
 //! The cluster as seen at one moment: everything a decision may depend on besides state and time.
 
-use super::{field_path, keys, names::TemplateHash, part::part, request::Request, selector::Labels};
+use super::{
+    k8s::{field_path, json_pointer::part, selector::Labels},
+    keys,
+    names::TemplateHash,
+    request::Request,
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition},
     core::v1::Service,
@@ -251,17 +256,18 @@ impl Observed {
 /// Source: kubernetes `apiserver/pkg/storage/names`, `maxNameLength` and `randomLength`.
 const RANDOM: usize = 5;
 /// See [`RANDOM`].
-const KEPT: usize = 58;
+const MAX_KEPT: usize = 58;
 
 /// What the names of all pods of a `ReplicaSet` begin with: its name, cut if it is long. The dash after it
 /// is left out.
 fn pod_prefix(set: &str) -> &str {
-    set.get(..KEPT).unwrap_or(set)
+    set.get(..MAX_KEPT).unwrap_or(set)
 }
 
 fn is_pod_of(pod: &str, prefix: &str) -> bool {
     let rest = pod.strip_prefix(prefix);
-    let random = rest.and_then(|rest| if prefix.len() < KEPT { rest.strip_prefix('-') } else { Some(rest) });
+    let random =
+        rest.and_then(|rest| if prefix.len() < MAX_KEPT { rest.strip_prefix('-') } else { Some(rest) });
     random.is_some_and(|random| random.len() == RANDOM && !random.contains('-'))
 }
 

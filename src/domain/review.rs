@@ -1,6 +1,6 @@
 //! One admission request and the answer to it, free of the wire format.
 
-use super::finding::{Finding, Findings};
+use crate::document::finding::{Finding, Findings};
 use json_patch::PatchOperation;
 use serde::Deserialize;
 use serde_json::Value;

@@ -14,9 +14,9 @@ pub use traffic::Traffic;
 
 use super::{
     hosts::Hosts,
+    k8s::label_rewrite::LabelRewrite,
     metric::AnalysisRun,
     names::TemplateHash,
-    rewrite::LabelRewrite,
     strategy::{CanaryStrategy, RolloutSpec},
 };
 use jiff::{SignedDuration, Timestamp};

@@ -3,11 +3,11 @@
 pub use super::metric::TemplateRef;
 
 use super::{
-    duration::GoDuration,
+    k8s::selector::Labels,
     metric::{AnalysisTemplate, MetricRules, RunMetadata},
     names::Weight,
-    selector::Labels,
 };
+use crate::gocompat::duration::GoDuration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

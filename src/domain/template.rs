@@ -1,8 +1,8 @@
 //! Analysis templates: metrics to be, with the parameters and rules that make a run of them.
 
 use super::{
+    k8s::selector::Labels,
     metric::{RawMetric, is_default},
-    selector::Labels,
 };
 use serde::{Deserialize, Serialize};
 

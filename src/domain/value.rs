@@ -1,6 +1,7 @@
 //! What a provider measured, before any condition has judged it.
 
-use super::{go_float::GoFloat, metric::AnalysisPhase};
+use super::metric::AnalysisPhase;
+use crate::gocompat::float::GoFloat;
 use std::{collections::BTreeMap, fmt};
 
 /// What asking a provider came to.

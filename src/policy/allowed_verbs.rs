@@ -1,11 +1,12 @@
 //! Who may give which order, beyond what RBAC says.
 
 use super::{Check, Occasion, Rule, Subject, profile::People};
-use crate::domain::{
-    fields::Node,
-    finding::{Finding, Findings},
-    keys,
-    request::Verb,
+use crate::{
+    document::{
+        fields::Node,
+        finding::{Finding, Findings},
+    },
+    domain::{keys, request::Verb},
 };
 use std::collections::BTreeMap;
 use strum::VariantNames;

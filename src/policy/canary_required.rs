@@ -1,9 +1,9 @@
 //! Deployments with traffic must have a canary.
 
 use super::{Check, Occasion, Rule, Subject};
-use crate::domain::{
-    finding::{Finding, Findings},
-    keys,
+use crate::{
+    document::finding::{Finding, Findings},
+    domain::keys,
 };
 
 /// See the module.

@@ -1,7 +1,7 @@
 //! Not everything may change at once.
 
 use super::{Check, Rule, Subject};
-use crate::domain::finding::Findings;
+use crate::document::finding::Findings;
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {

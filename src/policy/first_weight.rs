@@ -1,10 +1,9 @@
 //! The first users that meet a new version must be few.
 
 use super::{Check, Rule, Subject};
-use crate::domain::{
-    finding::{Finding, Findings},
-    keys,
-    names::Weight,
+use crate::{
+    document::finding::{Finding, Findings},
+    domain::{keys, names::Weight},
 };
 
 /// See the module.

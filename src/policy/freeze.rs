@@ -1,12 +1,13 @@
 //! Times in which nothing is released.
 
 use super::{Check, Occasion, Rule, Subject};
-use crate::domain::{
-    duration::GoDuration,
-    fields::{Fields, Node},
-    finding::{Finding, Findings},
-    keys,
-    request::Verb,
+use crate::{
+    document::{
+        fields::{Fields, Node},
+        finding::{Finding, Findings},
+    },
+    domain::{keys, request::Verb},
+    gocompat::duration::GoDuration,
 };
 use croner::{
     Cron,
@@ -35,7 +36,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 /// Longest window of a schedule, in minutes.
-const LONGEST: i64 = 7 * 24 * 60;
+const MAX_MINUTES: i64 = 7 * 24 * 60;
 
 #[derive(Debug)]
 struct Freeze {
@@ -176,7 +177,7 @@ fn time_zone(node: Node<'_>) -> Option<TimeZone> {
 fn length(node: Node<'_>) -> Option<i64> {
     let minutes =
         node.value().as_str().and_then(|text| text.parse::<GoDuration>().ok()).map(|d| d.signed().as_mins());
-    match minutes.filter(|minutes| (1..=LONGEST).contains(minutes)) {
+    match minutes.filter(|minutes| (1..=MAX_MINUTES).contains(minutes)) {
         Some(minutes) => Some(minutes),
         None => node.fail("must be a duration from 1m to 168h"),
     }
@@ -196,7 +197,7 @@ fn moment(node: Node<'_>, is_end: bool) -> Option<DateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fields;
+    use crate::document::fields;
     use serde_json::json;
 
     fn read(cron: &str) -> Option<Cron> {

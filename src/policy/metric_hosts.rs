@@ -1,10 +1,12 @@
 //! Metrics may be asked of known hosts only: a URL in an annotation makes Haldane send requests.
 
 use super::{Check, Rule, Subject};
-use crate::domain::{
-    fields::Node,
-    finding::{Finding, Findings},
-    hosts::Hosts,
+use crate::{
+    document::{
+        fields::Node,
+        finding::{Finding, Findings},
+    },
+    domain::hosts::Hosts,
 };
 use url::Host;
 

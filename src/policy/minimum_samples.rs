@@ -1,7 +1,7 @@
 //! One measurement proves little.
 
 use super::{Check, Rule, Subject};
-use crate::domain::finding::{Finding, Findings};
+use crate::document::finding::{Finding, Findings};
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {

@@ -1,13 +1,13 @@
 //! A new version must have run for a while before everybody gets it.
 
 use super::{Check, Plan, Rule, Subject, Wait};
-use crate::domain::{
-    duration::GoDuration,
-    fields::Node,
-    finding::{Finding, Findings},
-    keys,
-    names::Weight,
-    strategy::Step,
+use crate::{
+    document::{
+        fields::Node,
+        finding::{Finding, Findings},
+    },
+    domain::{keys, names::Weight, strategy::Step},
+    gocompat::duration::GoDuration,
 };
 use jiff::SignedDuration;
 

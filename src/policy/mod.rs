@@ -22,9 +22,12 @@ mod weight_increase;
 pub use concurrent_canaries::Limits;
 pub use freeze::FREEZE;
 
-use crate::domain::{
-    fields::Node, finding::Findings, hosts::Hosts, keys, metric::MetricSpec, request::Verb, review::User,
-    selector::Labels, strategy::CanaryStrategy,
+use crate::{
+    document::{fields::Node, finding::Findings},
+    domain::{
+        hosts::Hosts, k8s::selector::Labels, keys, metric::MetricSpec, request::Verb, review::User,
+        strategy::CanaryStrategy,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

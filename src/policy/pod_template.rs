@@ -1,7 +1,7 @@
 //! What a pod template must have to be releasable.
 
 use super::{Check, Occasion, Rule, Subject};
-use crate::domain::{
+use crate::document::{
     fields::Node,
     finding::{Finding, Findings},
 };

@@ -1,11 +1,12 @@
 //! The document of a profile: which rules, with which settings, and for whom they do not hold.
 
 use super::{Check, Limits, RULES, Subject};
-use crate::domain::{
-    fields::{Fields, Node, read},
-    finding::{Finding, Findings},
-    hosts::Hosts,
-    review::User,
+use crate::{
+    document::{
+        fields::{Fields, Node, read},
+        finding::{Finding, Findings},
+    },
+    domain::{hosts::Hosts, review::User},
 };
 use serde_json::Value;
 

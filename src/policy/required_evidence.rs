@@ -1,9 +1,9 @@
 //! A metric must have seen the canary.
 
 use super::{Check, Rule, Subject};
-use crate::domain::{
-    finding::{Finding, Findings},
-    metric::NoData,
+use crate::{
+    document::finding::{Finding, Findings},
+    domain::metric::NoData,
 };
 
 /// See the module.

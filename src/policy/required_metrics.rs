@@ -1,11 +1,12 @@
 //! A release must be measured.
 
 use super::{Check, PlannedMetric, Rule, Subject};
-use crate::domain::{
-    fields::Node,
-    finding::{Finding, Findings},
-    keys,
-    metric::NoData,
+use crate::{
+    document::{
+        fields::Node,
+        finding::{Finding, Findings},
+    },
+    domain::{keys, metric::NoData},
 };
 
 /// See the module.

@@ -1,9 +1,9 @@
 //! A restart replaces every pod; configuration that pods read at start-up may be new.
 
 use super::{Check, Occasion, Rule, Subject};
-use crate::domain::{
-    finding::{Finding, Findings},
-    keys,
+use crate::{
+    document::finding::{Finding, Findings},
+    domain::keys,
 };
 
 /// See the module.

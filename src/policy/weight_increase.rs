@@ -1,11 +1,9 @@
 //! Traffic must not jump.
 
 use super::{Check, Rule, Subject};
-use crate::domain::{
-    finding::{Finding, Findings},
-    keys,
-    names::Weight,
-    strategy::Step,
+use crate::{
+    document::finding::{Finding, Findings},
+    domain::{keys, names::Weight, strategy::Step},
 };
 
 /// See the module.

@@ -3,10 +3,10 @@
 //! Source of the authentication's fields: Argo's `Authentication`; of the token's exchange: RFC 6749, 4.4.
 
 use super::{Step, Then, field, has_argument, hosts::HostPolicy};
-use crate::domain::{
+use crate::document::{
     fields::{Fields, Node},
     json_size::parsed_bytes,
-    kind::Kind,
+    schema::Schema,
 };
 use ::http::{HeaderName, HeaderValue, Method};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use url::{Url, form_urlencoded};
 
 /// A measurement that takes longer holds the whole analysis up, in seconds.
-pub const LONGEST_TIMEOUT: u32 = 300;
+pub const MAX_TIMEOUT: u32 = 300;
 
 /// Memory that an answer may take when it is parsed, in bytes: 50 times as much as an answer of 1000 series.
 pub const MAX_PARSED: usize = 8 << 20;
@@ -82,23 +82,24 @@ pub(super) enum BadAnswer {
 }
 
 /// What [`headers`] reads.
-pub(super) const HEADERS: Kind = Kind::List(&Kind::Object(&[("key", Kind::Text), ("value", Kind::Text)]));
+pub(super) const HEADERS: Schema =
+    Schema::List(&Schema::Object(&[("key", Schema::Text), ("value", Schema::Text)]));
 
 /// What [`timeout`] reads; 0 means the default.
-pub(super) const TIMEOUT: Kind = Kind::Whole(0, LONGEST_TIMEOUT);
+pub(super) const TIMEOUT: Schema = Schema::Whole(0, MAX_TIMEOUT);
 
 /// The fields of [`Authentication`], for the reference.
 pub(super) const AUTHENTICATION: super::Field = field(
     "authentication",
-    Kind::Object(&[
-        ("basicAuth", Kind::Object(&[("username", Kind::Text), ("password", Kind::Text)])),
+    Schema::Object(&[
+        ("basicAuth", Schema::Object(&[("username", Schema::Text), ("password", Schema::Text)])),
         (
             "oauth2",
-            Kind::Object(&[
-                ("tokenUrl", Kind::Text),
-                ("clientId", Kind::Text),
-                ("clientSecret", Kind::Text),
-                ("scopes", Kind::List(&Kind::Text)),
+            Schema::Object(&[
+                ("tokenUrl", Schema::Text),
+                ("clientId", Schema::Text),
+                ("clientSecret", Schema::Text),
+                ("scopes", Schema::List(&Schema::Text)),
             ]),
         ),
     ]),
@@ -179,7 +180,7 @@ pub fn checked_url(text: &str) -> Result<Url, String> {
 
 /// Reads `timeout` or `timeoutSeconds`.
 pub(super) fn timeout(fields: &mut Fields<'_>, key: &'static str, default: u32) -> Duration {
-    let seconds = fields.optional(key, |node| node.integer(0..=LONGEST_TIMEOUT));
+    let seconds = fields.optional(key, |node| node.integer(0..=MAX_TIMEOUT));
     Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(default).into())
 }
 
@@ -306,7 +307,7 @@ pub(super) fn form_type() -> (String, String) {
 mod tests {
     use super::*;
     use crate::{
-        domain::fields::read,
+        document::fields::read,
         providers::{Defaults, MetricProvider, Question, web::Web},
     };
     use serde_json::{Value, json};

@@ -4,13 +4,17 @@
 //! the metric and the number of the measurement, so that a controller that takes over finds it again.
 
 use super::{Field, JobEnd, MetricProvider, Question, Sample, Step, field};
-use crate::domain::{
-    fields::{Node, told},
-    kind::Kind,
-    metric::AnalysisPhase,
-    names::suffixed,
-    selector::Labels,
-    value::{Reading, ResultType},
+use crate::{
+    document::{
+        fields::{Node, told},
+        schema::Schema,
+    },
+    domain::{
+        k8s::selector::Labels,
+        metric::AnalysisPhase,
+        names::suffixed,
+        value::{Reading, ResultType},
+    },
 };
 use k8s_openapi::{
     api::batch::v1::{Job as KubernetesJob, JobSpec},
@@ -23,20 +27,20 @@ use std::collections::BTreeMap;
 const MAX_NAME: usize = 63;
 
 /// Seconds for which a finished Job stays, so that its log can be read, unless it says otherwise.
-const KEPT: i32 = 600;
+const TTL_SECONDS: i32 = 600;
 
 /// Seconds after which a Job that does not end by itself is ended, unless it says otherwise.
-const LONGEST: i64 = 3600;
+const MAX_SECONDS: i64 = 3600;
 
 /// A Job that is made for every measurement.
 #[derive(Debug)]
 pub struct Job;
 
 static FIELDS: &[Field] = &[
-    field("metadata", Kind::METADATA, "`labels` and `annotations` of the Job."),
+    field("metadata", Schema::METADATA, "`labels` and `annotations` of the Job."),
     field(
         "spec",
-        Kind::Any,
+        Schema::Any,
         "The Job's spec. A Job that completes is a good measurement, one that fails a bad one. Unless it says \
          otherwise it is ended after an hour (`activeDeadlineSeconds`), is not repeated (`backoffLimit: 0`), and \
          is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is \
@@ -143,15 +147,15 @@ fn spec(node: Node<'_>) -> Option<JobSpec> {
         return node.fail("template.spec.restartPolicy must be Never or OnFailure");
     }
     spec.backoff_limit.get_or_insert(0);
-    spec.active_deadline_seconds.get_or_insert(LONGEST);
-    spec.ttl_seconds_after_finished.get_or_insert(KEPT);
+    spec.active_deadline_seconds.get_or_insert(MAX_SECONDS);
+    spec.ttl_seconds_after_finished.get_or_insert(TTL_SECONDS);
     Some(spec)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::fields, providers::Defaults};
+    use crate::{document::fields, providers::Defaults};
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -12,10 +12,9 @@ pub mod job;
 pub mod prometheus;
 pub mod web;
 
-use crate::domain::{
-    fields::Node,
-    kind::Kind,
-    value::{MetricValue, Reading, ResultType},
+use crate::{
+    document::{fields::Node, schema::Schema},
+    domain::value::{MetricValue, Reading, ResultType},
 };
 use http::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
@@ -99,7 +98,7 @@ pub struct Field {
     /// What it means and its default.
     pub doc: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: Schema,
 }
 
 /// Whether an argument still stands in `text`, so that it cannot be judged yet.
@@ -109,7 +108,7 @@ pub(crate) fn has_argument(text: &str) -> bool {
 
 /// Shorthand for a [`Field`].
 #[must_use]
-pub const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+pub const fn field(name: &'static str, kind: Schema, doc: &'static str) -> Field {
     Field { name, doc, kind }
 }
 

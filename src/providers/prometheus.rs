@@ -13,11 +13,11 @@ use super::{
     http::{AUTHENTICATION, HEADERS, HttpRequest, HttpResponse, TIMEOUT, form_type},
 };
 use crate::{
-    domain::{
+    document::{
         fields::{Node, told},
-        kind::Kind,
-        value::{MetricValue, ResultType},
+        schema::Schema,
     },
+    domain::value::{MetricValue, ResultType},
     promql::{self, ValueType},
 };
 use config::{Config, Dialect, Query, base_url};
@@ -33,29 +33,29 @@ pub struct Prometheus;
 const NAME_LABEL: &str = "haldane_query";
 
 static FIELDS: &[Field] = &[
-    field("address", Kind::Text, "Where Prometheus is; by default what `--prometheus-address` says."),
+    field("address", Schema::Text, "Where Prometheus is; by default what `--prometheus-address` says."),
     field(
         "query",
-        Kind::Queries,
+        Schema::Queries,
         "PromQL. The conditions see its samples as a list of numbers. A mapping of names to queries (or \
                  the same as JSON in a text) asks several for the same instant: `result.NAME` is a number, a \
                  list if there are several samples, nil if there is none.",
     ),
     field(
         "rangeQuery",
-        Kind::Object(&[("start", Kind::Text), ("end", Kind::Text), ("step", Kind::Span)]),
+        Schema::Object(&[("start", Schema::Text), ("end", Schema::Text), ("step", Schema::Span)]),
         "`{start, end, step}` asks for a range, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', \
                  step: 1m}`; the conditions see all samples, series by series.",
     ),
     field(
         "dialect",
-        Kind::Word(config::DIALECTS),
+        Schema::Word(config::DIALECTS),
         "`PromQL` (the default), or `MetricsQL` for what only VictoriaMetrics reads, or only a newer Prometheus: \
                  nothing of the query is checked then, neither its syntax nor which side of the release it sees.",
     ),
     field("timeout", TIMEOUT, "Seconds, 1 to 300; 30 by default."),
     field("headers", HEADERS, "A list of `{key, value}`."),
-    field("insecure", Kind::Bool, "`true` accepts any certificate."),
+    field("insecure", Schema::Bool, "`true` accepts any certificate."),
     AUTHENTICATION,
 ];
 

@@ -3,19 +3,19 @@
 //! Source: argo-rollouts `metricproviders/webmetric`. One difference: an answer that is not JSON is an
 //! error; Argo 1.9 calls it successful, whatever the conditions say.
 
-mod jsonpath;
-
 use super::{
     Field, MetricProvider, Question, Sample, Step, field, has_argument,
     http::{self, AUTHENTICATION, Authentication, BadAnswer, HttpRequest, HttpResponse},
 };
-use crate::domain::{
-    fields::{Fields, Node, told},
-    kind::Kind,
-    value::{Reading, ResultType},
+use crate::gocompat::jsonpath::JsonPath;
+use crate::{
+    document::{
+        fields::{Fields, Node, told},
+        schema::Schema,
+    },
+    domain::value::{Reading, ResultType},
 };
 use ::http::Method;
-use jsonpath::JsonPath;
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,23 +39,23 @@ struct Config {
 }
 
 static FIELDS: &[Field] = &[
-    field("url", Kind::Text, "Where to ask. Required."),
+    field("url", Schema::Text, "Where to ask. Required."),
     field(
         "method",
-        Kind::Word(&["GET", "POST", "PUT", ""]),
+        Schema::Word(&["GET", "POST", "PUT", ""]),
         "`GET` (the default), `POST` or `PUT`; these two only where `--metric-hosts-allowed` names the hosts of metrics.",
     ),
     field("headers", http::HEADERS, "A list of `{key, value}`."),
-    field("body", Kind::Text, "Content of a `POST` or `PUT`."),
-    field("jsonBody", Kind::Any, "The same as YAML; it is sent as `application/json`."),
+    field("body", Schema::Text, "Content of a `POST` or `PUT`."),
+    field("jsonBody", Schema::Any, "The same as YAML; it is sent as `application/json`."),
     field(
         "jsonPath",
-        Kind::Text,
+        Schema::Text,
         "Where the value is in the answer, as for `kubectl -o jsonpath`; the whole answer by default. \
                  In a filter a number of the answer is a float: `[?(@.v>5.0)]`.",
     ),
     field("timeoutSeconds", http::TIMEOUT, "1 to 300; 10 by default."),
-    field("insecure", Kind::Bool, "`true` accepts any certificate."),
+    field("insecure", Schema::Bool, "`true` accepts any certificate."),
     AUTHENTICATION,
 ];
 
@@ -132,8 +132,8 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
 
 /// Enough of an answer to know what it is.
 fn beginning(body: &[u8]) -> String {
-    const SHOWN: usize = 80;
-    let text: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
+    const MAX_SHOWN: usize = 80;
+    let text: String = String::from_utf8_lossy(body).chars().take(MAX_SHOWN).collect();
     format!("{text:?}")
 }
 

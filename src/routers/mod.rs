@@ -5,12 +5,12 @@ pub mod replicas;
 pub mod size;
 
 use crate::{
-    build::manifest::{Manifest, Owner},
     domain::{
         names::Weight,
         state::Traffic,
         strategy::{CanaryStrategy, HeaderMatch, NginxRouting, Router},
     },
+    objects::manifest::{Manifest, Owner},
 };
 use k8s_openapi::api::networking::v1::Ingress;
 use std::collections::BTreeMap;

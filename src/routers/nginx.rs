@@ -6,14 +6,14 @@
 
 use super::{RouteIntent, TrafficRouter};
 use crate::{
-    build::{
+    domain::{
+        k8s::selector::Labels,
+        names::{Weight, suffixed},
+        strategy::{HeaderMatch, HeaderValue, Router},
+    },
+    objects::{
         canary_deployment::canary_name,
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
-    },
-    domain::{
-        names::{Weight, suffixed},
-        selector::Labels,
-        strategy::{HeaderMatch, HeaderValue, Router},
     },
 };
 use k8s_openapi::api::networking::v1::{
@@ -221,8 +221,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        build::manifest::Owner,
         domain::{state::Traffic, strategy::NginxRouting},
+        objects::manifest::Owner,
     };
     use serde_json::{Value, json};
 

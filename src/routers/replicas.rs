@@ -3,12 +3,12 @@
 
 use super::{RouteIntent, TrafficRouter};
 use crate::{
-    build::manifest::Manifest,
     domain::{
-        duration::GoDuration,
         names::Weight,
         strategy::{CanaryStrategy, Router, Step},
     },
+    gocompat::duration::GoDuration,
+    objects::manifest::Manifest,
 };
 
 /// See the module.

@@ -26,7 +26,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(10);
 const SHORTEST: SignedDuration = SignedDuration::from_secs(10);
 
 /// Longest time between looks at the age of the certificate.
-const LONGEST_CHECK: SignedDuration = SignedDuration::from_mins(5);
+const MAX_CHECK: SignedDuration = SignedDuration::from_mins(5);
 
 /// Last line of a certificate in a PEM text.
 const END_LINE: &str = "-----END CERTIFICATE-----";
@@ -101,7 +101,7 @@ impl Lifetimes {
     /// How often to see whether a step of a renewal is due: every five minutes, or often enough for shorter lives.
     #[must_use]
     pub fn check_every(self) -> SignedDuration {
-        LONGEST_CHECK.min(self.leaf / 20).min(self.overlap / 2)
+        MAX_CHECK.min(self.leaf / 20).min(self.overlap / 2)
     }
 }
 

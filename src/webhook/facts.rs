@@ -1,24 +1,24 @@
 //! Looking up what admission must know, within a deadline.
 
-use super::installed::Installed;
+use crate::cluster::discovery::Installed;
 use crate::{
     admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
-    build::{canary_deployment::canary_name, marks::is_ours_raw},
-    config::namespace::Namespace,
-    controller::{
-        namespaces,
+    cluster::{
+        api, namespaces,
         objects::{every, list, raw, replica_sets},
-        policies,
-        state::{self, StateError, state_name},
+        profiles,
+        records::{self, StateError, state_name},
         templates,
     },
+    config::namespace::Namespace,
     domain::{
+        k8s::selector,
         observed::ReplicaSetView,
         review::{Review, User},
-        selector,
         state::RolloutState,
     },
-    runtime::{api, clock},
+    objects::{canary_deployment::canary_name, marks::is_ours_raw},
+    runtime::clock,
 };
 use k8s_openapi::{
     api::{
@@ -80,7 +80,7 @@ impl<'a> LookUp<'a> {
         let override_freeze = needs.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
         let policy = async {
             let labels = namespace.as_ref().map_err(Clone::clone)?.labels();
-            self.in_time(policies::look_up(client, labels, own_namespace)).await
+            self.in_time(profiles::look_up(client, labels, own_namespace)).await
         };
         let (state, neighbours, templates, may, may_override, policy, adoptable) = tokio::join!(
             wanted(needs.state, self.in_time(recorded(client, review))),
@@ -143,7 +143,7 @@ async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>
 
 async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutState>, StateError> {
     let uid = review.old_object.as_ref().and_then(|object| object.pointer("/metadata/uid")?.as_str());
-    let stored = state::load(client, &review.namespace, &review.name).await?.of(uid.unwrap_or_default());
+    let stored = records::load(client, &review.namespace, &review.name).await?.of(uid.unwrap_or_default());
     Ok(Some(stored.state))
 }
 
@@ -196,8 +196,7 @@ async fn holder(
     kind: &'static str,
     name: String,
 ) -> kube::Result<Option<Holder>> {
-    let found =
-        crate::controller::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
+    let found = crate::cluster::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
     Ok(found.map(|object| Holder { kind, name, is_ours: is_ours_raw(&raw(object, kind)) }))
 }
 

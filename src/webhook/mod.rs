@@ -1,10 +1,9 @@
 //! L3: admission over HTTPS: bytes to a review, a verdict to bytes.
 
-pub mod decision;
+pub mod admission;
+mod decision_log;
 pub mod facts;
-pub mod installed;
-mod record;
+mod memory_budget;
 mod rehearsal;
 pub mod review;
-pub mod room;
 pub mod server;

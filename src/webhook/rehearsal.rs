@@ -2,8 +2,8 @@
 
 use crate::{
     admit::rehearsal::Rehearsal,
-    controller::metric_http::Clients,
     domain::value::{MetricValue, Reading},
+    measure::http::Clients,
     providers::{self, Defaults, Question, Step},
     runtime::clock,
 };

@@ -1,9 +1,9 @@
 //! Answers admission requests over HTTP, within bounds on size, time and memory.
 
 use super::{
-    record::Record,
+    decision_log::Record,
+    memory_budget::{MAX_BODY_BYTES, MemoryBudget},
     review::{self, BadReview},
-    room::{MAX_BODY_BYTES, Room},
 };
 use crate::{
     domain::review::{Review, Stage, Verdict},
@@ -91,7 +91,7 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Webhook<H> {
     handler: H,
-    room: Room,
+    room: MemoryBudget,
     parsing: Heavy,
     record: Record,
     time_limit: Duration,
@@ -103,7 +103,7 @@ impl<H: Handler> Webhook<H> {
     pub fn new(handler: H, registry: &mut Registry) -> Self {
         Self {
             handler,
-            room: Room::new(),
+            room: MemoryBudget::new(),
             parsing: Heavy::new(PARSED_AT_ONCE),
             record: Record::new(registry),
             time_limit: TIME_LIMIT,

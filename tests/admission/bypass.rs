@@ -3,8 +3,11 @@
 use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
     admit::frozen::Start,
-    config::{namespace::Namespace, namespace::Settings, profile::Bound},
-    domain::{keys, observed::ReplicaSetView, selector::Labels, state::Stage, strategy::RolloutSpec},
+    config::{
+        namespace::{Namespace, Settings},
+        profile::Bound,
+    },
+    domain::{k8s::selector::Labels, keys, observed::ReplicaSetView, state::Stage, strategy::RolloutSpec},
     policy::{Mode, profile::Profile},
 };
 use insta::assert_snapshot;

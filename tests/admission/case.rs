@@ -8,10 +8,10 @@ use haldane::{
     },
     config::strategy::Defaults,
     domain::{
+        k8s::label_rewrite::LabelRewrite,
         keys,
         names::TemplateHash,
         review::{Operation, Outcome, Review, Stage, User, Verdict},
-        rewrite::LabelRewrite,
         state::{Rollout, RolloutState, Traffic},
         strategy::RolloutSpec,
     },

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, now, state, web};
 use haldane::{
-    admit::floor::AUTOSCALERS,
+    admit::scale::AUTOSCALERS,
     domain::{
         names::TemplateHash,
         review::{Operation, Stage},

@@ -4,7 +4,7 @@ use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
     admit::{Context, needs_namespace},
     config::namespace::Namespace,
-    domain::{keys, review::Stage, selector::Labels},
+    domain::{k8s::selector::Labels, keys, review::Stage},
 };
 use insta::assert_snapshot;
 use k8s_openapi::api::networking::v1::Ingress;

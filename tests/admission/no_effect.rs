@@ -4,7 +4,7 @@ use crate::case::{Case, annotated, web, with};
 use haldane::{
     admit::{Context, facts::Needs, needs_namespace},
     config::namespace::Namespace,
-    domain::{keys, review::Stage, selector::Labels},
+    domain::{k8s::selector::Labels, keys, review::Stage},
 };
 use insta::assert_snapshot;
 use serde_json::{Value, json};

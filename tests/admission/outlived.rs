@@ -2,7 +2,7 @@
 
 use crate::case::{Case, now, state, web};
 use haldane::{
-    admit::outlived::DEPLOYMENT_CONTROLLERS,
+    admit::stale_condition::DEPLOYMENT_CONTROLLERS,
     domain::{
         review::Stage as Phase,
         state::{RolloutState, Stage},

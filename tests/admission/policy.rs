@@ -3,7 +3,7 @@
 use crate::case::{Case, annotated, held, state, web, with};
 use haldane::{
     config::profile::Bound,
-    domain::{keys, review::Operation, selector::Labels, state::Stage},
+    domain::{k8s::selector::Labels, keys, review::Operation, state::Stage},
     policy::Mode,
 };
 use insta::assert_snapshot;

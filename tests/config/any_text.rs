@@ -3,7 +3,7 @@
 use super::read;
 use haldane::{
     config::annotations::KEYS,
-    domain::{keys, selector::Labels},
+    domain::{k8s::selector::Labels, keys},
 };
 use proptest::prelude::*;
 

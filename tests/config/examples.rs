@@ -5,10 +5,10 @@ use haldane::{
     analysis::condition,
     config::{
         annotations::{is_opted_in, read_annotations},
+        dry_start::dry_starts,
         template,
-        trial::trials,
     },
-    domain::{keys, selector::Labels},
+    domain::{k8s::selector::Labels, keys},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -57,10 +57,10 @@ fn every_annotation_of_the_examples_can_be_read() {
     }
     assert!(!plans.is_empty() && !lookups.is_empty(), "the examples are about canaries");
     for (file, annotations) in plans {
-        let wish =
+        let declared =
             read_annotations(&annotations, &defaults()).unwrap_or_else(|found| panic!("{file}: {found:?}"));
-        let spec = wish.complete(&lookups).unwrap_or_else(|found| panic!("{file}: {found:?}"));
-        for metric in trials(&spec).iter().flat_map(|trial| &trial.metrics) {
+        let spec = declared.complete(&lookups).unwrap_or_else(|found| panic!("{file}: {found:?}"));
+        for metric in dry_starts(&spec).iter().flat_map(|dry_start| &dry_start.metrics) {
             let unread: Vec<_> = metric.queries.iter().filter(|(_, query)| query.is_err()).collect();
             assert!(unread.is_empty(), "{file}: {unread:?}");
             for condition in

@@ -10,10 +10,11 @@ mod steps;
 
 use haldane::{
     config::{
-        annotations::{Wish, read_annotations},
+        annotations::{DeclaredPlan, read_annotations},
         strategy::Defaults,
     },
-    domain::{finding::Findings, keys, selector::Labels},
+    document::finding::Findings,
+    domain::{k8s::selector::Labels, keys},
 };
 
 fn defaults() -> Defaults {
@@ -21,11 +22,11 @@ fn defaults() -> Defaults {
 }
 
 /// Reads `haldane.dev/canary` alone.
-fn canary(text: &str) -> Result<Wish, Findings> {
+fn canary(text: &str) -> Result<DeclaredPlan, Findings> {
     read(&[(keys::CANARY, text)])
 }
 
-fn read(annotations: &[(&str, &str)]) -> Result<Wish, Findings> {
+fn read(annotations: &[(&str, &str)]) -> Result<DeclaredPlan, Findings> {
     let annotations: Labels = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     read_annotations(&annotations, &defaults())
 }

@@ -8,9 +8,9 @@ use haldane::{
         metric::{self, METRIC_FIELDS},
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},
-        yaml,
     },
-    domain::{fields, keys, request::Verb, selector::Labels, strategy::Router},
+    document::{fields, yaml},
+    domain::{k8s::selector::Labels, keys, request::Verb, strategy::Router},
     policy::RULES,
     providers::PROVIDERS,
     routers::ROUTERS,
@@ -40,8 +40,8 @@ fn annotations() {
         if key.name != keys::BLUE_GREEN {
             annotations.entry(keys::CANARY.to_owned()).or_insert_with(|| "enabled".to_owned());
         }
-        let wish = read_annotations(&annotations, &defaults());
-        assert!(wish.is_ok(), "{}: {:?}: {wish:?}", key.name, key.example);
+        let declared = read_annotations(&annotations, &defaults());
+        assert!(declared.is_ok(), "{}: {:?}: {declared:?}", key.name, key.example);
         if key.name == keys::DO {
             assert!(Verb::from_str(key.example).is_ok(), "{}", key.example);
         }

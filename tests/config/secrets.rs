@@ -9,8 +9,8 @@ const ARGS: &str = "args: [{name: token, valueFrom: {secretKeyRef: {name: metric
 
 fn problems(metric: &str) -> Vec<String> {
     let analysis = format!("{ARGS}\nmetrics: [{{name: m, provider: {metric}}}]");
-    let wish = read(&[STEPS, (keys::ANALYSIS, &analysis)]).unwrap();
-    let completed = wish.complete(&BTreeMap::new());
+    let declared = read(&[STEPS, (keys::ANALYSIS, &analysis)]).unwrap();
+    let completed = declared.complete(&BTreeMap::new());
     completed.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 

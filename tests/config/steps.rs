@@ -2,7 +2,7 @@
 
 use super::{canary, defaults, read};
 use haldane::{
-    config::{annotations::Wish, strategy::default_strategy},
+    config::{annotations::DeclaredPlan, strategy::default_strategy},
     domain::{
         keys,
         strategy::{
@@ -163,7 +163,7 @@ const TEMPLATE: &str = "{metrics: [{name: up, provider: {prometheus: {query: up}
 #[test]
 fn an_inline_template_that_no_step_names_runs_in_the_background() {
     let background =
-        |plan: &str| -> Wish { read(&[(keys::CANARY, plan), (keys::ANALYSIS, TEMPLATE)]).unwrap() };
+        |plan: &str| -> DeclaredPlan { read(&[(keys::CANARY, plan), (keys::ANALYSIS, TEMPLATE)]).unwrap() };
     let everywhere = background("enabled").strategy.background.unwrap();
     assert_eq!((everywhere.starting_step, everywhere.analysis.templates[0].is_inline()), (0, true));
     assert_eq!(background("{steps: [{analysis: {}}]}").strategy.background, None);
@@ -174,10 +174,10 @@ fn an_inline_template_that_no_step_names_runs_in_the_background() {
 #[test]
 fn blue_green_is_compiled_into_steps() {
     let plan = |text: &str| {
-        let wish = read(&[(keys::BLUE_GREEN, text)]).unwrap_or_else(|found| panic!("{text}: {found:?}"));
+        let declared = read(&[(keys::BLUE_GREEN, text)]).unwrap_or_else(|found| panic!("{text}: {found:?}"));
         let steps: Vec<String> =
-            wish.strategy.steps.iter().map(|step| serde_json::to_string(step).unwrap()).collect();
-        (steps.join(" "), wish.strategy)
+            declared.strategy.steps.iter().map(|step| serde_json::to_string(step).unwrap()).collect();
+        (steps.join(" "), declared.strategy)
     };
     let (steps, strategy) = plan("activeService: web\npreviewService: web-preview");
     insta::assert_snapshot!(steps, @r#"{"setCanaryScale":{"weight":100}} {"setCanaryScale":"matchTrafficWeight"} {"setWeight":100}"#);

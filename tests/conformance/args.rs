@@ -14,8 +14,9 @@ use haldane::{
         args::{self, RunArgs},
     },
     config::{steps::analysis_ref, template},
+    document::fields,
     domain::{
-        field_path, fields,
+        k8s::field_path,
         metric::{AnalysisTemplate, Arg, MetricRule, MetricRules, ResolvedArg, SecretKeyRef},
         strategy::Side,
     },

@@ -9,11 +9,8 @@ use crate::{
 use haldane::{
     analysis,
     config::template,
-    domain::{
-        fields,
-        finding::Findings,
-        metric::{AnalysisPhase, MetricRules},
-    },
+    document::{fields, finding::Findings},
+    domain::metric::{AnalysisPhase, MetricRules},
 };
 use serde_json::Value;
 

@@ -4,9 +4,9 @@ use crate::differences::{
     CONDITION_NAMED, NEVER_SUCCESSFUL, NO_DELAY, NO_EVIDENCE, NOTHING_MEASURED, OWN_ECHO, REASON, Rule,
     SLEEPS,
 };
-use haldane::domain::{
-    duration::GoDuration,
-    metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec},
+use haldane::{
+    domain::metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec},
+    gocompat::duration::GoDuration,
 };
 use serde_json::{Value, json};
 
@@ -158,7 +158,7 @@ fn told_in_metrics(argos: &Value, run: &AnalysisRun) -> Value {
     told
 }
 
-/// Ours without the condition that an error names.
+/// OwnedObjects without the condition that an error names.
 fn unnamed(ours: &Value, run: &AnalysisRun) -> Value {
     let mut text = ours.to_string();
     for spec in &run.specs {

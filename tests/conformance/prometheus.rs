@@ -7,7 +7,8 @@ use crate::{
     report::{Outcome, passed_if},
 };
 use haldane::{
-    domain::{fields, value::Reading},
+    document::fields,
+    domain::value::Reading,
     providers::{MetricProvider, Sample, prometheus::Prometheus},
 };
 use serde_json::{Value, json};

@@ -7,9 +7,9 @@ use crate::differences::{
     DYNAMIC_STABLE_SCALE, OBJECTS_OF_ARGO, OTHER_PROVIDERS, OTHER_ROUTERS, PLAN_CHECKED, REFUSED_BY_NAME,
     ROLLING_UPDATE, Rule, WEIGHT_TOTAL,
 };
-use haldane::domain::{
-    duration::GoDuration,
-    finding::{Finding, Findings},
+use haldane::{
+    document::finding::{Finding, Findings},
+    gocompat::duration::GoDuration,
 };
 
 /// The rule of the first finding, if there is one for each of them.

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Failed lines that are shown of a file; the others only count.
-const SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 
 /// What came of one line.
 pub enum Outcome {
@@ -134,7 +134,7 @@ impl Figures {
         let rules = self.by_rule.values().filter_map(|(rule, count)| Some(((*rule)?, count)));
         let rules = rules
             .map(|(rule, count)| format!("  {count:4} {} ({}): {}\n", rule.name, rule.kind, rule.reason));
-        let failed = self.failed.iter().take(SHOWN).map(|failure| format!("  FAILED {failure}\n"));
+        let failed = self.failed.iter().take(MAX_SHOWN).map(|failure| format!("  FAILED {failure}\n"));
         rules.chain(failed).collect()
     }
 }

@@ -10,23 +10,23 @@ use crate::{
     strategy::{self, Rollout},
 };
 use haldane::{
-    build::manifest::Owner,
     decide::{Input, Measurements, decide},
     domain::{
-        duration::GoDuration,
+        k8s::label_rewrite::LabelRewrite,
         names::Weight,
         observed::Observed,
-        rewrite::LabelRewrite,
         state::{self, RolloutState, Stage, Traffic},
         strategy::{CanaryScale, CanaryStrategy, RolloutSpec, Step},
     },
+    gocompat::duration::GoDuration,
+    objects::manifest::Owner,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Nobody means a century.
-const LONGEST_NANOSECONDS: i64 = 100 * 366 * 86_400 * 1_000_000_000;
+const MAX_NANOSECONDS: i64 = 100 * 366 * 86_400 * 1_000_000_000;
 
 /// By the line's kind.
 pub fn check(line: &Value) -> Outcome {
@@ -77,9 +77,7 @@ fn duration(line: &Value) -> Outcome {
     let ours = line["input"].as_str().unwrap().parse::<GoDuration>();
     match (ours, line["expect"]["nanoseconds"].as_i64()) {
         (Err(_), None) => Outcome::Passed,
-        (Err(_), Some(argos)) if !(0..LONGEST_NANOSECONDS).contains(&argos) => {
-            Outcome::Different(&PLAN_CHECKED)
-        }
+        (Err(_), Some(argos)) if !(0..MAX_NANOSECONDS).contains(&argos) => Outcome::Different(&PLAN_CHECKED),
         (Ok(ours), Some(argos)) if ours.signed().as_nanos() == i128::from(argos) => Outcome::Passed,
         (Ok(ours), Some(argos)) if (ours.signed().as_nanos() - i128::from(argos)).abs() < 1_000_000 => {
             Outcome::Different(&MILLISECONDS)

@@ -6,7 +6,8 @@ use crate::{
 };
 use haldane::{
     config::strategy::{Defaults, read_strategy},
-    domain::{finding::Findings, names::Weight, strategy::CanaryStrategy},
+    document::finding::Findings,
+    domain::{names::Weight, strategy::CanaryStrategy},
     routers::size::canary_size,
 };
 use serde_json::Value;

@@ -7,7 +7,8 @@ use crate::{
     report::Outcome,
 };
 use haldane::{
-    domain::{fields, finding::Finding, value::Reading},
+    document::{fields, finding::Finding},
+    domain::value::Reading,
     providers::{MetricProvider, http::HttpRequest, web::Web},
 };
 use serde_json::{Value, json};

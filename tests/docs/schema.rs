@@ -11,9 +11,9 @@ use haldane::{
         steps::{ANALYSIS_FIELDS, STEPS},
         strategy::{Defaults, read_strategy},
         template::{self, TEMPLATE_FIELDS},
-        yaml,
     },
-    domain::{fields, keys, kind::Kind},
+    document::{fields, schema::Schema, yaml},
+    domain::keys,
     providers::{Field, PROVIDERS},
 };
 use serde_json::{Map, Value, json};
@@ -37,28 +37,30 @@ fn text_like(pattern: &str) -> Value {
     json!({"type": "string", "pattern": format!("^({pattern})$")})
 }
 
-fn of(kind: &Kind) -> Value {
+fn of(kind: &Schema) -> Value {
     match kind {
-        Kind::Any => json!({}),
-        Kind::Text => json!({"type": "string"}),
-        Kind::Bool => json!({"type": "boolean"}),
-        Kind::False => json!({"const": false}),
-        Kind::Word(words) => json!({"enum": words}),
-        Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Kind::Count => json!({"anyOf": [{"type": "integer"}, text_like(&format!("[+-]?[0-9]+|{ARGUMENT}"))]}),
-        Kind::Duration => text_like(DURATION),
-        Kind::Span => text_like(&format!("{DURATION}|{ARGUMENT}|")),
-        Kind::PauseTime => {
+        Schema::Any => json!({}),
+        Schema::Text => json!({"type": "string"}),
+        Schema::Bool => json!({"type": "boolean"}),
+        Schema::False => json!({"const": false}),
+        Schema::Word(words) => json!({"enum": words}),
+        Schema::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Schema::Count => {
+            json!({"anyOf": [{"type": "integer"}, text_like(&format!("[+-]?[0-9]+|{ARGUMENT}"))]})
+        }
+        Schema::Duration => text_like(DURATION),
+        Schema::Span => text_like(&format!("{DURATION}|{ARGUMENT}|")),
+        Schema::PauseTime => {
             let seconds = json!({"type": "integer", "minimum": 0, "maximum": i32::MAX});
             json!({"anyOf": [seconds, text_like(&format!(r"\+?[0-9]+|-0+|{DURATION}"))]})
         }
-        Kind::Queries => {
+        Schema::Queries => {
             json!({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]})
         }
-        Kind::List(item) => json!({"type": "array", "items": of(item)}),
-        Kind::Map(value) => json!({"type": "object", "additionalProperties": of(value)}),
-        Kind::Object(fields) => object(fields.iter().map(|(name, kind)| (*name, of(kind)))),
-        Kind::Named(name) => json!({"$ref": format!("#/$defs/{name}")}),
+        Schema::List(item) => json!({"type": "array", "items": of(item)}),
+        Schema::Map(value) => json!({"type": "object", "additionalProperties": of(value)}),
+        Schema::Object(fields) => object(fields.iter().map(|(name, kind)| (*name, of(kind)))),
+        Schema::Named(name) => json!({"$ref": format!("#/$defs/{name}")}),
     }
 }
 
@@ -91,7 +93,7 @@ fn schema() -> Value {
     let canary = settings::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
     let blue_green =
         blue_green::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
-    let starting_step = ("startingStep", of(&Kind::Whole(0, 100)));
+    let starting_step = ("startingStep", of(&Schema::Whole(0, 100)));
     let definitions = json!({
         "canary": percents_by_default(object(canary)),
         "blueGreen": object(blue_green),
@@ -106,9 +108,9 @@ fn schema() -> Value {
         keys::CANARY => json!({"anyOf": [{"enum": ["enabled", "disabled"]}, {"$ref": "#/$defs/canary"}]}),
         keys::BLUE_GREEN => json!({"$ref": "#/$defs/blueGreen"}),
         keys::ANALYSIS => json!({"$ref": "#/$defs/analysisTemplate"}),
-        keys::SETTLE => of(&Kind::Duration),
-        keys::RESTART => of(&Kind::Word(&["canary"])),
-        _ => of(&Kind::Text),
+        keys::SETTLE => of(&Schema::Duration),
+        keys::RESTART => of(&Schema::Word(&["canary"])),
+        _ => of(&Schema::Text),
     };
     let annotations = KEYS.iter().map(|key| (key.name, described(annotation(key.name), key.doc)));
     let mut schema = object(annotations);

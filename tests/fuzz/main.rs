@@ -23,7 +23,7 @@ use targets::{TARGETS, Target};
 /// Changed inputs a target, unless `FUZZ_CASES` says otherwise.
 const CASES: u32 = 400;
 /// All annotations of an object together may be so long.
-const LONG: usize = 256 << 10;
+const MAX_TEXT: usize = 256 << 10;
 /// For one input on a busy machine; what grows faster than its input does not end in it.
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -89,13 +89,14 @@ fn grow(name: &str) {
     let run = target.run;
     let plain = target.patterns.iter().map(|pattern| ("", *pattern));
     for (beginning, pattern) in plain.chain(target.within.iter().copied()) {
-        let input = format!("{beginning}{}", pattern.repeat(LONG / pattern.len()));
+        let input = format!("{beginning}{}", pattern.repeat(MAX_TEXT / pattern.len()));
         let (done, end) = mpsc::channel();
         thread::spawn(move || drop(done.send(within_limits(|| run(input.as_bytes())))));
         let result = end.recv_timeout(DEADLINE);
-        let result =
-            result.unwrap_or_else(|why| panic!("{name}: {LONG} bytes of {beginning:?} {pattern:?}: {why}"));
-        result.unwrap_or_else(|wrong| panic!("{name}: {LONG} bytes of {beginning:?} {pattern:?}: {wrong}"));
+        let result = result
+            .unwrap_or_else(|why| panic!("{name}: {MAX_TEXT} bytes of {beginning:?} {pattern:?}: {why}"));
+        result
+            .unwrap_or_else(|wrong| panic!("{name}: {MAX_TEXT} bytes of {beginning:?} {pattern:?}: {wrong}"));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::stats::{Failure, Interval, Kind, Second, Stats};
 use crate::values;
 
 /// How many lost requests the text shows; the JSON has more of them.
-const SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -195,7 +195,7 @@ impl fmt::Display for Summary {
         if self.lost > 0 {
             write!(f, "\n\nlost requests, the first of {}:", self.lost)?;
         }
-        lost.take(SHOWN).try_for_each(|failure| write!(f, "\n{}  {}", failure.at, failure.reason))?;
+        lost.take(MAX_SHOWN).try_for_each(|failure| write!(f, "\n{}  {}", failure.at, failure.reason))?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::histogram::Histogram;
 
 /// How many failures of a kind are kept with their time and reason.
-const KEPT: usize = 100;
+const MAX_KEPT: usize = 100;
 
 /// How many versions are told apart; a header that always changes must not fill the memory.
 const VERSIONS: usize = 30;
@@ -152,7 +152,7 @@ impl Stats {
         if let Some((kind, reason)) = failure {
             let count = self.failed.entry(kind).or_default();
             *count += 1;
-            if usize::try_from(*count).is_ok_and(|count| count <= KEPT) {
+            if usize::try_from(*count).is_ok_and(|count| count <= MAX_KEPT) {
                 let at = clock.time_of_day(done);
                 self.failures.push(Failure { at, kind, reason });
             }
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_whatever_comes_back() {
         let stats = counted((0..500).map(|i| (0, answer(500, Some(&format!("v{i}"))))));
-        assert_eq!(stats.failures.len(), KEPT);
+        assert_eq!(stats.failures.len(), MAX_KEPT);
         assert_eq!(stats.by_version.len(), VERSIONS + 1);
         assert_eq!(stats.by_version["others"].answers, 470);
     }

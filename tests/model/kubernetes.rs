@@ -2,7 +2,7 @@
 //! cluster holds that to it.
 
 use crate::sim::cluster::{Cluster, template};
-use haldane::domain::selector::Labels;
+use haldane::domain::k8s::selector::Labels;
 use serde_json::json;
 
 const TABLE: &str = include_str!("kubernetes.txt");

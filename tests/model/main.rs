@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, env, thread, time::Instant};
 /// Schedules, if nothing else is said.
 const SCHEDULES: u64 = 100_000;
 /// Kinds of broken promises that are printed.
-const SHOWN: usize = 5;
+const MAX_SHOWN: usize = 5;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
@@ -73,7 +73,7 @@ fn examples(violations: &[(u64, invariants::Violation)]) -> Vec<u64> {
     }
     let mut seeds: Vec<u64> = kinds.into_values().collect();
     seeds.sort_unstable();
-    seeds.truncate(number("MODEL_SHOWN").and_then(|shown| shown.try_into().ok()).unwrap_or(SHOWN));
+    seeds.truncate(number("MODEL_SHOWN").and_then(|shown| shown.try_into().ok()).unwrap_or(MAX_SHOWN));
     seeds
 }
 

@@ -1,7 +1,7 @@
 //! Random plans, as users write them.
 
 use crate::rng::Rng;
-use haldane::domain::{keys, selector::Labels};
+use haldane::domain::{k8s::selector::Labels, keys};
 
 const METRICS: &str = r#"
 metrics:

@@ -3,19 +3,19 @@
 use crate::sim::{
     Spec,
     cluster::{Cluster, template},
-    people::Wish,
+    people::DeclaredPlan,
     process::{self, Process, Request, Said, Step},
     writes::Write,
 };
 use haldane::{
-    build::manifest::Kind,
     domain::{
+        k8s::selector::Labels,
         keys,
         metric::AnalysisPhase,
         request::Verb,
-        selector::Labels,
         state::{Outcome, Phase, Stage},
     },
+    objects::manifest::Kind,
 };
 
 const METRICS: &str = r#"
@@ -62,13 +62,13 @@ impl Story {
         }
     }
 
-    fn ask(&mut self, wish: &Wish) {
-        let verdict = self.cluster.ask(wish);
-        assert!(verdict.is_allowed(), "{wish}: {verdict:?}");
+    fn ask(&mut self, declared: &DeclaredPlan) {
+        let verdict = self.cluster.ask(declared);
+        assert!(verdict.is_allowed(), "{declared}: {verdict:?}");
     }
 
     fn apply(&mut self, version: &str) {
-        self.ask(&Wish::Apply(template(version)));
+        self.ask(&DeclaredPlan::Apply(template(version)));
     }
 
     /// A pass of `process` up to the first request that `is` it, which is not sent.
@@ -129,7 +129,7 @@ fn a_weight_that_arrives_after_its_abort_is_refused() {
     story.pass(3);
     let mut process = Process::default();
     let late = story.until(&mut process, IS_INGRESS);
-    story.ask(&Wish::Order(Verb::Abort));
+    story.ask(&DeclaredPlan::Order(Verb::Abort));
     story.pass(2);
     assert_eq!(story.phase(), Phase::Aborting);
     assert!(story.cluster.write(&late).is_err());
@@ -146,7 +146,7 @@ fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
     let mut old = Process::default();
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
-    story.ask(&Wish::Order(Verb::Abort));
+    story.ask(&DeclaredPlan::Order(Verb::Abort));
     story.pass(1);
     let state = story.until(&mut old, IS_STATE);
     assert!(story.cluster.write(&state).is_err());
@@ -183,14 +183,14 @@ fn an_abort_outlives_its_record() {
     let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
     story.apply("b");
     story.pass(20);
-    story.ask(&Wish::Order(Verb::Abort));
+    story.ask(&DeclaredPlan::Order(Verb::Abort));
     story.pass(60);
     assert_eq!(story.phase(), Phase::Degraded);
     story.cluster.record = None;
     story.cluster.bump();
     story.pass(60);
     assert_eq!(story.phase(), Phase::Degraded);
-    story.ask(&Wish::Order(Verb::Retry));
+    story.ask(&DeclaredPlan::Order(Verb::Retry));
     story.pass(20);
     assert_eq!(story.phase(), Phase::Paused);
 }
@@ -201,7 +201,7 @@ fn a_canary_that_cannot_carry_its_weight_is_not_promoted() {
     story.cluster.behaviour.startup.insert("b".to_owned(), None);
     story.apply("b");
     story.pass(3);
-    story.ask(&Wish::Order(Verb::PromoteFull));
+    story.ask(&DeclaredPlan::Order(Verb::PromoteFull));
     story.pass(700);
     assert_eq!(story.phase(), Phase::Degraded);
     assert_eq!(story.cluster.ready(), 4);
@@ -240,7 +240,7 @@ fn promote_ends_the_analysis_that_it_skips() {
     let mut story = Story::with("{steps: [{analysis: {}}, {pause: {}}]}");
     story.apply("b");
     story.pass(8);
-    story.ask(&Wish::Order(Verb::Promote));
+    story.ask(&DeclaredPlan::Order(Verb::Promote));
     story.pass(1);
     for _ in 0..3 {
         story.process.answer(&story.cluster, Said::Value(0.1));
@@ -260,7 +260,7 @@ fn a_route_that_the_user_removed_does_not_survive_an_abort() {
     // One class is left, so the remaining Ingress has another name.
     story.cluster.routes.ingresses.pop();
     story.cluster.touch();
-    story.ask(&Wish::Order(Verb::Abort));
+    story.ask(&DeclaredPlan::Order(Verb::Abort));
     story.pass(2);
     assert_eq!(story.cluster.weight().unwrap_or(0), 0);
 }
@@ -270,7 +270,7 @@ fn a_deployment_made_anew_has_no_past() {
     let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
     story.apply("b");
     story.pass(20);
-    story.ask(&Wish::Order(Verb::Abort));
+    story.ask(&DeclaredPlan::Order(Verb::Abort));
     story.pass(20);
     // With version b, which was aborted, and before the garbage collector has been here.
     story.cluster.recreate();

@@ -1,6 +1,6 @@
 //! The labels by which Prometheus tells the sides of a pair apart, with the values that each side has.
 
-use crate::{domain::selector::Labels, promql::series::NGINX_CANARY};
+use crate::{domain::k8s::selector::Labels, promql::series::NGINX_CANARY};
 use promql_parser::label::{MatchOp, Matcher};
 use std::collections::BTreeSet;
 

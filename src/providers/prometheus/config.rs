@@ -3,7 +3,8 @@
 use super::NAME_LABEL;
 use crate::{
     analysis::condition,
-    domain::{duration::GoDuration, fields::Node},
+    document::fields::Node,
+    gocompat::duration::GoDuration,
     providers::{
         has_argument,
         http::{self, Authentication},

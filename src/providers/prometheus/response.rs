@@ -1,10 +1,7 @@
 //! What Prometheus answers.
 
 use super::NAME_LABEL;
-use crate::{
-    domain::{go_float::GoFloat, value::MetricValue},
-    providers::http::HttpResponse,
-};
+use crate::{domain::value::MetricValue, gocompat::float::GoFloat, providers::http::HttpResponse};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;

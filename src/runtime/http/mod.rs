@@ -3,13 +3,14 @@
 //! No peer can hold a connection without using it, and none loses a request at shutdown.
 
 mod activity;
-mod seats;
+mod connections;
 
 use super::{
     shutdown::{Phase, Phases},
     telemetry::causes,
 };
 use activity::Activity;
+use connections::{Connections, Wanted};
 use futures::FutureExt;
 use http::{
     Request, Response, Version,
@@ -24,7 +25,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use seats::{Seats, Wanted};
 use std::{
     convert::Infallible,
     error::Error,
@@ -127,46 +127,46 @@ pub async fn serve<A, AF, T, S, SF>(
     S: Fn(Request<Incoming>) -> SF + Clone + Send + Sync + 'static,
     SF: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let (mut seats, mut open, mut standing) = (Seats::default(), JoinSet::new(), None);
+    let (mut connections, mut open, mut standing) = (Connections::default(), JoinSet::new(), None);
     let mut stop = std::pin::pin!(phases.clone().reached(Phase::Stopping));
-    let seat = |(stream, peer), seats: &mut Seats, open: &mut JoinSet<()>| {
-        if seats.of(peer) >= limits.of_a_peer {
+    let seat = |(stream, peer), connections: &mut Connections, open: &mut JoinSet<()>| {
+        if connections.of(peer) >= limits.of_a_peer {
             debug!(%peer, "too many connections");
             return;
         }
         let handshake = accept(stream);
-        let (answer, activity) = (answer.clone(), seats.take(peer));
+        let (answer, activity) = (answer.clone(), connections.take(peer));
         let answer = move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             answer(request)
         };
-        let house = Arc::new(House { limits, phases: phases.clone(), wanted: seats.wanted() });
+        let state = Arc::new(ServerState { limits, phases: phases.clone(), wanted: connections.wanted() });
         open.spawn(async move {
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
                 () = activity.idle(limits.handshake, limits.spare) => Err(io::ErrorKind::TimedOut.into()),
             };
             match shaken {
-                Ok(stream) => connection(stream, answer, &activity, &house).await,
+                Ok(stream) => connection(stream, answer, &activity, &state).await,
                 Err(error) => debug!(%error, "handshake failed"),
             }
         });
     };
     loop {
         if let Some(stream) = standing.take_if(|_| open.len() < limits.connections) {
-            seat(stream, &mut seats, &mut open);
+            seat(stream, &mut connections, &mut open);
         }
         tokio::select! {
             () = &mut stop => break,
             Some(ended) = open.join_next() => log_panic(ended),
             stream = next(&listener), if standing.is_none() => standing = Some(stream),
-            () = seats.make_room(limits), if standing.is_some() => {}
+            () = connections.make_room(limits), if standing.is_some() => {}
         }
     }
     // Their peers believe that they are connected.
     let arrived = std::iter::from_fn(|| listener.accept().now_or_never()?.ok()).map(from);
     for stream in standing.into_iter().chain(arrived.take(limits.connections)) {
-        seat(stream, &mut seats, &mut open);
+        seat(stream, &mut connections, &mut open);
     }
     drop(listener);
     let all = async {
@@ -211,13 +211,13 @@ fn from((stream, address): (TcpStream, SocketAddr)) -> (TcpStream, IpAddr) {
 }
 
 /// What a connection must know of the server.
-struct House {
+struct ServerState {
     limits: Limits,
     phases: Phases,
     wanted: Wanted,
 }
 
-impl House {
+impl ServerState {
     /// Ends when a connection has to be given up for the server's sake.
     async fn is_left(&self, activity: &Activity) {
         self.phases.clone().reached(Phase::Draining).await;
@@ -235,21 +235,21 @@ impl House {
 }
 
 /// Serves one connection until the peer closes it, it lies idle, or it is not wanted any more.
-async fn connection<T, S, SF>(stream: T, answer: S, activity: &Arc<Activity>, house: &Arc<House>)
+async fn connection<T, S, SF>(stream: T, answer: S, activity: &Arc<Activity>, state: &Arc<ServerState>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Fn(Request<Incoming>) -> SF,
     SF: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let limits = house.limits;
+    let limits = state.limits;
     activity.is_ready();
     let service = service_fn(|request: Request<Incoming>| {
         let version = request.version();
         let request_open = activity.begin(version);
-        let (answer, house) = (answer(request), Arc::clone(house));
+        let (answer, state) = (answer(request), Arc::clone(state));
         async move {
             let mut response = answer.await;
-            if version != Version::HTTP_2 && house.is_last_answer() {
+            if version != Version::HTTP_2 && state.is_last_answer() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             drop(request_open);
@@ -261,7 +261,7 @@ where
     let farewell = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = activity.idle(limits.idle, limits.spare) => limits.spare,
-        () = house.is_left(activity) => limits.grace,
+        () = state.is_left(activity) => limits.grace,
     };
     connection.as_mut().graceful_shutdown();
     tokio::select! {

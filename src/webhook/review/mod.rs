@@ -1,9 +1,11 @@
 //! The wire format: `AdmissionReview` of `admission.k8s.io/v1`, and `Status` for what cannot be read.
 
-use crate::domain::{
-    finding::Finding,
-    names::is_object_name,
-    review::{Operation, Outcome, Review, Stage, User, Verdict},
+use crate::{
+    document::finding::Finding,
+    domain::{
+        names::is_object_name,
+        review::{Operation, Outcome, Review, Stage, User, Verdict},
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{domain::finding::Finding, runtime::metrics};
+use crate::{document::finding::Finding, runtime::metrics};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::{

@@ -5,7 +5,7 @@ use crate::harness::{
     cluster::{kubectl, run},
     eventually,
 };
-use haldane::admit::selecting::{APIS, Api, Effect, Subject};
+use haldane::admit::plan_review::foreign_policies::{APIS, Api, Effect, Subject};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ fn pods_weights_and_cookies_are_as_the_plan_says_and_a_rollback_skips_it() {
 abortScaleDownDelaySeconds: 0
 minPodsPerReplicaSet: 2
 rollbackWindow: {revisions: 1}
-canaryMetadata: {labels: {track: next}, annotations: {example.com/note: on trial}}
+canaryMetadata: {labels: {track: next}, annotations: {example.com/note: on dry_start}}
 antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}
 trafficRouting: {maxTrafficWeight: 1000, nginx: {additionalIngressAnnotations: {canary-by-cookie: testers}}}
 steps: [{setWeight: 5}, {pause: {}}]";

@@ -9,8 +9,7 @@ use crate::sim::{
     writes::Write,
 };
 use haldane::{
-    build::manifest::Kind,
-    decide::{DeploymentWrite, record},
+    decide::{DeploymentWrite, state_validation},
     domain::{
         metric::{AnalysisPhase, AnalysisRun},
         names::{TemplateHash, Weight},
@@ -18,6 +17,7 @@ use haldane::{
         state::{Rollout, RolloutState, Stage},
         strategy::Step,
     },
+    objects::manifest::Kind,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -159,7 +159,8 @@ impl Invariants {
         request: &Request,
         cluster: &Cluster,
     ) -> Result<(), Violation> {
-        record::check(state).map_err(|finding| format!("records what it would not read: {finding}"))?;
+        state_validation::check(state)
+            .map_err(|finding| format!("records what it would not read: {finding}"))?;
         let before = std::mem::replace(&mut self.before, Rc::clone(state));
         let Some(now) = &state.rollout else {
             self.aborted = None;

@@ -3,12 +3,12 @@
 use super::Violation;
 use crate::sim::{cluster::Cluster, process::Request};
 use haldane::{
-    build::manifest::{Kind, Manifest},
     domain::{
         names::Weight,
         state::{Rollout, Stage},
         strategy::Step,
     },
+    objects::manifest::{Kind, Manifest},
     routers,
 };
 use serde_json::Value;

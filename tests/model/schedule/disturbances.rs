@@ -6,17 +6,17 @@ use crate::{
     invariants::Violation,
     sim::{
         cluster::template,
-        people::Wish,
+        people::DeclaredPlan,
         process::{Process, Said},
     },
 };
 use haldane::{
-    build::manifest::Kind,
-    decide::record,
+    decide::state_validation,
     domain::{
         names::Weight,
         state::{RolloutState, Stage},
     },
+    objects::manifest::Kind,
 };
 use jiff::SignedDuration;
 use std::rc::Rc;
@@ -118,7 +118,7 @@ impl Schedule {
         let mut state = state.as_ref().clone();
         edit(&mut state, self.rng.below(7), self.rng.pick(&[0, 1, 2, 3, 7, 50, 99, 100, 101, 108]));
         self.invariants.tampered = true;
-        if let Err(finding) = record::check(&state) {
+        if let Err(finding) = state_validation::check(&state) {
             self.cluster.corrupt = true;
             self.note(|_| format!("the record is edited: {finding}"));
             return;
@@ -139,10 +139,10 @@ impl Schedule {
 
     pub(super) fn bypass(&mut self) {
         let version = self.rng.pick(&["a", "b", "c"]);
-        let wish = self.rng.pick(&[Wish::Apply(template(version)), Wish::NativeResume]);
-        self.cluster.force(&wish);
+        let declared = self.rng.pick(&[DeclaredPlan::Apply(template(version)), DeclaredPlan::NativeResume]);
+        self.cluster.force(&declared);
         self.invariants.bypassed(self.cluster.wanted_hash());
-        self.note(|_| format!("{wish}, past the webhook"));
+        self.note(|_| format!("{declared}, past the webhook"));
     }
 
     /// Something around the Deployment changes.

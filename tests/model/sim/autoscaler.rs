@@ -2,9 +2,9 @@
 
 use super::{NAME, NAMESPACE, cluster::Cluster, people::config};
 use haldane::{
-    admit::{Context, admit, facts::Facts, floor::AUTOSCALERS},
-    build::manifest::Kind,
+    admit::{Context, admit, facts::Facts, scale::AUTOSCALERS},
     domain::review::{Operation, Outcome, Review, Stage, User},
+    objects::manifest::Kind,
 };
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ impl Cluster {
     /// The size that admission makes of an autoscaler's wish.
     fn allowed(&self, from: i32, to: i32) -> i32 {
         let scale = |replicas: i32| json!({"spec": {"replicas": replicas}});
-        let mut wish = scale(to);
+        let mut declared = scale(to);
         let review = Review {
             uid: "scale".into(),
             group: "autoscaling".into(),
@@ -59,7 +59,7 @@ impl Cluster {
             user: User { username: AUTOSCALERS[0].into(), ..User::default() },
             field_manager: None,
             dry_run: false,
-            object: Some(wish.clone()),
+            object: Some(declared.clone()),
             old_object: Some(scale(from)),
         };
         let facts = Facts { state: Ok(Some(self.state().as_ref().clone())), ..Facts::default() };
@@ -67,7 +67,7 @@ impl Cluster {
         let context = Context::new(&review, &config, self.now);
         let verdict = admit(Stage::Mutate, &context, &facts);
         let Outcome::Allow { patch } = &verdict.outcome else { return from };
-        json_patch::patch(&mut wish, patch).unwrap();
-        i32::try_from(wish["spec"]["replicas"].as_i64().unwrap()).unwrap()
+        json_patch::patch(&mut declared, patch).unwrap();
+        i32::try_from(declared["spec"]["replicas"].as_i64().unwrap()).unwrap()
     }
 }

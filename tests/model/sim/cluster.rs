@@ -8,11 +8,11 @@ use super::{
     writes::Conflict,
 };
 use haldane::{
-    build::{
+    domain::{k8s::selector::Labels, keys, names::TemplateHash, state::RolloutState},
+    objects::{
         manifest::{Kind, Manifest, Owner},
         pair::named,
     },
-    domain::{keys, names::TemplateHash, selector::Labels, state::RolloutState},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

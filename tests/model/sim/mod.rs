@@ -11,9 +11,9 @@ pub mod workloads;
 pub mod writes;
 
 use haldane::{
-    build::manifest::Owner,
     config::{annotations::read_annotations, strategy::Defaults},
-    domain::{selector::Labels, strategy::RolloutSpec},
+    domain::{k8s::selector::Labels, strategy::RolloutSpec},
+    objects::manifest::Owner,
 };
 use std::collections::BTreeMap;
 
@@ -38,6 +38,6 @@ pub fn defaults() -> Defaults {
 /// What these annotations ask for, read by the real parser.
 pub fn spec(annotations: &Labels) -> Spec {
     let words = |findings: Vec<_>| format!("{findings:?}");
-    let wish = read_annotations(annotations, &defaults()).map_err(words)?;
-    wish.complete(&BTreeMap::new()).map_err(words)
+    let declared = read_annotations(annotations, &defaults()).map_err(words)?;
+    declared.complete(&BTreeMap::new()).map_err(words)
 }

@@ -21,7 +21,7 @@ use std::fmt;
 
 /// What a person asks of the API server.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Wish {
+pub enum DeclaredPlan {
     /// `kubectl apply` with this template.
     Apply(Value),
     /// As a GitOps tool that owns `paused: false`.
@@ -42,7 +42,7 @@ pub enum Wish {
     OptIn(&'static str, String),
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for DeclaredPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apply(template) => write!(f, "apply {}", version_of(template)),
@@ -71,45 +71,47 @@ pub fn config() -> AdmitConfig {
 
 impl Cluster {
     /// A person's request, from admission to storage.
-    pub fn ask(&mut self, wish: &Wish) -> Verdict {
-        let (object, manager) = self.wished(wish);
+    pub fn ask(&mut self, declared: &DeclaredPlan) -> Verdict {
+        let (object, manager) = self.wished(declared);
         self.request(object, manager)
     }
 
     /// The same while no webhook is there and the API server has been told not to mind.
-    pub fn force(&mut self, wish: &Wish) {
-        let (object, _) = self.wished(wish);
+    pub fn force(&mut self, declared: &DeclaredPlan) {
+        let (object, _) = self.wished(declared);
         self.store_web(object);
     }
 
-    fn wished(&self, wish: &Wish) -> (Value, &'static str) {
+    fn wished(&self, declared: &DeclaredPlan) -> (Value, &'static str) {
         let mut object = self.web.clone();
         let mut manager = "kubectl";
-        match wish {
-            Wish::Apply(template) => object["spec"]["template"] = template.clone(),
-            Wish::Sync(template) => {
+        match declared {
+            DeclaredPlan::Apply(template) => object["spec"]["template"] = template.clone(),
+            DeclaredPlan::Sync(template) => {
                 object["spec"]["template"] = template.clone();
                 object["spec"]["paused"] = json!(false);
             }
-            Wish::Scale(replicas) => object["spec"]["replicas"] = json!(replicas),
-            Wish::Order(verb) => object["metadata"]["annotations"][keys::DO] = json!(verb.to_string()),
-            Wish::NativePause => object["spec"]["paused"] = json!(true),
-            Wish::NativeResume => {
+            DeclaredPlan::Scale(replicas) => object["spec"]["replicas"] = json!(replicas),
+            DeclaredPlan::Order(verb) => {
+                object["metadata"]["annotations"][keys::DO] = json!(verb.to_string())
+            }
+            DeclaredPlan::NativePause => object["spec"]["paused"] = json!(true),
+            DeclaredPlan::NativeResume => {
                 object["spec"].as_object_mut().unwrap().remove("paused");
                 manager = "kubectl-rollout";
             }
-            Wish::Restart(number) => {
+            DeclaredPlan::Restart(number) => {
                 object["spec"]["template"]["metadata"]["annotations"] =
                     json!({keys::RESTARTED_AT: number.to_string()});
                 manager = "kubectl-rollout";
             }
-            Wish::OptOut => {
+            DeclaredPlan::OptOut => {
                 let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
                 for key in [keys::CANARY, keys::BLUE_GREEN] {
                     annotations.remove(key);
                 }
             }
-            Wish::OptIn(key, plan) => object["metadata"]["annotations"][key] = json!(plan),
+            DeclaredPlan::OptIn(key, plan) => object["metadata"]["annotations"][key] = json!(plan),
         }
         (object, manager)
     }

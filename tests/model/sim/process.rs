@@ -8,13 +8,13 @@ use super::{
 };
 use haldane::{
     analysis::Answer,
-    build::manifest::Owner,
     decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, Wait, decide, needs},
     domain::{
         observed::Observed,
         state::{Rollout, RolloutState},
         value::{MetricValue, Reading},
     },
+    objects::manifest::Owner,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, rc::Rc};
@@ -168,7 +168,7 @@ impl Process {
             };
             let starts = next.is_ok() || needs.start == Start::Retry;
             let wait = (starts && cluster.full)
-                .then(|| Wait::Turn("waits for its turn: policy one allows 1 canary at once".to_owned()));
+                .then(|| Wait::Queue("waits for its turn: policy one allows 1 canary at once".to_owned()));
             let input = Input {
                 seen: &looked.seen,
                 owner: &looked.owner,

@@ -2,12 +2,12 @@
 
 use super::{cluster::Cluster, routes::Routes, workloads::Set};
 use haldane::{
-    build::{manifest::Kind, pair::find},
     config::annotations::is_opted_in,
     domain::{
+        k8s::selector::Labels,
         observed::{Observed, ReplicaSetView},
-        selector::Labels,
     },
+    objects::{manifest::Kind, pair::find},
 };
 use serde_json::Value;
 use std::rc::Rc;

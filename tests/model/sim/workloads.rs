@@ -3,7 +3,7 @@
 //! Source of the rules: kubernetes `pkg/controller/deployment` (`sync.go`, `rolling.go`, `progress.go`).
 
 use super::cluster::{Cluster, REVISION, version_of};
-use haldane::{build::manifest::Kind, domain::names::TemplateHash};
+use haldane::{domain::names::TemplateHash, objects::manifest::Kind};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -5,13 +5,13 @@ use super::{
     process::{Request, Stored},
 };
 use haldane::{
-    build::{
+    cluster::apply::deployment_patch,
+    decide::{self, DeploymentWrite, Plan, ProgressingCondition},
+    domain::state::RolloutState,
+    objects::{
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
         pair::find,
     },
-    controller::apply::deployment_patch,
-    decide::{self, DeploymentWrite, Plan, ProgressingCondition},
-    domain::state::RolloutState,
 };
 use serde_json::{Value, json};
 use std::{fmt, rc::Rc};

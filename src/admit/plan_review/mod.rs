@@ -1,0 +1,9 @@
+//! What is wrong, unwise or worth knowing about the plan of a Deployment and the objects around it.
+
+pub mod advice;
+pub mod foreign_policies;
+pub mod hosts;
+pub mod pair;
+pub mod preview;
+pub mod routes;
+pub mod scheduling;

@@ -1,0 +1,59 @@
+//! The capacity floor: no autoscaler shrinks stable while a canary has its traffic, for an abort would
+//! then drown it. People's `kubectl scale` is obeyed.
+
+use super::{Context, facts::Facts};
+use crate::domain::{
+    k8s::json_pointer::part,
+    review::{Operation, Review, Verdict},
+};
+use json_patch::{AddOperation, PatchOperation, jsonptr::PointerBuf};
+use serde_json::{Value, json};
+
+/// Users in whose name Kubernetes' autoscaling controller scales: with an identity of its own, as kubeadm
+/// sets it up, or with that of the controller manager. The webhook configuration matches no others.
+pub const AUTOSCALERS: [&str; 2] =
+    ["system:serviceaccount:kube-system:horizontal-pod-autoscaler", "system:kube-controller-manager"];
+
+/// A request of an autoscaler for fewer pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScaleDown {
+    from: i64,
+    to: i64,
+}
+
+impl ScaleDown {
+    /// The request, if it is one.
+    #[must_use]
+    pub fn of(review: &Review) -> Option<Self> {
+        let is_scale = review.kind == "Scale" && review.sub_resource.as_deref() == Some("scale");
+        let is_autoscaler = AUTOSCALERS.contains(&review.user.username.as_str());
+        if !is_scale || !is_autoscaler || review.operation != Operation::Update {
+            return None;
+        }
+        let (from, to) = (replicas(review.old_object.as_ref()?), replicas(review.object.as_ref()?));
+        (to < from).then_some(Self { from, to })
+    }
+
+    /// The size is raised to the floor, never above what it was. A state that cannot be read lets the
+    /// request pass: without Haldane an autoscaler works as usual.
+    #[must_use]
+    pub fn admit(self, context: &Context<'_>, facts: &Facts) -> Verdict {
+        let state = facts.state.as_ref().ok().and_then(Option::as_ref);
+        let floor = state.map_or(0, |state| state.floor(context.now));
+        let size = i64::from(floor).min(self.from);
+        if size <= self.to {
+            return Verdict::allow();
+        }
+        // `add` replaces a field that is there; 0 is left out of a Scale.
+        let at = PointerBuf::from_tokens(["spec", "replicas"]);
+        let raise = PatchOperation::Add(AddOperation { path: at, value: json!(size) });
+        let mut verdict = Verdict::allow_with(vec![raise]).by("capacity-floor");
+        let told = format!("{} asked for, {size} kept: the size before the canary", self.to);
+        verdict.audit.insert("capacity-floor".to_owned(), told);
+        verdict
+    }
+}
+
+fn replicas(scale: &Value) -> i64 {
+    part(scale, "/spec/replicas").and_then(Value::as_i64).unwrap_or(0)
+}

@@ -1,0 +1,146 @@
+//! Flags and environment of the `haldane` binary.
+
+use crate::{domain::hosts::Hosts, gocompat::duration::GoDuration, runtime::telemetry::LogFormat};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+
+/// Canary releases for plain Kubernetes Deployments, without CRDs.
+#[derive(Debug, Parser)]
+#[command(name = "haldane", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the admission webhook and the controller.
+    Run(Box<RunArgs>),
+    /// Make every opted-in Deployment a plain one again, with or without a running controller.
+    Eject(EjectArgs),
+}
+
+/// Everything that `haldane eject` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct EjectArgs {
+    /// Promote rollouts under way, without their remaining steps and analyses.
+    #[arg(long, conflicts_with = "revert")]
+    pub finish: bool,
+    /// Bring back what served before rollouts under way.
+    #[arg(long)]
+    pub revert: bool,
+    /// Only Deployments of this namespace; all of the cluster's if left out.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub only: Option<String>,
+    /// How long rollouts may take to end.
+    #[arg(long, default_value = "15m")]
+    pub timeout: GoDuration,
+    /// Namespace of Haldane and its lease.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "haldane-system")]
+    pub namespace: String,
+    /// Lease that elects the leader.
+    #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
+    pub lease_name: String,
+    /// How long a change of weight takes to reach the data plane.
+    #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
+    pub settle: GoDuration,
+    /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
+    #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
+    pub ingress_annotation_prefix: String,
+    /// What is logged, e.g. `info,haldane=debug`.
+    #[arg(long, env = "HALDANE_LOG", default_value = "warn")]
+    pub log: String,
+}
+
+/// Everything that `haldane run` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Address of the HTTPS port for the API server.
+    #[arg(long, env = "HALDANE_WEBHOOK_ADDRESS", default_value = "[::]:8443")]
+    pub webhook_address: SocketAddr,
+    /// Address of the plain HTTP port for /healthz, /readyz and /metrics.
+    #[arg(long, env = "HALDANE_ADMIN_ADDRESS", default_value = "[::]:8080")]
+    pub admin_address: SocketAddr,
+    /// Namespace of this process, its lease and its Secret.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "haldane-system")]
+    pub namespace: String,
+    /// Name of this pod, its identity as a leader.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// Service account of this process: its own writes are known by it.
+    #[arg(long, env = "POD_SERVICE_ACCOUNT", default_value = "haldane")]
+    pub service_account: String,
+    /// Service by which the API server calls the webhook.
+    #[arg(long, env = "HALDANE_SERVICE_NAME", default_value = "haldane-webhook")]
+    pub service_name: String,
+    /// Secret with the serving certificate, shared by all replicas.
+    #[arg(long, env = "HALDANE_SECRET_NAME", default_value = "haldane-tls")]
+    pub secret_name: String,
+    /// Life of the authority that Haldane makes.
+    #[arg(long, env = "HALDANE_AUTHORITY_LIFETIME", default_value = "8760h")]
+    pub authority_lifetime: GoDuration,
+    /// Life of the serving certificate that Haldane makes; renewed at two thirds of it.
+    #[arg(long, env = "HALDANE_CERTIFICATE_LIFETIME", default_value = "2160h")]
+    pub certificate_lifetime: GoDuration,
+    /// How long API servers know a new authority before it signs; at most a quarter of the certificate's life.
+    #[arg(long, env = "HALDANE_AUTHORITY_OVERLAP", default_value = "1h")]
+    pub authority_overlap: GoDuration,
+    /// Never write the Secret: someone else, such as cert-manager, brings the certificate.
+    #[arg(long, env = "HALDANE_BRING_CERTIFICATE")]
+    pub bring_certificate: bool,
+    /// Lease that elects the leader.
+    #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
+    pub lease_name: String,
+    /// How long a leader that has gone silent is waited for, in whole seconds.
+    #[arg(long, env = "HALDANE_LEASE_DURATION", default_value = "15s")]
+    pub lease_duration: GoDuration,
+    /// How often the leader renews its lease; under half the duration.
+    #[arg(long, env = "HALDANE_LEASE_RENEW", default_value = "5s")]
+    pub lease_renew: GoDuration,
+    /// How long to go on serving after SIGTERM, until API servers have noticed.
+    #[arg(long, env = "HALDANE_DRAIN", default_value = "5s")]
+    pub drain: GoDuration,
+    /// Prometheus for metrics that name no address of their own.
+    #[arg(long, env = "HALDANE_PROMETHEUS_ADDRESS", default_value = "http://prometheus.monitoring:9090")]
+    pub prometheus_address: String,
+    /// The only hosts that metrics may be asked of, separated by commas: `*.monitoring`, `10.0.0.0/8`.
+    #[arg(long, env = "HALDANE_METRIC_HOSTS_ALLOWED", value_delimiter = ',')]
+    pub metric_hosts_allowed: Vec<Hosts>,
+    /// Hosts that metrics may not be asked of, beyond the machine itself, link-local and metadata addresses.
+    #[arg(long, env = "HALDANE_METRIC_HOSTS_DENIED", value_delimiter = ',')]
+    pub metric_hosts_denied: Vec<Hosts>,
+    /// How long a change of weight takes to reach the data plane.
+    #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
+    pub settle: GoDuration,
+    /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
+    #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
+    pub ingress_annotation_prefix: String,
+    /// How log lines look.
+    #[arg(long, env = "HALDANE_LOG_FORMAT", value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+    /// What is logged, e.g. `info,haldane=debug`.
+    #[arg(long, env = "HALDANE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pod_name_is_all_it_takes() {
+        let cli = Cli::try_parse_from(["haldane", "run", "--pod-name=haldane-0"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((args.pod_name.as_str(), args.settle), ("haldane-0", GoDuration::from_secs(6)));
+        let error = Cli::try_parse_from(["haldane", "run", "--drain=5", "--pod-name=x"]).unwrap_err();
+        assert!(error.to_string().contains("must be a duration such as"), "{error}");
+    }
+}

@@ -1,0 +1,372 @@
+//! `haldane eject`: every opted-in Deployment becomes a plain one again, also when no controller is left.
+//!
+//! While the webhook is configured, rollouts are ended by orders that Haldane carries out. Without it this
+//! process ends them itself: it runs the controller, under the lease, so that two never lead.
+
+use crate::{
+    cluster::{
+        api::FIELD_MANAGER,
+        ca_bundle::CONFIGURATION,
+        lease::{Elector, Leadership, LeaseConfig},
+    },
+    runtime::clock,
+};
+use crate::{
+    cluster::{
+        events::Publisher,
+        objects::replica_sets,
+        records::{self, StateError},
+        world::{self, ObserveError},
+    },
+    commands::cli::EjectArgs,
+    config::{namespace::ENABLED, strategy::Defaults},
+    controller::{self, membership::members},
+    decide::verbs::check,
+    domain::{
+        k8s::selector::Labels,
+        keys,
+        observed::Observed,
+        request::{Request, Verb},
+        state::RolloutState,
+    },
+    measure::{Means, Measurer, http::Clients, secrets},
+    objects::manifest::Owner,
+    providers::{self, hosts::HostPolicy},
+};
+use json_patch::{Patch as JsonPatch, PatchOperation, ReplaceOperation, TestOperation, jsonptr::PointerBuf};
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration, apps::v1::Deployment, core::v1::Namespace,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+use tokio::time;
+
+/// Who we are, as a leader and in Events.
+const IDENTITY: &str = "haldane-eject";
+/// Between looks at rollouts that are ending.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The cluster could not be left clean; what was done stays done, and another run continues.
+#[derive(Debug, thiserror::Error)]
+pub enum EjectError {
+    /// The API server's answer.
+    #[error("Kubernetes API: {0}")]
+    Api(#[from] kube::Error),
+    /// See [`ObserveError`].
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The HTTP clients of the controller cannot be made.
+    #[error("HTTP client: {0}")]
+    Http(reqwest::Error),
+    /// A rollout is under way and nobody said what shall become of it.
+    #[error(
+        "rollouts are under way: {0}; say --revert to bring back what served before, or --finish to promote without the remaining steps and analyses"
+    )]
+    Undecided(String),
+    /// Rollouts did not end in time.
+    #[error("not ended within {0}: {1}")]
+    Late(String, String),
+    /// Some Deployments could not be ended or opted out; all others are plain.
+    #[error("{} left as they were; mend each, then eject again:{}", plural(.0.len()), lines(.0))]
+    Left(Left),
+}
+
+/// Deployments that stay as they are, by `namespace/name`, and why.
+type Left = BTreeMap<String, Obstacle>;
+
+/// Why one Deployment stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// Its record cannot be read or removed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no stable template to go back to.
+    #[error("none of its ReplicaSets serves, so there is nothing to go back to; use --finish")]
+    NoStable,
+    /// What is around it cannot be looked at.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The webhook refused, or is configured and does not answer.
+    #[error(
+        "{0}. If no replica of Haldane is left: kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {CONFIGURATION}"
+    )]
+    Refused(#[from] kube::Error),
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "1 Deployment is".to_owned() } else { format!("{count} Deployments are") }
+}
+
+fn lines(left: &Left) -> String {
+    left.iter().map(|(name, why)| format!("\n  {name}: {why}")).collect::<Vec<_>>().concat()
+}
+
+/// A Deployment and what is recorded of it.
+struct Subject {
+    owner: Owner,
+    seen: Observed,
+    state: RolloutState,
+}
+
+impl Subject {
+    fn name(&self) -> String {
+        format!("{}/{}", self.owner.namespace, self.owner.name)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.state.rollout.is_some() || self.seen.is_held()
+    }
+
+    /// For people: `shop/web (Paused)`.
+    fn described(&self) -> String {
+        let phase =
+            if self.state.rollout.is_none() { "Held".to_owned() } else { self.state.phase().to_string() };
+        format!("{} ({phase})", self.name())
+    }
+}
+
+/// Ends every rollout, then removes every key and record of Haldane's.
+///
+/// # Errors
+/// See [`EjectError`].
+pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
+    let client = Client::try_default().await?;
+    let webhooks = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let is_admitted = webhooks.get_opt(CONFIGURATION).await?.is_some();
+    let mut left = Left::new();
+    let subjects = look(&client, args.only.as_deref(), &mut left).await?;
+    let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
+    if !busy.is_empty() && !args.finish && !args.revert {
+        return Err(EjectError::Undecided(described(busy)));
+    }
+    for subject in busy {
+        match Box::pin(end(&client, subject, args.finish, is_admitted)).await {
+            Ok(()) => println!("ending the rollout of {}", subject.described()),
+            Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
+        }
+    }
+    // Before the Deployments, or their next release would opt them in again.
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let opted_in = ListParams::default().labels(&format!("{}={ENABLED}", keys::CANARY));
+    for found in namespaces.list_metadata(&opted_in).await?.items {
+        let name = found.metadata.name.clone().unwrap_or_default();
+        if args.only.as_ref().is_none_or(|only| *only == name) {
+            namespaces
+                .patch_metadata(&name, &as_ours(), &Patch::Merge(without_default(&found.metadata)))
+                .await?;
+            println!("Namespace {name} opts in no Deployments any more");
+        }
+    }
+    tokio::select! {
+        done = all_are_idle(&client, &args, &mut left) => done?,
+        failed = controller_of_our_own(&client, &args, is_admitted) => failed?,
+    }
+    for subject in look(&client, args.only.as_deref(), &mut left).await? {
+        match free(&client, &subject.owner).await {
+            Ok(()) => println!("{} is a plain Deployment again", subject.name()),
+            Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
+        }
+    }
+    if left.is_empty() { Ok(()) } else { Err(EjectError::Left(left)) }
+}
+
+/// All that can be ended and opted out; whose record cannot be read joins what is `left`.
+async fn look(client: &Client, only: Option<&str>, left: &mut Left) -> Result<Vec<Subject>, EjectError> {
+    let mut subjects = Vec::new();
+    for object in members(client).await? {
+        let (Some(namespace), Some(name)) = (object.metadata.namespace, object.metadata.name) else {
+            continue;
+        };
+        let key = format!("{namespace}/{name}");
+        if only.is_some_and(|only| only != namespace) || left.contains_key(&key) {
+            continue;
+        }
+        let Some((owner, seen)) = world::deployment(client, &namespace, &name).await? else { continue };
+        match records::load(client, &namespace, &name).await {
+            Ok(stored) => subjects.push(Subject { owner, seen, state: stored.state }),
+            Err(error) => drop(left.insert(key, error.into())),
+        }
+    }
+    Ok(subjects)
+}
+
+fn described<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> String {
+    subjects.into_iter().map(Subject::described).collect::<Vec<_>>().join(", ")
+}
+
+/// Sets the end of a rollout going. One that was aborted, or could not start, can only be reverted.
+async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool) -> Result<(), Obstacle> {
+    let can_finish = subject.state.rollout.as_ref().is_some_and(|rollout| rollout.abort_message().is_none());
+    let patch = if !finish || !can_finish {
+        match Box::pin(stable_template(client, subject)).await? {
+            Some(template) => back_to(&template, subject),
+            None => return Ok(()),
+        }
+    } else if check(Verb::PromoteFull.into(), &subject.state).is_err() {
+        // It is being promoted, or ending, already.
+        return Ok(());
+    } else if is_admitted {
+        annotation(keys::DO, &Verb::PromoteFull.to_string())
+    } else {
+        annotation(keys::REQUEST, &order(subject))
+    };
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &subject.owner.namespace);
+    deployments.patch(&subject.owner.name, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+fn annotation(key: &str, value: &str) -> Patch<Value> {
+    Patch::Merge(json!({"metadata": {"annotations": {key: value}}}))
+}
+
+/// The whole template, not a merge of two: what only the new one has must go.
+fn back_to(template: &Value, subject: &Subject) -> Patch<Value> {
+    let at = |tokens: [&str; 2]| PointerBuf::from_tokens(tokens);
+    let version = json!(subject.seen.deployment.metadata.resource_version);
+    Patch::Json(JsonPatch(vec![
+        PatchOperation::Test(TestOperation { path: at(["metadata", "resourceVersion"]), value: version }),
+        PatchOperation::Replace(ReplaceOperation { path: at(["spec", "template"]), value: template.clone() }),
+    ]))
+}
+
+/// The order as the webhook would have recorded it.
+fn order(subject: &Subject) -> String {
+    let request = Request {
+        id: format!("eject-{}", clock::now()),
+        verb: Verb::PromoteFull,
+        step: None,
+        by: "haldane eject".to_owned(),
+        at: clock::now(),
+        template: subject.seen.template_hash(),
+    };
+    // A typed record always serialises.
+    serde_json::to_string(&request).unwrap_or_default()
+}
+
+/// The template that serves, from its `ReplicaSet`; `None` if it is the Deployment's already.
+async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Value>, Obstacle> {
+    let mut seen = subject.seen.clone();
+    world::surroundings(client, &subject.owner, false, &mut seen).await?;
+    let Some(stable) = seen.stable_replica_set() else { return Err(Obstacle::NoStable) };
+    if stable.template == seen.template_hash() {
+        return Ok(None);
+    }
+    // Raw: a typed template would lose fields newer than this program.
+    let set = replica_sets(client, &subject.owner.namespace).get(&stable.name).await?;
+    let mut template = set.data.pointer("/spec/template").cloned().unwrap_or_default();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    Ok(Some(template))
+}
+
+/// Waits until no rollout is under way, but of what is left.
+async fn all_are_idle(client: &Client, args: &EjectArgs, left: &mut Left) -> Result<(), EjectError> {
+    let deadline = clock::monotonic() + args.timeout.signed().unsigned_abs();
+    loop {
+        let subjects = look(client, args.only.as_deref(), left).await?;
+        let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
+        if busy.is_empty() {
+            return Ok(());
+        }
+        if clock::monotonic() >= deadline {
+            return Err(EjectError::Late(args.timeout.to_string(), described(busy)));
+        }
+        time::sleep(LOOK).await;
+    }
+}
+
+/// Runs the controller where the webhook is gone; a replica that still holds the lease goes first.
+async fn controller_of_our_own(
+    client: &Client,
+    args: &EjectArgs,
+    is_admitted: bool,
+) -> Result<(), EjectError> {
+    if is_admitted {
+        return pending().await;
+    }
+    let http = Clients::new(HostPolicy::default()).map_err(EjectError::Http)?;
+    // Replicas run in their namespace only: without it there is nobody to compete with.
+    if Api::<Namespace>::all(client.clone()).get_opt(&args.namespace).await?.is_none() {
+        control(client, args, &http, Leadership::undisputed()).await;
+        return pending().await;
+    }
+    let config = LeaseConfig {
+        namespace: args.namespace.clone(),
+        name: args.lease_name.clone(),
+        identity: IDENTITY.to_owned(),
+        duration: Duration::from_secs(15),
+        renew: Duration::from_secs(5),
+    };
+    let (elector, leadership) =
+        Elector::new(client.clone(), config, &mut crate::runtime::metrics::registry());
+    let terms = leadership.clone().while_leading(|| control(client, args, &http, leadership.clone()));
+    tokio::join!(elector.run(pending()), terms);
+    Ok(())
+}
+
+/// The controller. It starts no rollout, so it measures nothing.
+async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: Leadership) {
+    let secrets = secrets::Reader {
+        client: client.clone(),
+        own_namespace: args.namespace.clone(),
+        service_account: IDENTITY.to_owned(),
+    };
+    let defaults = providers::Defaults { prometheus_address: None };
+    let (measurer, answered) = Measurer::new(Means { http: http.clone(), secrets, defaults });
+    let annotation_prefix = args.ingress_annotation_prefix.clone();
+    let context = controller::Context {
+        client: client.clone(),
+        own_namespace: args.namespace.clone(),
+        defaults: Defaults { settle: args.settle, annotation_prefix },
+        measurer,
+        publisher: Publisher::new(client.clone(), IDENTITY),
+        ours: controller::OwnedObjects::default(),
+        leadership,
+        // Nothing new is begun, so nobody waits.
+        queue: controller::Queue::new().0,
+        failures: controller::Backoff::default(),
+    };
+    controller::run(Arc::new(context), answered).await;
+}
+
+/// Removes every key of Haldane's, and the record.
+async fn free(client: &Client, owner: &Owner) -> Result<(), Obstacle> {
+    opt_out(client, owner).await?;
+    Ok(records::forget(client, &owner.namespace, &owner.name).await?)
+}
+
+async fn opt_out(client: &Client, owner: &Owner) -> kube::Result<()> {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
+    let Some(found) = deployments.get_metadata_opt(&owner.name).await? else { return Ok(()) };
+    let patch = json!({"metadata": {
+        "annotations": gone(found.metadata.annotations.as_ref()),
+        "labels": gone(found.metadata.labels.as_ref()),
+    }});
+    deployments.patch(&owner.name, &as_ours(), &Patch::Merge(patch)).await.map(drop)
+}
+
+/// A Namespace without what it says to its Deployments; the labels that bind its policy stay.
+fn without_default(metadata: &ObjectMeta) -> Value {
+    json!({"metadata": {
+        "annotations": gone(metadata.annotations.as_ref()),
+        "labels": {keys::CANARY: null},
+    }})
+}
+
+/// A patch that removes every key of Haldane's.
+fn gone(keys: Option<&Labels>) -> Map<String, Value> {
+    let keys = keys.into_iter().flat_map(|map| map.keys());
+    keys.filter(|key| key.starts_with(keys::PREFIX)).map(|key| (key.clone(), Value::Null)).collect()
+}
+
+fn as_ours() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

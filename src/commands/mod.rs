@@ -1,0 +1,5 @@
+//! L3: the commands of the binary.
+
+pub mod cli;
+pub mod eject;
+pub mod run;

@@ -1,0 +1,157 @@
+//! The world as the state wants it, and the writes that are missing for that.
+
+use super::{DeploymentWrite, Plan, ProgressingCondition, bypass, decision::Decision};
+use crate::{
+    domain::{
+        k8s::json_pointer::part,
+        state::{Outcome, Rollout, RolloutState, Stage},
+    },
+    objects::{
+        manifest::{Kind, Manifest},
+        pair::{find, named},
+    },
+};
+use serde_json::Value;
+
+/// Message prefix by which an abort's condition is told from the deployment controller's own.
+pub const ABORT_PREFIX: &str = "RolloutAborted:";
+
+/// The decision, as what is to be written.
+pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
+    let removal = state.rollout.as_ref().is_some_and(|rollout| decision.removal_is_due(rollout));
+    let wanted = match &state.rollout {
+        Some(rollout) if !removal => wanted_objects(rollout, &decision),
+        _ => Vec::new(),
+    };
+    let retreats = |r: &Rollout| matches!(r.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
+    let mut delete = unwanted(&decision.seen().ours, &wanted);
+    if state.rollout.as_ref().is_some_and(retreats) && !removal {
+        // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
+        delete.retain(|(kind, _)| *kind == Kind::Ingress);
+    }
+    let missing = |wanted: Manifest| {
+        if let Some(observed) = find(&decision.seen().ours, wanted.kind, &wanted.name) {
+            return (!wanted.is_satisfied_by(observed)).then_some(wanted);
+        }
+        let rollout = state.rollout.as_ref()?;
+        Some(decision.pair(rollout).newborn(wanted, &rollout.traffic))
+    };
+    let apply = wanted.into_iter().filter_map(missing).collect();
+    let wakes = decision.wake_at.into_iter().chain(decision.analysis_wake_at);
+    let deployment = deployment_write(&state, &decision);
+    // Both hold for the Deployment that was looked at, so the condition waits for the next look.
+    let condition = if deployment.is_none() { condition(&state, &decision) } else { None };
+    Plan {
+        apply,
+        delete,
+        deployment,
+        empty: empty(&state, &decision),
+        condition,
+        wake_at: wakes.min(),
+        measure: std::mem::take(&mut decision.measure),
+        events: std::mem::take(&mut decision.events),
+        held_late: decision.held_late.take(),
+        state,
+    }
+}
+
+impl Decision<'_> {
+    /// Whether the canary may go: proxies have let go of it, and people have had their look.
+    pub(super) fn removal_is_due(&mut self, rollout: &Rollout) -> bool {
+        match (&rollout.stage, rollout.strategy().abort_scale_down_delay) {
+            (Stage::Retreat { outcome, .. }, _) => *outcome != Outcome::Aborted && self.settled(rollout),
+            (Stage::Aborted { since, .. }, Some(delay)) => self.passed(*since, delay.signed()),
+            _ => false,
+        }
+    }
+}
+
+fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
+    let pair = decision.pair(rollout);
+    match rollout.stage {
+        Stage::Start if holds_another_canary(rollout, decision) => Vec::new(),
+        Stage::Start
+        | Stage::Step { .. }
+        | Stage::PromoteScale
+        | Stage::PromoteShift
+        | Stage::PromoteRoll => {
+            let mut objects = pair.objects(rollout.canary_replicas, &rollout.traffic);
+            // Last: from here on traffic can flow.
+            objects.extend(decision.routing(rollout).iter().cloned());
+            objects
+        }
+        // The user's template may be another one by now, so nothing is made; what routes is turned off.
+        Stage::Retreat { .. } | Stage::Aborted { .. } => {
+            let exists = |m: &Manifest| find(&decision.seen().ours, m.kind, &m.name).is_some();
+            let mut routing = decision.routing(rollout).to_vec();
+            if rollout.strategy().splits_by_pods() {
+                routing.push(pair.deployment(0, &rollout.traffic));
+            }
+            routing.into_iter().filter(exists).collect()
+        }
+    }
+}
+
+/// A canary Deployment of another selector cannot be changed into this one: it goes first.
+fn holds_another_canary(rollout: &Rollout, decision: &Decision<'_>) -> bool {
+    let name = crate::objects::canary_deployment::canary_name(&decision.input.owner.name);
+    let selector = serde_json::to_value(rollout.rewrite.canary_only()).unwrap_or_default();
+    find(&decision.seen().ours, Kind::Deployment, &name)
+        .is_some_and(|object| part(object, "/spec/selector") != Some(&selector))
+}
+
+/// Objects of ours that are not wanted, the routing ones first.
+fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
+    let is_wanted = |(kind, name)| wanted.iter().any(|m| m.kind == kind && m.name == name);
+    let unwanted = ours.iter().filter_map(named).filter(|object| !is_wanted(*object));
+    let mut unwanted: Vec<_> = unwanted.map(|(kind, name)| (kind, name.to_owned())).collect();
+    unwanted.sort_by_key(|(kind, _)| std::cmp::Reverse(*kind));
+    unwanted
+}
+
+/// The hold is taken away only for a template that may serve: the promoted one, or the stable one.
+fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<DeploymentWrite> {
+    if decision.held_late.is_some() {
+        return Some(DeploymentWrite::Hold);
+    }
+    let seen = decision.seen();
+    let hash = seen.template_hash();
+    let is_stable = decision.stable_hash().as_ref() == Some(&hash);
+    let promoted = state
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.stage == Stage::PromoteRoll && rollout.hash == hash);
+    if seen.is_held() && (is_stable || promoted) {
+        return Some(DeploymentWrite::Release);
+    }
+    let on_trial = state.rollout.as_ref().is_some_and(|rollout| {
+        let trusted = match rollout.stage {
+            Stage::PromoteRoll => true,
+            Stage::Retreat { outcome, .. } => outcome != Outcome::Aborted,
+            _ => false,
+        };
+        rollout.hash == hash && !trusted
+    });
+    (on_trial && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
+}
+
+fn empty(state: &RolloutState, decision: &Decision<'_>) -> Option<String> {
+    let premature = bypass::premature_set(state.rollout.as_ref()?, decision.seen());
+    premature.map(|set| set.name.clone())
+}
+
+/// After an abort `kubectl rollout status` shall fail, and after a retry it shall wait again.
+fn condition(state: &RolloutState, decision: &Decision<'_>) -> Option<ProgressingCondition> {
+    let seen = decision.seen().progressing();
+    let message = seen.and_then(|c| c.message.as_deref()).unwrap_or_default();
+    match state.rollout.as_ref().and_then(Rollout::abort_message) {
+        Some(abort) if message == abort => None,
+        Some(abort) => Some(ProgressingCondition {
+            status: "False",
+            reason: "ProgressDeadlineExceeded",
+            message: abort.to_owned(),
+        }),
+        None if message.starts_with(ABORT_PREFIX) => Some(ProgressingCondition::paused()),
+        None => None,
+    }
+}

@@ -1,0 +1,6 @@
+//! Small parts of the Kubernetes API: selectors, fields and labels.
+
+pub mod field_path;
+pub mod json_pointer;
+pub mod label_rewrite;
+pub mod selector;

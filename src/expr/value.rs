@@ -1,0 +1,216 @@
+//! Values of an evaluation.
+
+use super::{
+    library::time::{Span, written},
+    types::Type,
+};
+use crate::{domain::value::MetricValue, gocompat::float::GoFloat};
+use jiff::Zoned;
+use std::{fmt, rc::Rc};
+
+/// A value with its type in Go, which decides over equality.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Nothing.
+    Nil,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A floating point number.
+    Float(f64),
+    /// A string.
+    Text(Rc<str>),
+    /// A point in time, with the time zone that it was given in.
+    Time(Rc<Zoned>),
+    /// A span of time.
+    Duration(Span),
+    /// A list.
+    List(List),
+    /// A map.
+    Map(Map),
+}
+
+/// Items and their common type.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// What Go knows of all items.
+    pub(super) item: Type,
+    pub(super) items: Rc<[Value]>,
+    weight: usize,
+}
+
+/// Entries in no order that matters, and the type of the map.
+#[derive(Debug, Clone)]
+pub struct Map {
+    of: Type,
+    /// Keys are unique.
+    pub(super) entries: Rc<[(Value, Value)]>,
+    weight: usize,
+}
+
+impl Value {
+    /// A text.
+    pub(super) fn text(text: impl Into<Rc<str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A list of anything.
+    pub(super) fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self::list_of(Type::Any, items)
+    }
+
+    /// A list of items that are all of one type.
+    pub(super) fn list_of(item: Type, items: impl IntoIterator<Item = Self>) -> Self {
+        let items: Rc<[Self]> = items.into_iter().collect();
+        let weight = items.iter().map(Self::weight).fold(1, usize::saturating_add);
+        Self::List(List { item, items, weight })
+    }
+
+    /// A map from strings to anything.
+    pub(super) fn object(entries: impl IntoIterator<Item = (Self, Self)>) -> Self {
+        Self::map_of(Type::object(), entries)
+    }
+
+    /// A map of the given type, of entries whose keys are unique.
+    pub(super) fn map_of(of: Type, entries: impl IntoIterator<Item = (Self, Self)>) -> Self {
+        let entries: Rc<[(Self, Self)]> = entries.into_iter().collect();
+        let weights = entries.iter().flat_map(|(key, value)| [key.weight(), value.weight()]);
+        let weight = weights.fold(1, usize::saturating_add);
+        Self::Map(Map { of, entries, weight })
+    }
+
+    /// How much there is to copy, print or compare: parts that are shared count each time.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Time(_) | Self::Duration(_) => {
+                1
+            }
+            Self::Text(text) => text.len(),
+            Self::List(list) => list.weight,
+            Self::Map(map) => map.weight,
+        }
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn type_of(&self) -> Type {
+        match self {
+            Self::Nil => Type::Nil,
+            Self::Bool(_) => Type::Bool,
+            Self::Int(_) => Type::Int,
+            Self::Float(_) => Type::Float,
+            Self::Text(_) => Type::Text,
+            Self::Time(_) => Type::Time,
+            Self::Duration(_) => Type::Duration,
+            Self::List(list) => Type::List(Box::new(list.item.clone())),
+            Self::Map(map) => map.of.clone(),
+        }
+    }
+
+    /// Go's words for a value that is not of the type asked for.
+    pub(super) fn is_not(&self, wanted: &str) -> String {
+        match self {
+            Self::Nil => format!("interface conversion: interface {{}} is nil, not {wanted}"),
+            other => format!("interface conversion: interface {{}} is {}, not {wanted}", other.type_of()),
+        }
+    }
+
+    /// `reflect.DeepEqual`: same type and content, and what is one and the same is equal even with NaN in it.
+    pub(super) fn is_identical_to(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nil, Self::Nil) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            // Go's equality, so NaN is not itself.
+            #[allow(clippy::float_cmp)]
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Duration(a), Self::Duration(b)) => a == b,
+            (Self::List(a), Self::List(b)) => {
+                let same_items = || a.items.iter().zip(&*b.items).all(|(a, b)| a.is_identical_to(b));
+                let same_length = a.items.len() == b.items.len();
+                a.item == b.item && (Rc::ptr_eq(&a.items, &b.items) || (same_length && same_items()))
+            }
+            (Self::Map(a), Self::Map(b)) => {
+                let is_in_b =
+                    |(key, value): &(Self, Self)| b.get(key).is_some_and(|v| v.is_identical_to(value));
+                let same_length = a.entries.len() == b.entries.len();
+                let is_same = Rc::ptr_eq(&a.entries, &b.entries);
+                a.of == b.of && (is_same || (same_length && a.entries.iter().all(is_in_b)))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Map {
+    /// The type of the map.
+    pub(super) fn of(&self) -> &Type {
+        &self.of
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: &Value) -> Option<&Value> {
+        self.entries.iter().find(|(known, _)| known.is_identical_to(key)).map(|(_, value)| value)
+    }
+}
+
+impl From<&MetricValue> for Value {
+    fn from(value: &MetricValue) -> Self {
+        match value {
+            MetricValue::Nil => Self::Nil,
+            MetricValue::Bool(value) => Self::Bool(*value),
+            MetricValue::Int(value) => Self::Int(*value),
+            MetricValue::Float(value) => Self::Float(*value),
+            MetricValue::Text(text) => Self::text(text.as_str()),
+            MetricValue::Vector(samples) => {
+                Self::list_of(Type::Float, samples.iter().copied().map(Self::Float))
+            }
+            MetricValue::List(items) => Self::list(items.iter().map(Self::from)),
+            MetricValue::Map(entries) => {
+                Self::object(entries.iter().map(|(key, value)| (Self::text(key.as_str()), value.into())))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// Go's `%v`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("<nil>"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => write_float(f, *value),
+            Self::Text(text) => text.fmt(f),
+            Self::Time(at) => written(at).fmt(f),
+            Self::Duration(span) => span.fmt(f),
+            Self::List(list) => {
+                let items: Vec<_> = list.items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(" "))
+            }
+            Self::Map(map) => {
+                let mut entries: Vec<_> =
+                    map.entries.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+                entries.sort();
+                write!(f, "map[{}]", entries.join(" "))
+            }
+        }
+    }
+}
+
+/// Go's `%v` of a float: with an exponent below 1e-4 and from 1e6 on.
+fn write_float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
+    let scientific = format!("{value:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return write!(f, "{}", GoFloat(value));
+    };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..6).contains(&exponent) {
+        return write!(f, "{value}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    write!(f, "{digits}e{sign}{:02}", exponent.abs())
+}

@@ -1,0 +1,397 @@
+//! The paths of `kubectl -o jsonpath`, which Argo's web metrics use too.
+//!
+//! Source of the language and of its error texts: `k8s.io/client-go/util/jsonpath`. A path is a text with
+//! actions in braces; it finds a list of values for each of them. Missing fields are errors.
+
+mod parse;
+
+use crate::{domain::value::MetricValue, expr, gocompat::json};
+use serde_json::Value;
+use std::cmp::Ordering;
+
+/// Values that the parts of a path may find in one answer, all together. A path can come to the same value again
+/// and again, by each of its parts more often.
+const MAX_FOUND: usize = 100_000;
+
+/// A path that could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonPath(Vec<Node>);
+
+/// A part of a path.
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    /// What stands in one pair of braces.
+    Action(Vec<Node>),
+    Literal(Literal),
+    Field(String),
+    Slice(Slice),
+    Wildcard,
+    Recursive,
+    Union(Vec<Vec<Node>>),
+    /// Items of which something is found at the path.
+    Exists(Vec<Node>),
+    Filter {
+        left: Vec<Node>,
+        operator: String,
+        right: Vec<Node>,
+    },
+    Identifier(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Literal {
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// `[from:to:step]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slice {
+    from: Option<i64>,
+    to: Option<i64>,
+    /// `to` was not written but follows from `from`: one item is meant.
+    is_index: bool,
+    step: Option<i64>,
+}
+
+/// A value that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Item<'a> {
+    Body(&'a Value),
+    Literal(&'a Literal),
+}
+
+type Found<'a> = Result<Vec<Item<'a>>, String>;
+
+impl JsonPath {
+    /// Reads a path; an empty one means the whole value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse::parse(if text.is_empty() { "{$}" } else { text }).map(Self)
+    }
+
+    /// The first value that is found in `body`, and how it is written.
+    ///
+    /// # Errors
+    /// In the words of Argo, why there is none.
+    pub fn first(&self, body: &Value) -> Result<(MetricValue, String), String> {
+        let mut walk = Walk { nodes: &self.0, begin: 0, inside: 0, end: 0, last_end: None, left: MAX_FOUND };
+        let found = walk
+            .find(0, Item::Body(body))
+            .map_err(|problem| format!("Could not find JSONPath in body: {problem}"))?;
+        match found.into_iter().flatten().next() {
+            Some(Item::Body(value)) if value.is_null() && std::ptr::eq(value, body) => {
+                Err("the answer is null: there is no value in it".to_owned())
+            }
+            Some(Item::Body(value)) => Ok((value.clone().into(), json::marshal(value))),
+            Some(Item::Literal(literal)) => Ok(literal.value()),
+            None => Err("result of web metric produced no value".to_owned()),
+        }
+    }
+}
+
+impl Literal {
+    fn value(&self) -> (MetricValue, String) {
+        match self {
+            Self::Text(text) => (MetricValue::Text(text.clone()), json::marshal(&text.as_str().into())),
+            Self::Int(number) => (MetricValue::Int(*number), number.to_string()),
+            Self::Float(number) => (MetricValue::Float(*number), json::marshal(&(*number).into())),
+            Self::Bool(value) => (MetricValue::Bool(*value), value.to_string()),
+        }
+    }
+}
+
+/// One evaluation, with the ranges that are open.
+struct Walk<'a> {
+    nodes: &'a [Node],
+    begin: usize,
+    inside: usize,
+    end: usize,
+    last_end: Option<usize>,
+    /// How much more may be found.
+    left: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Counts what was found, or looked at. Once it is too much, it stays so.
+    fn count(&mut self, found: usize) -> Result<(), String> {
+        let left = self.left.checked_sub(found);
+        self.left = left.unwrap_or_default();
+        let problem = || format!("it finds more than {MAX_FOUND} values on its way; be more specific");
+        left.map(drop).ok_or_else(problem)
+    }
+
+    /// What each part of the path from `start` on finds in `data`, up to the end of the range it is in.
+    fn find(&mut self, start: usize, data: Item<'a>) -> Result<Vec<Vec<Item<'a>>>, String> {
+        let mut all = Vec::new();
+        let mut at = start;
+        while let Some(node) = self.nodes.get(at) {
+            let found = self.step(vec![data], node)?;
+            if self.end > 0 && self.end <= self.inside {
+                self.end -= 1;
+                self.last_end = Some(at);
+                break;
+            }
+            if self.begin > 0 {
+                self.begin -= 1;
+                self.inside += 1;
+                for item in &found {
+                    all.extend(self.find(at + 1, *item)?);
+                }
+                if found.is_empty() {
+                    // Its end must be found all the same.
+                    self.find(at + 1, Item::Body(&Value::Null))?;
+                }
+                self.inside -= 1;
+                at = self.last_end.filter(|end| *end > at).unwrap_or(at);
+            } else {
+                all.push(found);
+            }
+            at += 1;
+        }
+        Ok(all)
+    }
+
+    fn steps(&mut self, mut items: Vec<Item<'a>>, nodes: &'a [Node]) -> Found<'a> {
+        for node in nodes {
+            items = self.step(items, node)?;
+        }
+        Ok(items)
+    }
+
+    fn step(&mut self, items: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
+        let found = self.found(items, node)?;
+        self.count(found.len().max(1))?;
+        Ok(found)
+    }
+
+    fn found(&mut self, items: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
+        // One more than is left is enough to be too many.
+        let enough = self.left.saturating_add(1);
+        match node {
+            Node::Action(nodes) => self.steps(items, nodes),
+            Node::Literal(text @ Literal::Text(_)) => Ok(vec![Item::Literal(text)]),
+            Node::Literal(literal) => Ok(items.iter().map(|_| Item::Literal(literal)).collect()),
+            Node::Field(name) => field(&items, name),
+            Node::Slice(slice) => slice.of(&items, enough),
+            Node::Wildcard => Ok(items.iter().flat_map(|item| item.children()).take(enough).collect()),
+            Node::Recursive => {
+                let mut found = Vec::new();
+                descend(&items, enough, &mut found);
+                Ok(found)
+            }
+            Node::Union(parts) => {
+                let mut found = Vec::new();
+                for part in parts {
+                    self.count(items.len())?;
+                    found.extend(self.steps(items.clone(), part)?);
+                }
+                Ok(found)
+            }
+            Node::Exists(path) => self.filter(&items, |walk, item| {
+                // What cannot be found does not exist.
+                Ok(walk.steps(vec![item], path).is_ok_and(|found| !found.is_empty()))
+            }),
+            Node::Filter { left, operator, right } => self.filter(&items, |walk, item| {
+                let left = walk.steps(vec![item], left)?;
+                let Some(left) = only(&left)? else { return Ok(false) };
+                let right = walk.steps(vec![item], right)?;
+                let Some(right) = only(&right)? else { return Ok(false) };
+                compare(left, operator, right)
+            }),
+            Node::Identifier(name) => match name.as_str() {
+                "range" => {
+                    self.begin += 1;
+                    Ok(items)
+                }
+                "end" if self.inside > 0 => {
+                    self.end += 1;
+                    Ok(Vec::new())
+                }
+                "end" => Err("not in range, nothing to end".to_owned()),
+                _ => Err(format!("unrecognized identifier {name}")),
+            },
+        }
+    }
+
+    fn filter(
+        &mut self,
+        items: &[Item<'a>],
+        holds: impl Fn(&mut Self, Item<'a>) -> Result<bool, String>,
+    ) -> Found<'a> {
+        let mut kept = Vec::new();
+        for item in items {
+            let Item::Body(Value::Array(list)) = item else {
+                return Err(format!("{} is not array or slice and cannot be filtered", item.shown()));
+            };
+            for entry in list {
+                self.count(1)?;
+                if holds(self, Item::Body(entry))? {
+                    kept.push(Item::Body(entry));
+                }
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl Item<'_> {
+    fn is_nil(self) -> bool {
+        matches!(self, Self::Body(Value::Null))
+    }
+
+    fn children(self) -> Vec<Self> {
+        match self {
+            Self::Body(Value::Array(items)) => items.iter().map(Self::Body).collect(),
+            Self::Body(Value::Object(entries)) => entries.values().map(Self::Body).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn go_type(self) -> &'static str {
+        match self {
+            Self::Body(Value::Null) => "<nil>",
+            Self::Body(Value::Bool(_)) | Self::Literal(Literal::Bool(_)) => "bool",
+            Self::Body(Value::Number(_)) | Self::Literal(Literal::Float(_)) => "float64",
+            Self::Body(Value::String(_)) | Self::Literal(Literal::Text(_)) => "string",
+            Self::Body(Value::Array(_)) => "[]interface {}",
+            Self::Body(Value::Object(_)) => "map[string]interface {}",
+            Self::Literal(Literal::Int(_)) => "int",
+        }
+    }
+
+    fn shown(self) -> String {
+        expr::Value::from(&self.value()).to_string()
+    }
+
+    fn value(self) -> MetricValue {
+        match self {
+            Self::Body(value) => value.clone().into(),
+            Self::Literal(literal) => literal.value().0,
+        }
+    }
+}
+
+fn field<'a>(items: &[Item<'a>], name: &str) -> Found<'a> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of = |item: &Item<'a>| match item {
+        Item::Body(Value::Object(entries)) => entries.get(name).map(Item::Body),
+        _ => None,
+    };
+    let found: Vec<_> = items.iter().filter_map(of).collect();
+    if found.is_empty() { Err(format!("{name} is not found")) } else { Ok(found) }
+}
+
+/// Adds everything that has something in it, from the top down, until it is enough.
+fn descend<'a>(items: &[Item<'a>], enough: usize, found: &mut Vec<Item<'a>>) {
+    for item in items {
+        if found.len() >= enough {
+            return;
+        }
+        let children = item.children();
+        let is_text = matches!(item, Item::Body(Value::String(text)) if !text.is_empty());
+        if !children.is_empty() || is_text {
+            found.push(*item);
+            descend(&children, enough, found);
+        }
+    }
+}
+
+impl Slice {
+    fn of<'a>(self, items: &[Item<'a>], enough: usize) -> Found<'a> {
+        let mut found = Vec::new();
+        for item in items.iter().filter(|item| !item.is_nil()) {
+            if found.len() >= enough {
+                return Ok(found);
+            }
+            let Item::Body(Value::Array(list)) = item else {
+                return Err(format!("{} is not array or slice", item.go_type()));
+            };
+            let Some((from, to)) = self.bounds(i64::try_from(list.len()).unwrap_or(i64::MAX))? else {
+                return Ok(found);
+            };
+            let step = match self.step {
+                None => 1,
+                Some(step) => {
+                    usize::try_from(step).ok().filter(|step| *step > 0).ok_or("step must be > 0")?
+                }
+            };
+            found.extend(list.get(from..to).unwrap_or_default().iter().step_by(step).map(Item::Body));
+        }
+        Ok(found)
+    }
+
+    /// Where it begins and ends in a list of this length; `None` when it asks for nothing.
+    fn bounds(self, length: i64) -> Result<Option<(usize, usize)>, String> {
+        let mut from = self.from.unwrap_or(0);
+        if from < 0 {
+            from = from.saturating_add(length);
+        }
+        let mut to = self.to.unwrap_or(length);
+        if to < 0 || (to == 0 && self.is_index) {
+            to = to.saturating_add(length);
+        }
+        if from == to {
+            return Ok(None);
+        }
+        let beyond = |index: i64| format!("array index out of bounds: index {index}, length {length}");
+        if from >= length || from < 0 {
+            return Err(beyond(from));
+        }
+        if to > length || to < 0 {
+            return Err(beyond(to.saturating_sub(1)));
+        }
+        if from > to {
+            return Err(format!("starting index {from} is greater than ending index {to}"));
+        }
+        Ok(usize::try_from(from).ok().zip(usize::try_from(to).ok()))
+    }
+}
+
+fn only<'a>(found: &[Item<'a>]) -> Result<Option<Item<'a>>, String> {
+    match found {
+        [] => Ok(None),
+        [only] => Ok(Some(*only)),
+        _ => Err("can only compare one element at a time".to_owned()),
+    }
+}
+
+/// A number of a body is a float, so it cannot be compared with a whole number: write `5.0` for `5`.
+fn compare(left: Item<'_>, operator: &str, right: Item<'_>) -> Result<bool, String> {
+    let no_basic =
+        |item: Item<'_>| matches!(item, Item::Body(Value::Null | Value::Array(_) | Value::Object(_)));
+    if no_basic(left) || no_basic(right) {
+        return Err("invalid type for comparison".to_owned());
+    }
+    if left.go_type() != right.go_type() {
+        return Err("incompatible types for comparison".to_owned());
+    }
+    let (left, right) = (left.value(), right.value());
+    let has_order = !matches!(left, MetricValue::Bool(_));
+    let ordering = order(&left, &right);
+    match operator {
+        "==" => Ok(ordering == Some(Ordering::Equal)),
+        "!=" => Ok(ordering != Some(Ordering::Equal)),
+        "<" | "<=" | ">" | ">=" if !has_order => Err("invalid type for comparison".to_owned()),
+        "<" => Ok(ordering == Some(Ordering::Less)),
+        "<=" => Ok(ordering.is_some_and(Ordering::is_le)),
+        ">" => Ok(ordering == Some(Ordering::Greater)),
+        ">=" => Ok(ordering.is_some_and(Ordering::is_ge)),
+        _ => Err(format!("unrecognized filter operator {operator}")),
+    }
+}
+
+fn order(left: &MetricValue, right: &MetricValue) -> Option<Ordering> {
+    match (left, right) {
+        (MetricValue::Bool(a), MetricValue::Bool(b)) => Some(a.cmp(b)),
+        (MetricValue::Int(a), MetricValue::Int(b)) => Some(a.cmp(b)),
+        (MetricValue::Float(a), MetricValue::Float(b)) => a.partial_cmp(b),
+        (MetricValue::Text(a), MetricValue::Text(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! Measurements under way: asking metric providers in the background, keeping answers until they are judged.
+
+use super::{http::Clients, job, quota::Quota, secrets};
+use crate::{
+    analysis::{self, Answer, args, samples},
+    config::inquiry::{FALLBACK, has_series, inquiry, series_behind},
+    decide::{DueMeasurement, Measurements},
+    document::fields,
+    domain::value::{MetricValue, Reading},
+    providers::{self, Defaults, MetricProvider, Question, Sample, Step},
+    runtime::{clock, fair::Share},
+};
+use futures::{Stream, stream::poll_fn};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{Notify, mpsc};
+
+/// Finished measurements that wait for their reconcile; senders wait beyond.
+const QUEUE: usize = 256;
+
+type Key = ObjectRef<Deployment>;
+
+/// Runs measurements in the background and keeps their answers until they are judged.
+pub struct Measurer {
+    means: Means,
+    turns: Quota,
+    by_object: Mutex<HashMap<Key, Known>>,
+    done: mpsc::Sender<Key>,
+    /// Told whenever it may be that an answer matters no longer.
+    judged: Notify,
+}
+
+/// What is known of an object.
+#[derive(Default)]
+struct Known {
+    measurements: Measurements,
+    /// The memory that the answers of each run take, in the same order.
+    shares: BTreeMap<String, Vec<Option<Share>>>,
+}
+
+/// What a measurement is made with.
+pub struct Means {
+    /// For requests over HTTP.
+    pub http: Clients,
+    /// For secret arguments.
+    pub secrets: secrets::Reader,
+    /// What the installation adds to templates.
+    pub defaults: Defaults,
+}
+
+impl Measurer {
+    /// A measurer, and the stream of objects with new answers.
+    #[must_use = "the stream must be polled, or finished measurements wait for their reconcile"]
+    pub fn new(means: Means) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
+        let (done, mut finished) = mpsc::channel(QUEUE);
+        let turns = Quota::new();
+        let measurer = Self { means, turns, by_object: Mutex::default(), done, judged: Notify::new() };
+        (Arc::new(measurer), poll_fn(move |context| finished.poll_recv(context)))
+    }
+
+    /// What has been measured for an object and not been judged, and what is being measured.
+    #[must_use]
+    pub fn seen(&self, object: &Key) -> Measurements {
+        self.with(|all| all.get(object).map(|known| known.measurements.clone())).unwrap_or_default()
+    }
+
+    /// Forgets answers that a recorded state has taken in, and runs that are no longer under way in it.
+    pub fn judged(&self, object: &Key, answers: &BTreeMap<String, Vec<Answer>>, active: &BTreeSet<&str>) {
+        self.with(|all| {
+            let Some(Known { measurements: known, shares }) = all.get_mut(object) else { return };
+            for (run, judged) in answers {
+                if let Some(waiting) = known.answers.get_mut(run) {
+                    waiting.drain(..judged.len().min(waiting.len()));
+                }
+                if let Some(held) = shares.get_mut(run) {
+                    held.drain(..judged.len().min(held.len()));
+                }
+            }
+            known.answers.retain(|run, waiting| active.contains(run.as_str()) && !waiting.is_empty());
+            shares.retain(|run, _| known.answers.contains_key(run));
+            known.in_flight.retain(|run, metrics| active.contains(run.as_str()) && !metrics.is_empty());
+            if known.answers.is_empty() && known.in_flight.is_empty() {
+                all.remove(object);
+            }
+        });
+        self.judged.notify_waiters();
+    }
+
+    /// Forgets an object that is gone: nobody judges its answers any more.
+    pub fn forget(&self, object: &Key) {
+        self.with(|all| drop(all.remove(object)));
+        self.judged.notify_waiters();
+    }
+
+    /// Starts a measurement, unless it is under way.
+    pub fn start(self: &Arc<Self>, object: &Key, due: DueMeasurement) {
+        let is_new = self.with(|all| {
+            let known = &mut all.entry(object.clone()).or_default().measurements;
+            let metrics = known.in_flight.entry(due.run.clone()).or_default();
+            let is_new = !metrics.contains(&due.metric.name);
+            metrics.extend(is_new.then(|| due.metric.name.clone()));
+            is_new
+        });
+        if is_new {
+            let (measurer, object) = (Arc::clone(self), object.clone());
+            tokio::spawn(async move { measurer.run(object, due).await });
+        }
+    }
+
+    async fn run(&self, object: Key, due: DueMeasurement) {
+        let started_at = clock::now();
+        let mut share = None;
+        let (outcome, metadata) = match self.measure(&object, &due, &mut share).await {
+            Ok(sample) => (Ok(sample.reading), sample.metadata),
+            Err(problem) => (Err(problem), BTreeMap::new()),
+        };
+        let provider = providers::find(&due.metric.provider.key);
+        let no_data = match &outcome {
+            Ok(Reading::Value { value, .. }) => self.missing(value, &object, &due).await,
+            _ => None,
+        };
+        let answer = Answer {
+            metric: due.metric.name.clone(),
+            started_at,
+            finished_at: clock::now(),
+            outcome,
+            // Of the configuration with its secrets still unresolved.
+            asked: provider.and_then(|provider| provider.asked(&due.metric.provider.config)),
+            no_data,
+            metadata,
+        };
+        self.with(|all| {
+            let Some(Known { measurements: known, shares }) = all.get_mut(&object) else { return };
+            let Some(metrics) = known.in_flight.get_mut(&due.run) else { return };
+            metrics.retain(|metric| *metric != due.metric.name);
+            known.answers.entry(due.run.clone()).or_default().push(answer);
+            shares.entry(due.run.clone()).or_default().push(share);
+        });
+        // No receiver means that this replica no longer leads; the next leader measures anew.
+        let _ = self.done.send(object).await;
+    }
+
+    /// `share` becomes the memory that the result takes.
+    async fn measure(
+        &self,
+        object: &Key,
+        due: &DueMeasurement,
+        share: &mut Option<Share>,
+    ) -> Result<Sample, String> {
+        let key = due.metric.provider.key.as_str();
+        let provider = providers::find(key).ok_or_else(|| format!("no provider is called {key:?}"))?;
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        let values = self.means.secrets.read(namespace, &due.secrets).await?;
+        let mut config = due.metric.provider.config.clone();
+        if !values.is_empty() {
+            config = args::substitute_json(&config, &values)?;
+            fields::read(&config, key, |node| provider.check(node))
+                .map_err(|findings| analysis::secrets::told(&findings))?;
+        }
+        if provider.may_write(&config) {
+            self.means.http.policy().check_write()?;
+        }
+        let outcome = self.sample(provider, &config, object, due, share).await;
+        let redacted = |text: &str| analysis::secrets::redact(text, &values);
+        match outcome {
+            Ok(sample) => Ok(sample.map_texts(&redacted)),
+            Err(problem) => Err(redacted(&problem)),
+        }
+    }
+
+    /// What more there is to say of an answer without data, after a look at what is behind it; `None` if it has some.
+    async fn missing(&self, value: &MetricValue, object: &Key, due: &DueMeasurement) -> Option<String> {
+        let provider = providers::find(&due.metric.provider.key)?;
+        let Some(note) = provider.without_data(value) else {
+            let series = self.asked_besides(series_behind(&due.metric)?, object, due).await?;
+            return (!has_series(&series)).then(|| FALLBACK.to_owned());
+        };
+        let reason = match inquiry(&due.metric) {
+            Some(inquiry) => {
+                let parts = self.asked_besides(inquiry.config.clone(), object, due).await;
+                parts.and_then(|parts| inquiry.reason(&parts))
+            }
+            None => None,
+        };
+        Some(note + &reason.unwrap_or_default())
+    }
+
+    /// The answer to another question of the same metric; `None` if there is none.
+    async fn asked_besides(&self, config: Value, object: &Key, due: &DueMeasurement) -> Option<MetricValue> {
+        let mut besides = due.clone();
+        besides.metric.provider.config = config;
+        besides.metric.min_samples = None;
+        match self.measure(object, &besides, &mut None).await.ok()?.reading {
+            Reading::Value { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, unless there are too few samples for it to mean anything.
+    async fn sample(
+        &self,
+        provider: &dyn MetricProvider,
+        config: &Value,
+        object: &Key,
+        due: &DueMeasurement,
+        share: &mut Option<Share>,
+    ) -> Result<Sample, String> {
+        let name = format!("{}-{}-{}", due.run, due.metric.name, due.number);
+        let first = |config: &Value| {
+            let defaults = &self.means.defaults;
+            provider.measure(&Question { config, defaults, now: clock::now(), name: &name })
+        };
+        if let Some(least) = &due.metric.min_samples {
+            let counted = self.follow(first(&samples::counting(least, config)), object, due, share).await?;
+            if let Some(few) = samples::short_of(least, &counted.reading) {
+                return Ok(Sample { reading: few, ..counted });
+            }
+        }
+        self.follow(first(config), object, due, share).await
+    }
+
+    /// Takes the steps of a measurement to its end.
+    async fn follow(
+        &self,
+        mut step: Step,
+        object: &Key,
+        due: &DueMeasurement,
+        share: &mut Option<Share>,
+    ) -> Result<Sample, String> {
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        loop {
+            step = match step {
+                Step::Http(request, then) => {
+                    // What came of an answer before, such as a token, takes no room worth speaking of. Given back
+                    // before more is asked for, or many that have some would wait for each other.
+                    *share = None;
+                    let (http, hosts) = (&self.means.http, due.hosts.as_deref());
+                    let (next, room) = self.turns.take(namespace, http, *request, hosts, then).await?;
+                    *share = Some(room);
+                    next
+                }
+                Step::Job(job, then) => {
+                    let nobody_waits = self.nobody_waits(object, due);
+                    // Boxed, because most measurements are no Jobs and need not have the room for one.
+                    let run = job_run(due);
+                    let ended = job::run(self.client(), object, *job, &run, nobody_waits);
+                    let ended = Box::pin(ended).await;
+                    then(ended?)
+                }
+                Step::Done(outcome) => return outcome,
+            };
+        }
+    }
+
+    /// What providers need not be told.
+    #[must_use]
+    pub fn defaults(&self) -> &Defaults {
+        &self.means.defaults
+    }
+
+    fn client(&self) -> &kube::Client {
+        &self.means.secrets.client
+    }
+
+    /// Ends when the answer would come too late to matter.
+    async fn nobody_waits(&self, object: &Key, due: &DueMeasurement) {
+        loop {
+            // Before the look, so that what happens after it is not missed.
+            let judged = self.judged.notified();
+            let is_awaited = self.with(|all| {
+                let known = all.get(object).map(|known| &known.measurements);
+                let metrics = known.and_then(|known| known.in_flight.get(&due.run));
+                metrics.is_some_and(|metrics| metrics.contains(&due.metric.name))
+            });
+            if !is_awaited {
+                return;
+            }
+            judged.await;
+        }
+    }
+
+    fn with<T>(&self, then: impl FnOnce(&mut HashMap<Key, Known>) -> T) -> T {
+        // A panic while locked would leave a whole map: every change is one insertion or removal.
+        then(&mut self.by_object.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What tells the Jobs of a run from those of all others, also of one that has its name after the record was lost.
+fn job_run(due: &DueMeasurement) -> String {
+    let begun = due.begun.map(|begun| begun.to_string()).unwrap_or_default();
+    format!("{} of {begun}", due.run)
+}
