@@ -140,7 +140,23 @@ pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
         value: version,
     })];
     let held = at(&["metadata", "annotations", keys::HELD]);
+    let managed = at(&["metadata", "labels", keys::MANAGED]);
     match write {
+        DeploymentWrite::Leave => {
+            let left = [keys::REQUEST, keys::EXEMPT].into_iter().filter(|key| seen.annotation(key).is_some());
+            let left = left.map(|key| at(&["metadata", "annotations", key]));
+            let is_marked =
+                seen.deployment.metadata.labels.iter().flatten().any(|(key, _)| key == keys::MANAGED);
+            let removed = left.chain(is_marked.then_some(managed));
+            patch.extend(removed.map(|path| PatchOperation::Remove(RemoveOperation { path })));
+        }
+        DeploymentWrite::Return => {
+            if seen.deployment.metadata.labels.is_none() {
+                let path = at(&["metadata", "labels"]);
+                patch.push(PatchOperation::Add(AddOperation { path, value: json!({}) }));
+            }
+            patch.push(PatchOperation::Add(AddOperation { path: managed, value: json!("true") }));
+        }
         DeploymentWrite::Hold => {
             let value = json!(seen.template_hash().as_str());
             patch.push(PatchOperation::Add(AddOperation { path: held, value }));

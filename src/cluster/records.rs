@@ -3,7 +3,7 @@
 use super::world::our_labels;
 use crate::{
     cluster::api,
-    decide::state_validation,
+    decide::{pass::Stored, state_validation},
     document::finding::Finding,
     domain::{
         k8s::selector::Labels,
@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Preconditions},
     core::PartialObjectMeta,
 };
+use std::sync::Arc;
 
 /// Key of the whole state; the others are for people.
 const STATE_KEY: &str = "state";
@@ -51,26 +52,6 @@ pub enum StateError {
     /// Written by a newer program.
     #[error("ConfigMap {0:?} has version {1}, this Haldane reads {STATE_VERSION}; upgrade it")]
     Newer(String, u32),
-}
-
-/// A state together with what is needed to replace it, and only it.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// The state; the default where nothing is stored.
-    pub state: RolloutState,
-    resource_version: Option<String>,
-    owners: Vec<String>,
-}
-
-impl Stored {
-    /// The state of the Deployment with this UID. What was recorded for a deleted one of the same name,
-    /// which garbage collection has not reached yet, is no state, but [`store`] replaces it.
-    #[must_use]
-    pub fn of(self, uid: &str) -> Self {
-        let state =
-            if self.owners.iter().any(|owner| owner == uid) { self.state } else { RolloutState::default() };
-        Self { state, ..self }
-    }
 }
 
 /// Name of the `ConfigMap`.
@@ -108,8 +89,8 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
     state_validation::check(&state).map_err(|finding| StateError::Edited(name, finding))?;
     let owners = map.metadata.owner_references.unwrap_or_default();
     Ok(Stored {
-        state,
-        resource_version: map.metadata.resource_version,
+        state: Arc::new(state),
+        version: map.metadata.resource_version,
         owners: owners.into_iter().map(|reference| reference.uid).collect(),
     })
 }
@@ -123,31 +104,29 @@ pub async fn store(
     owner: &Owner,
     stored: &Stored,
     state: &RolloutState,
-) -> Result<Stored, StateError> {
+) -> Result<(), StateError> {
     let name = state_name(&owner.name);
     let failed = |error| StateError::Api(name.clone(), Box::new(error));
     let map =
         config_map(owner, stored, state).map_err(|error| StateError::Unreadable(name.clone(), error))?;
     let maps = maps(client, &owner.namespace);
-    let written = match stored.resource_version {
+    let written = match stored.version {
         Some(_) => maps.replace(&name, &api::post(), &map).await,
         None => maps.create(&api::post(), &map).await,
     };
-    let written = written.map_err(failed)?;
-    Ok(Stored {
-        state: state.clone(),
-        resource_version: written.metadata.resource_version,
-        owners: vec![owner.uid.clone()],
-    })
+    written.map(drop).map_err(failed)
 }
 
-/// Removes the record of a Deployment that has opted out.
+/// Removes the record of a Deployment that has opted out; only this `version` of it, if one is given.
 ///
 /// # Errors
 /// See [`StateError`].
-pub async fn forget(client: &Client, namespace: &str, deployment: &str) -> Result<(), StateError> {
-    let name = state_name(deployment);
-    match maps(client, namespace).delete(&name, &DeleteParams::default()).await {
+pub async fn forget(client: &Client, owner: &Owner, version: Option<&str>) -> Result<(), StateError> {
+    let name = state_name(&owner.name);
+    let preconditions =
+        version.map(|version| Preconditions { uid: None, resource_version: Some(version.to_owned()) });
+    let params = DeleteParams { preconditions, ..DeleteParams::default() };
+    match maps(client, &owner.namespace).delete(&name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(StateError::Api(name, Box::new(error))),
@@ -169,7 +148,7 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
             annotations: waits_since(state)
                 .map(|(key, since)| Labels::from([(key.to_owned(), since.to_string())])),
             owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
-            resource_version: stored.resource_version.clone(),
+            resource_version: stored.version.clone(),
             ..ObjectMeta::default()
         },
         data: Some(data),
@@ -179,13 +158,13 @@ fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_jso
 
 /// Label by which canaries are counted, on records of what runs or waits; metadata is enough to count.
 fn progress(state: &RolloutState) -> Option<(String, String)> {
-    let value = if is_running(state) { Some("running") } else { state.queued_since.map(|_| "queued") };
+    let value = if state.is_running() { Some("running") } else { state.queued_since.map(|_| "queued") };
     value.map(|value| (PROGRESS_LABEL.to_owned(), value.to_owned()))
 }
 
 /// What the state waits for, as the key of an annotation, and since when: its turn, or the end of a pause.
 fn waits_since(state: &RolloutState) -> Option<(&'static str, Timestamp)> {
-    let Some(rollout) = state.rollout.as_ref().filter(|_| is_running(state)) else {
+    let Some(rollout) = state.rollout.as_ref().filter(|_| state.is_running()) else {
         return state.queued_since.map(|since| (QUEUED_SINCE, since));
     };
     let since = match rollout.stage {
@@ -193,12 +172,6 @@ fn waits_since(state: &RolloutState) -> Option<(&'static str, Timestamp)> {
         _ => rollout.started_at,
     };
     (rollout.phase() == Phase::Paused).then_some((PAUSED_SINCE, since))
-}
-
-/// Whether a canary is under way; an aborted one is not.
-#[must_use]
-pub fn is_running(state: &RolloutState) -> bool {
-    state.rollout.as_ref().is_some_and(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }))
 }
 
 /// A release that is under way or waits.

@@ -190,7 +190,7 @@ async fn look(client: &Client, only: Option<&str>, left: &mut Left) -> Result<Ve
         }
         let Some((owner, seen)) = world::deployment(client, &namespace, &name).await? else { continue };
         match records::load(client, &namespace, &name).await {
-            Ok(stored) => subjects.push(Subject { owner, seen, state: stored.state }),
+            Ok(stored) => subjects.push(Subject { owner, seen, state: Arc::unwrap_or_clone(stored.state) }),
             Err(error) => drop(left.insert(key, error.into())),
         }
     }
@@ -340,7 +340,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
 /// Removes every key of Haldane's, and the record.
 async fn free(client: &Client, owner: &Owner) -> Result<(), Obstacle> {
     opt_out(client, owner).await?;
-    Ok(records::forget(client, &owner.namespace, &owner.name).await?)
+    Ok(records::forget(client, owner, None).await?)
 }
 
 async fn opt_out(client: &Client, owner: &Owner) -> kube::Result<()> {

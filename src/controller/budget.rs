@@ -1,14 +1,15 @@
 //! Whether a rollout may start now: what the enforced profile says of it, which is asked again because plan, profile and
 //! time may be others than at admission, and how many canaries may run at once.
 
-use super::reconcile::Context;
+use super::{context::Context, queue::Full};
 use crate::cluster::{
     profiles,
-    records::{self, Stored, Unfinished},
+    records::{self, Unfinished},
 };
+use crate::decide::pass::{Candidate, Look, Room, Stored};
 use crate::{
     admit::frozen::Start,
-    config::{namespace::Namespace, profile::read_profile},
+    config::profile::read_profile,
     decide::Wait,
     domain::hosts::Hosts,
     objects::manifest::Owner,
@@ -18,18 +19,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
-use std::fmt;
 use tokio::sync::MutexGuard;
-
-/// Whether a release may start now.
-pub struct Room<'a> {
-    /// Why it must wait; the text stays the same while it waits, because people are told when it changes.
-    pub wait: Option<Wait>,
-    /// The only hosts that its metrics may be asked of, if the profile names some.
-    pub metric_hosts: Option<Vec<Hosts>>,
-    /// Between counting and recording nobody else may count.
-    _counting: Option<MutexGuard<'a, ()>>,
-}
 
 /// How long a paused canary counts in the cluster: a forgotten one must not stop others for ever.
 const PAUSE_COUNTS: SignedDuration = SignedDuration::from_hours(24);
@@ -39,29 +29,9 @@ fn counts_in_cluster(other: &Unfinished, now: Timestamp) -> bool {
     other.queued_since.is_none() && !is_forgotten
 }
 
-/// The limit that leaves no room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// So many canaries at once in the namespace.
-    Namespace(u32),
-    /// So many in the cluster.
-    Cluster(u32),
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Namespace(limit) | Self::Cluster(limit)) = self;
-        let place = if matches!(self, Self::Namespace(_)) { "in this namespace" } else { "in the cluster" };
-        let canaries = if *limit == 1 { "canary" } else { "canaries" };
-        write!(f, "{limit} {canaries} at once {place}")
-    }
-}
-
-impl Room<'_> {
-    /// Nobody counts.
-    const fn uncounted(wait: Option<Wait>, metric_hosts: Option<Vec<Hosts>>) -> Self {
-        Self { wait, metric_hosts, _counting: None }
-    }
+/// Room that nobody had to count for.
+const fn uncounted<G>(wait: Option<Wait>, metric_hosts: Option<Vec<Hosts>>) -> Room<Option<G>> {
+    Room { wait, metric_hosts, guard: None }
 }
 
 /// Looks for room. Costs a read a profile, and one more where a limit is set; asked only when a release could
@@ -71,17 +41,16 @@ impl Room<'_> {
 /// The API server's.
 pub async fn room<'a>(
     context: &'a Context,
-    owner: &Owner,
-    namespace: &Namespace,
+    candidate: &Candidate<'_>,
     start: &Start<'_>,
-    stored: &Stored,
-) -> kube::Result<Room<'a>> {
+) -> kube::Result<Room<Option<MutexGuard<'a, ()>>>> {
+    let Candidate { namespace, look: Look { owner, stored, .. }, .. } = candidate;
     let bound = profiles::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;
     let enforced = bound.into_iter().find(|bound| bound.mode == Mode::Enforce);
     let key = ObjectRef::<Deployment>::new(&owner.name).within(&owner.namespace);
     let Some(enforced) = enforced else {
         context.queue.leaves(&key);
-        return Ok(Room::uncounted(None, None));
+        return Ok(uncounted(None, None));
     };
     let name = &enforced.name;
     let refused = match enforced.data.as_ref().map(read_profile) {
@@ -94,7 +63,7 @@ pub async fn room<'a>(
         _ => Some(format!("policy {name}, which the namespace enforces, cannot be read")),
     };
     context.queue.leaves(&key);
-    Ok(Room::uncounted(refused.map(Wait::Policy), None))
+    Ok(uncounted(refused.map(Wait::Policy), None))
 }
 
 /// Looks for room among the canaries that run.
@@ -105,11 +74,11 @@ async fn counted<'a>(
     key: ObjectRef<Deployment>,
     name: &str,
     profile: &Profile,
-) -> kube::Result<Room<'a>> {
+) -> kube::Result<Room<Option<MutexGuard<'a, ()>>>> {
     let metric_hosts = profile.metric_hosts().map(<[Hosts]>::to_vec);
     let Some(limits) = profile.limits() else {
         context.queue.leaves(&key);
-        return Ok(Room::uncounted(None, metric_hosts));
+        return Ok(uncounted(None, metric_hosts));
     };
     let counting = context.queue.counting.lock().await;
     let others = records::unfinished(&context.client).await?;
@@ -128,7 +97,7 @@ async fn counted<'a>(
         None => context.queue.leaves(&key),
     }
     let wait = full.map(|full| Wait::Queue(format!("waits for its turn: policy {name} allows {full}")));
-    Ok(Room { wait, metric_hosts, _counting: Some(counting) })
+    Ok(Room { wait, metric_hosts, guard: Some(counting) })
 }
 
 /// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.

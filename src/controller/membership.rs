@@ -1,11 +1,10 @@
 //! Which Deployments are managed: adopting those that were annotated before, cleaning up after those that left.
 
-use crate::cluster::{
-    apply::{self, ApplyError},
-    objects::{api, api_of, list},
-    records::{self, StateError},
-    world::{self, ObserveError},
+use super::{
+    context::{Context, ReconcileError},
+    shell::Requests,
 };
+use crate::cluster::objects::{api, api_of, list};
 use crate::{
     admit::plan_review::pair::has_route,
     cluster::api::FIELD_MANAGER,
@@ -13,16 +12,15 @@ use crate::{
         annotations::{Choice, choice, is_opted_in},
         namespace::reserved,
     },
+    decide::pass::{self, Departure},
     domain::{
         k8s::label_rewrite::{CANARY_OF_LABEL, owner_label},
         keys,
-        observed::Observed,
     },
     gocompat::duration::GoDuration,
     objects::{
         manifest::Kind,
         marks::{self, is_ours},
-        pair::named,
     },
 };
 use k8s_openapi::api::{
@@ -34,6 +32,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
     core::PartialObjectMeta,
+    runtime::reflector::ObjectRef,
 };
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
@@ -42,23 +41,6 @@ use tracing::{info, warn};
 
 /// Objects per page when all Deployments are looked through.
 const PAGE: u32 = 500;
-
-/// The clean-up after a Deployment failed; it is tried again when a controller starts.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ForgetError {
-    /// The API server's answer.
-    #[error(transparent)]
-    Api(#[from] kube::Error),
-    /// See [`ObserveError`].
-    #[error(transparent)]
-    Observe(#[from] ObserveError),
-    /// See [`StateError`].
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// See [`ApplyError`].
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-}
 
 /// Every Deployment of the cluster that is opted in, or still carries our label.
 ///
@@ -120,24 +102,6 @@ async fn mark(client: &Client, namespace: &str, name: &str) -> kube::Result<()> 
     write(client, namespace, name, &json!({"metadata": {"labels": {keys::MANAGED: "true"}}})).await
 }
 
-/// Makes a Deployment a plain one again: it is idle, and nothing opts it in any more. Its record goes when
-/// it has left the watch.
-///
-/// # Errors
-/// The API server's; 409 when it has changed meanwhile.
-pub(super) async fn release(client: &Client, seen: &Observed) -> kube::Result<()> {
-    let metadata = &seen.deployment.metadata;
-    let (namespace, name) =
-        (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
-    info!(namespace, name, "releasing a Deployment that nothing opts in any more");
-    let patch = json!({"metadata": {
-        "resourceVersion": metadata.resource_version,
-        "labels": {keys::MANAGED: null},
-        "annotations": {keys::REQUEST: null, keys::EXEMPT: null},
-    }});
-    write(client, namespace, name, &patch).await
-}
-
 async fn write(client: &Client, namespace: &str, name: &str, patch: &Value) -> kube::Result<()> {
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let api = Api::<Deployment>::namespaced(client.clone(), namespace);
@@ -145,14 +109,18 @@ async fn write(client: &Client, namespace: &str, name: &str, patch: &Value) -> k
 }
 
 /// Cleans up after Deployments that left while no controller was there.
-pub(super) async fn forget_strays(client: &Client, settle: GoDuration) -> Result<(), ForgetError> {
+pub(super) async fn forget_strays(context: &Context) -> Result<(), ReconcileError> {
+    let (client, settle) = (&context.client, context.defaults.settle);
     let ours = ListParams::default().labels(&marks::selector());
-    let records = Api::<ConfigMap>::all(client.clone()).list_metadata(&ours).await?;
+    let records = Api::<ConfigMap>::all(client.clone())
+        .list_metadata(&ours)
+        .await
+        .map_err(ReconcileError::Membership)?;
     for record in records.items {
         let Some(namespace) = record.namespace() else { continue };
         let owner = record.owner_references().iter().find(|reference| reference.kind == "Deployment");
         match (owner, record.labels().get(CANARY_OF_LABEL)) {
-            (Some(owner), _) => forget_if_out(client, &namespace, &owner.name, settle).await?,
+            (Some(owner), _) => forget_if_out(context, &namespace, &owner.name).await?,
             (None, Some(mark)) => remove_orphans(client.clone(), namespace, mark.clone(), settle),
             (None, None) => {}
         }
@@ -162,31 +130,16 @@ pub(super) async fn forget_strays(client: &Client, settle: GoDuration) -> Result
 
 /// Removes the record of a Deployment that opted out, and what a deleted one left behind.
 pub(super) async fn forget_if_out(
-    client: &Client,
+    context: &Context,
     namespace: &str,
     name: &str,
-    settle: GoDuration,
-) -> Result<(), ForgetError> {
-    let Some((owner, seen)) = world::deployment(client, namespace, name).await? else {
-        remove_orphans(client.clone(), namespace.to_owned(), owner_label(name), settle);
-        return Ok(());
-    };
-    let is_marked = seen.deployment.labels().contains_key(keys::MANAGED);
-    if is_opted_in(&seen.annotations()) || is_marked {
-        return Ok(());
+) -> Result<(), ReconcileError> {
+    let key = ObjectRef::new(name).within(namespace);
+    if pass::leave(&Requests { context, key: &key }).await? == Departure::Deleted {
+        let (namespace, settle) = (namespace.to_owned(), context.defaults.settle);
+        remove_orphans(context.client.clone(), namespace, owner_label(name), settle);
     }
-    let recorded = records::load(client, namespace, name).await?.of(&owner.uid);
-    if seen.is_held() || recorded.state.rollout.is_some() {
-        // Somebody took the mark away past the webhook: the rollout goes on, and ends as any other.
-        return Ok(mark(client, namespace, name).await?);
-    }
-    info!(namespace, name, "forgetting a Deployment that opted out");
-    // Nothing is left of a rollout that has ended, unless a replica that led before has made it late.
-    let late = Observed { ours: world::ours(client, &owner).await?, ..Observed::default() };
-    for (kind, name) in late.ours.iter().filter_map(named) {
-        apply::delete(client, &owner, &late, kind, name).await?;
-    }
-    Ok(records::forget(client, namespace, name).await?)
+    Ok(())
 }
 
 /// Removes, beside everything else, what `kubectl delete deployment --cascade=orphan` has left of a canary:

@@ -2,15 +2,17 @@
 
 mod backoff;
 mod budget;
+mod context;
 pub mod membership;
 mod owned;
 mod queue;
 mod reconcile;
 mod resilient_watch;
 mod run;
+mod shell;
 
 pub use backoff::Backoff;
+pub use context::Context;
 pub use owned::OwnedObjects;
 pub use queue::Queue;
-pub use reconcile::Context;
 pub use run::run;

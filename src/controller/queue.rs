@@ -1,17 +1,35 @@
 //! Releases that wait for their turn: in which order, and how they hear that there is room.
 
-use super::budget::Full;
 use futures::{Stream, stream::poll_fn};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::mpsc;
 
 type Key = ObjectRef<Deployment>;
+
+/// The limit that leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// So many canaries at once in the namespace.
+    Namespace(u32),
+    /// So many in the cluster.
+    Cluster(u32),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Namespace(limit) | Self::Cluster(limit)) = self;
+        let place = if matches!(self, Self::Namespace(_)) { "in this namespace" } else { "in the cluster" };
+        let canaries = if *limit == 1 { "canary" } else { "canaries" };
+        write!(f, "{limit} {canaries} at once {place}")
+    }
+}
 
 /// Who waits, as far as this leader has looked at them: the records keep since when.
 pub struct Queue {

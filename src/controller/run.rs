@@ -1,8 +1,9 @@
 //! The watches, and what happens around them: adoption at the start, clean-up after opting out.
 
 use super::{
+    context::Context,
     membership::{adopt, adopt_namespace, forget_if_out, forget_strays},
-    reconcile::{Context, on_error, reconcile},
+    reconcile::{on_error, reconcile},
     resilient_watch::steady,
 };
 use crate::cluster::objects::resource;
@@ -39,11 +40,10 @@ const CONCURRENCY: u16 = 16;
 /// Drives all managed Deployments for as long as it is polled; `told` names those to look at besides.
 pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static) {
     let client = context.client.clone();
-    let settle = context.defaults.settle;
     if let Err(error) = adopt(&client, &context.own_namespace).await {
         warn!(%error, "cannot look for Deployments that were annotated while no webhook was there");
     }
-    if let Err(error) = forget_strays(&client, settle).await {
+    if let Err(error) = forget_strays(&context).await {
         warn!(%error, "cannot look for records of Deployments that opted out meanwhile");
     }
     let managed = watcher::Config::default().labels(&format!("{}=true", keys::MANAGED)).page_size(PAGE);
@@ -79,7 +79,7 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
                 context.failures.passed(&key);
                 context.measurer.forget(&key);
                 context.queue.wake();
-                if let Err(error) = forget_if_out(&client, &namespace, &name, settle).await {
+                if let Err(error) = forget_if_out(&context, &namespace, &name).await {
                     warn!(namespace, name, %error, "cannot clean up after a Deployment that opted out or is gone");
                 }
             }

@@ -21,12 +21,15 @@ mod desired;
 mod fixtures;
 mod freeze;
 mod lifecycle;
+mod measuring;
+pub mod pass;
 pub mod state_validation;
 
 pub use decision::{Input, Measurements, Wait};
 pub use desired::ABORT_PREFIX;
 pub use events::{Event, EventType};
 pub use freeze::Next;
+pub use measuring::Measuring;
 pub use steps::describe;
 pub use writes::Write;
 
@@ -77,6 +80,10 @@ pub enum DeploymentWrite {
     Hold,
     /// `paused` and the mark of the hold go away: the template may roll natively.
     Release,
+    /// The label of a managed Deployment and what orders have left go away: nothing opts it in any more.
+    Leave,
+    /// The label of a managed Deployment comes back.
+    Return,
 }
 
 /// The Deployment's `Progressing` condition, by which `kubectl rollout status` ends.

@@ -21,6 +21,8 @@ pub enum Write<'a> {
     Empty(&'a str),
     /// An object of ours goes.
     Delete(Kind, &'a str),
+    /// The state `ConfigMap` goes.
+    Forget,
 }
 
 impl Plan {

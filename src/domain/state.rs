@@ -222,6 +222,12 @@ impl Default for RolloutState {
 }
 
 impl RolloutState {
+    /// Whether a canary is under way; an aborted one is not.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| !matches!(rollout.stage, Stage::Aborted { .. }))
+    }
+
     /// What users call the present situation.
     #[must_use]
     pub fn phase(&self) -> Phase {

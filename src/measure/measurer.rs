@@ -4,7 +4,7 @@ use super::{http::Clients, job, quota::Quota, secrets};
 use crate::{
     analysis::{self, Answer, args, samples},
     config::inquiry::{FALLBACK, has_series, inquiry, series_behind},
-    decide::{DueMeasurement, Measurements},
+    decide::{DueMeasurement, Measurements, Measuring},
     document::fields,
     domain::value::{MetricValue, Reading},
     providers::{self, Defaults, MetricProvider, Question, Sample, Step},
@@ -35,13 +35,8 @@ pub struct Measurer {
     judged: Notify,
 }
 
-/// What is known of an object.
-#[derive(Default)]
-struct Known {
-    measurements: Measurements,
-    /// The memory that the answers of each run take, in the same order.
-    shares: BTreeMap<String, Vec<Option<Share>>>,
-}
+/// The measurements of an object; each answer has its share of the memory.
+type Known = Measuring<Option<Share>>;
 
 /// What a measurement is made with.
 pub struct Means {
@@ -66,25 +61,15 @@ impl Measurer {
     /// What has been measured for an object and not been judged, and what is being measured.
     #[must_use]
     pub fn seen(&self, object: &Key) -> Measurements {
-        self.with(|all| all.get(object).map(|known| known.measurements.clone())).unwrap_or_default()
+        self.with(|all| all.get(object).map(Known::seen)).unwrap_or_default()
     }
 
     /// Forgets answers that a recorded state has taken in, and runs that are no longer under way in it.
-    pub fn judged(&self, object: &Key, answers: &BTreeMap<String, Vec<Answer>>, active: &BTreeSet<&str>) {
+    pub fn judged(&self, object: &Key, judged: &Measurements, active: &BTreeSet<&str>) {
         self.with(|all| {
-            let Some(Known { measurements: known, shares }) = all.get_mut(object) else { return };
-            for (run, judged) in answers {
-                if let Some(waiting) = known.answers.get_mut(run) {
-                    waiting.drain(..judged.len().min(waiting.len()));
-                }
-                if let Some(held) = shares.get_mut(run) {
-                    held.drain(..judged.len().min(held.len()));
-                }
-            }
-            known.answers.retain(|run, waiting| active.contains(run.as_str()) && !waiting.is_empty());
-            shares.retain(|run, _| known.answers.contains_key(run));
-            known.in_flight.retain(|run, metrics| active.contains(run.as_str()) && !metrics.is_empty());
-            if known.answers.is_empty() && known.in_flight.is_empty() {
+            let Some(known) = all.get_mut(object) else { return };
+            known.judged(judged, active);
+            if known.is_empty() {
                 all.remove(object);
             }
         });
@@ -99,14 +84,7 @@ impl Measurer {
 
     /// Starts a measurement, unless it is under way.
     pub fn start(self: &Arc<Self>, object: &Key, due: DueMeasurement) {
-        let is_new = self.with(|all| {
-            let known = &mut all.entry(object.clone()).or_default().measurements;
-            let metrics = known.in_flight.entry(due.run.clone()).or_default();
-            let is_new = !metrics.contains(&due.metric.name);
-            metrics.extend(is_new.then(|| due.metric.name.clone()));
-            is_new
-        });
-        if is_new {
+        if self.with(|all| all.entry(object.clone()).or_default().start(&due)) {
             let (measurer, object) = (Arc::clone(self), object.clone());
             tokio::spawn(async move { measurer.run(object, due).await });
         }
@@ -135,11 +113,9 @@ impl Measurer {
             metadata,
         };
         self.with(|all| {
-            let Some(Known { measurements: known, shares }) = all.get_mut(&object) else { return };
-            let Some(metrics) = known.in_flight.get_mut(&due.run) else { return };
-            metrics.retain(|metric| *metric != due.metric.name);
-            known.answers.entry(due.run.clone()).or_default().push(answer);
-            shares.entry(due.run.clone()).or_default().push(share);
+            if let Some(known) = all.get_mut(&object) {
+                known.answered(&due.run, answer, share);
+            }
         });
         // No receiver means that this replica no longer leads; the next leader measures anew.
         let _ = self.done.send(object).await;
@@ -272,12 +248,7 @@ impl Measurer {
         loop {
             // Before the look, so that what happens after it is not missed.
             let judged = self.judged.notified();
-            let is_awaited = self.with(|all| {
-                let known = all.get(object).map(|known| &known.measurements);
-                let metrics = known.and_then(|known| known.in_flight.get(&due.run));
-                metrics.is_some_and(|metrics| metrics.contains(&due.metric.name))
-            });
-            if !is_awaited {
+            if !self.with(|all| all.get(object).is_some_and(|known| known.is_awaited(due))) {
                 return;
             }
             judged.await;

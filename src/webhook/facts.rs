@@ -30,7 +30,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The verb by which RBAC grants a release in a freeze.
@@ -144,7 +144,7 @@ async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>
 async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutState>, StateError> {
     let uid = review.old_object.as_ref().and_then(|object| object.pointer("/metadata/uid")?.as_str());
     let stored = records::load(client, &review.namespace, &review.name).await?.of(uid.unwrap_or_default());
-    Ok(Some(stored.state))
+    Ok(Some(Arc::unwrap_or_clone(stored.state)))
 }
 
 async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours> {

@@ -15,6 +15,8 @@ pub enum Fault {
     Delay,
     /// The lease changes hands; a replica that has lost it does not know yet.
     TwoLeaders,
+    /// A replica loses the lease between two requests, and knows it.
+    Lease,
     /// Clocks jump, forwards and backwards.
     Clock,
     /// Somebody deletes or damages what is Haldane's.

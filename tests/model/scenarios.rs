@@ -3,7 +3,7 @@
 use crate::sim::{
     Spec,
     cluster::{Cluster, template},
-    people::DeclaredPlan,
+    people::UserRequest,
     process::{self, Process, Request, Said, Step},
     writes::Write,
 };
@@ -62,22 +62,22 @@ impl Story {
         }
     }
 
-    fn ask(&mut self, declared: &DeclaredPlan) {
-        let verdict = self.cluster.ask(declared);
-        assert!(verdict.is_allowed(), "{declared}: {verdict:?}");
+    fn ask(&mut self, request: &UserRequest) {
+        let verdict = self.cluster.ask(request);
+        assert!(verdict.is_allowed(), "{request}: {verdict:?}");
     }
 
     fn apply(&mut self, version: &str) {
-        self.ask(&DeclaredPlan::Apply(template(version)));
+        self.ask(&UserRequest::Apply(template(version)));
     }
 
     /// A pass of `process` up to the first request that `is` it, which is not sent.
     fn until(&mut self, process: &mut Process, is: Is) -> Request {
         for _ in 0..40 {
             match process.step(&self.cluster, &self.spec) {
-                Step::Writes(write) if is(&write) => return process.request(write),
+                Step::Writes(write) if is(&write) => return process.request(),
                 Step::Writes(write) => {
-                    assert!(self.cluster.write(&process.request(write.clone())).is_ok());
+                    assert!(self.cluster.write(&process.request()).is_ok());
                     process.written(&write, &self.cluster);
                 }
                 Step::Failed => panic!("the pass failed"),
@@ -96,7 +96,7 @@ impl Story {
 
 /// Stable has series, as a rehearsal asks; what else is measured, the scenarios say.
 fn rehearse(process: &mut Process, cluster: &Cluster) {
-    while process.asked.first().is_some_and(|(due, _)| due.run.contains("-rehearsal-")) {
+    while process.asked().is_some_and(|(run, ..)| run.contains("-rehearsal-")) {
         process.answer(cluster, Said::Value(1.0));
     }
 }
@@ -113,7 +113,7 @@ fn an_answer_counts_once_when_the_answer_to_its_record_is_lost() {
     let mut process = std::mem::take(&mut story.process);
     let request = story.until(&mut process, IS_STATE);
     assert!(story.cluster.write(&request).is_ok());
-    process.pass = None;
+    process.refused();
     story.process = process;
     story.pass(2);
     let state = story.cluster.state();
@@ -129,7 +129,7 @@ fn a_weight_that_arrives_after_its_abort_is_refused() {
     story.pass(3);
     let mut process = Process::default();
     let late = story.until(&mut process, IS_INGRESS);
-    story.ask(&DeclaredPlan::Order(Verb::Abort));
+    story.ask(&UserRequest::Order(Verb::Abort));
     story.pass(2);
     assert_eq!(story.phase(), Phase::Aborting);
     assert!(story.cluster.write(&late).is_err());
@@ -146,7 +146,7 @@ fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
     let mut old = Process::default();
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
-    story.ask(&DeclaredPlan::Order(Verb::Abort));
+    story.ask(&UserRequest::Order(Verb::Abort));
     story.pass(1);
     let state = story.until(&mut old, IS_STATE);
     assert!(story.cluster.write(&state).is_err());
@@ -183,14 +183,14 @@ fn an_abort_outlives_its_record() {
     let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
     story.apply("b");
     story.pass(20);
-    story.ask(&DeclaredPlan::Order(Verb::Abort));
+    story.ask(&UserRequest::Order(Verb::Abort));
     story.pass(60);
     assert_eq!(story.phase(), Phase::Degraded);
     story.cluster.record = None;
     story.cluster.bump();
     story.pass(60);
     assert_eq!(story.phase(), Phase::Degraded);
-    story.ask(&DeclaredPlan::Order(Verb::Retry));
+    story.ask(&UserRequest::Order(Verb::Retry));
     story.pass(20);
     assert_eq!(story.phase(), Phase::Paused);
 }
@@ -201,7 +201,7 @@ fn a_canary_that_cannot_carry_its_weight_is_not_promoted() {
     story.cluster.behaviour.startup.insert("b".to_owned(), None);
     story.apply("b");
     story.pass(3);
-    story.ask(&DeclaredPlan::Order(Verb::PromoteFull));
+    story.ask(&UserRequest::Order(Verb::PromoteFull));
     story.pass(700);
     assert_eq!(story.phase(), Phase::Degraded);
     assert_eq!(story.cluster.ready(), 4);
@@ -219,7 +219,7 @@ fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
             break;
         }
         story.pass(1);
-        if !story.process.asked.is_empty() {
+        if !story.process.asked().is_none() {
             if let Some(value) = said.next() {
                 story.process.answer(&story.cluster, Said::Value(value));
             }
@@ -240,7 +240,7 @@ fn promote_ends_the_analysis_that_it_skips() {
     let mut story = Story::with("{steps: [{analysis: {}}, {pause: {}}]}");
     story.apply("b");
     story.pass(8);
-    story.ask(&DeclaredPlan::Order(Verb::Promote));
+    story.ask(&UserRequest::Order(Verb::Promote));
     story.pass(1);
     for _ in 0..3 {
         story.process.answer(&story.cluster, Said::Value(0.1));
@@ -260,7 +260,7 @@ fn a_route_that_the_user_removed_does_not_survive_an_abort() {
     // One class is left, so the remaining Ingress has another name.
     story.cluster.routes.ingresses.pop();
     story.cluster.touch();
-    story.ask(&DeclaredPlan::Order(Verb::Abort));
+    story.ask(&UserRequest::Order(Verb::Abort));
     story.pass(2);
     assert_eq!(story.cluster.weight().unwrap_or(0), 0);
 }
@@ -270,7 +270,7 @@ fn a_deployment_made_anew_has_no_past() {
     let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
     story.apply("b");
     story.pass(20);
-    story.ask(&DeclaredPlan::Order(Verb::Abort));
+    story.ask(&UserRequest::Order(Verb::Abort));
     story.pass(20);
     // With version b, which was aborted, and before the garbage collector has been here.
     story.cluster.recreate();

@@ -3,7 +3,7 @@
 use crate::sim::{
     NAME, Spec,
     cluster::{Cluster, template},
-    people::DeclaredPlan,
+    people::UserRequest,
     process::{Process, Said},
     spec,
 };
@@ -46,7 +46,7 @@ impl Story {
 
     /// A release of this version.
     fn apply(&mut self, version: &str) {
-        let verdict = self.cluster.ask(&DeclaredPlan::Apply(template(version)));
+        let verdict = self.cluster.ask(&UserRequest::Apply(template(version)));
         assert!(verdict.is_allowed(), "{verdict:?}");
     }
 
@@ -55,7 +55,7 @@ impl Story {
         let (version, now) = (self.cluster.version(), self.cluster.now);
         self.process.run(&mut self.cluster, &self.spec);
         self.cluster.work();
-        if !self.process.asked.is_empty() {
+        if !self.process.asked().is_none() {
             self.process.answer(&self.cluster, Said::Value(self.value));
             self.cluster.pass_time(1);
         } else if version == self.cluster.version() {
@@ -154,18 +154,18 @@ fn blue_green_switches_whole_and_goes_back_whole() {
     story.until("at its pause", |story| story.is_at(1));
     assert_eq!((story.cluster.weight(), story.canary_pods()), (Some(0), 3), "a preview of full size");
     let whole = |story: &Story| assert_eq!(story.cluster.ready(), 3, "the old version is whole");
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Promote)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
     story.until_with("switched", whole, |story| story.stage() == Some(Stage::PromoteShift));
     let switched = story.cluster.now;
     let later = switched + SignedDuration::from_mins(8);
     story.until_with("some minutes later", whole, |story| story.cluster.now > later);
     assert_eq!((story.stage(), story.cluster.weight()), (Some(Stage::PromoteShift), Some(100)));
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Abort)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Abort)).is_allowed());
     story.until_with("back", whole, |story| matches!(story.stage(), Some(Stage::Aborted { .. })));
     assert_eq!(story.weights(), [100, 0]);
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Retry)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Retry)).is_allowed());
     story.until("at its pause", |story| story.is_at(1));
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Promote)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
     story.until("healthy", Story::is_healthy);
     assert_eq!(story.weights(), [100, 0, 100, 0]);
 }
@@ -188,16 +188,16 @@ fn without_an_ingress_pods_are_the_split_and_an_abort_takes_them_away() {
     };
     story.until_with("at the first pause", few, |story| story.is_at(1));
     assert_eq!(story.canary_pods(), 1, "1 of 5 is 20 %");
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Promote)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
     story.until("at the second pause", |story| story.is_at(3));
     assert_eq!(story.canary_pods(), 4, "never more than stable");
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Abort)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Abort)).is_allowed());
     story.pass();
     assert_eq!(story.canary_pods(), 0, "pods get traffic, so an abort takes them away at once");
     story.until("aborted", |story| matches!(story.stage(), Some(Stage::Aborted { .. })));
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Retry)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Retry)).is_allowed());
     story.until("at the first pause", |story| story.is_at(1));
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::PromoteFull)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::PromoteFull)).is_allowed());
     story.until("healthy", Story::is_healthy);
     assert_eq!(story.cluster.ready(), 4);
 }
@@ -213,13 +213,13 @@ fn without_an_ingress_a_canary_service_lives_as_long_as_its_canary() {
     story.until("at the pause", |story| story.is_at(1));
     let own = json!({"app": "web", CANARY_OF_LABEL: "web", ROLE_LABEL: "canary"});
     assert_eq!(service(&story), Some(own), "the user's selects both sides, this one the canary");
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Abort)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Abort)).is_allowed());
     story.until("without a canary", |story| story.cluster.ours.is_empty());
     assert!(matches!(story.stage(), Some(Stage::Aborted { .. })));
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Retry)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Retry)).is_allowed());
     story.until("at the pause", |story| story.is_at(1));
     assert!(service(&story).is_some());
-    assert!(story.cluster.ask(&DeclaredPlan::Order(Verb::Promote)).is_allowed());
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
     story.until("healthy", Story::is_healthy);
 }
 

@@ -23,14 +23,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
+    sync::Arc,
 };
 
 /// What a schedule has shown so far.
 #[derive(Debug)]
 pub struct Invariants {
     /// The last recorded state.
-    pub before: Rc<RolloutState>,
+    pub before: Arc<RolloutState>,
     /// Templates that may run outside a canary.
     trusted: BTreeSet<TemplateHash>,
     /// An abort whose record was deleted: it must be remembered by the Deployment.
@@ -43,6 +43,10 @@ pub struct Invariants {
     pub deaths: i32,
     /// When a metric of a run was last asked and answered with data.
     pub evidence: BTreeMap<(String, String), Timestamp>,
+    /// Reasons of the Events that were published.
+    pub published: Vec<&'static str>,
+    /// A process has died, or was not answered, after it had recorded what it would have published.
+    pub events_lost: bool,
     /// What proxies know is no longer Haldane's doing alone: somebody tampered, or the clock jumped.
     pub tampered: bool,
     /// A template was started natively that may be bad: pods may be missing in the end.
@@ -58,13 +62,15 @@ impl Invariants {
     /// At the start version `a` serves.
     pub fn new() -> Self {
         Self {
-            before: Rc::default(),
+            before: Arc::default(),
             trusted: BTreeSet::from([hash("a")]),
             aborted: None,
             orders: BTreeMap::new(),
             answers: BTreeMap::new(),
             deaths: 0,
             evidence: BTreeMap::new(),
+            published: Vec::new(),
+            events_lost: false,
             tampered: false,
             native: false,
             serving: true,
@@ -96,7 +102,7 @@ impl Invariants {
     /// The Deployment is another one with the same template.
     pub fn recreated(&mut self, cluster: &Cluster) {
         self.trust(cluster.wanted_hash(), true);
-        self.before = Rc::default();
+        self.before = Arc::default();
         self.aborted = None;
         self.tampered = true;
     }
@@ -125,8 +131,10 @@ impl Invariants {
             Write::Apply(manifest) if outdated && cluster.is_new(manifest) => objects::is_harmless(manifest),
             Write::Apply(manifest) => objects::on_apply(manifest, request, self.tampered, cluster),
             Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
-            Write::Deployment(DeploymentWrite::Hold) | Write::Condition(_) => Ok(()),
-            Write::Empty(_) => Ok(()),
+            Write::Deployment(DeploymentWrite::Hold | DeploymentWrite::Return)
+            | Write::Condition(_)
+            | Write::Empty(_) => Ok(()),
+            Write::Deployment(DeploymentWrite::Leave) | Write::Forget => self.on_leave(cluster),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
         }
     }
@@ -155,13 +163,13 @@ impl Invariants {
 
     fn on_state(
         &mut self,
-        state: &Rc<RolloutState>,
+        state: &Arc<RolloutState>,
         request: &Request,
         cluster: &Cluster,
     ) -> Result<(), Violation> {
         state_validation::check(state)
             .map_err(|finding| format!("records what it would not read: {finding}"))?;
-        let before = std::mem::replace(&mut self.before, Rc::clone(state));
+        let before = std::mem::replace(&mut self.before, Arc::clone(state));
         let Some(now) = &state.rollout else {
             self.aborted = None;
             return Ok(());
@@ -299,7 +307,7 @@ impl Invariants {
         if now.strategy().splits_by_pods() {
             return Ok(());
         }
-        if request.seen.ingresses.is_empty() || request.seen.services.is_empty() {
+        if request.look.seen.ingresses.is_empty() || request.look.seen.services.is_empty() {
             return Err(format!("step {index} was left while nothing leads traffic to the canary"));
         }
         let (weight, proxied) = (now.strategy().weight_at(index), cluster.proxied_weight());
@@ -319,6 +327,17 @@ impl Invariants {
             return Ok(());
         }
         Err("a template is released that was neither promoted nor stable".to_owned())
+    }
+
+    /// A Deployment is left alone only when no rollout of it is under way.
+    fn on_leave(&self, cluster: &Cluster) -> Result<(), Violation> {
+        match &self.before.rollout {
+            Some(rollout) => {
+                Err(format!("revision {} is left alone at {:?}", rollout.revision, rollout.stage))
+            }
+            None if cluster.is_held() => Err("a held template is left alone".to_owned()),
+            None => Ok(()),
+        }
     }
 
     fn on_delete(&self, kind: Kind, name: &str, cluster: &Cluster) -> Result<(), Violation> {

@@ -106,7 +106,7 @@ fn on_pods(served: i64, rollout: &Rollout, request: &Request) -> Result<(), Viol
         Stage::PromoteScale => Weight::FULL,
         _ => allowed(rollout).0,
     };
-    let stable = request.seen.replicas().max(rollout.baseline_replicas);
+    let stable = request.look.seen.replicas().max(rollout.baseline_replicas);
     let most = routers::size::pods_for(rollout.strategy(), weight, stable);
     if served > i64::from(most) {
         return Err(format!("{served} canary pods are served in {:?}, at most {most} may be", rollout.stage));

@@ -3,7 +3,7 @@
 use super::{Invariants, Violation};
 use crate::sim::cluster::Cluster;
 use haldane::domain::{
-    state::{Outcome, Stage},
+    state::{HistoryEntry, Outcome, Stage},
     strategy::Step,
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
     let state = cluster.state();
     let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
     let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
+    invariants.all_published(&state.history)?;
     let Some(rollout) = &state.rollout else {
         match &state.blocked {
             // A plan that needs an Ingress waits for a person who brings one.
@@ -75,5 +76,23 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         // Kubernetes' own rollout is stuck, as it would be without Haldane.
         Stage::PromoteRoll if invariants.native => Ok("Stuck"),
         stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
+    }
+}
+
+impl Invariants {
+    /// Every end of a rollout is announced, unless a process died before it could.
+    fn all_published(&self, history: &[HistoryEntry]) -> Result<(), Violation> {
+        for (outcome, reason) in
+            [(Outcome::Promoted, "RolloutCompleted"), (Outcome::Aborted, "RolloutAborted")]
+        {
+            let ended = history.iter().filter(|entry| entry.outcome == outcome).count();
+            let published = self.published.iter().filter(|published| **published == reason).count();
+            if published < ended && !self.events_lost && !self.tampered {
+                return Err(format!(
+                    "{ended} rollouts ended as {outcome:?}, and {published} Events {reason}"
+                ));
+            }
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     invariants::Violation,
     sim::{
         cluster::template,
-        people::DeclaredPlan,
+        people::UserRequest,
         process::{Process, Said},
     },
 };
@@ -19,13 +19,12 @@ use haldane::{
     objects::manifest::Kind,
 };
 use jiff::SignedDuration;
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl Schedule {
     pub(super) fn answer(&mut self) {
         for index in 0..2 {
-            let Some((due, started_at)) = self.processes[index].asked.first() else { continue };
-            let (run, metric, started_at) = (due.run.clone(), due.metric.name.clone(), *started_at);
+            let Some((run, metric, started_at)) = self.processes[index].asked() else { continue };
             let canary = self.cluster.sets.iter().find(|set| !set.owner.starts_with("web-"));
             let version = canary.map_or("a", |set| set.version.as_str());
             let quality = match version {
@@ -53,9 +52,8 @@ impl Schedule {
 
     pub(super) fn crash(&mut self) {
         self.invariants.deaths += 1;
-        let mut next = Process::default();
-        next.measurements.after_death = Some(format!("term {}", self.invariants.deaths));
-        self.processes[self.leader] = next;
+        self.invariants.events_lost |= self.processes[self.leader].is_busy();
+        self.processes[self.leader] = Process::after_death(format!("term {}", self.invariants.deaths));
         self.note(|s| format!("{} crashes", s.leader));
     }
 
@@ -107,7 +105,8 @@ impl Schedule {
     }
 
     fn delete_record(&mut self) {
-        self.deleted = self.cluster.record.take().map(|(_, version, _)| version);
+        self.deleted = self.cluster.record_version();
+        self.cluster.record = None;
         self.cluster.bump();
         self.invariants.forget(&self.cluster);
     }
@@ -124,8 +123,8 @@ impl Schedule {
             return;
         }
         self.note(|_| format!("the record is edited: {:?}", state.rollout.as_ref().map(|r| &r.stage)));
-        let (state, version) = (Rc::new(state), self.cluster.bump());
-        self.invariants.before = Rc::clone(&state);
+        let (state, version) = (Arc::new(state), self.cluster.bump());
+        self.invariants.before = Arc::clone(&state);
         self.cluster.record = Some((state, version, uid));
     }
 
@@ -139,10 +138,14 @@ impl Schedule {
 
     pub(super) fn bypass(&mut self) {
         let version = self.rng.pick(&["a", "b", "c"]);
-        let declared = self.rng.pick(&[DeclaredPlan::Apply(template(version)), DeclaredPlan::NativeResume]);
-        self.cluster.force(&declared);
-        self.invariants.bypassed(self.cluster.wanted_hash());
-        self.note(|_| format!("{declared}, past the webhook"));
+        let apply = UserRequest::Apply(template(version));
+        let request =
+            self.rng.pick(&[apply, UserRequest::NativeResume, UserRequest::OptOut, UserRequest::Unlabel]);
+        self.cluster.force(&request);
+        if !matches!(request, UserRequest::OptOut | UserRequest::Unlabel) {
+            self.invariants.bypassed(self.cluster.wanted_hash());
+        }
+        self.note(|_| format!("{request}, past the webhook"));
     }
 
     /// Something around the Deployment changes.

@@ -15,8 +15,9 @@ use crate::{
         writes::Write,
     },
 };
+use haldane::domain::state::Rollout;
 use jiff::SignedDuration;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Events in the disturbed part of a schedule.
 pub const EVENTS: u64 = 60;
@@ -32,7 +33,7 @@ pub struct Schedule {
     leader: usize,
     late: Vec<Request>,
     /// Version of the record that a person deleted last.
-    deleted: Option<u64>,
+    deleted: Option<String>,
     /// What the annotations ask for.
     spec: Spec,
     /// The same while every template that they name is there.
@@ -126,6 +127,9 @@ impl Schedule {
     }
 
     fn disturb(&mut self) -> Result<(), Violation> {
+        if self.processes[self.leader].follows() {
+            self.follow();
+        }
         match self.rng.below(104) {
             0..32 => {
                 let whole = self.rng.chance(70);
@@ -152,8 +156,7 @@ impl Schedule {
             73..79 => self.answer(),
             79..81 if self.faults.has(Fault::Crash) => self.crash(),
             81..83 if self.faults.has(Fault::TwoLeaders) => {
-                self.leader = 1 - self.leader;
-                self.note(|s| format!("{} leads", s.leader));
+                self.follow();
             }
             83..90 => self.people()?,
             90..92 if self.faults.has(Fault::Pods) => self.fail_pod(),
@@ -186,17 +189,25 @@ impl Schedule {
     fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
         loop {
             if disturbed && self.strikes(Fault::Refusal, 2) {
-                self.processes[self.leader].pass = None;
+                self.processes[self.leader].refused();
                 self.note(|s| format!("{}: request refused", s.leader));
-                return Ok(());
+            }
+            if disturbed && self.strikes(Fault::Lease, 1) {
+                self.processes[self.leader].hears_of_lease(false);
+                self.note(|s| format!("{} loses the lease and knows it", s.leader));
             }
             let step = self.processes[self.leader].step(&self.cluster, &self.spec);
+            let events = self.processes[self.leader].events();
+            self.invariants.published.extend(events.into_iter().map(|event| event.reason));
             match step {
+                Step::Writes(write) if self.processes[self.leader].follows() => {
+                    return Err(format!("writes although it knows that it does not lead: {write}"));
+                }
                 Step::Read if whole => {}
                 Step::Read | Step::Failed | Step::Done => return Ok(()),
                 Step::Restless(why) => return Err(why),
-                Step::Writes(write) => {
-                    if !self.write(write, disturbed)? || !whole {
+                Step::Writes(_) => {
+                    if !self.write(disturbed)? || !whole {
                         return Ok(());
                     }
                 }
@@ -204,33 +215,43 @@ impl Schedule {
         }
     }
 
+    /// The lease changes hands.
+    fn follow(&mut self) {
+        self.leader = 1 - self.leader;
+        self.processes[self.leader].hears_of_lease(true);
+        self.note(|s| format!("{} leads", s.leader));
+    }
+
     /// One write and what may befall it. Returns whether the pass goes on.
-    fn write(&mut self, write: Write, disturbed: bool) -> Result<bool, Violation> {
+    fn write(&mut self, disturbed: bool) -> Result<bool, Violation> {
         let leader = self.leader;
         if disturbed && self.strikes(Fault::Crash, 4) {
             self.crash();
             return Ok(false);
         }
-        let request = self.processes[leader].request(write);
+        let request = self.processes[leader].request();
         if disturbed && self.strikes(Fault::Delay, 4) {
             self.note(|s| format!("{}: no answer, but on its way: {}", s.leader, request.write));
+            self.invariants.events_lost |= matches!(request.write, Write::State(_));
             self.late.push(request);
-            self.processes[leader].pass = None;
-            return Ok(false);
+            self.processes[leader].refused();
+            return Ok(true);
         }
         let outdated = self.processes[leader].is_outdated(&self.cluster);
         let is_early = self.is_early(&request);
         if self.cluster.write(&request).is_err() {
             self.note(|s| format!("{}: conflict at {}", s.leader, request.write));
-            self.processes[leader].pass = None;
-            return Ok(false);
+            self.processes[leader].refused();
+            return Ok(true);
         }
         self.note(|s| format!("{}: {}", s.leader, request.write));
+        let is_record = matches!(request.write, Write::State(_));
         self.judge(&request, outdated, is_early)?;
         if disturbed && self.strikes(Fault::LostAnswer, 4) {
             self.note(|s| format!("{}: answer lost", s.leader));
-            self.processes[leader].pass = None;
-            return Ok(false);
+            self.invariants.events_lost |= is_record;
+            self.processes[leader].refused();
+            return Ok(true);
         }
         self.processes[leader].written(&request.write, &self.cluster);
         if disturbed && self.strikes(Fault::Crash, 4) {
@@ -252,16 +273,19 @@ impl Schedule {
     /// Whether nobody has acted yet on what outdates a request, so that it is as if it had come a moment before: what
     /// the record asks for has not been written, or a person has deleted the record that asked for it.
     fn is_early(&self, request: &Request) -> bool {
-        let was_deleted = self.deleted.is_some_and(|deleted| request.stored.version == Some(deleted));
+        let was_deleted = self.deleted.is_some() && request.look.stored.version == self.deleted;
         (was_deleted && self.cluster.record.is_none()) || self.cluster.awaits_its_wish(&request.write)
     }
 
     /// After a write. `outdated` = by one that no longer leads or has given up; `is_early` as above.
     fn judge(&mut self, request: &Request, outdated: bool, is_early: bool) -> Result<(), Violation> {
         // What is written for a Deployment that is gone, the garbage collector takes.
-        let is_judged = !(outdated && is_early) && request.owner.uid == self.cluster.uid;
+        let is_judged = !(outdated && is_early) && request.look.owner.uid == self.cluster.uid;
         if is_judged {
             self.invariants.after_write(request, outdated, &self.cluster)?;
+        }
+        if request.write == Write::Forget {
+            self.invariants.before = Arc::default();
         }
         self.invariants.always(&self.cluster)
     }
@@ -277,17 +301,18 @@ impl Schedule {
         (self.cluster.watched, self.cluster.full) = (None, false);
         self.cluster.touch();
         self.spec = self.intended.clone();
+        self.invariants.events_lost |= self.processes.iter().any(Process::is_busy);
         self.processes[1 - self.leader] = Process::default();
-        self.processes[self.leader].pass = None;
+        self.processes[self.leader].stop();
+        self.processes[self.leader].hears_of_lease(true);
         let mut quiet = 0;
         for _ in 0..PATIENCE {
             let before = self.cluster.version();
             self.look(true, false)?;
-            self.forget_if_out();
             self.cluster.work();
             self.invariants.always(&self.cluster)?;
             let process = &self.processes[self.leader];
-            if !process.asked.is_empty() || before != self.cluster.version() {
+            if process.asked().is_some() || before != self.cluster.version() {
                 self.cluster.pass_time(1);
                 self.answer();
                 quiet = 0;
@@ -302,21 +327,16 @@ impl Schedule {
                 }
             }
             if quiet > 2 {
+                let state = self.cluster.state();
+                let active: Vec<&str> = state.rollout.iter().flat_map(Rollout::runs_under_way).collect();
+                let kept = self.processes[self.leader].remembers();
+                if let Some(run) = kept.iter().find(|run| !active.contains(&run.as_str())) {
+                    return Err(format!("keeps the answers of {run}, which has ended"));
+                }
                 return at_rest(&self.cluster, &self.invariants);
             }
         }
         at_rest(&self.cluster, &self.invariants)
             .map_err(|why| format!("no rest after {PATIENCE} passes: {why}"))
-    }
-
-    /// As `run::forget_if_out`: what is left of ours goes with the record of a Deployment that has opted out.
-    fn forget_if_out(&mut self) {
-        let is_known = self.cluster.record.is_some() || !self.cluster.ours.is_empty();
-        if is_known && !self.cluster.is_opted_in() {
-            self.cluster.record = None;
-            self.cluster.ours.clear();
-            self.cluster.bump();
-            self.invariants.before = Rc::default();
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     invariants::Violation,
     sim::{
         cluster::{template, version_of},
-        people::DeclaredPlan,
+        people::UserRequest,
     },
 };
 use haldane::domain::{
@@ -18,17 +18,17 @@ use strum::IntoEnumIterator;
 
 impl Schedule {
     pub(super) fn people(&mut self) -> Result<(), Violation> {
-        let declared = self.declared();
+        let request = self.request();
         let was_serving = self.cluster.is_serving() && self.cluster.replicas() > 0;
         let version = version_of(&self.cluster.web["spec"]["template"]);
         let was_trusted = self.invariants.trusts(&self.cluster.wanted_hash());
-        if let DeclaredPlan::Scale(_) = declared {
+        if let UserRequest::Scale(_) = request {
             self.invariants.shrinks(&self.cluster);
         }
-        let verdict = self.cluster.ask(&declared);
+        let verdict = self.cluster.ask(&request);
         self.note(|_| match &verdict.outcome {
-            Outcome::Allow { .. } => format!("{declared}"),
-            Outcome::Deny { message, .. } => format!("{declared}: {message}"),
+            Outcome::Allow { .. } => format!("{request}"),
+            Outcome::Deny { message, .. } => format!("{request}: {message}"),
         });
         if !verdict.is_allowed() {
             return Ok(());
@@ -47,20 +47,20 @@ impl Schedule {
         self.invariants.always(&self.cluster)
     }
 
-    fn declared(&mut self) -> DeclaredPlan {
+    fn request(&mut self) -> UserRequest {
         let verbs: Vec<Verb> = Verb::iter().collect();
         let version = self.rng.pick(&["a", "b", "b", "c"]);
         match self.rng.below(20) {
-            0..8 => DeclaredPlan::Apply(template(version)),
-            8 | 9 => DeclaredPlan::Sync(template(version)),
-            10 | 11 if self.strikes(Fault::Zero, 30) => DeclaredPlan::Scale(0),
-            10 | 11 => DeclaredPlan::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
-            12..16 => DeclaredPlan::Order(self.rng.pick(&verbs)),
-            16 => DeclaredPlan::NativeResume,
-            17 => DeclaredPlan::NativePause,
-            18 if !self.cluster.is_opted_in() => DeclaredPlan::OptIn(self.plan.0, self.plan.1.clone()),
-            18 if self.faults.has(Fault::OptOut) => DeclaredPlan::OptOut,
-            _ => DeclaredPlan::Restart(self.rng.below(3)),
+            0..8 => UserRequest::Apply(template(version)),
+            8 | 9 => UserRequest::Sync(template(version)),
+            10 | 11 if self.strikes(Fault::Zero, 30) => UserRequest::Scale(0),
+            10 | 11 => UserRequest::Scale(self.rng.pick(&[1, 2, 3, 5, 8])),
+            12..16 => UserRequest::Order(self.rng.pick(&verbs)),
+            16 => UserRequest::NativeResume,
+            17 => UserRequest::NativePause,
+            18 if !self.cluster.is_opted_in() => UserRequest::OptIn(self.plan.0, self.plan.1.clone()),
+            18 if self.faults.has(Fault::OptOut) => UserRequest::OptOut,
+            _ => UserRequest::Restart(self.rng.below(3)),
         }
     }
 }

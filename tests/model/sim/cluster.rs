@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    sync::Arc,
 };
 
 /// See the module.
@@ -35,7 +35,7 @@ pub struct Cluster {
     /// Objects of Haldane beside the state.
     pub ours: Vec<Value>,
     /// The state, its version, and the UID of its owner.
-    pub record: Option<(Rc<RolloutState>, u64, String)>,
+    pub record: Option<(Arc<RolloutState>, u64, String)>,
     /// Somebody has written nonsense into the record.
     pub corrupt: bool,
     /// Pods in the endpoint slices of the user's Services.
@@ -344,8 +344,8 @@ impl Cluster {
     }
 
     /// The recorded state.
-    pub fn state(&self) -> Rc<RolloutState> {
+    pub fn state(&self) -> Arc<RolloutState> {
         let record = self.record.as_ref().filter(|(_, _, uid)| *uid == self.uid);
-        record.map(|(state, ..)| Rc::clone(state)).unwrap_or_default()
+        record.map(|(state, ..)| Arc::clone(state)).unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod autoscaler;
 pub mod cluster;
+mod desk;
 pub mod people;
 pub mod process;
 pub mod routes;
@@ -10,15 +11,13 @@ pub mod view;
 pub mod workloads;
 pub mod writes;
 
+pub use desk::Spec;
 use haldane::{
     config::{annotations::read_annotations, strategy::Defaults},
-    domain::{k8s::selector::Labels, strategy::RolloutSpec},
+    domain::k8s::selector::Labels,
     objects::manifest::Owner,
 };
 use std::collections::BTreeMap;
-
-/// What annotations ask for, or why they cannot be read.
-pub type Spec = Result<RolloutSpec, String>;
 
 /// The user's Deployment.
 pub const NAME: &str = "web";

@@ -21,7 +21,7 @@ use std::fmt;
 
 /// What a person asks of the API server.
 #[derive(Debug, Clone, PartialEq)]
-pub enum DeclaredPlan {
+pub enum UserRequest {
     /// `kubectl apply` with this template.
     Apply(Value),
     /// As a GitOps tool that owns `paused: false`.
@@ -38,11 +38,13 @@ pub enum DeclaredPlan {
     Restart(u64),
     /// The canary annotation is removed.
     OptOut,
-    /// And set again.
+    /// The label of managed Deployments is removed as well.
+    Unlabel,
+    /// The annotation is set again.
     OptIn(&'static str, String),
 }
 
-impl fmt::Display for DeclaredPlan {
+impl fmt::Display for UserRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apply(template) => write!(f, "apply {}", version_of(template)),
@@ -53,6 +55,7 @@ impl fmt::Display for DeclaredPlan {
             Self::NativeResume => f.write_str("rollout resume"),
             Self::Restart(_) => f.write_str("rollout restart"),
             Self::OptOut => f.write_str("opt out"),
+            Self::Unlabel => f.write_str("opt out and remove the label"),
             Self::OptIn(..) => f.write_str("opt in"),
         }
     }
@@ -71,47 +74,48 @@ pub fn config() -> AdmitConfig {
 
 impl Cluster {
     /// A person's request, from admission to storage.
-    pub fn ask(&mut self, declared: &DeclaredPlan) -> Verdict {
-        let (object, manager) = self.wished(declared);
+    pub fn ask(&mut self, asked: &UserRequest) -> Verdict {
+        let (object, manager) = self.wanted(asked);
         self.request(object, manager)
     }
 
     /// The same while no webhook is there and the API server has been told not to mind.
-    pub fn force(&mut self, declared: &DeclaredPlan) {
-        let (object, _) = self.wished(declared);
+    pub fn force(&mut self, asked: &UserRequest) {
+        let (object, _) = self.wanted(asked);
         self.store_web(object);
     }
 
-    fn wished(&self, declared: &DeclaredPlan) -> (Value, &'static str) {
+    fn wanted(&self, asked: &UserRequest) -> (Value, &'static str) {
         let mut object = self.web.clone();
         let mut manager = "kubectl";
-        match declared {
-            DeclaredPlan::Apply(template) => object["spec"]["template"] = template.clone(),
-            DeclaredPlan::Sync(template) => {
+        match asked {
+            UserRequest::Apply(template) => object["spec"]["template"] = template.clone(),
+            UserRequest::Sync(template) => {
                 object["spec"]["template"] = template.clone();
                 object["spec"]["paused"] = json!(false);
             }
-            DeclaredPlan::Scale(replicas) => object["spec"]["replicas"] = json!(replicas),
-            DeclaredPlan::Order(verb) => {
-                object["metadata"]["annotations"][keys::DO] = json!(verb.to_string())
-            }
-            DeclaredPlan::NativePause => object["spec"]["paused"] = json!(true),
-            DeclaredPlan::NativeResume => {
+            UserRequest::Scale(replicas) => object["spec"]["replicas"] = json!(replicas),
+            UserRequest::Order(verb) => object["metadata"]["annotations"][keys::DO] = json!(verb.to_string()),
+            UserRequest::NativePause => object["spec"]["paused"] = json!(true),
+            UserRequest::NativeResume => {
                 object["spec"].as_object_mut().unwrap().remove("paused");
                 manager = "kubectl-rollout";
             }
-            DeclaredPlan::Restart(number) => {
+            UserRequest::Restart(number) => {
                 object["spec"]["template"]["metadata"]["annotations"] =
                     json!({keys::RESTARTED_AT: number.to_string()});
                 manager = "kubectl-rollout";
             }
-            DeclaredPlan::OptOut => {
+            UserRequest::OptOut | UserRequest::Unlabel => {
                 let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
                 for key in [keys::CANARY, keys::BLUE_GREEN] {
                     annotations.remove(key);
                 }
+                if *asked == UserRequest::Unlabel {
+                    object["metadata"]["labels"] = json!({});
+                }
             }
-            DeclaredPlan::OptIn(key, plan) => object["metadata"]["annotations"][key] = json!(plan),
+            UserRequest::OptIn(key, plan) => object["metadata"]["annotations"][key] = json!(plan),
         }
         (object, manager)
     }

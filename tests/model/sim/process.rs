@@ -1,46 +1,42 @@
-//! A controller process: one pass is a row of requests, and it can die between any two of them.
+//! A controller process: it makes the passes of the controller, one request after the other, and can die between any
+//! two of them.
 
 use super::{
-    NAME, Spec,
     cluster::Cluster,
-    spec,
-    writes::{Write, writes},
+    desk::{Desk, Reply},
+    writes::Write,
 };
 use haldane::{
     analysis::Answer,
-    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, Wait, decide, needs},
+    decide::{
+        Event,
+        pass::{self, Outcome},
+    },
     domain::{
-        observed::Observed,
-        state::{Rollout, RolloutState},
+        state::RolloutState,
         value::{MetricValue, Reading},
     },
-    objects::manifest::Owner,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
-/// A state as it was loaded.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// The state.
-    pub state: Rc<RolloutState>,
-    /// Version of its record; `None` = there is none.
-    pub version: Option<u64>,
-}
+pub use super::desk::{Request, Spec, wanted};
 
 /// What a process keeps in memory: it is gone when the process dies.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Process {
-    /// Finished and unfinished measurements.
-    pub measurements: Measurements,
-    /// Measurements under way and when they began.
-    pub asked: Vec<(DueMeasurement, Timestamp)>,
+    desk: Rc<Desk>,
     /// The pass under way.
-    pub pass: Option<Pass>,
+    pass: Option<Pass>,
     /// When it wants to look again.
     pub wake_at: Option<Timestamp>,
-    /// Events that were published.
-    pub events: Vec<Event>,
     /// How far its clock is off.
     pub skew: SignedDuration,
     /// The last pass that had nothing to do.
@@ -50,38 +46,35 @@ pub struct Process {
 }
 
 /// A look after which nothing was to be done until something changes, or until `until`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rest {
-    state: Rc<RolloutState>,
+    state: Option<Arc<RolloutState>>,
     changes: u64,
     since: Timestamp,
     until: Timestamp,
 }
 
-/// Of so many passes that `decide` has promised to do nothing in, one is made, to see that it does.
+impl Rest {
+    fn holds(&self, cluster: &Cluster, now: Timestamp) -> bool {
+        let state = cluster.record.as_ref().map(|(state, ..)| state);
+        let is_same = match (&self.state, state) {
+            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            (then, now) => then.is_none() && now.is_none(),
+        };
+        is_same && self.changes == cluster.changes() && (self.since..self.until).contains(&now)
+    }
+}
+
+/// Of so many passes that have promised to do nothing, one is made, to see that it does nothing.
 const CHECKED: u64 = 8;
 
 /// A pass under way.
-#[derive(Debug)]
-pub struct Pass {
-    record: Option<(Rc<RolloutState>, String)>,
-    version: Option<u64>,
-    looked: Option<Looked>,
-}
-
-#[derive(Debug)]
-struct Looked {
-    owner: Owner,
-    seen: Rc<Observed>,
-    stored: Stored,
-    decided: Option<Decided>,
-}
-
-#[derive(Debug)]
-struct Decided {
-    plan: Plan,
-    answers: BTreeMap<String, Vec<Answer>>,
-    writes: std::vec::IntoIter<Write>,
+struct Pass {
+    run: Pin<Box<dyn Future<Output = Result<Outcome, pass::NotLeader>>>>,
+    /// Changes of the cluster when it began.
+    changes: u64,
+    /// It has promised to do nothing.
+    promise: Option<Rest>,
 }
 
 /// What one request of a pass came to.
@@ -89,170 +82,127 @@ struct Decided {
 pub enum Step {
     /// The pass goes on.
     Read,
-    /// The next request is this one: [`Process::write`] sends it.
+    /// The next request is this one: [`Process::request`] sends it, [`Process::written`] answers it.
     Writes(Write),
-    /// The request failed, and with it the pass.
+    /// A request failed, and with it the pass.
     Failed,
     /// The pass is complete.
     Done,
-    /// It had promised to rest, and does not.
+    /// It had promised to do nothing, and does something.
     Restless(String),
 }
 
-/// A request on its way, with what it depends on.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// What is to be written.
-    pub write: Write,
-    /// The cluster as its sender saw it.
-    pub seen: Rc<Observed>,
-    /// The record as its sender saw it.
-    pub stored: Stored,
-    /// The Deployment as its sender knows it.
-    pub owner: Owner,
-}
-
 impl Process {
+    /// A process that leads after the one before it has died.
+    pub fn after_death(term: String) -> Self {
+        let process = Self::default();
+        *process.desk.after_death.borrow_mut() = Some(term);
+        process
+    }
+
     /// Whether another process has recorded a state since this one's pass began.
     pub fn is_outdated(&self, cluster: &Cluster) -> bool {
-        let version = cluster.record.as_ref().map(|(_, version, _)| *version);
-        self.pass.as_ref().is_some_and(|pass| pass.version != version)
+        self.pass.is_some() && *self.desk.version.borrow() != cluster.record_version()
     }
 
-    /// The next request of the pass under way, or the first of a new one; a write is only told.
+    /// Ends the pass under way without a trace.
+    pub fn stop(&mut self) {
+        self.pass = None;
+        self.desk.clear();
+    }
+
+    /// The process hears whether it has the lease.
+    pub fn hears_of_lease(&mut self, leads: bool) {
+        self.desk.follows.set(!leads);
+    }
+
+    /// Whether it knows that it does not lead.
+    pub fn follows(&self) -> bool {
+        self.desk.follows.get()
+    }
+
+    /// Whether a pass is under way.
+    pub fn is_busy(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    /// The next request of the pass under way, or the first of a new one. A write is not sent.
     pub fn step(&mut self, cluster: &Cluster, spec: &Spec) -> Step {
-        let Some(pass) = &mut self.pass else {
-            if cluster.corrupt {
-                return Step::Failed;
-            }
-            let version = cluster.record.as_ref().map(|(_, version, _)| *version);
-            let record = cluster.record.as_ref().map(|(state, _, uid)| (Rc::clone(state), uid.clone()));
-            self.pass = Some(Pass { record, version, looked: None });
-            return Step::Read;
-        };
-        let Some(looked) = &mut pass.looked else {
-            if !cluster.is_opted_in() {
-                self.pass = None;
-                return Step::Done;
-            }
-            // The record of a deleted Deployment of this name is no state, but its version counts.
-            let owner = cluster.owner();
-            let record = pass.record.take().filter(|(_, uid)| *uid == owner.uid);
-            let state = record.map(|(state, _)| state).unwrap_or_default();
-            let stored = Stored { state, version: pass.version };
-            pass.looked = Some(Looked { owner, seen: cluster.alone(), stored, decided: None });
-            return Step::Read;
-        };
-        if looked.decided.is_none() {
-            let now = cluster.now + self.skew;
-            let rests = self.measurements.answers.is_empty()
-                && self.rest.as_ref().is_some_and(|rest| {
-                    Rc::ptr_eq(&rest.state, &looked.stored.state)
-                        && rest.changes == cluster.changes()
-                        && (rest.since..rest.until).contains(&now)
-                });
-            self.spared += u64::from(rests);
-            if rests && !self.spared.is_multiple_of(CHECKED) {
-                self.pass = None;
-                return Step::Done;
-            }
-            let changes = cluster.changes();
-            let needs = needs(&looked.stored.state, &looked.seen, cluster.has_leftovers());
-            if needs.surroundings {
-                looked.seen = cluster.around(&looked.seen);
-            }
-            let next = if needs.start == Start::Rollout {
-                next(spec, &looked.seen)
-            } else {
-                Err("not asked for".to_owned())
-            };
-            let starts = next.is_ok() || needs.start == Start::Retry;
-            let wait = (starts && cluster.full)
-                .then(|| Wait::Queue("waits for its turn: policy one allows 1 canary at once".to_owned()));
-            let input = Input {
-                seen: &looked.seen,
-                owner: &looked.owner,
-                next: &next,
-                wait: wait.as_ref(),
-                measurements: &self.measurements,
-                now,
-            };
-            let plan = decide(looked.stored.state.as_ref().clone(), &input);
-            let writes = writes(&plan, &looked.stored).into_iter();
-            let is_idle = writes.as_slice().is_empty() && plan.measure.is_empty();
-            if rests && !is_idle {
-                return Step::Restless(format!("nothing has changed, and it writes {:?}", writes.as_slice()));
-            }
-            // The Deployment may have changed since it was read.
-            let version = looked.seen.deployment.metadata.resource_version.as_deref();
-            let is_idle = is_idle && version == cluster.web["metadata"]["resourceVersion"].as_str();
-            self.rest = is_idle.then(|| Rest {
-                state: Rc::clone(&looked.stored.state),
-                changes,
-                since: now,
-                until: plan.wake_at.unwrap_or(Timestamp::MAX),
-            });
-            let answers = self.measurements.answers.clone();
-            let has_state = writes.as_slice().first().is_some_and(|write| matches!(write, Write::State(_)));
-            looked.decided = Some(Decided { plan, answers, writes });
-            if !has_state {
-                self.recorded(cluster);
-            }
-            return Step::Read;
+        let now = cluster.now + self.skew;
+        self.desk.clock.set(now);
+        if self.pass.is_none() && !self.begin(cluster, now) {
+            return Step::Done;
         }
-        match looked.decided.as_mut().and_then(|decided| decided.writes.next()) {
-            Some(write) => Step::Writes(write),
-            None => {
-                if let Some(decided) = self.pass.take().and_then(|pass| pass.looked?.decided) {
-                    self.wake_at = decided.plan.wake_at;
+        let Some(pass) = &mut self.pass else { return Step::Done };
+        self.desk.leftovers.set(cluster.has_leftovers());
+        match pass.run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => self.end(cluster, ended.ok()),
+            Poll::Pending => {
+                let is_idle = self.desk.is_idle.get();
+                let promise = pass.promise.as_ref().filter(|rest| !is_idle && rest.holds(cluster, now));
+                if promise.is_some() {
+                    return Step::Restless(format!("nothing has changed, and it asks {:?}", self.desk));
                 }
-                Step::Done
+                match self.desk.read(cluster, spec) {
+                    Some(write) => Step::Writes(write),
+                    None => Step::Read,
+                }
             }
         }
     }
 
-    /// The request that is about to be sent.
-    pub fn request(&self, write: Write) -> Request {
-        let looked = self.pass.as_ref().unwrap().looked.as_ref().unwrap();
-        Request {
-            write,
-            seen: Rc::clone(&looked.seen),
-            stored: looked.stored.clone(),
-            owner: looked.owner.clone(),
+    /// Begins a pass, unless there is none to make.
+    fn begin(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
+        let desk = Rc::clone(&self.desk);
+        if !cluster.is_watched() {
+            if cluster.record.is_none() && cluster.ours.is_empty() {
+                return false;
+            }
+            let run = Box::pin(async move { pass::leave(&*desk).await.map(|_| Outcome::default()) });
+            self.pass = Some(Pass { run, changes: cluster.changes(), promise: None });
+            return true;
         }
+        let promise = self.rest.clone().filter(|rest| rest.holds(cluster, now) && desk.has_no_answers());
+        self.spared += u64::from(promise.is_some());
+        if promise.is_some() && !self.spared.is_multiple_of(CHECKED) {
+            return false;
+        }
+        self.desk.is_idle.set(true);
+        let run = Box::pin(async move { pass::pass(&*desk).await });
+        self.pass = Some(Pass { run, changes: cluster.changes(), promise });
+        true
     }
 
-    /// The answer to a write that was carried out.
+    fn end(&mut self, cluster: &Cluster, outcome: Option<Outcome>) -> Step {
+        let Some(pass) = self.pass.take() else { return Step::Done };
+        let Some(outcome) = outcome else { return Step::Failed };
+        self.wake_at = outcome.wake_at;
+        let is_idle = self.desk.is_idle.get() && cluster.is_watched() && pass.changes == cluster.changes();
+        self.rest = is_idle.then(|| Rest {
+            state: cluster.record.as_ref().map(|(state, ..)| Arc::clone(state)),
+            changes: pass.changes,
+            since: self.desk.decided_at.get(),
+            until: outcome.wake_at.unwrap_or(Timestamp::MAX),
+        });
+        Step::Done
+    }
+
+    /// The write that is about to be sent.
+    pub fn request(&self) -> Request {
+        self.desk.write().expect("a write is the next request")
+    }
+
+    /// The answer to the write that was carried out.
     pub fn written(&mut self, write: &Write, cluster: &Cluster) {
         if let Write::State(_) = write {
-            self.pass.as_mut().unwrap().version = cluster.record.as_ref().map(|(_, version, _)| *version);
-            self.recorded(cluster);
+            *self.desk.version.borrow_mut() = cluster.record_version();
         }
+        self.desk.reply(Reply::Done);
     }
 
-    /// As `reconcile` does once the state is recorded: `Measurer::judged`, `Measurer::start`, Events.
-    fn recorded(&mut self, cluster: &Cluster) {
-        let looked = self.pass.as_mut().and_then(|pass| pass.looked.as_mut());
-        let Some(decided) = looked.and_then(|looked| looked.decided.as_mut()) else { return };
-        let rollout = decided.plan.state.rollout.iter();
-        let active: Vec<String> = rollout.flat_map(Rollout::runs_under_way).map(str::to_owned).collect();
-        let known = &mut self.measurements;
-        for (run, judged) in &decided.answers {
-            if let Some(waiting) = known.answers.get_mut(run) {
-                waiting.drain(..judged.len().min(waiting.len()));
-            }
-        }
-        known.answers.retain(|run, waiting| active.contains(run) && !waiting.is_empty());
-        known.in_flight.retain(|run, metrics| active.contains(run) && !metrics.is_empty());
-        self.asked.retain(|(due, _)| active.contains(&due.run));
-        for due in std::mem::take(&mut decided.plan.measure) {
-            let metrics = known.in_flight.entry(due.run.clone()).or_default();
-            if !metrics.contains(&due.metric.name) {
-                metrics.push(due.metric.name.clone());
-                self.asked.push((due, cluster.now + self.skew));
-            }
-        }
-        self.events.append(&mut decided.plan.events);
+    /// The process hears of an error at its next request, whatever has become of it.
+    pub fn refused(&mut self) {
+        self.desk.reply(Reply::Refused);
     }
 
     /// A whole pass without a disturbance. Returns its writes.
@@ -262,9 +212,9 @@ impl Process {
             match self.step(cluster, spec) {
                 Step::Read => {}
                 Step::Writes(write) => {
-                    if cluster.write(&self.request(write.clone())).is_err() {
-                        self.pass = None;
-                        return done;
+                    if cluster.write(&self.request()).is_err() {
+                        self.refused();
+                        continue;
                     }
                     self.written(&write, cluster);
                     done.push(write);
@@ -275,15 +225,28 @@ impl Process {
         }
     }
 
+    /// What the provider was asked first and has not answered: run, metric, and since when.
+    pub fn asked(&self) -> Option<(String, String, Timestamp)> {
+        let asked = self.desk.asked.borrow();
+        asked.first().map(|(due, since)| (due.run.clone(), due.metric.name.clone(), *since))
+    }
+
+    /// The runs of which answers are kept.
+    pub fn remembers(&self) -> Vec<String> {
+        self.desk.measuring.borrow().seen().answers.into_keys().collect()
+    }
+
+    /// The Events that were published since this was asked last.
+    pub fn events(&self) -> Vec<Event> {
+        self.desk.events.take()
+    }
+
     /// The provider answers the oldest question.
     pub fn answer(&mut self, cluster: &Cluster, said: Said) {
-        if self.asked.is_empty() {
+        if self.asked().is_none() {
             return;
         }
-        let (due, started_at) = self.asked.remove(0);
-        if let Some(metrics) = self.measurements.in_flight.get_mut(&due.run) {
-            metrics.retain(|metric| *metric != due.metric.name);
-        }
+        let (due, started_at) = self.desk.asked.borrow_mut().remove(0);
         let outcome = match (said, due.metric.provider.config["query"].as_object()) {
             (Said::Error, _) => Err("connection refused".to_owned()),
             // A rehearsal asks for several counts by their names.
@@ -295,7 +258,7 @@ impl Process {
             (Said::Value(value), None) => Ok(MetricValue::Vector(vec![value])),
         };
         let answer = Answer {
-            metric: due.metric.name,
+            metric: due.metric.name.clone(),
             started_at,
             finished_at: cluster.now + self.skew,
             no_data: (said == Said::Nothing).then(String::new),
@@ -303,7 +266,13 @@ impl Process {
             asked: None,
             metadata: BTreeMap::new(),
         };
-        self.measurements.answers.entry(due.run).or_default().push(answer);
+        self.desk.measuring.borrow_mut().answered(&due.run, answer, ());
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("desk", &self.desk).finish_non_exhaustive()
     }
 }
 
@@ -316,15 +285,4 @@ pub enum Said {
     Nothing,
     /// An error.
     Error,
-}
-
-/// The plan that a rollout starting now would follow.
-fn next(spec: &Spec, seen: &Observed) -> Result<Next, String> {
-    Next::freeze(spec.clone()?, NAME, seen)
-}
-
-/// What the annotations on the Deployment ask for.
-pub fn wanted(cluster: &Cluster) -> Spec {
-    let annotations = serde_json::from_value(cluster.web["metadata"]["annotations"].clone()).unwrap();
-    spec(&annotations)
 }

@@ -5,18 +5,19 @@ use haldane::{
     config::annotations::is_opted_in,
     domain::{
         k8s::selector::Labels,
+        keys,
         observed::{Observed, ReplicaSetView},
     },
     objects::{manifest::Kind, pair::find},
 };
 use serde_json::Value;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What was read last.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    alone: Option<Rc<Observed>>,
-    whole: Option<Rc<Observed>>,
+    alone: Option<Arc<Observed>>,
+    whole: Option<Arc<Observed>>,
     /// The user's Services and Ingresses in `whole`.
     routes: Option<Routes>,
     /// The endpoints in `whole`.
@@ -42,33 +43,33 @@ impl Cluster {
     }
 
     /// The Deployment alone, as a pass reads it first.
-    pub fn alone(&self) -> Rc<Observed> {
+    pub fn alone(&self) -> Arc<Observed> {
         let mut view = self.view.borrow_mut();
-        let is_current = |seen: &&Rc<Observed>| {
+        let is_current = |seen: &&Arc<Observed>| {
             seen.deployment.metadata.resource_version.as_deref() == version_of(&self.web)
         };
         if let Some(alone) = view.alone.as_ref().filter(is_current) {
-            return Rc::clone(alone);
+            return Arc::clone(alone);
         }
-        let alone = Rc::new(Observed {
+        let alone = Arc::new(Observed {
             deployment: serde_json::from_value(self.web.clone()).unwrap(),
             template: self.web["spec"]["template"].clone().into(),
             ..Observed::default()
         });
-        view.alone = Some(Rc::clone(&alone));
+        view.alone = Some(Arc::clone(&alone));
         alone
     }
 
     /// Everything, as a pass reads it whose requests nothing comes between.
-    pub fn seen(&self) -> Rc<Observed> {
+    pub fn seen(&self) -> Arc<Observed> {
         let alone = self.alone();
         let mut view = self.view.borrow_mut();
         let view = &mut *view;
         if let (Some(whole), false) = (&view.whole, view.outdated) {
-            return Rc::clone(whole);
+            return Arc::clone(whole);
         }
-        let whole = view.whole.get_or_insert_with(Rc::default);
-        let seen = Rc::make_mut(whole);
+        let whole = view.whole.get_or_insert_with(Arc::default);
+        let seen = Arc::make_mut(whole);
         if seen.deployment.metadata.resource_version != alone.deployment.metadata.resource_version {
             seen.deployment = alone.deployment.clone();
             seen.template = alone.template.clone();
@@ -98,17 +99,17 @@ impl Cluster {
         };
         (seen.replica_sets, seen.canary_sets) = (of(Some(&self.uid)), of(canary));
         view.outdated = false;
-        Rc::clone(whole)
+        Arc::clone(whole)
     }
 
     /// Everything around a Deployment that was read before.
-    pub fn around(&self, first: &Rc<Observed>) -> Rc<Observed> {
+    pub fn around(&self, first: &Arc<Observed>) -> Arc<Observed> {
         let now = self.seen();
-        if Rc::ptr_eq(first, &self.alone()) {
+        if Arc::ptr_eq(first, &self.alone()) {
             return now;
         }
         let (deployment, template) = (first.deployment.clone(), first.template.clone());
-        Rc::new(Observed { deployment, template, ..now.as_ref().clone() })
+        Arc::new(Observed { deployment, template, ..now.as_ref().clone() })
     }
 
     /// Whether anything of Haldane's exists for this Deployment, as the watches tell.
@@ -117,7 +118,12 @@ impl Cluster {
         self.watched.unwrap_or_else(|| self.ours.iter().any(|object| owner.owns(object)))
     }
 
-    /// Whether the user's Deployment is Haldane's to drive.
+    /// Whether the controller's watch includes the user's Deployment.
+    pub fn is_watched(&self) -> bool {
+        self.web["metadata"]["labels"][keys::MANAGED] == "true"
+    }
+
+    /// Whether the annotations of the user's Deployment opt it in.
     pub fn is_opted_in(&self) -> bool {
         is_opted_in(self.alone().deployment.metadata.annotations.as_ref().unwrap_or(&Labels::new()))
     }

@@ -1,12 +1,12 @@
 //! What the API server makes of the controller's writes, under the conditions of `controller/{apply,state}.rs`.
 
-use super::{
-    cluster::Cluster,
-    process::{Request, Stored},
-};
+use super::{cluster::Cluster, desk::Request};
 use haldane::{
     cluster::apply::deployment_patch,
-    decide::{self, DeploymentWrite, Plan, ProgressingCondition},
+    decide::{
+        self, DeploymentWrite, ProgressingCondition,
+        pass::{Look, Stored},
+    },
     domain::state::RolloutState,
     objects::{
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
@@ -14,13 +14,13 @@ use haldane::{
     },
 };
 use serde_json::{Value, json};
-use std::{fmt, rc::Rc};
+use std::{fmt, sync::Arc};
 
 /// One request that changes the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// The state `ConfigMap`.
-    State(Rc<RolloutState>),
+    State(Arc<RolloutState>),
     /// Server-side apply of an object of ours.
     Apply(Manifest),
     /// The `Progressing` condition.
@@ -31,6 +31,8 @@ pub enum Write {
     Empty(String),
     /// Removal of an object of ours.
     Delete(Kind, String),
+    /// Removal of the state `ConfigMap`.
+    Forget,
 }
 
 impl fmt::Display for Write {
@@ -59,6 +61,7 @@ impl fmt::Display for Write {
             Self::Deployment(write) => write!(f, "deployment {write:?}"),
             Self::Empty(name) => write!(f, "empty {name}"),
             Self::Delete(kind, _) => write!(f, "delete {kind}"),
+            Self::Forget => f.write_str("delete the record"),
         }
     }
 }
@@ -67,20 +70,16 @@ impl fmt::Display for Write {
 #[derive(Debug)]
 pub struct Conflict;
 
-/// What a plan asks for, in order.
-pub fn writes(plan: &Plan, stored: &Stored) -> Vec<Write> {
-    plan.writes(&stored.state).into_iter().map(Write::from).collect()
-}
-
 impl From<decide::Write<'_>> for Write {
     fn from(write: decide::Write<'_>) -> Self {
         match write {
-            decide::Write::State(state) => Self::State(Rc::new(state.clone())),
+            decide::Write::State(state) => Self::State(Arc::new(state.clone())),
             decide::Write::Apply(manifest) => Self::Apply(manifest.clone()),
             decide::Write::Condition(condition) => Self::Condition(condition.clone()),
             decide::Write::Deployment(write) => Self::Deployment(write),
             decide::Write::Empty(name) => Self::Empty(name.to_owned()),
             decide::Write::Delete(kind, name) => Self::Delete(kind, name.to_owned()),
+            decide::Write::Forget => Self::Forget,
         }
     }
 }
@@ -88,7 +87,7 @@ impl From<decide::Write<'_>> for Write {
 impl Cluster {
     /// Carries out one request of a controller, or refuses it.
     pub fn write(&mut self, request: &Request) -> Result<(), Conflict> {
-        let Request { write, seen, stored, owner } = request;
+        let Request { write, look: Look { owner, seen, stored } } = request;
         match write {
             Write::State(state) => self.store(state, stored, owner),
             Write::Apply(manifest) => {
@@ -131,6 +130,12 @@ impl Cluster {
                 }
                 Ok(())
             }
+            Write::Forget if self.record_version() != stored.version => Err(Conflict),
+            Write::Forget => {
+                self.record = None;
+                self.bump();
+                Ok(())
+            }
         }
     }
 
@@ -144,15 +149,27 @@ impl Cluster {
         carried.zip(wanted).is_some_and(|(carried, wanted)| carried != wanted)
     }
 
-    fn store(&mut self, state: &Rc<RolloutState>, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
-        if self.record.as_ref().map(|(_, version, _)| *version) != stored.version {
+    /// What is recorded, as a pass reads it.
+    pub fn stored(&self) -> Stored {
+        let Some((state, version, uid)) = &self.record else { return Stored::default() };
+        Stored { state: Arc::clone(state), version: Some(version.to_string()), owners: vec![uid.clone()] }
+    }
+
+    /// Version of the record.
+    pub fn record_version(&self) -> Option<String> {
+        self.record.as_ref().map(|(_, version, _)| version.to_string())
+    }
+
+    fn store(&mut self, state: &Arc<RolloutState>, stored: &Stored, owner: &Owner) -> Result<(), Conflict> {
+        if self.record_version() != stored.version {
             return Err(Conflict);
         }
-        let is_same = |(known, _, uid): &(Rc<RolloutState>, u64, String)| known == state && *uid == owner.uid;
+        let is_same =
+            |(known, _, uid): &(Arc<RolloutState>, u64, String)| known == state && *uid == owner.uid;
         // A write that changes nothing makes no new version.
         if !self.record.as_ref().is_some_and(is_same) {
             let version = self.bump();
-            self.record = Some((Rc::clone(state), version, owner.uid.clone()));
+            self.record = Some((Arc::clone(state), version, owner.uid.clone()));
         }
         Ok(())
     }

@@ -1,0 +1,61 @@
+//! What every pass of the controller needs, and why one can fail.
+
+use super::{backoff::Backoff, owned::OwnedObjects, queue::Queue};
+use crate::{
+    cluster::{
+        apply::ApplyError, events::Publisher, lease::Leadership, records::StateError, world::ObserveError,
+    },
+    config::strategy::Defaults,
+    decide::pass::NotLeader,
+    measure::Measurer,
+};
+use kube::Client;
+use std::sync::Arc;
+
+/// What every reconcile needs.
+pub struct Context {
+    /// The cluster.
+    pub client: Client,
+    /// Haldane's own namespace, where templates of cluster scope live.
+    pub own_namespace: String,
+    /// What applies where the user says nothing.
+    pub defaults: Defaults,
+    /// Asks metric providers.
+    pub measurer: Arc<Measurer>,
+    /// Publishes Events.
+    pub publisher: Publisher,
+    /// Whether this replica may write.
+    pub leadership: Leadership,
+    /// What of ours exists, as the watches tell.
+    pub ours: OwnedObjects,
+    /// Releases that wait for their turn.
+    pub queue: Queue,
+    /// Passes that have failed.
+    pub failures: Backoff,
+}
+
+/// Why a pass ended early; it is repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Another replica leads: nothing was written.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// See [`ObserveError`].
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// See [`StateError`].
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// See [`ApplyError`].
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Templates cannot be read.
+    #[error("analysis templates: {0}")]
+    Templates(#[from] kube::Error),
+    /// Policy or what it counts cannot be read.
+    #[error("policy: {0}")]
+    Policy(kube::Error),
+    /// The Namespace cannot be read.
+    #[error("membership: {0}")]
+    Membership(kube::Error),
+}

@@ -1,0 +1,267 @@
+//! The requests of a pass, put down one by one until somebody answers them.
+
+use super::{cluster::Cluster, spec, writes::Write};
+use haldane::{
+    config::namespace::{Namespace, Settings},
+    decide::{
+        self, DueMeasurement, Event, Measurements, Measuring, Wait,
+        pass::{Candidate, Look, NotLeader, Room, Shell, Stored},
+    },
+    domain::{observed::Observed, strategy::RolloutSpec},
+    objects::manifest::Owner,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+};
+
+/// What annotations ask for, or why they cannot be read.
+pub type Spec = Result<RolloutSpec, String>;
+
+/// A write on its way, with what it depends on.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is to be written.
+    pub write: Write,
+    /// What its sender has read.
+    pub look: Look,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub enum Ask {
+    /// See [`Shell::recorded`].
+    Record,
+    /// See [`Shell::deployment`].
+    Deployment,
+    /// See [`Shell::namespace`].
+    Namespace,
+    /// See [`Shell::surroundings`].
+    Surroundings(Arc<Observed>),
+    /// See [`Shell::ours`].
+    Ours,
+    /// See [`Shell::plan`].
+    Plan,
+    /// See [`Shell::room`].
+    Room,
+    /// See [`Shell::write`].
+    Write(Box<Request>),
+    /// See [`Shell::publish`].
+    Publish(Event),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// It has failed.
+    Refused,
+    /// It was carried out.
+    Done,
+    /// The record.
+    Record(Stored),
+    /// The Deployment.
+    Deployment(Owner, Arc<Observed>),
+    /// Everything around it.
+    Surroundings(Arc<Observed>),
+    /// Objects of ours.
+    Ours(Vec<Value>),
+    /// The plan.
+    Plan(Spec),
+    /// Why a rollout must wait.
+    Room(Option<Wait>),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Desk {
+    ask: RefCell<Option<Ask>>,
+    reply: RefCell<Option<Reply>>,
+    /// The time, as the process knows it.
+    pub clock: Cell<Timestamp>,
+    /// When it was last asked for.
+    pub decided_at: Cell<Timestamp>,
+    /// Whether objects of ours exist, as the watches tell.
+    pub leftovers: Cell<bool>,
+    /// The process knows that it does not lead.
+    pub follows: Cell<bool>,
+    /// Nothing has been asked for but reads.
+    pub is_idle: Cell<bool>,
+    /// Version of the record that the pass has read or written.
+    pub version: RefCell<Option<String>>,
+    /// Finished and unfinished measurements.
+    pub measuring: RefCell<Measuring<()>>,
+    /// Measurements under way and when they began.
+    pub asked: RefCell<Vec<(DueMeasurement, Timestamp)>>,
+    /// See [`Measurements::after_death`].
+    pub after_death: RefCell<Option<String>>,
+    /// Events that were published.
+    pub events: RefCell<Vec<Event>>,
+}
+
+impl Desk {
+    async fn put(&self, ask: Ask) -> Result<Reply, NotLeader> {
+        *self.ask.borrow_mut() = Some(ask);
+        let reply = poll_fn(|_| self.reply.take().map_or(Poll::Pending, Poll::Ready)).await;
+        self.ask.take();
+        // Which error it is makes no difference to a pass.
+        if let Reply::Refused = reply { Err(NotLeader) } else { Ok(reply) }
+    }
+
+    /// Forgets what was asked: the pass is over.
+    pub fn clear(&self) {
+        self.ask.take();
+        self.reply.take();
+    }
+
+    /// Answers the request that waits, or the next one.
+    pub fn reply(&self, reply: Reply) {
+        *self.reply.borrow_mut() = Some(reply);
+    }
+
+    /// Whether nothing waits to be judged.
+    pub fn has_no_answers(&self) -> bool {
+        self.measuring.borrow().seen().answers.is_empty()
+    }
+
+    /// The write that waits to be sent.
+    pub fn write(&self) -> Option<Request> {
+        match self.ask.borrow().as_ref() {
+            Some(Ask::Write(request)) => Some(request.as_ref().clone()),
+            _ => None,
+        }
+    }
+
+    /// Answers the request that waits from the cluster; a write is returned and not answered.
+    pub fn read(&self, cluster: &Cluster, spec: &Spec) -> Option<Write> {
+        let ask = self.ask.borrow();
+        let reply =
+            match ask.as_ref()? {
+                Ask::Write(request) => return Some(request.write.clone()),
+                Ask::Record if cluster.corrupt => Reply::Refused,
+                Ask::Record => {
+                    let stored = cluster.stored();
+                    self.version.borrow_mut().clone_from(&stored.version);
+                    Reply::Record(stored)
+                }
+                Ask::Deployment => Reply::Deployment(cluster.owner(), cluster.alone()),
+                Ask::Namespace => Reply::Done,
+                Ask::Surroundings(seen) => Reply::Surroundings(cluster.around(seen)),
+                Ask::Ours => Reply::Ours(cluster.seen().ours.clone()),
+                Ask::Plan => Reply::Plan(spec.clone()),
+                Ask::Room => Reply::Room(cluster.full.then(|| {
+                    Wait::Queue("waits for its turn: policy one allows 1 canary at once".to_owned())
+                })),
+                Ask::Publish(event) => {
+                    self.events.borrow_mut().push(event.clone());
+                    Reply::Done
+                }
+            };
+        self.reply(reply);
+        None
+    }
+}
+
+/// What annotations on the Deployment ask for.
+pub fn wanted(cluster: &Cluster) -> Spec {
+    let annotations = serde_json::from_value(cluster.web["metadata"]["annotations"].clone()).unwrap();
+    spec(&annotations)
+}
+
+/// A reply is of the kind that was asked for.
+macro_rules! expect {
+    ($reply:expr, $kind:pat => $value:expr) => {
+        match $reply {
+            $kind => Ok($value),
+            other => panic!("not an answer to this request: {other:?}"),
+        }
+    };
+}
+
+impl Shell for Desk {
+    type Error = NotLeader;
+    type Guard = ();
+
+    async fn recorded(&self) -> Result<Stored, NotLeader> {
+        expect!(self.put(Ask::Record).await?, Reply::Record(stored) => stored)
+    }
+
+    async fn deployment(&self) -> Result<Option<(Owner, Arc<Observed>)>, NotLeader> {
+        expect!(self.put(Ask::Deployment).await?, Reply::Deployment(owner, seen) => Some((owner, seen)))
+    }
+
+    fn has_leftovers(&self, _: &Owner) -> bool {
+        self.leftovers.get()
+    }
+
+    async fn namespace(&self) -> Result<Namespace, NotLeader> {
+        expect!(self.put(Ask::Namespace).await?, Reply::Done => Namespace::default())
+    }
+
+    async fn surroundings(
+        &self,
+        _: &Owner,
+        seen: Arc<Observed>,
+        _: bool,
+    ) -> Result<Arc<Observed>, NotLeader> {
+        expect!(self.put(Ask::Surroundings(seen)).await?, Reply::Surroundings(seen) => seen)
+    }
+
+    async fn ours(&self, _: &Owner) -> Result<Vec<Value>, NotLeader> {
+        expect!(self.put(Ask::Ours).await?, Reply::Ours(ours) => ours)
+    }
+
+    async fn plan(&self, _: &Settings) -> Result<Spec, NotLeader> {
+        expect!(self.put(Ask::Plan).await?, Reply::Plan(spec) => spec)
+    }
+
+    async fn room(&self, _: &Candidate<'_>) -> Result<Room<()>, NotLeader> {
+        let wait = expect!(self.put(Ask::Room).await?, Reply::Room(wait) => wait)?;
+        Ok(Room { wait, metric_hosts: None, guard: () })
+    }
+
+    fn leave_queue(&self) {}
+
+    fn wake_queue(&self) {}
+
+    fn measurements(&self) -> Measurements {
+        let after_death = self.after_death.borrow().clone();
+        Measurements { after_death, ..self.measuring.borrow().seen() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.decided_at.set(self.clock.get());
+        self.clock.get()
+    }
+
+    fn leads(&self) -> bool {
+        !self.follows.get()
+    }
+
+    async fn write(&self, write: &decide::Write<'_>, look: &Look) -> Result<(), NotLeader> {
+        self.is_idle.set(false);
+        let request = Request { write: write.clone().into(), look: look.clone() };
+        expect!(self.put(Ask::Write(Box::new(request))).await?, Reply::Done => ())
+    }
+
+    fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]) {
+        let mut measuring = self.measuring.borrow_mut();
+        measuring.judged(judged, active);
+        self.asked.borrow_mut().retain(|(due, _)| measuring.is_awaited(due));
+        for due in due {
+            self.is_idle.set(false);
+            if measuring.start(due) {
+                self.asked.borrow_mut().push((due.clone(), self.clock.get()));
+            }
+        }
+    }
+
+    async fn publish(&self, _: &Owner, event: &Event) {
+        // An Event that is refused is lost, as in the controller.
+        let _ = self.put(Ask::Publish(event.clone())).await;
+    }
+}
