@@ -5,11 +5,9 @@ use haldane::{
     commands::{
         cli::{Cli, Command},
         eject::eject,
+        run::run,
     },
-    runtime::{
-        self,
-        telemetry::{self, LogFormat},
-    },
+    runtime::telemetry::{self, LogFormat},
 };
 use std::{error::Error, process::ExitCode};
 
@@ -18,7 +16,7 @@ use std::{error::Error, process::ExitCode};
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let run = async {
+    let work = async {
         let (format, filter) = match &command {
             Command::Run(args) => (args.log_format, &args.log),
             Command::Eject(args) => (LogFormat::Text, &args.log),
@@ -29,11 +27,11 @@ async fn main() -> ExitCode {
             .install_default()
             .map_err(|_| "another TLS crypto provider is installed already")?;
         match command {
-            Command::Run(args) => runtime::run(*args).await.map_err(Box::<dyn Error>::from),
+            Command::Run(args) => run(*args).await.map_err(Box::<dyn Error>::from),
             Command::Eject(args) => Box::pin(eject(args)).await.map_err(Box::<dyn Error>::from),
         }
     };
-    match run.await {
+    match work.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("haldane: {}", telemetry::causes(error.as_ref()));

@@ -10,5 +10,3 @@ pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
-
-pub use crate::commands::run::{RunError, run};

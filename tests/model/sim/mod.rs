@@ -11,7 +11,7 @@ pub mod workloads;
 pub mod writes;
 
 use haldane::{
-    config::{annotations::read_annotations, strategy::Defaults},
+    config::{declared_plan::read_annotations, strategy::Defaults},
     domain::{k8s::selector::Labels, strategy::RolloutSpec},
     objects::manifest::Owner,
 };
