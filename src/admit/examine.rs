@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     config::{
-        annotations::{DeclaredPlan, INTERNAL_KEYS, path},
+        annotations::{INTERNAL_KEYS, path},
+        declared_plan::DeclaredPlan,
         dry_start::{DryStart, dry_starts},
         namespace::Settings,
     },

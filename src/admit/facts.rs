@@ -1,7 +1,7 @@
 //! What admission must know of the cluster. The shell looks it up; the decision only reads it.
 
 use crate::{
-    config::{annotations::Lookup, namespace::Namespace, profile::Bound},
+    config::{namespace::Namespace, profile::Bound, template_tree::Lookup},
     domain::{observed::ReplicaSetView, request::Verb, state::RolloutState, strategy::TemplateRef},
 };
 use k8s_openapi::api::{

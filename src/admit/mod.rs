@@ -20,7 +20,7 @@ pub mod stale_condition;
 
 use crate::{
     config::{
-        annotations::DeclaredPlan,
+        declared_plan::DeclaredPlan,
         namespace::{Namespace, Settings},
         strategy::Defaults,
     },

@@ -2,7 +2,7 @@
 
 use super::{Context, facts::Facts, kubectl_warnings, object::Object, rules};
 use crate::{
-    config::{annotations::DeclaredPlan, namespace::Namespace},
+    config::{declared_plan::DeclaredPlan, namespace::Namespace},
     document::finding::Findings,
     domain::{
         keys,

@@ -1,7 +1,9 @@
 //! Conditions: `successCondition` and `failureCondition` of a metric.
 
-use crate::domain::value::{MetricValue, ResultType};
-use crate::expr::{self, Program, Type, Value};
+use crate::{
+    domain::value::{MetricValue, ResultType},
+    expr::{self, Program, Type, Value},
+};
 use jiff::Timestamp;
 
 /// Whether `text` can be a condition at all: its syntax, its names, and what is known of its types.
@@ -92,12 +94,30 @@ fn of_result<'a>(text: &'a str, then: impl Fn(&str, &'a str) -> (&'static str, &
     written + rest
 }
 
+/// A measured value in the language of conditions.
+fn result(measured: &MetricValue) -> Value {
+    match measured {
+        MetricValue::Nil => Value::Nil,
+        MetricValue::Bool(value) => Value::Bool(*value),
+        MetricValue::Int(value) => Value::Int(*value),
+        MetricValue::Float(value) => Value::Float(*value),
+        MetricValue::Text(text) => Value::text(text.as_str()),
+        MetricValue::Vector(samples) => {
+            Value::list_of(Type::Float, samples.iter().copied().map(Value::Float))
+        }
+        MetricValue::List(items) => Value::list(items.iter().map(result)),
+        MetricValue::Map(entries) => {
+            Value::object(entries.iter().map(|(key, value)| (Value::text(key.as_str()), result(value))))
+        }
+    }
+}
+
 /// What `text` says about a value measured at `now`.
 ///
 /// # Errors
 /// Why it says nothing, in the words of Argo.
 pub fn eval(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
-    let result = Value::from(value);
+    let result = result(value);
     match expr::compile(text, &result.type_of())?.run(&result, now)? {
         Value::Bool(holds) => Ok(holds),
         other => Err(format!("expected bool, but got {}", other.type_of())),

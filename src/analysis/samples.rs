@@ -4,7 +4,7 @@
 //! is measured again, up to a bound; then the measurement is inconclusive, for a person to decide: neither
 //! a failure of the canary nor a silent pass.
 
-use super::{Answer, evidence, schedule::ERROR_RETRY};
+use super::{Answer, evidence};
 use crate::{
     domain::{
         metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec, MinSamples, Thin},
@@ -12,7 +12,6 @@ use crate::{
     },
     gocompat::{duration::GoDuration, float::GoFloat},
 };
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -113,13 +112,6 @@ pub(super) fn wait(
     })
 }
 
-/// When too few samples are counted again: as soon as after an error, or sooner if the interval is shorter.
-pub(super) fn counted_again(spec: &MetricSpec, thin: Thin) -> Timestamp {
-    let interval = spec.interval.map_or(ERROR_RETRY, GoDuration::signed);
-    let pause = interval.clamp(SignedDuration::from_secs(1), ERROR_RETRY);
-    thin.counted_at.checked_add(pause).unwrap_or(Timestamp::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +119,7 @@ mod tests {
         analysis::{Answer, advance, start},
         domain::metric::{AnalysisRun, AnalysisTemplate, MetricRules},
     };
+    use jiff::Timestamp;
     use serde_json::json;
 
     fn run() -> AnalysisRun {

@@ -1,11 +1,13 @@
 //! When a metric is measured next.
 
-use super::samples;
-use crate::domain::metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec};
+use crate::{
+    domain::metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, Thin},
+    gocompat::duration::GoDuration,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// After an error the interval does not matter.
-pub(super) const ERROR_RETRY: SignedDuration = SignedDuration::from_secs(10);
+const ERROR_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether the run is to end: asked to, or because a metric that counts did not end well.
 pub(super) fn is_terminating(run: &AnalysisRun) -> bool {
@@ -62,7 +64,7 @@ fn next(spec: &MetricSpec, result: &MetricResult, started_at: Timestamp) -> Opti
         return None;
     }
     if let Some(thin) = result.thin {
-        return Some(Next { at: samples::counted_again(spec, thin), is_first: true });
+        return Some(Next { at: counted_again(spec, thin), is_first: true });
     }
     let Some(last) = result.measurements.last() else {
         let delay = spec.initial_delay.unwrap_or_default().signed();
@@ -76,6 +78,13 @@ fn next(spec: &MetricSpec, result: &MetricResult, started_at: Timestamp) -> Opti
         _ => spec.interval?.signed(),
     };
     Some(Next { at: later(last.finished_at, pause), is_first: false })
+}
+
+/// When too few samples are counted again: as soon as after an error, or sooner if the interval is shorter.
+fn counted_again(spec: &MetricSpec, thin: Thin) -> Timestamp {
+    let interval = spec.interval.map_or(ERROR_RETRY, GoDuration::signed);
+    let pause = interval.clamp(SignedDuration::from_secs(1), ERROR_RETRY);
+    later(thin.counted_at, pause)
 }
 
 fn later(from: Timestamp, span: SignedDuration) -> Timestamp {

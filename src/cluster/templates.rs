@@ -2,8 +2,8 @@
 
 use crate::{
     config::{
-        annotations::Lookup,
         stored::read_template,
+        template_tree::Lookup,
         template_tree::{self, MAX_DEPTH, MAX_TEMPLATES},
     },
     domain::{keys, strategy::TemplateRef},

@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod blue_green;
+pub mod declared_plan;
 pub mod dry_start;
 pub mod inquiry;
 pub mod metric;

@@ -1,7 +1,8 @@
 //! What a Namespace says to its Deployments: its label opts them in, its annotations are their defaults.
 
 use super::{
-    annotations::{Choice, DeclaredPlan, INTERNAL_KEYS, KEYS, choice, path, plan_key, read_annotations},
+    annotations::{Choice, INTERNAL_KEYS, KEYS, choice, path, plan_key},
+    declared_plan::{DeclaredPlan, read_annotations},
     strategy::Defaults,
 };
 use crate::{

@@ -1,8 +1,8 @@
 //! Documents as they are stored: the only entry of a labelled `ConfigMap`.
 
 use super::{
-    annotations::Lookup,
     template::{template, too_many_rules},
+    template_tree::Lookup,
 };
 use crate::document::yaml;
 use crate::{

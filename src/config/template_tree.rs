@@ -1,6 +1,6 @@
 //! Templates that name templates.
 
-use super::annotations::{Lookup, path};
+use super::annotations::path;
 use crate::{
     document::finding::{Finding, Findings},
     domain::{
@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_DEPTH: usize = 5;
 /// Templates that one plan may come to: it is stored whole in one object.
 pub const MAX_TEMPLATES: usize = 50;
+
+/// A template that was looked up: what it says, or what is wrong with it.
+pub type Lookup = Result<AnalysisTemplate, Findings>;
 
 /// The templates that are known, by the reference under which they are named.
 pub(super) struct Known<'a> {

@@ -3,7 +3,7 @@
 //! A [`Node`] is one value; a reader is any `FnOnce(Node) -> Option<T>`, so readers compose:
 //!
 //! ```
-//! use haldane::domain::fields::{Node, read};
+//! use haldane::document::fields::{Node, read};
 //!
 //! struct Step { weight: u8 }
 //!
@@ -25,9 +25,9 @@
 //! ```
 
 use super::finding::{Finding, Findings};
-use crate::{
-    domain::names::{is_object_name, is_service_name},
-    gocompat::duration::GoDuration,
+use crate::gocompat::{
+    duration::GoDuration,
+    validation::{is_object_name, is_service_name},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value};

@@ -10,6 +10,5 @@ pub mod request;
 pub mod review;
 pub mod state;
 pub mod strategy;
-pub mod template;
 pub mod value;
 pub mod weight;

@@ -2,10 +2,11 @@
 
 use super::{
     functions, methods,
-    syntax::{Binary, BinaryOperator, Loop, Node, Pointer, Unary},
+    operators::{Binary, BinaryOperator, Unary},
+    syntax::{Loop, Node, Pointer},
     types::Type,
 };
-use crate::gocompat::re2;
+use crate::gocompat::{float::to_float, re2};
 
 /// Checks a condition for a `result` of the given type; answers the type of its value, and what it asks of `result`
 /// by name.
@@ -276,7 +277,7 @@ impl Checker<'_> {
 /// A whole number literal, or a sum of such, as floats.
 fn make_float(node: &mut Node) {
     match node {
-        Node::Int(number) => *node = Node::Float(super::operate::to_float(*number)),
+        Node::Int(number) => *node = Node::Float(to_float(*number)),
         Node::Unary { operand, .. } => make_float(operand),
         Node::Binary { operator, left, right }
             if matches!(operator.kind, Binary::Add | Binary::Subtract | Binary::Multiply) =>

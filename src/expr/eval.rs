@@ -5,7 +5,8 @@ use super::{
     library::Env,
     methods,
     operate::{self, bool, equal, operate},
-    syntax::{Binary, BinaryOperator, Loop, Node, Pointer, Unary},
+    operators::{Binary, BinaryOperator, Unary},
+    syntax::{Loop, Node, Pointer},
     types::Type,
     value::{List, Value},
 };

@@ -4,12 +4,11 @@
 //! value equals a number, so `date(x).Month() == 2` never holds. Here it is refused by name.
 
 use super::{
-    library::time::{Span, written},
+    span::Span,
     types::Type,
-    value::Value,
+    value::{Value, print_time},
 };
 use jiff::Zoned;
-use std::rc::Rc;
 
 /// A method of the values of one type.
 struct Method {
@@ -48,17 +47,18 @@ static METHODS: &[Method] = &[
     of_time("Unix", None, Type::Int, |of, _| number(of, |at| at.timestamp().as_second())),
     of_time("UnixMilli", None, Type::Int, |of, _| number(of, |at| at.timestamp().as_millisecond())),
     of_time("UTC", None, Type::Time, |of, _| {
-        let utc = time(of)?.with_time_zone(jiff::tz::TimeZone::UTC);
-        Some(Value::Time(Rc::new(utc)))
+        Some(Value::time(time(of)?.with_time_zone(jiff::tz::TimeZone::UTC)))
     }),
-    of_time("String", None, Type::Text, |of, _| Some(Value::text(written(time(of)?)))),
+    of_time("String", None, Type::Text, |of, _| Some(Value::text(print_time(time(of)?)))),
     of_time("Before", Some(Type::Time), Type::Bool, |of, other| Some(Value::Bool(time(of)? < time(other)?))),
     of_time("After", Some(Type::Time), Type::Bool, |of, other| Some(Value::Bool(time(of)? > time(other)?))),
     of_time("Equal", Some(Type::Time), Type::Bool, |of, other| Some(Value::Bool(time(of)? == time(other)?))),
     of_time("Sub", Some(Type::Time), Type::Duration, |of, other| {
         Some(Value::Duration(Span::between(time(other)?, time(of)?)))
     }),
-    of_time("Add", Some(Type::Duration), Type::Time, |of, other| span(other)?.after(time(of)?)),
+    of_time("Add", Some(Type::Duration), Type::Time, |of, other| {
+        span(other)?.after(time(of)?).map(Value::time)
+    }),
     of_span("Hours", Type::Float, |of, _| Some(Value::Float(span(of)?.in_units(3_600_000_000_000)))),
     of_span("Minutes", Type::Float, |of, _| Some(Value::Float(span(of)?.in_units(60_000_000_000)))),
     of_span("Seconds", Type::Float, |of, _| Some(Value::Float(span(of)?.in_units(1_000_000_000)))),
@@ -134,11 +134,11 @@ mod tests {
         let at: Zoned = "2024-02-29T13:14:15.016+00:00[UTC]".parse().unwrap();
         for method in METHODS {
             let of = match method.of {
-                Type::Time => Value::Time(Rc::new(at.clone())),
+                Type::Time => Value::time(at.clone()),
                 _ => Value::Duration(Span(1_500_000_000)),
             };
             let arg = match method.takes {
-                Some(Type::Time) => vec![Value::Time(Rc::new(at.clone()))],
+                Some(Type::Time) => vec![Value::time(at.clone())],
                 Some(_) => vec![Value::Duration(Span(1))],
                 None => Vec::new(),
             };

@@ -1,11 +1,12 @@
 //! Binary operators on values.
 
 use super::{
-    library::time::Span,
-    syntax::{Binary, BinaryOperator},
+    operators::{Binary, BinaryOperator},
+    span::Span,
     types::Type,
     value::Value,
 };
+use crate::gocompat::float::{to_float, to_int};
 use std::cmp::Ordering;
 
 /// Largest list that a range may make.
@@ -38,27 +39,6 @@ pub(super) fn operate(operator: &BinaryOperator, left: &Value, right: &Value) ->
         // The machine's own: three decide by their left side whether there is a right one, one needs a cache.
         Binary::Or | Binary::And | Binary::Coalesce | Binary::Matches => return refuse(),
     })
-}
-
-/// Go's conversion on amd64, where what no integer can hold is the least one.
-pub(super) fn to_int(value: f64) -> i64 {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if (-LIMIT..LIMIT).contains(&value) {
-        // In range by the check above; the fraction is cut off as in Go.
-        #[allow(clippy::cast_possible_truncation)]
-        let int = value as i64;
-        int
-    } else {
-        i64::MIN
-    }
-}
-
-/// The nearest float.
-pub(super) fn to_float(value: i64) -> f64 {
-    // Rounding is what Go does too.
-    #[allow(clippy::cast_precision_loss)]
-    let float = value as f64;
-    float
 }
 
 /// Equality across number types, identity for the rest.
@@ -111,9 +91,9 @@ fn times(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
     use Binary::{Add, Multiply, Subtract};
     match (kind, left, right) {
         (Add, Value::Time(at), Value::Duration(span)) | (Add, Value::Duration(span), Value::Time(at)) => {
-            span.after(at)
+            span.after(at).map(Value::time)
         }
-        (Subtract, Value::Time(at), Value::Duration(span)) => span.negated().after(at),
+        (Subtract, Value::Time(at), Value::Duration(span)) => span.negated().after(at).map(Value::time),
         (Subtract, Value::Time(a), Value::Time(b)) => Some(Value::Duration(Span::between(b, a))),
         (Add, Value::Duration(a), Value::Duration(b)) => Some(Value::Duration(Span(a.0.wrapping_add(b.0)))),
         (Subtract, Value::Duration(a), Value::Duration(b)) => {

@@ -2,7 +2,8 @@
 
 use super::{
     functions,
-    syntax::{Binary, BinaryOperator, Loop, Node, PIPE_PRECEDENCE, Pointer, Unary, UnaryOperator},
+    operators::{Binary, BinaryOperator, PIPE_PRECEDENCE, Unary, UnaryOperator},
+    syntax::{Loop, Node, Pointer},
     token::{Token, is_alphanumeric},
 };
 

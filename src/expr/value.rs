@@ -1,10 +1,7 @@
 //! Values of an evaluation.
 
-use super::{
-    library::time::{Span, written},
-    types::Type,
-};
-use crate::{domain::value::MetricValue, gocompat::float::GoFloat};
+use super::{span::Span, types::Type};
+use crate::gocompat::float;
 use jiff::Zoned;
 use std::{fmt, rc::Rc};
 
@@ -51,24 +48,33 @@ pub struct Map {
 
 impl Value {
     /// A text.
-    pub(super) fn text(text: impl Into<Rc<str>>) -> Self {
+    #[must_use]
+    pub fn text(text: impl Into<Rc<str>>) -> Self {
         Self::Text(text.into())
     }
 
+    /// A point in time.
+    pub(super) fn time(at: Zoned) -> Self {
+        Self::Time(Rc::new(at))
+    }
+
     /// A list of anything.
-    pub(super) fn list(items: impl IntoIterator<Item = Self>) -> Self {
+    #[must_use]
+    pub fn list(items: impl IntoIterator<Item = Self>) -> Self {
         Self::list_of(Type::Any, items)
     }
 
     /// A list of items that are all of one type.
-    pub(super) fn list_of(item: Type, items: impl IntoIterator<Item = Self>) -> Self {
+    #[must_use]
+    pub fn list_of(item: Type, items: impl IntoIterator<Item = Self>) -> Self {
         let items: Rc<[Self]> = items.into_iter().collect();
         let weight = items.iter().map(Self::weight).fold(1, usize::saturating_add);
         Self::List(List { item, items, weight })
     }
 
     /// A map from strings to anything.
-    pub(super) fn object(entries: impl IntoIterator<Item = (Self, Self)>) -> Self {
+    #[must_use]
+    pub fn object(entries: impl IntoIterator<Item = (Self, Self)>) -> Self {
         Self::map_of(Type::object(), entries)
     }
 
@@ -78,6 +84,21 @@ impl Value {
         let weights = entries.iter().flat_map(|(key, value)| [key.weight(), value.weight()]);
         let weight = weights.fold(1, usize::saturating_add);
         Self::Map(Map { of, entries, weight })
+    }
+
+    /// A value read from JSON. Every number is a float, as in Go.
+    pub(super) fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::Nil,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            Json::String(text) => Self::text(text.as_str()),
+            Json::Array(items) => Self::list(items.iter().map(Self::from_json)),
+            Json::Object(entries) => Self::object(
+                entries.iter().map(|(key, value)| (Self::text(key.as_str()), Self::from_json(value))),
+            ),
+        }
     }
 
     /// How much there is to copy, print or compare: parts that are shared count each time.
@@ -157,25 +178,6 @@ impl Map {
     }
 }
 
-impl From<&MetricValue> for Value {
-    fn from(value: &MetricValue) -> Self {
-        match value {
-            MetricValue::Nil => Self::Nil,
-            MetricValue::Bool(value) => Self::Bool(*value),
-            MetricValue::Int(value) => Self::Int(*value),
-            MetricValue::Float(value) => Self::Float(*value),
-            MetricValue::Text(text) => Self::text(text.as_str()),
-            MetricValue::Vector(samples) => {
-                Self::list_of(Type::Float, samples.iter().copied().map(Self::Float))
-            }
-            MetricValue::List(items) => Self::list(items.iter().map(Self::from)),
-            MetricValue::Map(entries) => {
-                Self::object(entries.iter().map(|(key, value)| (Self::text(key.as_str()), value.into())))
-            }
-        }
-    }
-}
-
 impl fmt::Display for Value {
     /// Go's `%v`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,9 +185,9 @@ impl fmt::Display for Value {
             Self::Nil => f.write_str("<nil>"),
             Self::Bool(value) => value.fmt(f),
             Self::Int(value) => value.fmt(f),
-            Self::Float(value) => write_float(f, *value),
+            Self::Float(value) => f.write_str(&float::print(*value)),
             Self::Text(text) => text.fmt(f),
-            Self::Time(at) => written(at).fmt(f),
+            Self::Time(at) => print_time(at).fmt(f),
             Self::Duration(span) => span.fmt(f),
             Self::List(list) => {
                 let items: Vec<_> = list.items.iter().map(Self::to_string).collect();
@@ -201,16 +203,12 @@ impl fmt::Display for Value {
     }
 }
 
-/// Go's `%v` of a float: with an exponent below 1e-4 and from 1e6 on.
-fn write_float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
-    let scientific = format!("{value:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else {
-        return write!(f, "{}", GoFloat(value));
+/// Go's `%v` of a time.
+pub(super) fn print_time(at: &Zoned) -> String {
+    let name = match at.offset().seconds() {
+        0 => "UTC".to_owned(),
+        _ if at.time_zone().iana_name().is_some() => at.strftime("%Z").to_string(),
+        _ => at.strftime("%z").to_string(),
     };
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..6).contains(&exponent) {
-        return write!(f, "{value}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    write!(f, "{digits}e{sign}{:02}", exponent.abs())
+    at.strftime("%Y-%m-%d %H:%M:%S%.f %z ").to_string() + &name
 }

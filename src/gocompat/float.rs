@@ -44,6 +44,42 @@ impl FromStr for GoFloat {
     }
 }
 
+/// Go's conversion on amd64, where what no integer can hold is the least one.
+#[must_use]
+pub fn to_int(value: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&value) {
+        // In range by the check above; the fraction is cut off as in Go.
+        #[allow(clippy::cast_possible_truncation)]
+        let int = value as i64;
+        int
+    } else {
+        i64::MIN
+    }
+}
+
+/// The nearest float.
+#[must_use]
+pub fn to_float(value: i64) -> f64 {
+    // Rounding is what Go does too.
+    #[allow(clippy::cast_precision_loss)]
+    let float = value as f64;
+    float
+}
+
+/// Go's `%v` of a float: with an exponent below 1e-4 and from 1e6 on.
+#[must_use]
+pub fn print(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return GoFloat(value).to_string() };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..6).contains(&exponent) {
+        return value.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
 fn magnitude(text: &str, is_signed: bool) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {

@@ -1,5 +1,6 @@
 //! JSON as Go's `encoding/json` writes it, because Argo shows measured values so.
 
+use super::float;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -11,6 +12,25 @@ pub fn marshal(value: &Value) -> String {
     // Writing to a string cannot fail.
     let _ = write(&mut text, value);
     text
+}
+
+/// Go's `%v` of a value that was read from JSON: `map[a:1 b:[x <nil>]]`.
+#[must_use]
+pub fn print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => float::print(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(print).collect::<Vec<_>>().join(" ")),
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let entries: Vec<_> =
+                entries.into_iter().map(|(key, value)| format!("{key}:{}", print(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+    }
 }
 
 fn write(out: &mut String, value: &Value) -> std::fmt::Result {
@@ -95,5 +115,11 @@ mod tests {
         ] {
             assert_eq!(marshal(&value), text);
         }
+    }
+
+    #[test]
+    fn prints_as_go_does() {
+        let value = json!({"b": [1, "x", null, 1e6], "a": {}, "a-": false});
+        assert_eq!(print(&value), "map[a:map[] a-:false b:[1 x <nil> 1e+06]]");
     }
 }

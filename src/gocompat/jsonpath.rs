@@ -3,11 +3,13 @@
 //! Source of the language and of its error texts: `k8s.io/client-go/util/jsonpath`. A path is a text with
 //! actions in braces; it finds a list of values for each of them. Missing fields are errors.
 
+mod item;
 mod parse;
 
-use crate::{domain::value::MetricValue, expr, gocompat::json};
+pub use item::{Item, Literal};
+
+use item::compare;
 use serde_json::Value;
-use std::cmp::Ordering;
 
 /// Values that the parts of a path may find in one answer, all together. A path can come to the same value again
 /// and again, by each of its parts more often.
@@ -38,14 +40,6 @@ enum Node {
     Identifier(String),
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Literal {
-    Text(String),
-    Int(i64),
-    Float(f64),
-    Bool(bool),
-}
-
 /// `[from:to:step]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slice {
@@ -56,26 +50,22 @@ struct Slice {
     step: Option<i64>,
 }
 
-/// A value that was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Item<'a> {
-    Body(&'a Value),
-    Literal(&'a Literal),
-}
-
 type Found<'a> = Result<Vec<Item<'a>>, String>;
 
 impl JsonPath {
     /// Reads a path; an empty one means the whole value.
+    ///
+    /// # Errors
+    /// In the words of Kubernetes, what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         parse::parse(if text.is_empty() { "{$}" } else { text }).map(Self)
     }
 
-    /// The first value that is found in `body`, and how it is written.
+    /// The first value that is found in `body`.
     ///
     /// # Errors
     /// In the words of Argo, why there is none.
-    pub fn first(&self, body: &Value) -> Result<(MetricValue, String), String> {
+    pub fn first<'a>(&'a self, body: &'a Value) -> Result<Item<'a>, String> {
         let mut walk = Walk { nodes: &self.0, begin: 0, inside: 0, end: 0, last_end: None, left: MAX_FOUND };
         let found = walk
             .find(0, Item::Body(body))
@@ -84,20 +74,8 @@ impl JsonPath {
             Some(Item::Body(value)) if value.is_null() && std::ptr::eq(value, body) => {
                 Err("the answer is null: there is no value in it".to_owned())
             }
-            Some(Item::Body(value)) => Ok((value.clone().into(), json::marshal(value))),
-            Some(Item::Literal(literal)) => Ok(literal.value()),
+            Some(item) => Ok(item),
             None => Err("result of web metric produced no value".to_owned()),
-        }
-    }
-}
-
-impl Literal {
-    fn value(&self) -> (MetricValue, String) {
-        match self {
-            Self::Text(text) => (MetricValue::Text(text.clone()), json::marshal(&text.as_str().into())),
-            Self::Int(number) => (MetricValue::Int(*number), number.to_string()),
-            Self::Float(number) => (MetricValue::Float(*number), json::marshal(&(*number).into())),
-            Self::Bool(value) => (MetricValue::Bool(*value), value.to_string()),
         }
     }
 }
@@ -223,7 +201,7 @@ impl<'a> Walk<'a> {
         let mut kept = Vec::new();
         for item in items {
             let Item::Body(Value::Array(list)) = item else {
-                return Err(format!("{} is not array or slice and cannot be filtered", item.shown()));
+                return Err(format!("{} is not array or slice and cannot be filtered", item.print()));
             };
             for entry in list {
                 self.count(1)?;
@@ -233,43 +211,6 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(kept)
-    }
-}
-
-impl Item<'_> {
-    fn is_nil(self) -> bool {
-        matches!(self, Self::Body(Value::Null))
-    }
-
-    fn children(self) -> Vec<Self> {
-        match self {
-            Self::Body(Value::Array(items)) => items.iter().map(Self::Body).collect(),
-            Self::Body(Value::Object(entries)) => entries.values().map(Self::Body).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn go_type(self) -> &'static str {
-        match self {
-            Self::Body(Value::Null) => "<nil>",
-            Self::Body(Value::Bool(_)) | Self::Literal(Literal::Bool(_)) => "bool",
-            Self::Body(Value::Number(_)) | Self::Literal(Literal::Float(_)) => "float64",
-            Self::Body(Value::String(_)) | Self::Literal(Literal::Text(_)) => "string",
-            Self::Body(Value::Array(_)) => "[]interface {}",
-            Self::Body(Value::Object(_)) => "map[string]interface {}",
-            Self::Literal(Literal::Int(_)) => "int",
-        }
-    }
-
-    fn shown(self) -> String {
-        expr::Value::from(&self.value()).to_string()
-    }
-
-    fn value(self) -> MetricValue {
-        match self {
-            Self::Body(value) => value.clone().into(),
-            Self::Literal(literal) => literal.value().0,
-        }
     }
 }
 
@@ -359,39 +300,5 @@ fn only<'a>(found: &[Item<'a>]) -> Result<Option<Item<'a>>, String> {
     }
 }
 
-/// A number of a body is a float, so it cannot be compared with a whole number: write `5.0` for `5`.
-fn compare(left: Item<'_>, operator: &str, right: Item<'_>) -> Result<bool, String> {
-    let no_basic =
-        |item: Item<'_>| matches!(item, Item::Body(Value::Null | Value::Array(_) | Value::Object(_)));
-    if no_basic(left) || no_basic(right) {
-        return Err("invalid type for comparison".to_owned());
-    }
-    if left.go_type() != right.go_type() {
-        return Err("incompatible types for comparison".to_owned());
-    }
-    let (left, right) = (left.value(), right.value());
-    let has_order = !matches!(left, MetricValue::Bool(_));
-    let ordering = order(&left, &right);
-    match operator {
-        "==" => Ok(ordering == Some(Ordering::Equal)),
-        "!=" => Ok(ordering != Some(Ordering::Equal)),
-        "<" | "<=" | ">" | ">=" if !has_order => Err("invalid type for comparison".to_owned()),
-        "<" => Ok(ordering == Some(Ordering::Less)),
-        "<=" => Ok(ordering.is_some_and(Ordering::is_le)),
-        ">" => Ok(ordering == Some(Ordering::Greater)),
-        ">=" => Ok(ordering.is_some_and(Ordering::is_ge)),
-        _ => Err(format!("unrecognized filter operator {operator}")),
-    }
-}
-
-fn order(left: &MetricValue, right: &MetricValue) -> Option<Ordering> {
-    match (left, right) {
-        (MetricValue::Bool(a), MetricValue::Bool(b)) => Some(a.cmp(b)),
-        (MetricValue::Int(a), MetricValue::Int(b)) => Some(a.cmp(b)),
-        (MetricValue::Float(a), MetricValue::Float(b)) => a.partial_cmp(b),
-        (MetricValue::Text(a), MetricValue::Text(b)) => Some(a.cmp(b)),
-        _ => None,
-    }
-}
 #[cfg(test)]
 mod tests;

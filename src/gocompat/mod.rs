@@ -1,7 +1,8 @@
-//! Texts as Go and Kubernetes read and write them, because users bring such texts from Argo: durations, numbers, JSON, RE2 and JSONPath.
+//! Texts as Go and Kubernetes read and write them, because users bring such texts from Argo: durations, numbers, JSON, RE2, `JSONPath` and names.
 
 pub mod duration;
 pub mod float;
 pub mod json;
 pub mod jsonpath;
 pub mod re2;
+pub mod validation;

@@ -7,13 +7,13 @@ use super::{
     Field, MetricProvider, Question, Sample, Step, field, has_argument,
     http::{self, AUTHENTICATION, Authentication, BadAnswer, HttpRequest, HttpResponse},
 };
-use crate::gocompat::jsonpath::JsonPath;
 use crate::{
     document::{
         fields::{Fields, Node, told},
         schema::Schema,
     },
-    domain::value::{Reading, ResultType},
+    domain::value::{MetricValue, Reading, ResultType},
+    gocompat::jsonpath::{Item, JsonPath, Literal},
 };
 use ::http::Method;
 use serde_json::Value;
@@ -126,8 +126,15 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
         BadAnswer::TooMuch => error.to_string(),
         BadAnswer::Json(error) => format!("the answer is not JSON ({error}): {}", beginning(&answer.body)),
     })?;
-    let (value, text) = path.first(&body)?;
-    Ok(Sample { reading: Reading::Value { value, text }, metadata: BTreeMap::new() })
+    let found = path.first(&body)?;
+    let value = match found {
+        Item::Body(json) => json.clone().into(),
+        Item::Literal(Literal::Text(text)) => MetricValue::Text(text.clone()),
+        Item::Literal(Literal::Int(number)) => MetricValue::Int(*number),
+        Item::Literal(Literal::Float(number)) => MetricValue::Float(*number),
+        Item::Literal(Literal::Bool(value)) => MetricValue::Bool(*value),
+    };
+    Ok(Sample { reading: Reading::Value { value, text: found.marshal() }, metadata: BTreeMap::new() })
 }
 
 /// Enough of an answer to know what it is.

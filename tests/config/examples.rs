@@ -3,11 +3,7 @@
 use super::defaults;
 use haldane::{
     analysis::condition,
-    config::{
-        annotations::{is_opted_in, read_annotations},
-        dry_start::dry_starts,
-        template,
-    },
+    config::{annotations::is_opted_in, declared_plan::read_annotations, dry_start::dry_starts, template},
     domain::{k8s::selector::Labels, keys},
 };
 use serde_json::Value;

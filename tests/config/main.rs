@@ -10,7 +10,7 @@ mod steps;
 
 use haldane::{
     config::{
-        annotations::{DeclaredPlan, read_annotations},
+        declared_plan::{DeclaredPlan, read_annotations},
         strategy::Defaults,
     },
     document::finding::Findings,

@@ -3,8 +3,9 @@
 use super::{canary, defaults, read};
 use haldane::{
     config::{
-        annotations::{INTERNAL_KEYS, KEYS, read_annotations},
+        annotations::{INTERNAL_KEYS, KEYS},
         blue_green,
+        declared_plan::read_annotations,
         metric::{self, METRIC_FIELDS},
         settings::{REFUSED, SETTINGS},
         steps::{REFUSED_STEPS, STEPS},

@@ -2,7 +2,7 @@
 
 use super::{canary, defaults, read};
 use haldane::{
-    config::{annotations::DeclaredPlan, strategy::default_strategy},
+    config::{declared_plan::DeclaredPlan, strategy::default_strategy},
     domain::{
         keys,
         strategy::{

@@ -4,7 +4,8 @@ use haldane::{
     admit::{AdmitConfig, Context, admit, facts::Facts, needs},
     analysis::{args, condition},
     config::{
-        annotations::{KEYS, read_annotations},
+        annotations::KEYS,
+        declared_plan::read_annotations,
         namespace::{ENABLED, Namespace},
         profile::read_profile,
         strategy::Defaults,

@@ -4,7 +4,7 @@
 //! `pkg/fieldpath`, `ExtractFieldPathAsString`, for everything below `metadata`. Other than there, a label or
 //! annotation that is not there is an error: an empty text would make a query that sees nothing.
 
-use crate::domain::names::is_qualified_name;
+use crate::gocompat::validation::is_qualified_name;
 use serde_json::{Map, Value};
 
 /// What a path names.

@@ -2,11 +2,8 @@
 
 use super::{Env, Returned, arg};
 use crate::{
-    expr::{
-        operate::{to_float, to_int},
-        value::Value,
-    },
-    gocompat::float::GoFloat,
+    expr::value::Value,
+    gocompat::float::{GoFloat, to_float, to_int},
 };
 
 pub(in crate::expr) fn as_int(args: &[Value], _: &Env<'_>) -> Returned {

@@ -3,11 +3,11 @@
 use super::{Env, Returned, arg, items};
 use crate::{
     expr::{
-        operate::{compare, float as number, int as integer, to_float},
-        syntax::Binary,
+        operate::{compare, float as number, int as integer},
+        operators::Binary,
         value::Value,
     },
-    gocompat::float::GoFloat,
+    gocompat::float::{GoFloat, to_float},
 };
 
 pub(in crate::expr) fn abs(args: &[Value], _: &Env<'_>) -> Returned {

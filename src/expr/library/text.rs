@@ -2,13 +2,12 @@
 
 use super::{Env, MAX_TEXT, Returned, arg, items, length, text_at};
 use crate::{
-    domain::value::MetricValue,
     expr::{
-        operate::{int as integer, text, to_float, to_int},
+        operate::{int as integer, text},
         types::Type,
         value::Value,
     },
-    gocompat::float::GoFloat,
+    gocompat::float::{GoFloat, to_float, to_int},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -172,7 +171,7 @@ fn json(value: &Value) -> Result<serde_json::Value, String> {
 pub(in crate::expr) fn from_json(args: &[Value], _: &Env<'_>) -> Returned {
     let json: serde_json::Value =
         serde_json::from_str(text_at(args, 0)?).map_err(|error| error.to_string())?;
-    Ok(Value::from(&MetricValue::from(json)))
+    Ok(Value::from_json(&json))
 }
 
 pub(in crate::expr) fn to_base64(args: &[Value], _: &Env<'_>) -> Returned {

@@ -2,10 +2,8 @@
 
 use crate::{
     document::finding::Finding,
-    domain::{
-        names::is_object_name,
-        review::{Operation, Outcome, Review, Stage, User, Verdict},
-    },
+    domain::review::{Operation, Outcome, Review, Stage, User, Verdict},
+    gocompat::validation::is_object_name,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::StatusCode;

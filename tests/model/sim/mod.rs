@@ -13,7 +13,7 @@ pub mod writes;
 
 pub use desk::Spec;
 use haldane::{
-    config::{annotations::read_annotations, strategy::Defaults},
+    config::{declared_plan::read_annotations, strategy::Defaults},
     domain::k8s::selector::Labels,
     objects::manifest::Owner,
 };

@@ -1,9 +1,7 @@
 //! Analysis templates: metrics to be, with the parameters and rules that make a run of them.
 
-use super::{
-    k8s::selector::Labels,
-    metric::{RawMetric, is_default},
-};
+use super::{is_default, spec::RawMetric};
+use crate::domain::k8s::selector::Labels;
 use serde::{Deserialize, Serialize};
 
 /// A reusable set of metrics; see [`crate::analysis::start`] for how it becomes a run.

@@ -1,0 +1,177 @@
+//! The plan that the annotations of a Deployment declare.
+
+use super::{
+    annotations::{path, plan_key, unknown_keys},
+    blue_green::read_blue_green,
+    dry_start,
+    strategy::{Defaults, default_strategy, read_strategy},
+    template,
+    template_tree::{Known, Lookup, MAX_TEMPLATES, expand},
+};
+use crate::{
+    document::{
+        finding::{Finding, Findings},
+        yaml,
+    },
+    domain::{
+        k8s::selector::Labels,
+        keys,
+        metric::AnalysisTemplate,
+        state::bounded::{PLAN_ROOM, plan_bytes},
+        strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
+    },
+    gocompat::duration::{BadDuration, GoDuration},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the annotations ask for; templates that they name are not looked up yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredPlan {
+    /// Steps and settings.
+    pub strategy: CanaryStrategy,
+    /// The template in the annotation.
+    pub inline: Option<AnalysisTemplate>,
+}
+
+/// Reads the annotations of an opted-in Deployment.
+///
+/// # Errors
+/// All findings of all annotations.
+pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
+    let mut findings = unknown_keys(annotations);
+    let mut keep = |result: Result<_, Findings>| result.map_err(|found| findings.extend(found)).ok();
+    let settle = keep(settle(annotations, defaults.settle));
+    let inline = annotations.get(keys::ANALYSIS).map(|text| inline_template(text));
+    let defaults = Defaults { settle: settle.unwrap_or(defaults.settle), ..defaults.clone() };
+    let key = plan_key(annotations);
+    let text = annotations.get(key).map_or("", String::as_str);
+    if key == keys::BLUE_GREEN && annotations.contains_key(keys::CANARY) {
+        let problem =
+            format!("a Deployment has one plan, but there is {} too; remove one of them", keys::CANARY);
+        findings.push(Finding::new(path(key), text, problem));
+    }
+    let strategy =
+        if key == keys::BLUE_GREEN { blue_green(text, &defaults) } else { strategy(text, &defaults) };
+    let restart = annotations.get(keys::RESTART).filter(|value| *value != "canary");
+    findings.extend(
+        restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or left out")),
+    );
+    let inline = inline.transpose().map_err(|found| findings.extend(found)).ok().flatten();
+    let strategy = strategy.map_err(|found| findings.extend(found)).ok();
+    match (strategy, findings.is_empty()) {
+        (Some(mut strategy), true) => {
+            if inline.is_some() {
+                strategy.use_inline_template();
+            }
+            let declared = DeclaredPlan { strategy, inline };
+            match declared.too_many_templates() {
+                Some(finding) => Err(vec![finding]),
+                None => Ok(declared),
+            }
+        }
+        _ => Err(findings),
+    }
+}
+
+fn settle(annotations: &Labels, default: GoDuration) -> Result<GoDuration, Findings> {
+    let Some(text) = annotations.get(keys::SETTLE) else { return Ok(default) };
+    let finding = |error: BadDuration| vec![Finding::new(path(keys::SETTLE), text, error.to_string())];
+    text.parse().map_err(finding)
+}
+
+fn strategy(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
+    let path = path(keys::CANARY);
+    if text.trim() == "enabled" {
+        return Ok(default_strategy(defaults));
+    }
+    let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, text, problem)])?;
+    if !document.is_object() {
+        let problem = "must be \"enabled\" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out";
+        return Err(vec![Finding::new(&path, text, problem)]);
+    }
+    match template::too_many_rules(&document, &path) {
+        Some(finding) => Err(vec![finding]),
+        None => read_strategy(&document, &path, defaults),
+    }
+}
+
+fn blue_green(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {
+    let path = path(keys::BLUE_GREEN);
+    let document = yaml::parse(text).map_err(|problem| vec![Finding::new(&path, text, problem)])?;
+    if !document.is_object() {
+        let problem = "must be YAML of a blue-green strategy, such as {activeService: web}; remove the annotation to opt out";
+        return Err(vec![Finding::new(&path, text, problem)]);
+    }
+    match template::too_many_rules(&document, &path) {
+        Some(finding) => Err(vec![finding]),
+        None => read_blue_green(&document, &path, defaults),
+    }
+}
+
+fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
+    let path = path(keys::ANALYSIS);
+    template::parse("annotation", text, &path)
+}
+
+impl DeclaredPlan {
+    /// The templates that must be looked up: all that steps and the one in the annotation name. There may be
+    /// more: see [`super::template_tree::unseen`].
+    #[must_use]
+    pub fn references(&self) -> BTreeSet<TemplateRef> {
+        let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
+        let nested = self.inline.iter().flat_map(|template| &template.templates);
+        named.chain(nested).filter(|template| !template.is_inline()).cloned().collect()
+    }
+
+    /// Nobody looks up more than a plan may have.
+    fn too_many_templates(&self) -> Option<Finding> {
+        let count = self.references().len();
+        (count > MAX_TEMPLATES).then(|| {
+            let problem = format!("a plan may name at most {MAX_TEMPLATES} analysis templates");
+            Finding::new(path(keys::CANARY), format!("{count} templates"), problem)
+        })
+    }
+
+    /// The plan, complete with its templates and those that these name.
+    ///
+    /// # Errors
+    /// Templates that are missing or wrong.
+    pub fn complete(mut self, lookups: &BTreeMap<TemplateRef, Lookup>) -> Result<RolloutSpec, Findings> {
+        let known = Known { inline: self.inline.as_ref(), lookups };
+        let mut findings = Findings::new();
+        for analysis in self.strategy.analyses_mut() {
+            match expand(&analysis.templates, &known) {
+                Ok(all) => analysis.templates = all,
+                Err(found) => findings
+                    .extend(found.into_iter().filter(|new| !findings.contains(new)).collect::<Vec<_>>()),
+            }
+        }
+        let named: BTreeSet<TemplateRef> =
+            self.strategy.analyses().flat_map(|analysis| &analysis.templates).cloned().collect();
+        let template = |reference: TemplateRef| {
+            let template = known.get(&reference)?.ok()?.clone();
+            Some(NamedTemplate { reference, template })
+        };
+        let templates: Vec<_> = named.into_iter().filter_map(template).collect();
+        let spec = RolloutSpec { strategy: self.strategy, templates };
+        if findings.is_empty() {
+            // First, because to try a plan takes the longer the larger it is.
+            findings.extend(too_large(&spec).or_else(|| dry_start::too_many_rules(&spec)));
+        }
+        if findings.is_empty() {
+            findings.extend(dry_start::faults(&spec.strategy, &spec.templates));
+        }
+        if findings.is_empty() { Ok(spec) } else { Err(findings) }
+    }
+}
+
+/// What is recorded must fit into one object.
+fn too_large(spec: &RolloutSpec) -> Option<Finding> {
+    let bytes = plan_bytes(spec);
+    (bytes > PLAN_ROOM).then(|| {
+        let problem = format!(
+            "the plan is recorded whole, with what each of its analyses measures, which may take {PLAN_ROOM} bytes; use fewer analyses, metrics or templates, or shorter ones"
+        );
+        Finding::new(path(keys::CANARY), format!("{bytes} bytes"), problem)
+    })
+}
