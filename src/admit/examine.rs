@@ -5,6 +5,7 @@ use super::{
     facts::Facts,
     object::Object,
     plan_review::{advice, hosts, pair, preview},
+    report::Report,
 };
 use crate::{
     config::{
@@ -13,12 +14,7 @@ use crate::{
         namespace::Settings,
     },
     document::finding::{Finding, Findings},
-    domain::{
-        k8s::{json_pointer::part, selector::Labels},
-        keys,
-        strategy::RolloutSpec,
-    },
-    promql::sight::Mark,
+    domain::{k8s::json_pointer::part, keys, strategy::RolloutSpec},
 };
 
 /// Annotations that say nothing about the plan.
@@ -31,14 +27,8 @@ pub(super) struct Examined {
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
     pub dry_starts: Vec<DryStart>,
-    /// What tells the sides of the pair apart in Prometheus.
-    pub marks: Vec<Mark>,
-    /// Labels with another value on canary pods.
-    pub relabelled: Labels,
-    /// Reasons to refuse.
-    pub findings: Findings,
-    /// Worth knowing.
-    pub warnings: Vec<String>,
+    /// What was found.
+    pub report: Report,
 }
 
 /// Examines the Deployment, its plan and what is around it. `releases`: a changed template is held now.
@@ -49,11 +39,12 @@ pub(super) fn examine(
     releases: bool,
     facts: &Facts,
 ) -> Examined {
-    let mut examined = Examined { findings: pair::alone(new), ..Examined::default() };
+    let mut examined = Examined::default();
+    examined.report.findings = pair::alone(new);
     let mut spec = match plan.declared.clone().and_then(|declared| complete(declared, facts)) {
         Ok(spec) => spec,
         Err(found) => {
-            examined.findings.extend(found);
+            examined.report.findings.extend(found);
             return examined.located(&plan.settings);
         }
     };
@@ -61,20 +52,22 @@ pub(super) fn examine(
         Ok(neighbours) => {
             let unclear = pair::complete(new, &mut spec.strategy, neighbours, releases);
             let report = pair::among(new, &context.review.name, &spec.strategy, neighbours, releases);
-            examined.findings.extend(unclear.findings.into_iter().chain(report.findings));
-            examined.warnings.extend(unclear.warnings);
-            examined.warnings.extend(report.warnings);
-            examined.marks = report.marks;
-            examined.relabelled = report.relabelled;
+            examined.report.extend(unclear);
+            examined.report.extend(report);
         }
         Err(why) => {
-            examined.warnings.push(format!("names, selectors and routes were not checked: {why}"));
+            examined.report.warnings.push(format!("names, selectors and routes were not checked: {why}"));
         }
     }
     examined.dry_starts = dry_starts(&spec);
-    examined.findings.extend(advice::faults(&examined.dry_starts, &examined.marks));
-    examined.findings.extend(hosts::refused(&examined.dry_starts, context.config));
-    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.dry_starts, &examined.marks));
+    examined.report.findings.extend(advice::faults(&examined.dry_starts, &examined.report.marks));
+    examined.report.findings.extend(hosts::refused(&examined.dry_starts, context.config));
+    examined.report.warnings.extend(advice::advice(
+        new,
+        &spec.strategy,
+        &examined.dry_starts,
+        &examined.report.marks,
+    ));
     examined.spec = Some(spec);
     examined.located(&plan.settings)
 }
@@ -93,8 +86,9 @@ fn complete(declared: DeclaredPlan, facts: &Facts) -> Result<RolloutSpec, Findin
 }
 
 impl Examined {
-    fn located(self, settings: &Settings) -> Self {
-        Self { findings: settings.located(self.findings), ..self }
+    fn located(mut self, settings: &Settings) -> Self {
+        self.report.findings = settings.located(self.report.findings);
+        self
     }
 
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
@@ -105,7 +99,7 @@ impl Examined {
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
         if context.review.dry_run {
             lines.extend(preview::whole_plan(&spec.strategy, &self.dry_starts, new.replicas()));
-            lines.extend(preview::rewritten(&self.relabelled, &self.dry_starts));
+            lines.extend(preview::rewritten(&self.report.relabelled, &self.dry_starts));
         }
         lines
     }

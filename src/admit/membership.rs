@@ -163,7 +163,7 @@ pub(super) fn leave(
     let mut verdict = Verdict::allow_with(Edits::default().patch(new));
     let by_namespace = facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
     let warnings = no_effect::warnings(new, by_namespace).into_iter().chain(without_route(old, new, facts));
-    verdict.warnings = warnings.flat_map(|warning| kubectl_warnings::lines(&warning)).collect();
+    verdict.warnings = kubectl_warnings::lines(warnings);
     Ok(verdict)
 }
 

@@ -14,6 +14,7 @@ pub mod orders;
 pub mod plan_review;
 mod policy;
 pub mod rehearsal;
+pub mod report;
 pub mod rules;
 pub mod scale;
 pub mod stale_condition;
@@ -28,7 +29,7 @@ use crate::{
     domain::{
         keys,
         request::{Order, Verb},
-        review::{Operation, Outcome, Review, Stage, Verdict},
+        review::{Operation, Review, Stage, Verdict},
     },
     policy::Occasion,
     providers::{self, hosts::HostPolicy},
@@ -220,40 +221,37 @@ fn mutate(
     let mut examined = examine(context, new, plan, change == Hold::Hold, facts);
     let occasion = policy::occasion(old, new, change, order.map(|order| order.verb), facts);
     let judge = |occasion| policy::judge(context, occasion, new, true, &plan.settings, &examined, facts);
-    let mut judged = occasion.map(judge).unwrap_or_default();
+    let mut report = occasion.map(judge).unwrap_or_default();
     // What is wrong stops what would start by it. Orders and the way back stay open: a template that was
     // deleted in the middle of a rollout must not keep people from aborting it.
     let goes_back = change == Hold::Hold && policy::is_stable(new, facts);
+    let found = &mut examined.report;
     if goes_back || !is_binding(old, new) {
-        let later = std::mem::take(&mut examined.findings);
-        examined
-            .warnings
-            .extend(later.iter().map(|finding| format!("refused at the next release: {finding}")));
+        let later = std::mem::take(&mut found.findings);
+        found.warnings.extend(later.iter().map(|finding| format!("refused at the next release: {finding}")));
     }
-    if !examined.findings.is_empty() || !judged.findings.is_empty() {
-        judged.warnings.extend(membership::how_it_came(context, new));
-        return Err(judged.refuse(&context.review.name, examined.findings));
+    if !found.findings.is_empty() || !report.findings.is_empty() {
+        found.rules.extend((!found.findings.is_empty()).then_some(rules::PLAN));
+        found.warnings.clear();
+        found.extend(report);
+        found.warnings.extend(membership::how_it_came(context, new));
+        return Err(examined.report.refuse(&context.review.name));
     }
-    let mut warnings = judged.warnings;
     if change != Hold::Native && concerns_plan(old, new) {
-        warnings.append(&mut examined.warnings);
-        warnings.extend(no_effect::misplaced(new));
+        report.warnings.append(&mut found.warnings);
+        report.warnings.extend(no_effect::misplaced(new));
     }
-    let mut edits = hold_and_orders(context, old, new, change, order, facts, &mut warnings)?;
+    let mut edits = hold_and_orders(context, old, new, change, order, facts, &mut report.warnings)?;
     if change == Hold::Hold || order.is_some_and(|order| order.verb == Verb::Retry) {
-        edits.exempt = judged.exempt;
+        edits.exempt = report.exempt.take();
     }
     if change == Hold::Hold {
-        warnings.extend(old.is_none().then(|| TAKEN_OVER.to_owned()));
-        warnings.extend(examined.plan(context, new));
+        report.warnings.extend(old.is_none().then(|| TAKEN_OVER.to_owned()));
+        report.warnings.extend(examined.plan(context, new));
+        report.rules.insert(rules::HOLD);
     }
-    let mut verdict = Verdict::from(Outcome::Allow { patch: edits.patch(new) });
-    verdict.warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    verdict.audit = judged.audit;
-    verdict.rules.extend(judged.rules);
-    verdict.rules.extend((change == Hold::Hold).then_some(rules::HOLD));
-    verdict.rules.extend(order.map(|_| rules::ORDER));
-    Ok(verdict)
+    report.rules.extend(order.map(|_| rules::ORDER));
+    Ok(report.allow(edits.patch(new)))
 }
 
 /// A Deployment that is out: only the namespace's policy has a say.
@@ -270,16 +268,13 @@ fn plain(
     if old.is_none() && will_be_in && change(old, new, &Settings::default(), facts)? == Hold::Hold {
         occasion = Occasion::Takeover;
     }
-    let judged =
+    let report =
         policy::judge(context, occasion, new, will_be_in, &Settings::default(), &Examined::default(), facts);
-    if !judged.findings.is_empty() {
-        return Err(judged.refuse(&context.review.name, Findings::new()));
+    if report.findings.is_empty() {
+        Ok(report.allow(Vec::new()))
+    } else {
+        Err(report.refuse(&context.review.name))
     }
-    let mut verdict = Verdict::allow();
-    verdict.warnings = judged.warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    verdict.audit = judged.audit;
-    verdict.rules.extend(judged.rules);
-    Ok(verdict)
 }
 
 /// Whether the Deployment is held after this request, and which order is recorded.

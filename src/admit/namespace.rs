@@ -53,7 +53,7 @@ pub(super) fn verdict(context: &Context<'_>, facts: &Facts) -> Option<Verdict> {
         ));
     }
     let mut verdict = Verdict::allow().by(rules::NAMESPACE);
-    verdict.warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
+    verdict.warnings = kubectl_warnings::lines(warnings);
     Some(verdict)
 }
 

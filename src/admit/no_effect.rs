@@ -26,7 +26,7 @@ pub(super) fn verdict(new: Object<'_>) -> Verdict {
     if warnings.is_empty() {
         return verdict;
     }
-    let warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
+    let warnings = kubectl_warnings::lines(warnings);
     Verdict { warnings, ..verdict.by(rules::NO_EFFECT) }
 }
 

@@ -5,9 +5,10 @@ use super::{
     examine::Examined,
     facts::Facts,
     hold::{Hold, is_restart},
-    kubectl_warnings, membership,
+    membership,
     object::Object,
     plan_review::{hosts, pair, preview::step_time},
+    report::Report,
     rules,
 };
 use crate::{
@@ -16,12 +17,11 @@ use crate::{
         namespace::Settings,
         profile::{Bound, read_profile},
     },
-    document::finding::{Finding, Findings},
+    document::finding::Finding,
     domain::{
         keys,
         names::Weight,
         request::Verb,
-        review::{Outcome, Verdict},
         strategy::{RolloutSpec, Step},
         value::ResultType,
     },
@@ -31,22 +31,6 @@ use crate::{
     },
     providers::Defaults,
 };
-use std::collections::BTreeMap;
-
-/// What follows from all profiles together.
-#[derive(Debug, Default)]
-pub(super) struct Judged {
-    /// Reasons to refuse.
-    pub findings: Findings,
-    /// Told to the user.
-    pub warnings: Vec<String>,
-    /// Written into the API server's audit log.
-    pub audit: BTreeMap<String, String>,
-    /// Rules that were violated, in whatever mode.
-    pub rules: Vec<&'static str>,
-    /// The enforced profile that does not hold for the user.
-    pub exempt: Option<String>,
-}
 
 /// What the request does to a Deployment that is opted in; `None` when no rule is about it.
 #[must_use]
@@ -107,16 +91,17 @@ pub(super) fn judge(
     settings: &Settings,
     examined: &Examined,
     facts: &Facts,
-) -> Judged {
-    let mut judged = Judged::default();
+) -> Report {
+    let mut report = Report::default();
     let namespace = &context.review.namespace;
     let bound = match &facts.policy {
-        Ok(bound) if bound.is_empty() => return judged,
+        Ok(bound) if bound.is_empty() => return report,
         Ok(bound) => bound,
         Err(why) => {
             let problem = format!("its policy could not be read: {why}; try again");
-            judged.findings.push(Finding::new("metadata.namespace", namespace, problem));
-            return judged;
+            report.findings.push(Finding::new("metadata.namespace", namespace, problem));
+            report.rules.insert(rules::PROFILE);
+            return report;
         }
     };
     let reason = fresh_reason(context, new).filter(|_| facts.may_override == Ok(true));
@@ -136,12 +121,12 @@ pub(super) fn judge(
         override_freeze: reason,
     };
     for bound in bound {
-        judged.add(bound, &subject, settings, namespace);
+        add(&mut report, bound, &subject, settings, namespace);
     }
     if let Some(reason) = reason {
-        judged.audit.insert("override-freeze".to_owned(), reason.to_owned());
+        report.audit.insert("override-freeze".to_owned(), reason.to_owned());
     }
-    judged
+    report
 }
 
 /// A reason that comes with this request: one that stands there already has had its release.
@@ -152,62 +137,46 @@ pub(super) fn fresh_reason<'a>(context: &Context<'a>, new: Object<'a>) -> Option
     new.annotation(keys::OVERRIDE_FREEZE).filter(|reason| !reason.trim().is_empty() && Some(*reason) != old)
 }
 
-impl Judged {
-    /// The refusal for `others` and what policy found, naming the object as Kubernetes' own validation does.
-    pub fn refuse(self, name: &str, others: Findings) -> Verdict {
-        let by_plan = (!others.is_empty()).then_some(rules::PLAN);
-        let findings = others.into_iter().chain(self.findings).collect();
-        let mut verdict = Verdict::invalid(rules::PLAN, findings);
-        if let Outcome::Deny { message, .. } = &mut verdict.outcome {
-            *message = format!("Deployment.apps {name:?} is invalid: {message}");
+/// Adds what one profile says.
+fn add(report: &mut Report, bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace: &str) {
+    let Bound { mode, name, .. } = bound;
+    let violations = match profile_of(bound, namespace) {
+        Ok(profile) if profile.exempts(subject.user) => {
+            report.audit.insert(format!("{mode}-exempt"), name.clone());
+            report.exempt =
+                report.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| exemption(name, None)));
+            return;
         }
-        verdict.rules = self.rules.into_iter().chain(by_plan).collect();
-        verdict.warnings =
-            self.warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-        verdict.audit = self.audit;
-        verdict
-    }
-
-    fn add(&mut self, bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace: &str) {
-        let Bound { mode, name, .. } = bound;
-        let violations = match profile_of(bound, namespace) {
-            Ok(profile) if profile.exempts(subject.user) => {
-                self.audit.insert(format!("{mode}-exempt"), name.clone());
-                self.exempt =
-                    self.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| exemption(name, None)));
-                return;
+        Ok(profile) => {
+            if *mode == Mode::Enforce && subject.override_freeze.is_some() && profile.has(FREEZE) {
+                report.exempt = report.exempt.take().or_else(|| Some(exemption(name, Some(FREEZE))));
             }
-            Ok(profile) => {
-                if *mode == Mode::Enforce && subject.override_freeze.is_some() && profile.has(FREEZE) {
-                    self.exempt = self.exempt.take().or_else(|| Some(exemption(name, Some(FREEZE))));
-                }
-                let notes = profile.notes(subject).into_iter().filter(|_| *mode != Mode::Audit);
-                self.warnings.extend(notes.map(|note| format!("{note} (policy {name})")));
-                profile.check(subject)
-            }
-            Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
-        };
-        let violations: Vec<_> = violations
-            .into_iter()
-            .map(|violation| Violation { finding: settings.locate(violation.finding), ..violation })
-            .collect();
-        let told =
-            |violation: &Violation| format!("{} (policy {name}, rule {})", violation.finding, violation.rule);
-        let texts: Vec<String> = violations.iter().map(told).collect();
-        let summary = if texts.is_empty() { "ok".to_owned() } else { texts.join("; ") };
-        self.audit.insert(format!("{mode}-policy"), format!("{name}: {summary}"));
-        self.rules.extend(violations.iter().map(|violation| violation.rule));
-        match mode {
-            Mode::Enforce => self.findings.extend(violations.into_iter().map(|violation| {
-                let Violation { rule, mut finding } = violation;
-                finding.problem = format!("{} (policy {name}, rule {rule})", finding.problem);
-                finding
-            })),
-            Mode::Warn => {
-                self.warnings.extend(texts.into_iter().map(|text| format!("would be refused: {text}")));
-            }
-            Mode::Audit => {}
+            let notes = profile.notes(subject).into_iter().filter(|_| *mode != Mode::Audit);
+            report.warnings.extend(notes.map(|note| format!("{note} (policy {name})")));
+            profile.check(subject)
         }
+        Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
+    };
+    let violations: Vec<_> = violations
+        .into_iter()
+        .map(|violation| Violation { finding: settings.locate(violation.finding), ..violation })
+        .collect();
+    let told =
+        |violation: &Violation| format!("{} (policy {name}, rule {})", violation.finding, violation.rule);
+    let texts: Vec<String> = violations.iter().map(told).collect();
+    let summary = if texts.is_empty() { "ok".to_owned() } else { texts.join("; ") };
+    report.audit.insert(format!("{mode}-policy"), format!("{name}: {summary}"));
+    report.rules.extend(violations.iter().map(|violation| violation.rule));
+    match mode {
+        Mode::Enforce => report.findings.extend(violations.into_iter().map(|violation| {
+            let Violation { rule, mut finding } = violation;
+            finding.problem = format!("{} (policy {name}, rule {rule})", finding.problem);
+            finding
+        })),
+        Mode::Warn => {
+            report.warnings.extend(texts.into_iter().map(|text| format!("would be refused: {text}")));
+        }
+        Mode::Audit => {}
     }
 }
 

@@ -49,7 +49,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
     let metrics =
         examined.dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| &metric.spec);
     for spec in distinct(metrics) {
-        let Some(mut question) = question(spec, &examined.marks) else { continue };
+        let Some(mut question) = question(spec, &examined.report.marks) else { continue };
         question.config = without_hashes(&question.config);
         question.selectors = question.selectors.iter().map(|selector| of_any_hash(selector)).collect();
         let text = question.config.to_string();
@@ -67,8 +67,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
             wanted.push(Rehearsal { metric: name.clone(), question, provider });
         }
     }
-    let warnings = distinct(warnings).iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    (wanted, warnings)
+    (wanted, kubectl_warnings::lines(distinct(warnings)))
 }
 
 /// Hashes are known when the release starts; until then stable's pods of any do.
@@ -106,13 +105,13 @@ impl Rehearsal {
     #[must_use]
     pub fn said(&self, answer: &Result<MetricValue, String>) -> Vec<String> {
         let name = &self.metric;
-        kubectl_warnings::lines(&match answer {
+        kubectl_warnings::lines([match answer {
             Err(why) => format!("plan: metric {name:?} could not be tried on stable: {why}"),
             Ok(value) if !self.question.is_seen(value) => self.question.problem(name),
             Ok(value) => match Question::value(value) {
                 Some(now) => format!("plan: on stable, metric {name:?} is {now} now"),
                 None => format!("plan: on stable, metric {name:?} has series, but no value now"),
             },
-        })
+        }])
     }
 }
