@@ -19,7 +19,7 @@ pub async fn ask(http: &Clients, defaults: &Defaults, wanted: &[Rehearsal]) -> V
     let said = wanted.iter().map(async |rehearsal| {
         let answer = timeout(DEADLINE, answer(http, defaults, rehearsal)).await;
         let late = || Err(format!("no answer within {DEADLINE:?}"));
-        rehearsal.said(&answer.unwrap_or_else(|_| late()))
+        rehearsal.warnings(&answer.unwrap_or_else(|_| late()))
     });
     join_all(said).await.concat()
 }

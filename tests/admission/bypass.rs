@@ -56,7 +56,7 @@ fn made(object: Value, sets: &[ReplicaSetView]) -> Case {
 
 fn in_opted_in_namespace(mut case: Case) -> Case {
     let labels = Labels::from([(keys::CANARY.to_owned(), "enabled".to_owned())]);
-    case.facts.namespace = Ok(Namespace::new("shop", "haldane-system", labels, Labels::new()));
+    case.namespace = Ok(Namespace::new("shop", "haldane-system", labels, Labels::new()));
     case
 }
 

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, web, with};
 use haldane::{
-    admit::{Context, facts::Needs, needs_namespace},
+    admit::facts::Questions,
     config::namespace::Namespace,
     domain::{k8s::selector::Labels, keys, review::Stage},
 };
@@ -94,7 +94,7 @@ fn where_the_namespace_opts_in_a_setting_has_its_effect_and_a_misspelt_one_has_n
     let in_namespace = |key: &str, value: &str| {
         let mut case = Case::create(annotated(plain(), key, value));
         case.facts.neighbours.as_mut().unwrap().ingresses.clear();
-        case.facts.namespace = Ok(namespace.clone());
+        case.namespace = Ok(namespace.clone());
         case.mutate()
     };
     assert_eq!(in_namespace(keys::SETTLE, "3s"), "allowed", "as soon as it has a route");
@@ -117,12 +117,10 @@ fn a_canary_of_haldanes_has_keys_of_its_own() {
 #[test]
 fn nothing_is_looked_up_for_a_warning_and_nothing_refuses_it() {
     let mut case = Case::create(annotated(plain(), "haldane.dev/cannary", "enabled"));
-    case.facts.namespace = Err("no answer of the API server within 3s".into());
+    case.namespace = Err("no answer of the API server within 3s".into());
     case.facts.neighbours = Err("no answer of the API server within 3s".into());
-    assert_eq!(case.needs(Stage::Warn), Needs::default());
-    let config = crate::case::config();
-    let context = Context::new(&case.review, &config, crate::case::now());
-    assert!(!needs_namespace(Stage::Warn, &context));
+    assert_eq!(case.questions(Stage::Warn), Questions::default());
+    assert!(!case.needs_namespace(Stage::Warn));
     assert!(case.warn().starts_with("allowed"), "{}", case.warn());
     case.review.group = "batch".into();
     assert_eq!(case.warn(), "allowed", "another kind");
