@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
-    admit::frozen::Start,
+    admit::frozen::{Permission, Start},
     config::{
         namespace::{Namespace, Settings},
         profile::Bound,
@@ -229,7 +229,10 @@ fn a_profile_cannot_be_got_around_by_what_changes_between_admission_and_start() 
             exemption,
             now: now(),
         };
-        start.objection(&profile, "strict")
+        match start.permission(&profile, "strict") {
+            Permission::Denied(why) => Some(why),
+            Permission::Granted | Permission::Exempt => None,
+        }
     };
     let rules = "{first-weight: {max: 1}, required-metrics: {}, pod-template: {registries: [a.example]}, allowed-verbs: {promote: {}}, canary-required: {}, restart-is-canary: {}}";
     assert_snapshot!(told(rules, None, false).unwrap());
