@@ -1,6 +1,6 @@
 //! From a review to a verdict: what the case asks is looked up, it decides, and a dry run tries the queries.
 
-use super::{facts::LookUp, rehearsal, server::Handler};
+use super::{facts::LookUp, rehearsal::Rehearser, server::Handler};
 use crate::cluster::discovery::Installed;
 use crate::{
     admit::{AdmitConfig, Case, Ruling},
@@ -18,7 +18,7 @@ pub struct Admission {
     installed: Installed,
     client: Client,
     config: AdmitConfig,
-    http: Clients,
+    rehearser: Rehearser,
     judging: Heavy,
 }
 
@@ -27,7 +27,8 @@ impl Admission {
     #[must_use]
     pub fn new(client: Client, config: AdmitConfig, http: Clients) -> Self {
         let installed = Installed::new(client.clone());
-        Self { installed, client, config, http, judging: Heavy::new(JUDGED_AT_ONCE) }
+        let rehearser = Rehearser::new(http, config.providers.clone());
+        Self { installed, client, config, rehearser, judging: Heavy::new(JUDGED_AT_ONCE) }
     }
 }
 
@@ -43,7 +44,7 @@ impl Handler for Admission {
         let questions = self.judging.run(|| case.questions()).await;
         let facts = Box::pin(look_up.facts(&questions)).await;
         let Ruling { mut verdict, rehearsals } = self.judging.run(|| case.decide(&facts)).await;
-        verdict.warnings.extend(rehearsal::ask(&self.http, &self.config.providers, &rehearsals).await);
+        verdict.warnings.extend(self.rehearser.warnings(&review.namespace, &rehearsals).await);
         verdict
     }
 }
