@@ -58,9 +58,18 @@ fn an_order_to_a_deployment_that_is_not_opted_in() {
 
 #[test]
 fn the_label_of_a_namespace_on_a_deployment() {
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({keys::CANARY: "enabled"}))));
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({keys::ENFORCE: "strict"}))));
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({"haldane.dev/colour": "blue"}))));
+    assert_snapshot!(
+        "the_label_that_opts_in",
+        warned(with(plain(), "/metadata/labels", json!({keys::CANARY: "enabled"})))
+    );
+    assert_snapshot!(
+        "the_label_of_a_policy",
+        warned(with(plain(), "/metadata/labels", json!({keys::ENFORCE: "strict"})))
+    );
+    assert_snapshot!(
+        "an_unknown_label",
+        warned(with(plain(), "/metadata/labels", json!({"haldane.dev/colour": "blue"})))
+    );
 }
 
 #[test]
@@ -74,8 +83,8 @@ fn an_annotation_on_the_pod_template() {
             }),
         )
     };
-    assert_snapshot!(warned(on_pods("annotations")));
-    assert_snapshot!(warned(on_pods("labels")));
+    assert_snapshot!("annotations_of_pods", warned(on_pods("annotations")));
+    assert_snapshot!("labels_of_pods", warned(on_pods("labels")));
 }
 
 #[test]
@@ -142,11 +151,11 @@ fn an_analysis_template_is_read_when_it_is_written() {
     let good = "metrics: [{name: a, successCondition: 'result[0] < 1', provider: {prometheus: {query: up}}}]";
     assert_eq!(template(good).validate(), "allowed");
     let bad = "metrics: [{name: a, successCondition: 'result[0] >< 1', provider: {prometheus: {query: 'sum(up'}}}, {name: b, failurLimit: 1, provider: {promtheus: {}}}]";
-    assert_snapshot!(template(bad).validate());
-    assert_snapshot!(template("metrics: [").validate());
+    assert_snapshot!("a_template_with_mistakes", template(bad).validate());
+    assert_snapshot!("a_template_that_is_not_yaml", template("metrics: [").validate());
     let mut two = template(good);
     two.review.object.as_mut().unwrap()["data"]["other"] = json!("");
-    assert_snapshot!(two.validate());
+    assert_snapshot!("a_template_with_two_keys", two.validate());
     let mut unlabelled = template(bad);
     unlabelled.review.object.as_mut().unwrap()["metadata"]["labels"][keys::TEMPLATE_LABEL] = json!("false");
     assert_eq!(unlabelled.validate(), "allowed");
