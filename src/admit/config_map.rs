@@ -10,24 +10,40 @@ use crate::{
     },
 };
 
-/// The verdict; `None` when the request is about something else.
-pub(super) fn verdict(review: &Review) -> Option<Verdict> {
-    let is_map = review.group.is_empty() && review.kind == "ConfigMap";
-    let object = Object(review.object.as_ref().filter(|_| is_map)?);
-    let (labels, data) = (object.labels(), object.map("/data", ""));
-    let is_marked = |label| labels.get(label).is_some_and(|value| value == "true");
-    let mut verdict = Verdict::allow();
-    if is_marked(keys::POLICY) {
-        match read_profile(&data) {
-            Ok(_) => verdict = verdict.by(rules::PROFILE),
-            Err(findings) => return Some(Verdict::invalid(rules::PROFILE, findings)),
-        }
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigMapWrite<'a> {
+    name: &'a str,
+    object: Object<'a>,
+}
+
+impl<'a> ConfigMapWrite<'a> {
+    /// The request, if it is one.
+    #[must_use]
+    pub(super) fn read(review: &'a Review) -> Option<Self> {
+        let is_map = review.group.is_empty() && review.kind == "ConfigMap";
+        let object = Object(review.object.as_ref().filter(|_| is_map)?);
+        Some(Self { name: &review.name, object })
     }
-    if is_marked(keys::TEMPLATE_LABEL) {
-        match read_template(&review.name, &data, "data") {
-            Ok(_) => verdict = verdict.by(rules::TEMPLATE),
-            Err(findings) => return Some(Verdict::invalid(rules::TEMPLATE, findings)),
+
+    /// Nothing needs to be looked up.
+    #[must_use]
+    pub(super) fn decide(self) -> Verdict {
+        let (labels, data) = (self.object.labels(), self.object.map("/data", ""));
+        let is_marked = |label| labels.get(label).is_some_and(|value| value == "true");
+        let mut verdict = Verdict::allow();
+        if is_marked(keys::POLICY) {
+            match read_profile(&data) {
+                Ok(_) => verdict = verdict.by(rules::PROFILE),
+                Err(findings) => return Verdict::invalid(rules::PROFILE, findings),
+            }
         }
+        if is_marked(keys::TEMPLATE_LABEL) {
+            match read_template(self.name, &data, "data") {
+                Ok(_) => verdict = verdict.by(rules::TEMPLATE),
+                Err(findings) => return Verdict::invalid(rules::TEMPLATE, findings),
+            }
+        }
+        verdict
     }
-    Some(verdict)
 }

@@ -1,29 +1,21 @@
 //! Everything that can be said about a plan before it runs: all findings at once, and warnings.
 
 use super::{
-    Context, Read,
+    deployment::DeploymentWrite,
     facts::Facts,
-    object::Object,
     plan_review::{advice, hosts, pair, preview},
+    report::Report,
 };
 use crate::{
     config::{
-        annotations::{INTERNAL_KEYS, path},
+        annotations::path,
         declared_plan::DeclaredPlan,
         dry_start::{DryStart, dry_starts},
         namespace::Settings,
     },
     document::finding::{Finding, Findings},
-    domain::{
-        k8s::{json_pointer::part, selector::Labels},
-        keys,
-        strategy::RolloutSpec,
-    },
-    promql::sight::Mark,
+    domain::{keys, strategy::RolloutSpec},
 };
-
-/// Annotations that say nothing about the plan.
-const NO_PLAN: [&str; 2] = [keys::DO, keys::OVERRIDE_FREEZE];
 
 /// What came of the examination.
 #[derive(Debug, Default)]
@@ -32,52 +24,50 @@ pub(super) struct Examined {
     pub spec: Option<RolloutSpec>,
     /// Its analyses, started for trial.
     pub dry_starts: Vec<DryStart>,
-    /// What tells the sides of the pair apart in Prometheus.
-    pub marks: Vec<Mark>,
-    /// Labels with another value on canary pods.
-    pub relabelled: Labels,
-    /// Reasons to refuse.
-    pub findings: Findings,
-    /// Worth knowing.
-    pub warnings: Vec<String>,
+    /// What was found.
+    pub report: Report,
 }
 
 /// Examines the Deployment, its plan and what is around it. `releases`: a changed template is held now.
 pub(super) fn examine(
-    context: &Context<'_>,
-    new: Object<'_>,
-    plan: &Read,
+    write: &DeploymentWrite<'_>,
+    settings: &Settings,
+    plan: Result<DeclaredPlan, Findings>,
     releases: bool,
     facts: &Facts,
 ) -> Examined {
-    let mut examined = Examined { findings: pair::alone(new), ..Examined::default() };
-    let mut spec = match plan.declared.clone().and_then(|declared| complete(declared, facts)) {
+    let new = write.new;
+    let mut examined = Examined::default();
+    examined.report.findings = pair::alone(new);
+    let mut spec = match plan.and_then(|declared| complete(declared, facts)) {
         Ok(spec) => spec,
         Err(found) => {
-            examined.findings.extend(found);
-            return examined.located(&plan.settings);
+            examined.report.findings.extend(found);
+            return examined.located(settings);
         }
     };
     match &facts.neighbours {
         Ok(neighbours) => {
             let unclear = pair::complete(new, &mut spec.strategy, neighbours, releases);
-            let report = pair::among(new, &context.review.name, &spec.strategy, neighbours, releases);
-            examined.findings.extend(unclear.findings.into_iter().chain(report.findings));
-            examined.warnings.extend(unclear.warnings);
-            examined.warnings.extend(report.warnings);
-            examined.marks = report.marks;
-            examined.relabelled = report.relabelled;
+            let report = pair::among(new, &write.review.name, &spec.strategy, neighbours, releases);
+            examined.report.extend(unclear);
+            examined.report.extend(report);
         }
         Err(why) => {
-            examined.warnings.push(format!("names, selectors and routes were not checked: {why}"));
+            examined.report.warnings.push(format!("names, selectors and routes were not checked: {why}"));
         }
     }
     examined.dry_starts = dry_starts(&spec);
-    examined.findings.extend(advice::faults(&examined.dry_starts, &examined.marks));
-    examined.findings.extend(hosts::refused(&examined.dry_starts, context.config));
-    examined.warnings.extend(advice::advice(new, &spec.strategy, &examined.dry_starts, &examined.marks));
+    examined.report.findings.extend(advice::faults(&examined.dry_starts, &examined.report.marks));
+    examined.report.findings.extend(hosts::refused(&examined.dry_starts, write.config));
+    examined.report.warnings.extend(advice::advice(
+        new,
+        &spec.strategy,
+        &examined.dry_starts,
+        &examined.report.marks,
+    ));
     examined.spec = Some(spec);
-    examined.located(&plan.settings)
+    examined.located(settings)
 }
 
 /// The plan with its templates; templates that could not be looked up in time are a refusal, because
@@ -94,37 +84,29 @@ fn complete(declared: DeclaredPlan, facts: &Facts) -> Result<RolloutSpec, Findin
 }
 
 impl Examined {
-    fn located(self, settings: &Settings) -> Self {
-        Self { findings: settings.located(self.findings), ..self }
+    fn located(mut self, settings: &Settings) -> Self {
+        self.report.findings = settings.located(self.report.findings);
+        self
+    }
+
+    /// What is wrong is not refused now, but warned of.
+    pub fn postpone(&mut self) {
+        let later = std::mem::take(&mut self.report.findings);
+        let warnings = later.iter().map(|finding| format!("refused at the next release: {finding}"));
+        self.report.warnings.extend(warnings);
     }
 
     /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
-    pub fn plan(&self, context: &Context<'_>, new: Object<'_>) -> Vec<String> {
+    pub fn plan(&self, write: &DeploymentWrite<'_>) -> Vec<String> {
         let Some(spec) = &self.spec else { return Vec::new() };
+        let new = write.new;
         let mut lines = vec![preview::plan(&spec.strategy, &self.dry_starts, new.replicas())];
         lines.extend(preview::shares(&spec.strategy, new.replicas()));
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
-        if context.review.dry_run {
+        if write.review.dry_run {
             lines.extend(preview::whole_plan(&spec.strategy, &self.dry_starts, new.replicas()));
-            lines.extend(preview::rewritten(&self.relabelled, &self.dry_starts));
+            lines.extend(preview::rewritten(&self.report.relabelled, &self.dry_starts));
         }
         lines
     }
-}
-
-/// Whether a request is about the plan or the pods, and not only an order or a pause: then people want to
-/// read what would be better.
-pub(super) fn concerns_plan(old: Option<Object<'_>>, new: Object<'_>) -> bool {
-    let Some(old) = old else { return true };
-    let (before, after) = (old.annotations(), new.annotations());
-    let mut ours = before.keys().chain(after.keys()).filter(|key| key.starts_with(keys::PREFIX));
-    let is_plan = |key: &str| !NO_PLAN.contains(&key) && !INTERNAL_KEYS.contains(&key);
-    !old.has_template_of(new) || ours.any(|key| is_plan(key) && before.get(key) != after.get(key))
-}
-
-/// Whether a request may be refused for what is wrong with the plan and around it: because it brings some of
-/// it, or starts a rollout.
-pub(super) fn is_binding(old: Option<Object<'_>>, new: Object<'_>) -> bool {
-    let differs = |pointer| old.is_none_or(|old| part(old.0, pointer) != part(new.0, pointer));
-    concerns_plan(old, new) || differs("/spec/strategy") || differs("/spec/selector")
 }

@@ -1,8 +1,11 @@
 //! What admission must know of the cluster. The shell looks it up; the decision only reads it.
 
 use crate::{
-    config::{namespace::Namespace, profile::Bound, template_tree::Lookup},
-    domain::{observed::ReplicaSetView, request::Verb, state::RolloutState, strategy::TemplateRef},
+    config::{profile::Bound, template_tree::Lookup},
+    domain::{
+        k8s::selector::Labels, observed::ReplicaSetView, request::Verb, state::RolloutState,
+        strategy::TemplateRef,
+    },
 };
 use k8s_openapi::api::{
     core::v1::Service,
@@ -11,16 +14,19 @@ use k8s_openapi::api::{
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why a fact is missing that nobody has asked for.
+pub(super) const NOT_LOOKED_UP: &str = "it was not looked up";
+
 /// Something looked up, or why it could not be in time.
 pub type Fact<T> = Result<T, String>;
 
-/// What [`super::admit`] will ask for, given one review.
+/// What a [case](super::Case) must know to be decided; each answer becomes one of the [`Facts`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a look-up of its own, wanted or not whatever the others are"
 )]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Needs {
+pub struct Questions {
     /// The recorded state.
     pub state: bool,
     /// Services, Ingresses, policies and objects with the canary's names.
@@ -31,8 +37,8 @@ pub struct Needs {
     pub verb: Option<Verb>,
     /// Whether the user may release in a freeze.
     pub override_freeze: bool,
-    /// Profiles that bind the namespace.
-    pub policy: bool,
+    /// Profiles that a Namespace with these labels binds.
+    pub policy: Option<Labels>,
     /// `ReplicaSets` that a new Deployment would take over.
     pub adoptable: bool,
 }
@@ -68,8 +74,6 @@ pub struct Neighbours {
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The Namespace of the Deployment.
-    pub namespace: Fact<Namespace>,
     /// The recorded state; `None` when nothing is recorded.
     pub state: Fact<Option<RolloutState>>,
     /// Everything beside the Deployment.
@@ -90,7 +94,6 @@ impl Default for Facts {
     /// Nothing exists and nothing is allowed.
     fn default() -> Self {
         Self {
-            namespace: Ok(Namespace::default()),
             state: Ok(None),
             neighbours: Ok(Neighbours::default()),
             templates: Ok(BTreeMap::new()),

@@ -28,22 +28,27 @@ pub struct Start<'a> {
     pub now: Timestamp,
 }
 
-impl Start<'_> {
-    /// Whether the whole profile of this `name` does not hold for who released it.
-    #[must_use]
-    pub fn is_exempt(&self, name: &str) -> bool {
-        self.exemption == Some(exemption(name, None).as_str())
-    }
+/// Whether a profile lets a rollout start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// The profile does not apply to the user who released or retries it.
+    Exempt,
+    /// Every rule lets it start.
+    Granted,
+    /// Why it must wait.
+    Denied(String),
+}
 
-    /// Why the profile of this `name` does not let it start.
+impl Start<'_> {
+    /// Whether the profile of this `name` lets it start.
     #[must_use]
-    pub fn objection(&self, profile: &Profile, name: &str) -> Option<String> {
-        if self.is_exempt(name) {
-            return None;
+    pub fn permission(&self, profile: &Profile, name: &str) -> Permission {
+        // The user who released it is not known any more; admission has recorded an exemption.
+        if self.exemption == Some(exemption(name, None).as_str()) {
+            return Permission::Exempt;
         }
         let dry_starts = self.spec.map(dry_starts).unwrap_or_default();
         let subject = Subject {
-            // The user who released it is not known any more; an exemption was written down.
             user: &User::default(),
             now: self.now,
             occasion: Occasion::Start,
@@ -54,10 +59,10 @@ impl Start<'_> {
             is_unexposed: true,
             override_freeze: self.exemption.filter(|exempt| *exempt == exemption(name, Some(FREEZE))),
         };
-        let told = profile.check(&subject).into_iter().map(|violation| {
+        let reasons = profile.check(&subject).into_iter().map(|violation| {
             format!("{} (policy {name}, rule {})", self.settings.locate(violation.finding), violation.rule)
         });
-        let told: Vec<String> = told.collect();
-        (!told.is_empty()).then(|| told.join("; "))
+        let reasons: Vec<String> = reasons.collect();
+        if reasons.is_empty() { Permission::Granted } else { Permission::Denied(reasons.join("; ")) }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a change of the pod template must be held.
 
-use super::{facts::Facts, object::Object, rules};
+use super::{deployment::DeploymentWrite, facts::Facts, object::Object, rules};
 use crate::{
     config::namespace::Settings,
     document::finding::Finding,
@@ -9,13 +9,13 @@ use crate::{
 
 /// What becomes of the template in this request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum TemplateChange {
     /// The template is the same: nothing to hold.
     Unchanged,
     /// It changed and starts natively, because there is nothing to protect.
     Native,
     /// It changed and waits for its canary.
-    Hold,
+    Held,
 }
 
 /// What becomes of the template in this request.
@@ -23,14 +23,13 @@ pub enum Hold {
 /// # Errors
 /// The refusal, when what would be taken over is not known: that must not let a template pass.
 pub(super) fn change(
-    old: Option<Object<'_>>,
-    new: Object<'_>,
+    write: &DeploymentWrite<'_>,
     settings: &Settings,
     facts: &Facts,
-) -> Result<Hold, Verdict> {
-    match (old, &facts.adoptable) {
-        (Some(old), _) => Ok(hold(old, new, settings)),
-        (None, Ok(sets)) => Ok(hold_new(new, sets, settings)),
+) -> Result<TemplateChange, Verdict> {
+    match (write.old, &facts.adoptable) {
+        (Some(old), _) => Ok(hold(old, write.new, settings)),
+        (None, Ok(sets)) => Ok(hold_new(write.new, sets, settings)),
         (None, Err(why)) => {
             let problem =
                 format!("the ReplicaSets that it would take over could not be read: {why}; try again");
@@ -45,26 +44,30 @@ pub(super) fn change(
 /// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
 /// One that is scaled to 0 by the same request still has its pods, and may be scaled up by the next.
 #[must_use]
-pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> Hold {
+pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> TemplateChange {
     if old.has_template_of(new) {
-        return Hold::Unchanged;
+        return TemplateChange::Unchanged;
     }
     if old.annotation(keys::HELD).is_some() {
-        return Hold::Hold;
+        return TemplateChange::Held;
     }
     let restart = is_restart(old, new) && !settings.restart_is_canary();
-    if old.ready() == 0 || restart { Hold::Native } else { Hold::Hold }
+    if old.ready() == 0 || restart { TemplateChange::Native } else { TemplateChange::Held }
 }
 
 /// What becomes of the template of a Deployment that is made where `ReplicaSets` run that it would take over: those
 /// that another left behind. Theirs is the stable side, so a template that runs other code is a change.
 #[must_use]
-pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: &Settings) -> Hold {
+pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: &Settings) -> TemplateChange {
     let code = TemplateHash::of_code(new.template());
     let differs = |set: &ReplicaSetView| {
         if settings.restart_is_canary() { set.template != new.template_hash() } else { set.code != code }
     };
-    if adoptable.iter().any(|set| set.ready > 0 && differs(set)) { Hold::Hold } else { Hold::Unchanged }
+    if adoptable.iter().any(|set| set.ready > 0 && differs(set)) {
+        TemplateChange::Held
+    } else {
+        TemplateChange::Unchanged
+    }
 }
 
 /// Whether an object is held for the template that it has.
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn decided(old: &Value, new: &Value) -> Hold {
+    fn decided(old: &Value, new: &Value) -> TemplateChange {
         hold(Object(old), Object(new), &Settings::own(Object(new).annotations()))
     }
 
@@ -98,25 +101,25 @@ mod tests {
     #[test]
     fn a_changed_template_of_a_serving_deployment_is_held() {
         let (old, new) = (deployment("a", 2), deployment("b", 2));
-        assert_eq!(decided(&old, &new), Hold::Hold);
-        assert_eq!(decided(&old, &old), Hold::Unchanged);
+        assert_eq!(decided(&old, &new), TemplateChange::Held);
+        assert_eq!(decided(&old, &old), TemplateChange::Unchanged);
     }
 
     #[test]
     fn nothing_is_held_where_nothing_serves() {
         let (old, mut new) = (deployment("a", 0), deployment("b", 0));
-        assert_eq!(decided(&old, &new), Hold::Native);
+        assert_eq!(decided(&old, &new), TemplateChange::Native);
         new["spec"]["replicas"] = json!(0);
-        assert_eq!(decided(&old, &new), Hold::Native);
+        assert_eq!(decided(&old, &new), TemplateChange::Native);
     }
 
     #[test]
     fn a_profile_cannot_be_got_around_by_pods_that_do_not_count_as_available() {
         // `minReadySeconds` keeps `availableReplicas` at 0, and all the pods serve.
         let (old, mut new) = (deployment("a", 2), deployment("b", 2));
-        assert_eq!(decided(&old, &new), Hold::Hold);
+        assert_eq!(decided(&old, &new), TemplateChange::Held);
         new["spec"]["replicas"] = json!(0);
-        assert_eq!(decided(&old, &new), Hold::Hold, "scaled up again before they have gone");
+        assert_eq!(decided(&old, &new), TemplateChange::Held, "scaled up again before they have gone");
     }
 
     #[test]
@@ -129,22 +132,22 @@ mod tests {
         let made = |new: &Value, sets: &[ReplicaSetView]| {
             hold_new(Object(new), sets, &Settings::own(Object(new).annotations()))
         };
-        assert_eq!(made(&new, &[]), Hold::Unchanged);
-        assert_eq!(made(&new, &[set("a", 0)]), Hold::Unchanged, "nothing serves");
-        assert_eq!(made(&new, &[set("b", 2)]), Hold::Unchanged, "it goes on with what runs");
-        assert_eq!(made(&new, &[set("b", 2), set("a", 1)]), Hold::Hold);
+        assert_eq!(made(&new, &[]), TemplateChange::Unchanged);
+        assert_eq!(made(&new, &[set("a", 0)]), TemplateChange::Unchanged, "nothing serves");
+        assert_eq!(made(&new, &[set("b", 2)]), TemplateChange::Unchanged, "it goes on with what runs");
+        assert_eq!(made(&new, &[set("b", 2), set("a", 1)]), TemplateChange::Held);
         let mut restarted = deployment("a", 0);
         restarted["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
-        assert_eq!(made(&restarted, &[set("a", 2)]), Hold::Unchanged, "the same code");
+        assert_eq!(made(&restarted, &[set("a", 2)]), TemplateChange::Unchanged, "the same code");
         restarted["metadata"]["annotations"][keys::RESTART] = json!("canary");
-        assert_eq!(made(&restarted, &[set("a", 2)]), Hold::Hold);
+        assert_eq!(made(&restarted, &[set("a", 2)]), TemplateChange::Held);
     }
 
     #[test]
     fn a_held_deployment_stays_held_whatever_happens_to_it() {
         let mut old = deployment("a", 0);
         old["metadata"]["annotations"][keys::HELD] = json!("x");
-        assert_eq!(decided(&old, &deployment("b", 0)), Hold::Hold);
+        assert_eq!(decided(&old, &deployment("b", 0)), TemplateChange::Held);
     }
 
     #[test]
@@ -152,8 +155,8 @@ mod tests {
         let old = deployment("a", 2);
         let mut new = deployment("a", 2);
         new["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
-        assert_eq!(decided(&old, &new), Hold::Native);
+        assert_eq!(decided(&old, &new), TemplateChange::Native);
         new["metadata"]["annotations"][keys::RESTART] = json!("canary");
-        assert_eq!(decided(&old, &new), Hold::Hold);
+        assert_eq!(decided(&old, &new), TemplateChange::Held);
     }
 }

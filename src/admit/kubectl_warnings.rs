@@ -10,9 +10,13 @@ const CONTINUED: &str = "haldane: … ";
 /// Longest line.
 const WIDTH: usize = 256;
 
-/// A warning as lines of at most 256 characters, broken between words.
+/// Warnings as lines of at most 256 characters, broken between words.
 #[must_use]
-pub fn lines(warning: &str) -> Vec<String> {
+pub fn lines<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) -> Vec<String> {
+    warnings.into_iter().flat_map(|warning| broken(warning.as_ref())).collect()
+}
+
+fn broken(warning: &str) -> Vec<String> {
     let mut lines = vec![SPEAKER.to_owned()];
     for word in warning.split_whitespace() {
         let Some(line) = lines.last_mut() else { break };
@@ -36,9 +40,9 @@ mod tests {
 
     #[test]
     fn long_warnings_are_broken_between_words() {
-        assert_eq!(lines("all is well"), ["haldane: all is well"]);
+        assert_eq!(lines(["all is well"]), ["haldane: all is well"]);
         let long = vec!["words"; 120].join(" ");
-        let broken = lines(&long);
+        let broken = lines([&long]);
         assert_eq!(broken.len(), 3);
         assert!(broken.iter().all(|line| line.chars().count() <= WIDTH), "{broken:?}");
         let text: String =

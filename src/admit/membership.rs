@@ -1,8 +1,8 @@
 //! Whether a Deployment takes part: by what it says itself, by its Namespace, or because it is held.
 
 use super::{
-    Context,
-    facts::{Facts, Neighbours},
+    deployment::DeploymentWrite,
+    facts::{Fact, Facts, Neighbours},
     kubectl_warnings, no_effect,
     object::{Edits, Object},
     plan_review::pair::{has_route, is_served},
@@ -13,7 +13,6 @@ use crate::{
         annotations::{Choice, choice, plan_key},
         namespace::Namespace,
     },
-    document::finding::Finding,
     domain::{
         keys,
         review::{Stage, Verdict},
@@ -23,11 +22,11 @@ use crate::{
 
 /// What can be told without the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It takes part.
-    In,
-    /// It does not.
-    Out,
+pub enum Standing {
+    /// It is managed.
+    Managed,
+    /// It is not.
+    Unmanaged,
     /// It says nothing: its Namespace, its routes and its record decide.
     Open,
 }
@@ -35,46 +34,54 @@ pub(super) enum Standing {
 /// What the objects of a request tell. After the mutating phase the mark tells what that has decided.
 pub(super) fn standing(stage: Stage, new: Object<'_>) -> Standing {
     match choice(&new.annotations()) {
-        Choice::In => Standing::In,
-        Choice::Out => Standing::Out,
+        Choice::In => Standing::Managed,
+        Choice::Out => Standing::Unmanaged,
         // A canary of ours is released by its own Deployment.
-        Choice::Silent if is_canary(new.0) => Standing::Out,
-        Choice::Silent if stage == Stage::Validate && is_marked(new) => Standing::In,
+        Choice::Silent if is_canary(new.0) => Standing::Unmanaged,
+        Choice::Silent if stage == Stage::Validate && is_marked(new) => Standing::Managed,
         Choice::Silent => Standing::Open,
     }
 }
 
-/// Whether the Deployment took part before the request.
-pub(super) fn was_in(old: Option<Object<'_>>) -> bool {
+/// Whether the Deployment was managed before the request.
+pub(super) fn was_managed(old: Option<Object<'_>>) -> bool {
     old.is_some_and(|old| choice(&old.annotations()) == Choice::In || is_marked(old) || has_hold(old))
 }
 
-/// Whether the Deployment takes part after the request.
+/// Whether the answers may show that the Deployment is managed.
+pub(super) fn may_be_managed(write: &DeploymentWrite<'_>, namespace: &Fact<Namespace>) -> bool {
+    match write.standing {
+        Standing::Managed => true,
+        Standing::Unmanaged => false,
+        Standing::Open => was_managed(write.old) || namespace.as_ref().is_ok_and(Namespace::opts_in),
+    }
+}
+
+/// Whether the Deployment is managed after the request.
 ///
-/// One whose rollout is under way does until that has ended: its plan is frozen, and a label that is taken
-/// off its Namespace must not leave half a canary.
+/// One whose rollout is under way stays managed until that has ended: its plan is frozen, and a label that is
+/// removed from its Namespace must not leave half a canary.
 ///
 /// # Errors
 /// The refusal, when its Namespace decides and could not be read.
-pub(super) fn is_in(
-    stage: Stage,
-    context: &Context<'_>,
-    old: Option<Object<'_>>,
-    new: Object<'_>,
+pub(super) fn is_managed(
+    write: &DeploymentWrite<'_>,
+    namespace: &Fact<Namespace>,
     facts: &Facts,
 ) -> Result<bool, Verdict> {
-    match standing(stage, new) {
-        Standing::In => return Ok(true),
-        Standing::Out => return Ok(false),
+    match write.standing {
+        Standing::Managed => return Ok(true),
+        Standing::Unmanaged => return Ok(false),
         Standing::Open => {}
     }
     let goes_on = |old: Object<'_>| choice(&old.annotations()) == Choice::Silent && is_busy(old, facts);
-    if old.is_some_and(goes_on) {
+    if write.old.is_some_and(goes_on) {
         return Ok(true);
     }
-    let routed = |found: &Neighbours| has_route(&new.pod_labels(), &found.services, &found.ingresses);
+    let pods = write.new.pod_labels();
+    let routed = |found: &Neighbours| has_route(&pods, &found.services, &found.ingresses);
     // What is not known must not let a template pass.
-    Ok(namespace(context, facts)?.opts_in() && facts.neighbours.as_ref().map_or(true, routed))
+    Ok(write.known(namespace.as_ref())?.opts_in() && facts.neighbours.as_ref().map_or(true, routed))
 }
 
 fn is_busy(old: Object<'_>, facts: &Facts) -> bool {
@@ -94,24 +101,12 @@ fn is_marked(object: Object<'_>) -> bool {
     object.labels().contains_key(keys::MANAGED)
 }
 
-/// The Namespace of the Deployment.
-///
-/// # Errors
-/// The refusal, when it could not be read.
-pub(super) fn namespace<'a>(context: &Context<'_>, facts: &'a Facts) -> Result<&'a Namespace, Verdict> {
-    facts.namespace.as_ref().map_err(|why| {
-        let problem = format!("the Namespace could not be read: {why}; try again");
-        let finding = Finding::new("metadata.namespace", &context.review.namespace, problem);
-        Verdict::invalid(rules::PLAN, vec![finding])
-    })
-}
-
 /// How a Deployment that says nothing itself came to be examined; for who has never heard of canaries.
-pub(super) fn how_it_came(context: &Context<'_>, new: Object<'_>) -> Option<String> {
-    (choice(&new.annotations()) == Choice::Silent).then(|| {
+pub(super) fn how_it_came(write: &DeploymentWrite<'_>) -> Option<String> {
+    (choice(&write.new.annotations()) == Choice::Silent).then(|| {
         format!(
             "Namespace {} releases its Deployments by canary (label {}); the annotation {}: disabled keeps one out",
-            context.review.namespace,
+            write.review.namespace,
             keys::CANARY,
             keys::CANARY
         )
@@ -123,13 +118,12 @@ pub(super) fn how_it_came(context: &Context<'_>, new: Object<'_>) -> Option<Stri
 /// # Errors
 /// The refusal, with the ways to end the rollout.
 pub(super) fn leave(
-    context: &Context<'_>,
-    old: Option<Object<'_>>,
-    new: Object<'_>,
+    write: &DeploymentWrite<'_>,
+    namespace: &Fact<Namespace>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
-    if was_in(old) {
-        let name = &context.review.name;
+    let (old, new, name) = (write.old, write.new, &write.review.name);
+    if was_managed(old) {
         let state = facts.state.as_ref().map_err(|why| {
             Verdict::forbid(
                 rules::OPT_OUT,
@@ -161,19 +155,18 @@ pub(super) fn leave(
         }
     }
     let mut verdict = Verdict::allow_with(Edits::default().patch(new));
-    let by_namespace = facts.namespace.as_ref().is_ok_and(Namespace::opts_in);
-    let warnings = no_effect::warnings(new, by_namespace).into_iter().chain(without_route(old, new, facts));
-    verdict.warnings = warnings.flat_map(|warning| kubectl_warnings::lines(&warning)).collect();
+    let by_namespace = namespace.as_ref().is_ok_and(Namespace::opts_in);
+    let without_route = by_namespace.then(|| without_route(write, facts)).flatten();
+    let warnings = no_effect::warnings(new, by_namespace).into_iter().chain(without_route);
+    verdict.warnings = kubectl_warnings::lines(warnings);
     Ok(verdict)
 }
 
 /// Where a Namespace asks for canaries and people may expect one.
-fn without_route(old: Option<Object<'_>>, new: Object<'_>, facts: &Facts) -> Option<String> {
-    let asked = standing(Stage::Mutate, new) == Standing::Open
-        && facts.namespace.as_ref().is_ok_and(Namespace::opts_in)
-        && old.is_some_and(|old| !old.has_template_of(new));
+fn without_route(write: &DeploymentWrite<'_>, facts: &Facts) -> Option<String> {
+    let asked = write.standing == Standing::Open && write.changes_template();
     let is_served =
-        facts.neighbours.as_ref().is_ok_and(|found| is_served(&new.pod_labels(), &found.services));
+        facts.neighbours.as_ref().is_ok_and(|found| is_served(&write.new.pod_labels(), &found.services));
     (asked && is_served).then(|| {
         "no Ingress leads to a Service of this Deployment, so it is released without the canary that its Namespace asks for".to_owned()
     })

@@ -1,6 +1,12 @@
 //! The verdict about a Namespace that is being written: what it says must be readable.
 
-use super::{Context, facts::Facts, kubectl_warnings, object::Object, rules};
+use super::{
+    AdmitConfig,
+    facts::{Facts, Questions},
+    kubectl_warnings,
+    object::Object,
+    rules,
+};
 use crate::{
     config::{declared_plan::DeclaredPlan, namespace::Namespace},
     document::finding::Findings,
@@ -10,51 +16,61 @@ use crate::{
         strategy::TemplateRef,
     },
 };
-use std::collections::BTreeSet;
 
-/// The Namespace that a request writes; `None` when it is about something else.
-fn written<'a>(review: &'a Review, own_namespace: &str) -> Option<(Namespace, Object<'a>)> {
-    if !review.group.is_empty() || review.kind != "Namespace" {
-        return None;
-    }
-    let object = Object(review.object.as_ref()?);
-    Some((Namespace::new(&review.name, own_namespace, object.labels(), object.annotations()), object))
+/// See the module.
+#[derive(Debug)]
+pub struct NamespaceWrite<'a> {
+    old: Option<Object<'a>>,
+    namespace: Namespace,
+    defaults: Result<DeclaredPlan, Findings>,
 }
 
-/// Templates that its defaults name.
-pub(super) fn references(context: &Context<'_>) -> BTreeSet<TemplateRef> {
-    let written = written(context.review, &context.config.own_namespace);
-    let declared = written.and_then(|(namespace, _)| namespace.check(&context.config.defaults).ok());
-    declared.map(|declared| declared.references()).unwrap_or_default()
-}
+impl<'a> NamespaceWrite<'a> {
+    /// The request, if it is one.
+    #[must_use]
+    pub(super) fn read(review: &'a Review, config: &AdmitConfig) -> Option<Self> {
+        if !review.group.is_empty() || review.kind != "Namespace" {
+            return None;
+        }
+        let (old, new) = (review.old_object.as_ref().map(Object), Object(review.object.as_ref()?));
+        let namespace = Namespace::new(&review.name, &config.own_namespace, new.labels(), new.annotations());
+        let defaults = namespace.check(&config.defaults);
+        Some(Self { old, namespace, defaults })
+    }
 
-/// The verdict; `None` when the request is about something else.
-pub(super) fn verdict(context: &Context<'_>, facts: &Facts) -> Option<Verdict> {
-    let (namespace, _) = written(context.review, &context.config.own_namespace)?;
-    let (findings, mut warnings) = match namespace.check(&context.config.defaults) {
-        Ok(declared) => complete(declared, facts),
-        Err(findings) => (findings, Vec::new()),
-    };
-    if !findings.is_empty() {
-        return Some(Verdict::invalid(rules::NAMESPACE, findings));
+    /// The templates that its defaults name.
+    #[must_use]
+    pub(super) fn questions(&self) -> Questions {
+        let templates = self.defaults.as_ref().map(DeclaredPlan::references).unwrap_or_default();
+        Questions { templates, ..Questions::default() }
     }
-    if namespace.speaks_in_vain() {
-        warnings.push(format!(
-            "annotations {}… of a Namespace are defaults for Deployments that it opts in, and it has no label {}: enabled",
-            keys::PREFIX,
-            keys::CANARY
-        ));
+
+    #[must_use]
+    pub(super) fn decide(self, facts: &Facts) -> Verdict {
+        let (findings, mut warnings) = match self.defaults {
+            Ok(declared) => complete(declared, facts),
+            Err(findings) => (findings, Vec::new()),
+        };
+        if !findings.is_empty() {
+            return Verdict::invalid(rules::NAMESPACE, findings);
+        }
+        if self.namespace.speaks_in_vain() {
+            warnings.push(format!(
+                "annotations {}… of a Namespace are defaults for Deployments that it opts in, and it has no label {}: enabled",
+                keys::PREFIX,
+                keys::CANARY
+            ));
+        }
+        let was_labelled = self.old.is_some_and(|old| old.labels().contains_key(keys::CANARY));
+        if self.namespace.opts_in() && !was_labelled {
+            warnings.push(format!(
+                "from its next release on, each Deployment of this Namespace to which an Ingress leads takes a canary; the annotation {}: disabled keeps one out",
+                keys::CANARY
+            ));
+        }
+        let verdict = Verdict::allow().by(rules::NAMESPACE);
+        Verdict { warnings: kubectl_warnings::lines(warnings), ..verdict }
     }
-    let label = |object| Object(object).labels().remove(keys::CANARY);
-    if namespace.opts_in() && context.review.old_object.as_ref().and_then(label).is_none() {
-        warnings.push(format!(
-            "from its next release on, each Deployment of this Namespace to which an Ingress leads takes a canary; the annotation {}: disabled keeps one out",
-            keys::CANARY
-        ));
-    }
-    let mut verdict = Verdict::allow().by(rules::NAMESPACE);
-    verdict.warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    Some(verdict)
 }
 
 /// What is wrong with the plan as a whole, and what may still come: templates are often made after the

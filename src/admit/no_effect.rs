@@ -20,14 +20,13 @@ const OF_NAMESPACES: [&str; 3] = [keys::ENFORCE, keys::WARN, keys::AUDIT];
 const OF_PODS: [&str; 2] = ["annotations", "labels"];
 
 /// The verdict about a Deployment that nothing opts in: it passes, whatever it says.
-pub(super) fn verdict(new: Object<'_>) -> Verdict {
+pub(super) fn decide(new: Object<'_>) -> Verdict {
     let warnings = warnings(new, false);
     let verdict = Verdict::allow_with(Edits::default().patch(new));
     if warnings.is_empty() {
         return verdict;
     }
-    let warnings = warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    Verdict { warnings, ..verdict.by(rules::NO_EFFECT) }
+    Verdict { warnings: kubectl_warnings::lines(warnings), ..verdict.by(rules::NO_EFFECT) }
 }
 
 /// What a Deployment that is not managed says without effect. `by_namespace`: its Namespace opts in, so what

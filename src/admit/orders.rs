@@ -1,6 +1,6 @@
 //! Orders of people, from whichever words they used to the one recorded request.
 
-use super::{Context, facts::Facts, object::Object, rules};
+use super::{deployment::DeploymentWrite, facts::Facts, hold::TemplateChange, rules};
 use crate::{
     config::annotations::path,
     decide::verbs,
@@ -15,7 +15,7 @@ use crate::{
 use jiff::SignedDuration;
 
 /// kubectl's field manager for `rollout pause|resume|undo|restart`.
-pub const KUBECTL_ROLLOUT: &str = "kubectl-rollout";
+const KUBECTL_ROLLOUT: &str = "kubectl-rollout";
 
 /// A request that was made this long ago at most may come back to us within one API request, when
 /// another webhook changed the object after us.
@@ -25,11 +25,8 @@ const REINVOCATION: SignedDuration = SignedDuration::from_secs(30);
 ///
 /// # Errors
 /// The verdict for an unknown word, and for a forged `haldane.dev/request`.
-pub fn ordered(
-    context: &Context<'_>,
-    old: Option<Object<'_>>,
-    new: Object<'_>,
-) -> Result<Option<Order>, Verdict> {
+pub(super) fn ordered(write: &DeploymentWrite<'_>) -> Result<Option<Order>, Verdict> {
+    let new = write.new;
     if let Some(word) = new.annotation(keys::DO) {
         let refusal = |error: UnknownOrder| {
             Verdict::invalid(rules::ORDER, vec![Finding::new(path(keys::DO), word, error.to_string())])
@@ -37,17 +34,17 @@ pub fn ordered(
         return word.parse().map(Some).map_err(refusal);
     }
     let sent = new.annotation(keys::REQUEST);
-    if sent == old.and_then(|old| old.annotation(keys::REQUEST)) {
-        return Ok(resumed(context, old, new));
+    if sent == write.before(keys::REQUEST) {
+        return Ok(resumed(write));
     }
     match sent.map(serde_json::from_str::<Request>) {
-        None => Ok(resumed(context, old, new)),
-        Some(Ok(request)) if is_own_echo(context, &request) => Ok(Some(request.order())),
+        None => Ok(resumed(write)),
+        Some(Ok(request)) if is_own_echo(write, &request) => Ok(Some(request.order())),
         Some(_) => Err(Verdict::forbid(
             rules::FORGERY,
             format!(
                 "Deployment {:?}: the annotation {} records orders and is written by Haldane only; give orders with {}",
-                context.review.name,
+                write.review.name,
                 keys::REQUEST,
                 keys::DO
             ),
@@ -56,30 +53,46 @@ pub fn ordered(
 }
 
 /// Our own answer to this user a moment ago. It is authorised anew, so an imitation gains nothing.
-fn is_own_echo(context: &Context<'_>, request: &Request) -> bool {
-    request.by == context.review.user.username && context.now.duration_since(request.at).abs() <= REINVOCATION
+fn is_own_echo(write: &DeploymentWrite<'_>, request: &Request) -> bool {
+    request.by == write.review.user.username && write.now.duration_since(request.at).abs() <= REINVOCATION
 }
 
 /// `kubectl rollout resume` on a held Deployment.
-fn resumed(context: &Context<'_>, old: Option<Object<'_>>, new: Object<'_>) -> Option<Order> {
-    let held = old.is_some_and(|old| old.annotation(keys::HELD).is_some());
-    let by_kubectl = context.review.field_manager.as_deref() == Some(KUBECTL_ROLLOUT);
-    (held && !new.is_paused() && by_kubectl).then_some(Verb::Resume.into())
+fn resumed(write: &DeploymentWrite<'_>) -> Option<Order> {
+    let held = write.before(keys::HELD).is_some();
+    let by_kubectl = write.review.field_manager.as_deref() == Some(KUBECTL_ROLLOUT);
+    (held && !write.new.is_paused() && by_kubectl).then_some(Verb::Resume.into())
 }
 
 /// The request to record for an order that may be given now, by this user.
 ///
 /// # Errors
 /// The refusal, with the way out.
-pub fn authorise(
-    context: &Context<'_>,
+pub(super) fn authorise(
+    write: &DeploymentWrite<'_>,
     order: Order,
-    new: Object<'_>,
+    change: TemplateChange,
     facts: &Facts,
 ) -> Result<Request, Verdict> {
-    let (name, namespace, user) =
-        (&context.review.name, &context.review.namespace, &context.review.user.username);
-    let verb = order.verb;
+    let (review, verb) = (write.review, order.verb);
+    let (name, namespace, user) = (&review.name, &review.namespace, &review.user.username);
+    if write.old.is_none() {
+        return Err(Verdict::forbid(
+            rules::ORDER,
+            format!(
+                "Deployment {name:?}: an order ({}) cannot be given to a Deployment that is being created",
+                keys::DO
+            ),
+        ));
+    }
+    if change != TemplateChange::Unchanged {
+        return Err(Verdict::forbid(
+            rules::ORDER,
+            format!(
+                "Deployment {name:?}: the order {order} came together with a changed pod template; give it in a request of its own"
+            ),
+        ));
+    }
     let unknown = |why: &String| {
         Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {verb} now: {why}; try again"))
     };
@@ -97,18 +110,18 @@ pub fn authorise(
     verbs::check(order, state).map_err(|why| {
         Verdict::forbid(rules::ORDER, format!("Deployment {name:?}: cannot {order}: {why}"))
     })?;
-    Ok(record(context, order, new))
+    Ok(record(write, order))
 }
 
 /// The record of an order given in this request.
 #[must_use]
-pub fn record(context: &Context<'_>, order: Order, new: Object<'_>) -> Request {
+pub(super) fn record(write: &DeploymentWrite<'_>, order: Order) -> Request {
     Request {
-        id: context.review.uid.clone(),
+        id: write.review.uid.clone(),
         verb: order.verb,
         step: order.step,
-        by: context.review.user.username.clone(),
-        at: context.now,
-        template: new.template_hash(),
+        by: write.review.user.username.clone(),
+        at: write.now,
+        template: write.new.template_hash(),
     }
 }

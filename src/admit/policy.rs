@@ -1,13 +1,13 @@
 //! What the profiles of the namespace say to a request, and what follows from it.
 
 use super::{
-    Context, concerns_plan,
+    deployment::DeploymentWrite,
     examine::Examined,
     facts::Facts,
-    hold::{Hold, is_restart},
-    kubectl_warnings, membership,
-    object::Object,
+    hold::{TemplateChange, is_restart},
+    membership,
     plan_review::{hosts, pair, preview::step_time},
+    report::Report,
     rules,
 };
 use crate::{
@@ -16,12 +16,11 @@ use crate::{
         namespace::Settings,
         profile::{Bound, read_profile},
     },
-    document::finding::{Finding, Findings},
+    document::finding::Finding,
     domain::{
         keys,
         names::Weight,
         request::Verb,
-        review::{Outcome, Verdict},
         strategy::{RolloutSpec, Step},
         value::ResultType,
     },
@@ -31,63 +30,46 @@ use crate::{
     },
     providers::Defaults,
 };
-use std::collections::BTreeMap;
 
-/// What follows from all profiles together.
-#[derive(Debug, Default)]
-pub(super) struct Judged {
-    /// Reasons to refuse.
-    pub findings: Findings,
-    /// Told to the user.
-    pub warnings: Vec<String>,
-    /// Written into the API server's audit log.
-    pub audit: BTreeMap<String, String>,
-    /// Rules that were violated, in whatever mode.
-    pub rules: Vec<&'static str>,
-    /// The enforced profile that does not hold for the user.
-    pub exempt: Option<String>,
-}
-
-/// What the request does to a Deployment that is opted in; `None` when no rule is about it.
+/// What the request does to a Deployment that is managed; `None` when no rule is about it.
 #[must_use]
 pub(super) fn occasion(
-    old: Option<Object<'_>>,
-    new: Object<'_>,
-    change: Hold,
+    write: &DeploymentWrite<'_>,
+    change: TemplateChange,
     verb: Option<Verb>,
     facts: &Facts,
 ) -> Option<Occasion> {
-    let Some(old) = old else {
-        return Some(if change == Hold::Hold { Occasion::Release } else { Occasion::Create });
+    let Some(old) = write.old else {
+        return Some(if change == TemplateChange::Held { Occasion::Release } else { Occasion::Create });
     };
     if let Some(verb) = verb {
         return Some(Occasion::Order(verb));
     }
     match change {
         // Going back must always be possible.
-        Hold::Hold if is_stable(new, facts) => None,
-        Hold::Native if is_restart(old, new) => Some(Occasion::Restart),
-        Hold::Hold => Some(Occasion::Release),
-        Hold::Native => Some(Occasion::Native),
-        Hold::Unchanged => concerns_plan(Some(old), new).then_some(Occasion::Configure),
+        TemplateChange::Held if is_stable(write, facts) => None,
+        TemplateChange::Native if is_restart(old, write.new) => Some(Occasion::Restart),
+        TemplateChange::Held => Some(Occasion::Release),
+        TemplateChange::Native => Some(Occasion::Native),
+        TemplateChange::Unchanged => write.concerns_plan().then_some(Occasion::Configure),
     }
 }
 
-/// The same for one that is out; another admission phase asks, when the object is final.
+/// The same for one that is not managed; the validating phase asks, when the object is final.
 #[must_use]
-pub(super) fn plain_occasion(old: Option<Object<'_>>, new: Object<'_>) -> Option<Occasion> {
-    let Some(old) = old else { return Some(Occasion::Create) };
-    if membership::was_in(Some(old)) {
+pub(super) fn unmanaged_occasion(write: &DeploymentWrite<'_>) -> Option<Occasion> {
+    let Some(old) = write.old else { return Some(Occasion::Create) };
+    if membership::was_managed(Some(old)) {
         return Some(Occasion::OptOut);
     }
-    (!old.has_template_of(new) && !is_restart(old, new)).then_some(Occasion::Release)
+    (write.changes_template() && !is_restart(old, write.new)).then_some(Occasion::Release)
 }
 
 /// Whether the template is the one that serves already.
-pub(super) fn is_stable(new: Object<'_>, facts: &Facts) -> bool {
+pub(super) fn is_stable(write: &DeploymentWrite<'_>, facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
     let stable = state.and_then(|state| state.stable.as_ref());
-    stable.is_some_and(|stable| *stable == new.template_hash())
+    stable.is_some_and(|stable| *stable == write.new.template_hash())
 }
 
 /// Whether a rollout is under way whose version no user has met yet.
@@ -100,115 +82,92 @@ fn is_unexposed(facts: &Facts) -> bool {
 /// Judges a request by every profile that the namespace binds.
 #[must_use]
 pub(super) fn judge(
-    context: &Context<'_>,
+    write: &DeploymentWrite<'_>,
     occasion: Occasion,
-    new: Object<'_>,
     opted_in: bool,
     settings: &Settings,
     examined: &Examined,
     facts: &Facts,
-) -> Judged {
-    let mut judged = Judged::default();
-    let namespace = &context.review.namespace;
+) -> Report {
+    let mut report = Report::default();
+    let namespace = &write.review.namespace;
     let bound = match &facts.policy {
-        Ok(bound) if bound.is_empty() => return judged,
+        Ok(bound) if bound.is_empty() => return report,
         Ok(bound) => bound,
         Err(why) => {
             let problem = format!("its policy could not be read: {why}; try again");
-            judged.findings.push(Finding::new("metadata.namespace", namespace, problem));
-            return judged;
+            report.findings.push(Finding::new("metadata.namespace", namespace, problem));
+            report.rules.insert(rules::PROFILE);
+            return report;
         }
     };
-    let reason = fresh_reason(context, new).filter(|_| facts.may_override == Ok(true));
+    let reason = fresh_reason(write).filter(|_| facts.may_override == Ok(true));
     let subject = Subject {
-        user: &context.review.user,
-        now: context.now,
+        user: &write.review.user,
+        now: write.now,
         occasion,
         opted_in,
-        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.dry_starts, &context.config.providers)),
-        template: new.template(),
+        plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.dry_starts, &write.config.providers)),
+        template: write.new.template(),
         // What is not known must not excuse: a rule that needs a route holds.
-        has_route: facts
-            .neighbours
-            .as_ref()
-            .map_or(true, |found| pair::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
+        has_route: facts.neighbours.as_ref().map_or(true, |found| {
+            pair::has_route(&write.new.pod_labels(), &found.services, &found.ingresses)
+        }),
         is_unexposed: is_unexposed(facts),
         override_freeze: reason,
     };
     for bound in bound {
-        judged.add(bound, &subject, settings, namespace);
+        report.extend(judge_by(bound, &subject, settings, namespace));
     }
     if let Some(reason) = reason {
-        judged.audit.insert("override-freeze".to_owned(), reason.to_owned());
+        report.audit.insert("override-freeze".to_owned(), reason.to_owned());
     }
-    judged
+    report
 }
 
 /// A reason that comes with this request: one that stands there already has had its release.
 #[must_use]
-pub(super) fn fresh_reason<'a>(context: &Context<'a>, new: Object<'a>) -> Option<&'a str> {
-    let old =
-        context.review.old_object.as_ref().and_then(|old| Object(old).annotation(keys::OVERRIDE_FREEZE));
-    new.annotation(keys::OVERRIDE_FREEZE).filter(|reason| !reason.trim().is_empty() && Some(*reason) != old)
+pub(super) fn fresh_reason<'a>(write: &DeploymentWrite<'a>) -> Option<&'a str> {
+    let used = write.before(keys::OVERRIDE_FREEZE);
+    let reason = write.new.annotation(keys::OVERRIDE_FREEZE);
+    reason.filter(|reason| !reason.trim().is_empty() && Some(*reason) != used)
 }
 
-impl Judged {
-    /// The refusal for `others` and what policy found, naming the object as Kubernetes' own validation does.
-    pub fn refuse(self, name: &str, others: Findings) -> Verdict {
-        let by_plan = (!others.is_empty()).then_some(rules::PLAN);
-        let findings = others.into_iter().chain(self.findings).collect();
-        let mut verdict = Verdict::invalid(rules::PLAN, findings);
-        if let Outcome::Deny { message, .. } = &mut verdict.outcome {
-            *message = format!("Deployment.apps {name:?} is invalid: {message}");
+/// Judges a request by one profile.
+fn judge_by(bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace: &str) -> Report {
+    let Bound { mode, name, .. } = bound;
+    let is_enforced = *mode == Mode::Enforce;
+    let mut report = Report::default();
+    let violations = match profile_of(bound, namespace) {
+        Ok(profile) if profile.exempts(subject.user) => {
+            report.audit.insert(format!("{mode}-exempt"), name.clone());
+            report.exempt = is_enforced.then(|| exemption(name, None));
+            return report;
         }
-        verdict.rules = self.rules.into_iter().chain(by_plan).collect();
-        verdict.warnings =
-            self.warnings.iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-        verdict.audit = self.audit;
-        verdict
-    }
-
-    fn add(&mut self, bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace: &str) {
-        let Bound { mode, name, .. } = bound;
-        let violations = match profile_of(bound, namespace) {
-            Ok(profile) if profile.exempts(subject.user) => {
-                self.audit.insert(format!("{mode}-exempt"), name.clone());
-                self.exempt =
-                    self.exempt.take().or_else(|| (*mode == Mode::Enforce).then(|| exemption(name, None)));
-                return;
+        Ok(profile) => {
+            if is_enforced && subject.override_freeze.is_some() && profile.has(FREEZE) {
+                report.exempt = Some(exemption(name, Some(FREEZE)));
             }
-            Ok(profile) => {
-                if *mode == Mode::Enforce && subject.override_freeze.is_some() && profile.has(FREEZE) {
-                    self.exempt = self.exempt.take().or_else(|| Some(exemption(name, Some(FREEZE))));
-                }
-                let notes = profile.notes(subject).into_iter().filter(|_| *mode != Mode::Audit);
-                self.warnings.extend(notes.map(|note| format!("{note} (policy {name})")));
-                profile.check(subject)
-            }
-            Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
-        };
-        let violations: Vec<_> = violations
-            .into_iter()
-            .map(|violation| Violation { finding: settings.locate(violation.finding), ..violation })
-            .collect();
-        let told =
-            |violation: &Violation| format!("{} (policy {name}, rule {})", violation.finding, violation.rule);
-        let texts: Vec<String> = violations.iter().map(told).collect();
-        let summary = if texts.is_empty() { "ok".to_owned() } else { texts.join("; ") };
-        self.audit.insert(format!("{mode}-policy"), format!("{name}: {summary}"));
-        self.rules.extend(violations.iter().map(|violation| violation.rule));
-        match mode {
-            Mode::Enforce => self.findings.extend(violations.into_iter().map(|violation| {
-                let Violation { rule, mut finding } = violation;
-                finding.problem = format!("{} (policy {name}, rule {rule})", finding.problem);
-                finding
-            })),
-            Mode::Warn => {
-                self.warnings.extend(texts.into_iter().map(|text| format!("would be refused: {text}")));
-            }
-            Mode::Audit => {}
+            let notes = profile.notes(subject).into_iter().filter(|_| *mode != Mode::Audit);
+            report.warnings.extend(notes.map(|note| format!("{note} (policy {name})")));
+            profile.check(subject)
         }
+        Err(finding) => vec![Violation { rule: rules::PROFILE, finding }],
+    };
+    let mut texts = Vec::new();
+    for Violation { rule, finding } in violations {
+        let mut finding = settings.locate(finding);
+        finding.problem = format!("{} (policy {name}, rule {rule})", finding.problem);
+        texts.push(finding.to_string());
+        report.rules.insert(rule);
+        report.findings.extend(is_enforced.then_some(finding));
     }
+    let summary = if texts.is_empty() { "ok".to_owned() } else { texts.join("; ") };
+    report.audit.insert(format!("{mode}-policy"), format!("{name}: {summary}"));
+    if *mode == Mode::Warn {
+        report.warnings.extend(texts.iter().map(|text| format!("would be refused: {text}")));
+    }
+    report
 }
 
 /// A profile that is bound and cannot be read is a violation of its own: a typing error must not switch

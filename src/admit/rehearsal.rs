@@ -4,11 +4,9 @@
 //! says that metrics are: at its own Prometheus, or at hosts to which metrics are narrowed.
 
 use super::{
-    AdmitConfig, Context,
-    examine::examine,
-    facts::Facts,
-    hold::{Hold, hold},
-    kubectl_warnings, objects,
+    AdmitConfig,
+    examine::Examined,
+    kubectl_warnings,
     plan_review::{advice::distinct, hosts},
 };
 use crate::{
@@ -37,19 +35,12 @@ pub struct Rehearsal {
 
 /// The metrics that a dry run of a release tries, and warnings about those that it does not.
 #[must_use]
-pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<String>) {
+pub(super) fn rehearsals(examined: &Examined, config: &AdmitConfig) -> (Vec<Rehearsal>, Vec<String>) {
     let (mut wanted, mut warnings) = (Vec::new(), Vec::new());
-    let held = objects(context).and_then(|(old, new)| Some((old?, new)));
-    let (Some((old, new)), Ok(namespace)) = (held, &facts.namespace) else { return (wanted, warnings) };
-    let plan = context.plan(namespace, new);
-    if hold(old, new, &plan.settings) != Hold::Hold {
-        return (wanted, warnings);
-    }
-    let examined = examine(context, new, plan, true, facts);
     let metrics =
         examined.dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| &metric.spec);
     for spec in distinct(metrics) {
-        let Some(mut question) = question(spec, &examined.marks) else { continue };
+        let Some(mut question) = question(spec, &examined.report.marks) else { continue };
         question.config = without_hashes(&question.config);
         question.selectors = question.selectors.iter().map(|selector| of_any_hash(selector)).collect();
         let text = question.config.to_string();
@@ -59,7 +50,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
             warnings.push(format!(
                 "metric {name:?} is tried on stable when the release starts, which knows its arguments"
             ));
-        } else if !may_be_asked(&provider, context.config) {
+        } else if !may_be_asked(&provider, config) {
             warnings.push(format!(
                 "metric {name:?} is tried on stable when the release starts: a dry run asks only the installation's own Prometheus (--prometheus-address), or hosts that --metric-hosts-allowed names"
             ));
@@ -67,8 +58,7 @@ pub fn rehearsals(context: &Context<'_>, facts: &Facts) -> (Vec<Rehearsal>, Vec<
             wanted.push(Rehearsal { metric: name.clone(), question, provider });
         }
     }
-    let warnings = distinct(warnings).iter().flat_map(|warning| kubectl_warnings::lines(warning)).collect();
-    (wanted, warnings)
+    (wanted, distinct(warnings))
 }
 
 /// Hashes are known when the release starts; until then stable's pods of any do.
@@ -102,17 +92,17 @@ fn may_be_asked(provider: &ProviderRef, config: &AdmitConfig) -> bool {
 }
 
 impl Rehearsal {
-    /// What came of it, as warnings.
+    /// The result, as warnings.
     #[must_use]
-    pub fn said(&self, answer: &Result<MetricValue, String>) -> Vec<String> {
+    pub fn warnings(&self, answer: &Result<MetricValue, String>) -> Vec<String> {
         let name = &self.metric;
-        kubectl_warnings::lines(&match answer {
+        kubectl_warnings::lines([match answer {
             Err(why) => format!("plan: metric {name:?} could not be tried on stable: {why}"),
             Ok(value) if !self.question.is_seen(value) => self.question.problem(name),
             Ok(value) => match Question::value(value) {
                 Some(now) => format!("plan: on stable, metric {name:?} is {now} now"),
                 None => format!("plan: on stable, metric {name:?} has series, but no value now"),
             },
-        })
+        }])
     }
 }

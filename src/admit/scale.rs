@@ -1,11 +1,12 @@
 //! The capacity floor: no autoscaler shrinks stable while a canary has its traffic, for an abort would
 //! then drown it. People's `kubectl scale` is obeyed.
 
-use super::{Context, facts::Facts};
+use super::facts::Facts;
 use crate::domain::{
     k8s::json_pointer::part,
     review::{Operation, Review, Verdict},
 };
+use jiff::Timestamp;
 use json_patch::{AddOperation, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 
@@ -19,27 +20,28 @@ pub const AUTOSCALERS: [&str; 2] =
 pub struct ScaleDown {
     from: i64,
     to: i64,
+    now: Timestamp,
 }
 
 impl ScaleDown {
     /// The request, if it is one.
     #[must_use]
-    pub fn of(review: &Review) -> Option<Self> {
+    pub fn read(review: &Review, now: Timestamp) -> Option<Self> {
         let is_scale = review.kind == "Scale" && review.sub_resource.as_deref() == Some("scale");
         let is_autoscaler = AUTOSCALERS.contains(&review.user.username.as_str());
         if !is_scale || !is_autoscaler || review.operation != Operation::Update {
             return None;
         }
         let (from, to) = (replicas(review.old_object.as_ref()?), replicas(review.object.as_ref()?));
-        (to < from).then_some(Self { from, to })
+        (to < from).then_some(Self { from, to, now })
     }
 
     /// The size is raised to the floor, never above what it was. A state that cannot be read lets the
     /// request pass: without Haldane an autoscaler works as usual.
     #[must_use]
-    pub fn admit(self, context: &Context<'_>, facts: &Facts) -> Verdict {
+    pub fn decide(self, facts: &Facts) -> Verdict {
         let state = facts.state.as_ref().ok().and_then(Option::as_ref);
-        let floor = state.map_or(0, |state| state.floor(context.now));
+        let floor = state.map_or(0, |state| state.floor(self.now));
         let size = i64::from(floor).min(self.from);
         if size <= self.to {
             return Verdict::allow();

@@ -7,7 +7,6 @@
 //! (`checkPausedConditions` in its `sync.go`).
 
 use super::{
-    Context,
     facts::{Fact, Facts},
     object::Object,
 };
@@ -19,6 +18,7 @@ use crate::{
         state::{Rollout, RolloutState},
     },
 };
+use jiff::Timestamp;
 use json_patch::{PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
 use serde_json::Value;
 
@@ -32,12 +32,13 @@ pub struct Observation<'a> {
     object: Object<'a>,
     /// Which of the conditions tells of the abort.
     index: usize,
+    now: Timestamp,
 }
 
 impl<'a> Observation<'a> {
     /// The request, if it is one.
     #[must_use]
-    pub fn of(review: &'a Review) -> Option<Self> {
+    pub fn read(review: &'a Review, now: Timestamp) -> Option<Self> {
         let is_status = review.group == "apps"
             && review.kind == "Deployment"
             && review.sub_resource.as_deref() == Some("status");
@@ -52,18 +53,18 @@ impl<'a> Observation<'a> {
                 && message.starts_with(ABORT_PREFIX)
         };
         let index = part(object, "/status/conditions")?.as_array()?.iter().position(tells_of_abort)?;
-        Some(Self { object: Object(object), index })
+        Some(Self { object: Object(object), index, now })
     }
 
     /// The condition goes, unless it is this template that was aborted. A state that cannot be read lets the
     /// request pass as it is.
     #[must_use]
-    pub fn admit(self, context: &Context<'_>, facts: &Facts) -> Verdict {
+    pub fn decide(self, facts: &Facts) -> Verdict {
         if !self.is_outlived(&facts.state) {
             return Verdict::allow();
         }
         let path = PointerBuf::from_tokens(["status", "conditions", &self.index.to_string()]);
-        let value = ProgressingCondition::paused().json(context.now);
+        let value = ProgressingCondition::paused().json(self.now);
         let replace = PatchOperation::Replace(ReplaceOperation { path, value });
         Verdict::allow_with(vec![replace]).by("outlived-condition")
     }

@@ -8,7 +8,7 @@ use crate::cluster::{
 };
 use crate::decide::pass::{Candidate, Look, Room, Stored};
 use crate::{
-    admit::frozen::Start,
+    admit::frozen::{Permission, Start},
     config::profile::read_profile,
     decide::Wait,
     domain::hosts::Hosts,
@@ -54,11 +54,10 @@ pub async fn room<'a>(
     };
     let name = &enforced.name;
     let refused = match enforced.data.as_ref().map(read_profile) {
-        // Exempt is who has released it, or retries it: admission knows, and has written it down.
-        Some(Ok(_)) if start.is_exempt(name) => None,
-        Some(Ok(profile)) => match start.objection(&profile, name) {
-            Some(why) => Some(why),
-            None => return counted(context, owner, stored, key, name, &profile).await,
+        Some(Ok(profile)) => match start.permission(&profile, name) {
+            Permission::Exempt => None,
+            Permission::Denied(why) => Some(why),
+            Permission::Granted => return counted(context, owner, stored, key, name, &profile).await,
         },
         _ => Some(format!("policy {name}, which the namespace enforces, cannot be read")),
     };

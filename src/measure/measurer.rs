@@ -1,6 +1,11 @@
 //! Measurements under way: asking metric providers in the background, keeping answers until they are judged.
 
-use super::{http::Clients, job, quota::Quota, secrets};
+use super::{
+    http::Clients,
+    job,
+    quota::{Measured, Quota},
+    secrets,
+};
 use crate::{
     analysis::{self, Answer, args, samples},
     config::inquiry::{FALLBACK, has_series, inquiry, series_behind},
@@ -22,6 +27,9 @@ use tokio::sync::{Notify, mpsc};
 
 /// Finished measurements that wait for their reconcile; senders wait beyond.
 const QUEUE: usize = 256;
+
+/// Memory of answers that are being parsed or wait to be judged.
+const ROOM_MIB: u32 = 32;
 
 type Key = ObjectRef<Deployment>;
 
@@ -53,7 +61,7 @@ impl Measurer {
     #[must_use = "the stream must be polled, or finished measurements wait for their reconcile"]
     pub fn new(means: Means) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
         let (done, mut finished) = mpsc::channel(QUEUE);
-        let turns = Quota::new();
+        let turns = Quota::new(ROOM_MIB);
         let measurer = Self { means, turns, by_object: Mutex::default(), done, judged: Notify::new() };
         (Arc::new(measurer), poll_fn(move |context| finished.poll_recv(context)))
     }
@@ -92,10 +100,9 @@ impl Measurer {
 
     async fn run(&self, object: Key, due: DueMeasurement) {
         let started_at = clock::now();
-        let mut share = None;
-        let (outcome, metadata) = match self.measure(&object, &due, &mut share).await {
-            Ok(sample) => (Ok(sample.reading), sample.metadata),
-            Err(problem) => (Err(problem), BTreeMap::new()),
+        let (outcome, metadata, share) = match self.measure(&object, &due).await {
+            Ok((sample, share)) => (Ok(sample.reading), sample.metadata, share),
+            Err(problem) => (Err(problem), BTreeMap::new(), None),
         };
         let provider = providers::find(&due.metric.provider.key);
         let no_data = match &outcome {
@@ -121,13 +128,7 @@ impl Measurer {
         let _ = self.done.send(object).await;
     }
 
-    /// `share` becomes the memory that the result takes.
-    async fn measure(
-        &self,
-        object: &Key,
-        due: &DueMeasurement,
-        share: &mut Option<Share>,
-    ) -> Result<Sample, String> {
+    async fn measure(&self, object: &Key, due: &DueMeasurement) -> Measured {
         let key = due.metric.provider.key.as_str();
         let provider = providers::find(key).ok_or_else(|| format!("no provider is called {key:?}"))?;
         let namespace = object.namespace.as_deref().unwrap_or_default();
@@ -141,10 +142,10 @@ impl Measurer {
         if provider.may_write(&config) {
             self.means.http.policy().check_write()?;
         }
-        let outcome = self.sample(provider, &config, object, due, share).await;
+        let outcome = self.sample(provider, &config, object, due).await;
         let redacted = |text: &str| analysis::secrets::redact(text, &values);
         match outcome {
-            Ok(sample) => Ok(sample.map_texts(&redacted)),
+            Ok((sample, share)) => Ok((sample.map_texts(&redacted), share)),
             Err(problem) => Err(redacted(&problem)),
         }
     }
@@ -171,7 +172,7 @@ impl Measurer {
         let mut besides = due.clone();
         besides.metric.provider.config = config;
         besides.metric.min_samples = None;
-        match self.measure(object, &besides, &mut None).await.ok()?.reading {
+        match self.measure(object, &besides).await.ok()?.0.reading {
             Reading::Value { value, .. } => Some(value),
             _ => None,
         }
@@ -184,53 +185,31 @@ impl Measurer {
         config: &Value,
         object: &Key,
         due: &DueMeasurement,
-        share: &mut Option<Share>,
-    ) -> Result<Sample, String> {
+    ) -> Measured {
         let name = format!("{}-{}-{}", due.run, due.metric.name, due.number);
         let first = |config: &Value| {
             let defaults = &self.means.defaults;
             provider.measure(&Question { config, defaults, now: clock::now(), name: &name })
         };
         if let Some(least) = &due.metric.min_samples {
-            let counted = self.follow(first(&samples::counting(least, config)), object, due, share).await?;
+            let step = first(&samples::counting(least, config));
+            let (counted, share) = self.follow(step, object, due).await?;
             if let Some(few) = samples::short_of(least, &counted.reading) {
-                return Ok(Sample { reading: few, ..counted });
+                return Ok((Sample { reading: few, ..counted }, share));
             }
         }
-        self.follow(first(config), object, due, share).await
+        self.follow(first(config), object, due).await
     }
 
     /// Takes the steps of a measurement to its end.
-    async fn follow(
-        &self,
-        mut step: Step,
-        object: &Key,
-        due: &DueMeasurement,
-        share: &mut Option<Share>,
-    ) -> Result<Sample, String> {
+    async fn follow(&self, step: Step, object: &Key, due: &DueMeasurement) -> Measured {
         let namespace = object.namespace.as_deref().unwrap_or_default();
-        loop {
-            step = match step {
-                Step::Http(request, then) => {
-                    // What came of an answer before, such as a token, takes no room worth speaking of. Given back
-                    // before more is asked for, or many that have some would wait for each other.
-                    *share = None;
-                    let (http, hosts) = (&self.means.http, due.hosts.as_deref());
-                    let (next, room) = self.turns.take(namespace, http, *request, hosts, then).await?;
-                    *share = Some(room);
-                    next
-                }
-                Step::Job(job, then) => {
-                    let nobody_waits = self.nobody_waits(object, due);
-                    // Boxed, because most measurements are no Jobs and need not have the room for one.
-                    let run = job_run(due);
-                    let ended = job::run(self.client(), object, *job, &run, nobody_waits);
-                    let ended = Box::pin(ended).await;
-                    then(ended?)
-                }
-                Step::Done(outcome) => return outcome,
-            };
-        }
+        let run = |job| async {
+            let (run, nobody_waits) = (job_run(due), self.nobody_waits(object, due));
+            // Boxed, because most measurements are not Jobs and need not have the room for one.
+            Box::pin(job::run(self.client(), object, job, &run, nobody_waits)).await
+        };
+        self.turns.follow(namespace, &self.means.http, due.hosts.as_deref(), step, run).await
     }
 
     /// What providers need not be told.

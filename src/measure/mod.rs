@@ -8,3 +8,4 @@ mod quota;
 pub mod secrets;
 
 pub use measurer::{Means, Measurer};
+pub use quota::Quota;

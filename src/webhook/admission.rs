@@ -1,9 +1,9 @@
-//! From a review to a verdict: facts are looked up, `admit` decides, and a dry run tries the queries.
+//! From a review to a verdict: what the case asks is looked up, it decides, and a dry run tries the queries.
 
-use super::{facts::LookUp, rehearsal, server::Handler};
+use super::{facts::LookUp, rehearsal::Rehearser, server::Handler};
 use crate::cluster::discovery::Installed;
 use crate::{
-    admit::{AdmitConfig, Context, admit, needs, needs_namespace, rehearsal::rehearsals},
+    admit::{AdmitConfig, Case, Ruling},
     domain::review::{Review, Stage, Verdict},
     measure::http::Clients,
     runtime::{clock, heavy::Heavy},
@@ -18,7 +18,7 @@ pub struct Admission {
     installed: Installed,
     client: Client,
     config: AdmitConfig,
-    http: Clients,
+    rehearser: Rehearser,
     judging: Heavy,
 }
 
@@ -27,24 +27,24 @@ impl Admission {
     #[must_use]
     pub fn new(client: Client, config: AdmitConfig, http: Clients) -> Self {
         let installed = Installed::new(client.clone());
-        Self { installed, client, config, http, judging: Heavy::new(JUDGED_AT_ONCE) }
+        let rehearser = Rehearser::new(http, config.providers.clone());
+        Self { installed, client, config, rehearser, judging: Heavy::new(JUDGED_AT_ONCE) }
     }
 }
 
 impl Handler for Admission {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
-        let context = Context::new(review, &self.config, clock::now());
+        let read = || Case::read(stage, review, &self.config, clock::now());
+        let mut case = self.judging.run(read).await;
         let look_up = LookUp::new(&self.client, &self.installed, &self.config.own_namespace, review);
-        // First of all, because it says what else must be known.
-        let namespace = look_up.namespace(needs_namespace(stage, &context)).await;
-        let needs = self.judging.run(|| needs(stage, &context, &namespace)).await;
-        let facts = Box::pin(look_up.facts(namespace, &needs)).await;
-        let mut verdict = self.judging.run(|| admit(stage, &context, &facts)).await;
-        if review.dry_run && stage == Stage::Mutate && verdict.is_allowed() {
-            let (wanted, warnings) = self.judging.run(|| rehearsals(&context, &facts)).await;
-            verdict.warnings.extend(warnings);
-            verdict.warnings.extend(rehearsal::ask(&self.http, &self.config.providers, &wanted).await);
+        if case.needs_namespace() {
+            let namespace = look_up.namespace().await;
+            case = self.judging.run(|| case.in_namespace(namespace)).await;
         }
+        let questions = self.judging.run(|| case.questions()).await;
+        let facts = Box::pin(look_up.facts(&questions)).await;
+        let Ruling { mut verdict, rehearsals } = self.judging.run(|| case.decide(&facts)).await;
+        verdict.warnings.extend(self.rehearser.warnings(&review.namespace, &rehearsals).await);
         verdict
     }
 }

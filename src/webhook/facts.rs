@@ -2,7 +2,7 @@
 
 use crate::cluster::discovery::Installed;
 use crate::{
-    admit::facts::{Fact, Facts, Holder, Needs, Neighbours},
+    admit::facts::{Fact, Facts, Holder, Neighbours, Questions},
     cluster::{
         api, namespaces,
         objects::{every, list, raw, replica_sets},
@@ -65,33 +65,31 @@ impl<'a> LookUp<'a> {
     ///
     /// # Errors
     /// Why it could not be read in time.
-    pub async fn namespace(&self, is_wanted: bool) -> Fact<Namespace> {
-        let Self { client, own_namespace, review, .. } = self;
-        let found = namespaces::look_up(client, &review.namespace, own_namespace);
-        wanted(is_wanted, self.in_time(found)).await
+    pub async fn namespace(&self) -> Fact<Namespace> {
+        self.in_time(namespaces::look_up(self.client, &self.review.namespace, self.own_namespace)).await
     }
 
     /// Everything else.
-    pub async fn facts(&self, namespace: Fact<Namespace>, needs: &Needs) -> Facts {
+    pub async fn facts(&self, questions: &Questions) -> Facts {
         let Self { client, own_namespace, review, .. } = self;
         // A Namespace is in no namespace; the templates that it names are in itself.
         let place = if review.kind == "Namespace" { &review.name } else { &review.namespace };
-        let verb = needs.verb.map(|verb| verb.to_string());
-        let override_freeze = needs.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
+        let verb = questions.verb.map(|verb| verb.to_string());
+        let override_freeze = questions.override_freeze.then(|| OVERRIDE_FREEZE.to_owned());
         let policy = async {
-            let labels = namespace.as_ref().map_err(Clone::clone)?.labels();
+            let Some(labels) = &questions.policy else { return Ok(Vec::new()) };
             self.in_time(profiles::look_up(client, labels, own_namespace)).await
         };
         let (state, neighbours, templates, may, may_override, policy, adoptable) = tokio::join!(
-            wanted(needs.state, self.in_time(recorded(client, review))),
-            wanted(needs.pair, self.neighbours()),
-            self.in_time(templates::look_up(client, place, own_namespace, &needs.templates)),
+            wanted(questions.state, self.in_time(recorded(client, review))),
+            wanted(questions.pair, self.neighbours()),
+            self.in_time(templates::look_up(client, place, own_namespace, &questions.templates)),
             self.may(verb),
             self.may(override_freeze),
-            wanted(needs.policy, policy),
-            wanted(needs.adoptable, self.in_time(adoptable(client, review))),
+            policy,
+            wanted(questions.adoptable, self.in_time(adoptable(client, review))),
         );
-        Facts { namespace, state, neighbours, templates, may, may_override, policy, adoptable }
+        Facts { state, neighbours, templates, may, may_override, policy, adoptable }
     }
 
     /// Everything beside the Deployment. What other APIs do not tell in time spoils nothing else.

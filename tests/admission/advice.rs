@@ -34,11 +34,15 @@ fn a_good_plan_is_told_in_one_line() {
 #[test]
 fn queries_that_see_stable_only_are_refused_with_what_to_write() {
     let sees = |query: &str| change(STEPS, &metric("result[0] < 1", query)).mutate();
-    assert_snapshot!(sees(
-        "sum(rate(requests{app=\"web\",code=~\"5..\"}[1m])) / sum(rate(requests{app=\"web\"}[1m]))"
-    ));
-    assert_snapshot!(sees("errors{service=\"web\"}"));
-    assert_snapshot!(sees("nginx_ingress_controller_requests{service=\"web\",canary=\"\"}"));
+    assert_snapshot!(
+        "a_share_of_stable",
+        sees("sum(rate(requests{app=\"web\",code=~\"5..\"}[1m])) / sum(rate(requests{app=\"web\"}[1m]))")
+    );
+    assert_snapshot!("a_service_of_stable", sees("errors{service=\"web\"}"));
+    assert_snapshot!(
+        "the_canary_label_of_nginx_is_empty",
+        sees("nginx_ingress_controller_requests{service=\"web\",canary=\"\"}")
+    );
     let compared = "errors{app=\"web-canary\"} / errors{app=\"web\"}";
     assert!(sees(compared).starts_with("allowed"), "{}", sees(compared));
     // The way out where the label is the application's own.
@@ -49,8 +53,8 @@ fn queries_that_see_stable_only_are_refused_with_what_to_write() {
 #[test]
 fn queries_that_see_neither_side_are_refused_with_what_to_write() {
     let sees = |query: &str| change(STEPS, &metric("result[0] < 1", query)).mutate();
-    assert_snapshot!(sees("errors{service=\"webshop-canary\"}"));
-    assert_snapshot!(sees("errors{app=\"web\",pod=~\"web-canary-.*\"}"));
+    assert_snapshot!("a_service_of_another_deployment", sees("errors{service=\"webshop-canary\"}"));
+    assert_snapshot!("labels_of_both_sides_at_once", sees("errors{app=\"web\",pod=~\"web-canary-.*\"}"));
     // Labels that nobody knows may be anybody's, and a constant is nobody's.
     for query in ["errors{team=\"webshop\"}", "errors{job=\"webshop\"}", "vector(1)"] {
         assert!(sees(query).starts_with("allowed"), "{}", sees(query));
@@ -98,16 +102,16 @@ fn an_argument_decides_what_a_query_sees() {
         )
     };
     let metrics = "{args: [{name: hash}], metrics: [{name: errors, successCondition: 'len(result) == 0 || result[0] < 1', provider: {prometheus: {query: 'errors{pod_template_hash=\"{{args.hash}}\"}'}}}]}";
-    assert_snapshot!(change(&plan("Stable"), metrics).mutate());
-    assert_snapshot!(change(&plan("Latest"), metrics).mutate());
+    assert_snapshot!("the_hash_of_stable", change(&plan("Stable"), metrics).mutate());
+    assert_snapshot!("the_hash_of_the_canary", change(&plan("Latest"), metrics).mutate());
 }
 
 #[test]
 fn what_is_no_promql_is_refused() {
     let said = |query: &str| change(STEPS, &metric("len(result) == 0", query)).mutate();
-    assert_snapshot!(said("sum(rate(errors[5m])"));
-    assert_snapshot!(said("new_function(errors{app=\"web-canary\"})"));
-    assert_snapshot!(said("sum(rate(errors{app=\"web-canary\"}))"));
+    assert_snapshot!("a_missing_parenthesis", said("sum(rate(errors[5m])"));
+    assert_snapshot!("an_unknown_function", said("new_function(errors{app=\"web-canary\"})"));
+    assert_snapshot!("a_rate_without_a_range", said("sum(rate(errors{app=\"web-canary\"}))"));
 }
 
 #[test]
@@ -123,13 +127,13 @@ fn a_dialect_that_nobody_here_reads_is_not_checked() {
 fn a_condition_that_does_not_fit_the_answer_is_refused_with_what_to_write() {
     let said = |condition: &str, query: &str| change(STEPS, &metric(condition, query)).mutate();
     let share = "sum(rate(requests{namespace='shop',service='web-canary'}[1m]))";
-    assert_snapshot!(said("result >= 0.95", share));
-    assert_snapshot!(said("result[0] >= 0.95", &format!("scalar({share})")));
+    assert_snapshot!("a_vector_without_an_index", said("result >= 0.95", share));
+    assert_snapshot!("a_scalar_with_an_index", said("result[0] >= 0.95", &format!("scalar({share})")));
     let named = |condition: &str, stable: &str| {
         let queries = format!("query: {{canary: \"{share}\", stable: \"{stable}\"}}");
         change(STEPS, &metric(condition, "QUERY").replace("query: 'QUERY'", &queries)).mutate()
     };
-    assert_snapshot!(named("result.canry <= result.stable * 1.2", "up"));
+    assert_snapshot!("an_unknown_name_of_a_query", named("result.canry <= result.stable * 1.2", "up"));
     let said = named("result.canary <= result.stable * 1.2", "up");
     assert!(said.starts_with("allowed"), "{said}");
     let said = named("result.canary <= result.stable * 1.2", "0.5");
@@ -142,8 +146,11 @@ fn what_no_condition_is_asked_about_and_who_sees_nobody_is_told() {
     let metrics = format!(
         "metrics: [{{name: smoke, successCondition: result == 1, provider: {{job: {{spec: {{template: {{spec: {job}}}}}}}}}}}]"
     );
-    assert_snapshot!(change(STEPS, &metrics).mutate());
-    assert_snapshot!(change(STEPS, &metric("result[0] == 1", "vector(1)")).mutate());
+    assert_snapshot!("a_job_with_a_condition", change(STEPS, &metrics).mutate());
+    assert_snapshot!(
+        "a_query_without_series",
+        change(STEPS, &metric("result[0] == 1", "vector(1)")).mutate()
+    );
 }
 
 #[test]
@@ -205,8 +212,8 @@ fn the_query_that_counts_samples_is_read_like_the_one_that_measures() {
             .replace("interval: 30s", &format!("minSamples: {{query: '{query}', count: 10}}, interval: 30s"));
         change(STEPS, &metrics).mutate()
     };
-    assert_snapshot!(counted("sum(increase(requests{service=\"web\"}[1m]))"));
-    assert_snapshot!(counted("sum(increase(requests[1m])"));
+    assert_snapshot!("min_samples_counts_stable", counted("sum(increase(requests{service=\"web\"}[1m]))"));
+    assert_snapshot!("min_samples_is_not_promql", counted("sum(increase(requests[1m])"));
     assert!(counted("sum(increase(requests{service=\"web-canary\"}[1m]))").starts_with("allowed"));
 }
 
@@ -259,8 +266,8 @@ fn a_host_that_is_refused_when_it_is_measured_is_refused_when_it_is_applied() {
         config.hosts.allowed.extend(allowed.parse().ok());
         change(STEPS, &metrics).mutate_by(&config)
     };
-    assert_snapshot!(asked("http://169.254.169.254", ""));
-    assert_snapshot!(asked("http://evil.example", "*.monitoring"));
+    assert_snapshot!("a_denied_address", asked("http://169.254.169.254", ""));
+    assert_snapshot!("a_host_that_is_not_allowed", asked("http://evil.example", "*.monitoring"));
     assert!(asked("http://prometheus.monitoring:9090", "*.monitoring").starts_with("allowed"));
 }
 
@@ -270,8 +277,11 @@ fn unwise_plans_are_told() {
     let bare = json!([{"name": "web", "image": "web:b"}]);
     let mut bold = case.clone();
     bold.review.object = Some(with(case.object().clone(), "/spec/template/spec/containers", bare));
-    assert_snapshot!(bold.mutate());
-    assert_snapshot!(change(STEPS, &metric("result[0] < 1", "sum(rate(errors[5m]))")).mutate());
+    assert_snapshot!("a_bold_plan_without_analysis_and_probe", bold.mutate());
+    assert_snapshot!(
+        "a_query_that_sees_both_sides",
+        change(STEPS, &metric("result[0] < 1", "sum(rate(errors[5m]))")).mutate()
+    );
 }
 
 #[test]

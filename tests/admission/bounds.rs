@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, config, web};
 use haldane::{
-    admit::facts::Needs,
+    admit::facts::Questions,
     domain::{keys, review::Stage},
 };
 
@@ -34,8 +34,8 @@ fn templates_beyond_the_most_are_refused_before_they_are_looked_up() {
         let plan = format!("{{steps: [{{analysis: {{templates: [{}]}}}}]}}", names(count));
         release(&plan, &template(""))
     };
-    assert_eq!(case(50).needs(Stage::Mutate).templates.len(), 50);
-    assert_eq!(case(51).needs(Stage::Mutate).templates, Needs::default().templates);
+    assert_eq!(case(50).questions(Stage::Mutate).templates.len(), 50);
+    assert_eq!(case(51).questions(Stage::Mutate).templates, Questions::default().templates);
     assert_refused(&case(51), "\"51 templates\": a plan may name at most 50 analysis templates");
 }
 

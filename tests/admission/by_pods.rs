@@ -53,9 +53,9 @@ fn a_name_that_is_not_asked_for_is_not_needed() {
 #[test]
 fn a_canary_service_without_a_stable_one_is_that_of_the_only_service() {
     let none = by_pods(CANARY_ONLY, &[]).mutate();
-    assert_snapshot!(none);
+    assert_snapshot!("no_service_selects_the_pods", none);
     let several = by_pods(CANARY_ONLY, &["front", "back"]).mutate();
-    assert_snapshot!(several);
+    assert_snapshot!("several_services_select_the_pods", several);
     // With an Ingress it is the same.
     let mut routed = release(CANARY_ONLY, &["web"]);
     assert!(routed.mutate().starts_with("allowed"), "{}", routed.mutate());

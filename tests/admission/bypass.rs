@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
-    admit::frozen::Start,
+    admit::frozen::{Permission, Start},
     config::{
         namespace::{Namespace, Settings},
         profile::Bound,
@@ -56,7 +56,7 @@ fn made(object: Value, sets: &[ReplicaSetView]) -> Case {
 
 fn in_opted_in_namespace(mut case: Case) -> Case {
     let labels = Labels::from([(keys::CANARY.to_owned(), "enabled".to_owned())]);
-    case.facts.namespace = Ok(Namespace::new("shop", "haldane-system", labels, Labels::new()));
+    case.namespace = Ok(Namespace::new("shop", "haldane-system", labels, Labels::new()));
     case
 }
 
@@ -83,7 +83,7 @@ fn a_profile_cannot_be_got_around_by_labels_of_haldanes_objects() {
 #[test]
 fn a_profile_cannot_be_got_around_by_a_new_deployment_where_pods_run() {
     let case = made(web("b"), &[left_behind("a", 4)]);
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("a_new_deployment_takes_over_pods", case.mutate());
     assert_eq!(case.clone().mutated().validate(), "allowed");
     assert!(case.validate().starts_with("denied 403"), "not held: {}", case.validate());
     assert!(enforced(case, FROZEN).mutate().starts_with("denied"), "a release like any other");
@@ -98,7 +98,7 @@ fn a_profile_cannot_be_got_around_by_a_new_deployment_where_pods_run() {
     }
     let mut unknown = made(web("b"), &[]);
     unknown.facts.adoptable = Err("no answer of the API server within 3s".into());
-    assert_snapshot!(unknown.mutate());
+    assert_snapshot!("pods_to_take_over_could_not_be_read", unknown.mutate());
 }
 
 /// Nothing is asked of Haldane there when a Deployment is made that says nothing itself, so nothing can hold it.
@@ -205,10 +205,10 @@ fn a_profile_cannot_be_got_around_by_init_containers_and_volumes() {
 fn what_canary_required_does_not_cover_is_a_warning() {
     let stopped = |version| with(web(version), "/status", json!({}));
     let native = enforced(Case::update(stopped("a"), stopped("b")), REQUIRED);
-    assert_snapshot!(native.mutate());
+    assert_snapshot!("a_release_without_ready_pods", native.mutate());
     let stamp = "/spec/template/metadata/annotations";
     let restarted = with(web("a"), stamp, json!({keys::RESTARTED_AT: "2026"}));
-    assert_snapshot!(enforced(Case::update(web("a"), restarted), REQUIRED).mutate());
+    assert_snapshot!("a_restart", enforced(Case::update(web("a"), restarted), REQUIRED).mutate());
 }
 
 /// What the controller asks when it freezes a plan, however long after admission.
@@ -229,15 +229,18 @@ fn a_profile_cannot_be_got_around_by_what_changes_between_admission_and_start() 
             exemption,
             now: now(),
         };
-        start.objection(&profile, "strict")
+        match start.permission(&profile, "strict") {
+            Permission::Denied(why) => Some(why),
+            Permission::Granted | Permission::Exempt => None,
+        }
     };
     let rules = "{first-weight: {max: 1}, required-metrics: {}, pod-template: {registries: [a.example]}, allowed-verbs: {promote: {}}, canary-required: {}, restart-is-canary: {}}";
-    assert_snapshot!(told(rules, None, false).unwrap());
+    assert_snapshot!("rules_that_hold_at_the_start", told(rules, None, false).unwrap());
     assert_eq!(told(rules, Some("strict"), false), None, "exempt is who has released it");
     assert!(told(rules, Some("strict/freeze"), false).is_some(), "of that rule alone");
     assert_eq!(told(rules, None, true), None, "the plan of a retry was frozen before");
 
-    assert_snapshot!(told(FROZEN, None, false).unwrap());
+    assert_snapshot!("a_freeze_at_the_start", told(FROZEN, None, false).unwrap());
     assert!(told(FROZEN, None, true).is_some(), "a retry that was queued");
     assert_eq!(told(FROZEN, Some("strict/freeze"), false), None, "with a reason and the right");
     assert!(told(FROZEN, Some("other/freeze"), false).is_some(), "of another profile");

@@ -2,11 +2,10 @@
 
 use haldane::{
     admit::{
-        AdmitConfig, Context, admit,
-        facts::{Facts, Needs},
-        needs,
+        self, AdmitConfig, Ruling,
+        facts::{Fact, Facts, Questions},
     },
-    config::strategy::Defaults,
+    config::{namespace::Namespace, strategy::Defaults},
     domain::{
         k8s::label_rewrite::LabelRewrite,
         keys,
@@ -29,7 +28,9 @@ pub const OWN_USER: &str = "system:serviceaccount:haldane-system:haldane";
 pub struct Case {
     /// The request.
     pub review: Review,
-    /// Looked up.
+    /// Looked up first.
+    pub namespace: Fact<Namespace>,
+    /// Looked up then.
     pub facts: Facts,
 }
 
@@ -146,7 +147,7 @@ impl Case {
             object: Some(new),
             old_object: Some(old),
         };
-        Self { review, facts }
+        Self { review, namespace: Ok(Namespace::default()), facts }
     }
 
     /// Jane creates `new`.
@@ -177,21 +178,31 @@ impl Case {
 
     /// The verdict of a stage.
     pub fn verdict(&self, stage: Stage) -> Verdict {
-        self.verdict_by(stage, &config())
+        self.ruling(stage, &config()).verdict
     }
 
     /// What is looked up for a stage.
-    pub fn needs(&self, stage: Stage) -> Needs {
-        needs(stage, &Context::new(&self.review, &config(), now()), &self.facts.namespace)
+    pub fn questions(&self, stage: Stage) -> Questions {
+        let config = config();
+        admit::Case::read(stage, &self.review, &config, now())
+            .in_namespace(self.namespace.clone())
+            .questions()
     }
 
-    fn verdict_by(&self, stage: Stage, config: &AdmitConfig) -> Verdict {
-        admit(stage, &Context::new(&self.review, config, now()), &self.facts)
+    /// Whether the Namespace is looked up for a stage.
+    pub fn needs_namespace(&self, stage: Stage) -> bool {
+        admit::Case::read(stage, &self.review, &config(), now()).needs_namespace()
+    }
+
+    /// What follows at a stage.
+    pub fn ruling(&self, stage: Stage, config: &AdmitConfig) -> Ruling {
+        let case = admit::Case::read(stage, &self.review, config, now());
+        case.in_namespace(self.namespace.clone()).decide(&self.facts)
     }
 
     /// The verdict of the mutating stage in words, in an installation that is set so.
     pub fn mutate_by(&self, config: &AdmitConfig) -> String {
-        words(&self.verdict_by(Stage::Mutate, config))
+        words(&self.ruling(Stage::Mutate, config).verdict)
     }
 
     /// The verdict of the mutating stage in words.

@@ -38,21 +38,21 @@ fn neighbours_and_the_deployment_are_reported_together() {
 fn templates_that_are_missing_or_unreadable_are_refused() {
     let plan = "{steps: [{analysis: {templates: [{templateName: success-rate}]}}]}";
     let object = |version| annotated(web(version), keys::CANARY, plan);
-    assert_snapshot!(Case::update(object("a"), object("b")).mutate());
+    assert_snapshot!("a_template_is_missing", Case::update(object("a"), object("b")).mutate());
     let mut late = Case::update(object("a"), object("b"));
     late.facts.templates = Err("no answer of the API server within 3s".into());
-    assert_snapshot!(late.mutate());
+    assert_snapshot!("templates_could_not_be_read", late.mutate());
     let inline = annotated(web("b"), keys::CANARY, "{steps: [{analysis: {}}]}");
-    assert_snapshot!(Case::update(web("a"), inline).mutate());
+    assert_snapshot!("an_analysis_without_a_template", Case::update(web("a"), inline).mutate());
 }
 
 #[test]
 fn a_broken_plan_is_refused_without_a_new_template_too() {
     // What is admitted is what runs: the next release would have met it.
     let case = Case::update(web("a"), annotated(web("a"), keys::CANARY, "{steps: [{setWeight: 5}"));
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("a_plan_that_is_not_yaml", case.mutate());
     let case = Case::update(held(web("b")), annotated(held(web("b")), keys::CANARY, "true"));
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("a_plan_that_is_true", case.mutate());
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn the_floor_stays_until_measurements_tell_of_the_traffic_that_is_back() {
 
 #[test]
 fn only_a_scale_down_of_an_autoscaler_costs_a_look() {
-    let looks = |case: &Case| case.needs(Stage::Mutate).state;
+    let looks = |case: &Case| case.questions(Stage::Mutate).state;
     assert!(looks(&autoscaler(4, 1)));
     assert!(!looks(&autoscaler(4, 5)) && !looks(&autoscaler(4, 1).by("jane")));
     let mut created = autoscaler(4, 1);

@@ -83,10 +83,11 @@ fn manifests_without_our_keys_do_not_remove_the_hold() {
 fn forged_keys_of_ours_are_set_right() {
     let forged = annotated(annotated(web("a"), keys::HELD, "0123456789abcdef"), "note", "kept");
     assert_snapshot!(
+        "keys_on_a_deployment_that_is_not_held",
         Case::update(web("a"), with(forged, "/metadata/labels", json!({keys::MANAGED: "false"}))).mutate()
     );
     let wrong = annotated(held(web("b")), keys::HELD, "0123456789abcdef");
-    assert_snapshot!(Case::update(held(web("b")), wrong).mutate());
+    assert_snapshot!("the_wrong_hash_on_a_held_deployment", Case::update(held(web("b")), wrong).mutate());
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod opt_out;
 mod orders;
 mod outlived;
 mod policy;
+mod rehearsal;

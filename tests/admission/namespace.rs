@@ -1,8 +1,8 @@
 //! A Namespace opts its Deployments in and gives them defaults; their manifests say nothing.
 
-use crate::case::{Case, annotated, config, held, now, state, web, with};
+use crate::case::{Case, annotated, held, state, web, with};
 use haldane::{
-    admit::{Context, needs_namespace},
+    admit::facts::Questions,
     config::namespace::Namespace,
     domain::{k8s::selector::Labels, keys, review::Stage},
 };
@@ -37,13 +37,13 @@ fn namespace(annotations: &[(&str, &str)]) -> Namespace {
 /// In a Namespace that opts in, with a plan.
 fn change(old: Value, new: Value) -> Case {
     let mut case = Case::update(old, new);
-    case.facts.namespace = Ok(namespace(&[(keys::CANARY, PLAN)]));
+    case.namespace = Ok(namespace(&[(keys::CANARY, PLAN)]));
     case
 }
 
 /// The same after the label was taken off.
 fn unlabelled(mut case: Case) -> Case {
-    case.facts.namespace = Ok(Namespace::new("shop", "haldane-system", Labels::new(), Labels::new()));
+    case.namespace = Ok(Namespace::new("shop", "haldane-system", Labels::new(), Labels::new()));
     case
 }
 
@@ -62,14 +62,12 @@ fn an_unchanged_manifest_is_held_for_the_plan_of_its_namespace() {
 #[test]
 fn what_is_looked_up_depends_on_the_namespace() {
     let case = change(silent("a"), silent("b"));
-    let wanted = case.needs(Stage::Mutate);
-    assert!(wanted.pair && wanted.policy && wanted.state);
-    assert!(case.needs(Stage::Validate).pair, "what has slipped past the mutating phase");
-    assert_eq!(unlabelled(case.clone()).needs(Stage::Mutate), haldane::admit::facts::Needs::default());
-    let held = case.mutated();
-    let config = config();
-    let context = Context::new(&held.review, &config, now());
-    assert!(!needs_namespace(Stage::Validate, &context), "what is held needs no look");
+    let wanted = case.questions(Stage::Mutate);
+    assert!(wanted.pair && wanted.policy.is_some() && wanted.state);
+    assert!(case.questions(Stage::Validate).pair, "what has slipped past the mutating phase");
+    assert_eq!(unlabelled(case.clone()).questions(Stage::Mutate), Questions::default());
+    assert!(case.needs_namespace(Stage::Validate));
+    assert!(!case.mutated().needs_namespace(Stage::Validate), "what is held needs no look");
 }
 
 #[test]
@@ -94,7 +92,7 @@ fn a_route_that_could_not_be_looked_up_lets_nothing_pass() {
     let mut case = change(silent("a"), silent("b"));
     case.facts.neighbours = Err("no answer of the API server within 3s".into());
     assert!(case.mutate().contains("/spec/paused"), "{}", case.mutate());
-    case.facts.namespace = Err("no answer of the API server within 3s".into());
+    case.namespace = Err("no answer of the API server within 3s".into());
     assert_snapshot!(case.mutate());
 }
 
@@ -122,7 +120,7 @@ fn a_restart_is_what_the_namespace_says() {
     let restarted = with(member("a"), "/spec/template/metadata/annotations", stamp);
     let mut case = change(member("a"), restarted);
     assert_eq!(case.mutate(), "allowed");
-    case.facts.namespace = Ok(namespace(&[(keys::RESTART, "canary")]));
+    case.namespace = Ok(namespace(&[(keys::RESTART, "canary")]));
     assert!(case.mutate().contains("/spec/paused"), "{}", case.mutate());
     assert!(case.validate().contains("is not held"), "{}", case.validate());
 }
@@ -130,8 +128,7 @@ fn a_restart_is_what_the_namespace_says() {
 #[test]
 fn what_is_wrong_says_where_it_stands_and_how_to_stay_out() {
     let mut case = change(silent("a"), with(silent("b"), "/spec/strategy", json!({"type": "Recreate"})));
-    case.facts.namespace =
-        Ok(namespace(&[(keys::CANARY, "{steps: [{setWeigth: 5}]}"), (keys::SETTLE, "soon")]));
+    case.namespace = Ok(namespace(&[(keys::CANARY, "{steps: [{setWeigth: 5}]}"), (keys::SETTLE, "soon")]));
     assert_snapshot!(case.mutate());
 }
 

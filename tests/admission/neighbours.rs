@@ -107,10 +107,10 @@ fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
 fn names_in_the_plan_that_lead_nowhere_are_refused_when_they_are_needed() {
     let plan = "{stableService: shop, trafficRouting: {nginx: {stableIngress: front}}}";
     let case = Case::update(annotated(web("a"), keys::CANARY, plan), annotated(web("b"), keys::CANARY, plan));
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("unknown_names_at_a_release", case.mutate());
     // A Deployment may come before its Service.
     let early = Case::create(annotated(web("a"), keys::CANARY, plan));
-    assert_snapshot!(early.mutate());
+    assert_snapshot!("unknown_names_at_creation", early.mutate());
 }
 
 #[test]

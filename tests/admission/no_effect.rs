@@ -2,7 +2,7 @@
 
 use crate::case::{Case, annotated, web, with};
 use haldane::{
-    admit::{Context, facts::Needs, needs_namespace},
+    admit::facts::Questions,
     config::namespace::Namespace,
     domain::{k8s::selector::Labels, keys, review::Stage},
 };
@@ -58,9 +58,18 @@ fn an_order_to_a_deployment_that_is_not_opted_in() {
 
 #[test]
 fn the_label_of_a_namespace_on_a_deployment() {
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({keys::CANARY: "enabled"}))));
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({keys::ENFORCE: "strict"}))));
-    assert_snapshot!(warned(with(plain(), "/metadata/labels", json!({"haldane.dev/colour": "blue"}))));
+    assert_snapshot!(
+        "the_label_that_opts_in",
+        warned(with(plain(), "/metadata/labels", json!({keys::CANARY: "enabled"})))
+    );
+    assert_snapshot!(
+        "the_label_of_a_policy",
+        warned(with(plain(), "/metadata/labels", json!({keys::ENFORCE: "strict"})))
+    );
+    assert_snapshot!(
+        "an_unknown_label",
+        warned(with(plain(), "/metadata/labels", json!({"haldane.dev/colour": "blue"})))
+    );
 }
 
 #[test]
@@ -74,8 +83,8 @@ fn an_annotation_on_the_pod_template() {
             }),
         )
     };
-    assert_snapshot!(warned(on_pods("annotations")));
-    assert_snapshot!(warned(on_pods("labels")));
+    assert_snapshot!("annotations_of_pods", warned(on_pods("annotations")));
+    assert_snapshot!("labels_of_pods", warned(on_pods("labels")));
 }
 
 #[test]
@@ -94,7 +103,7 @@ fn where_the_namespace_opts_in_a_setting_has_its_effect_and_a_misspelt_one_has_n
     let in_namespace = |key: &str, value: &str| {
         let mut case = Case::create(annotated(plain(), key, value));
         case.facts.neighbours.as_mut().unwrap().ingresses.clear();
-        case.facts.namespace = Ok(namespace.clone());
+        case.namespace = Ok(namespace.clone());
         case.mutate()
     };
     assert_eq!(in_namespace(keys::SETTLE, "3s"), "allowed", "as soon as it has a route");
@@ -117,12 +126,10 @@ fn a_canary_of_haldanes_has_keys_of_its_own() {
 #[test]
 fn nothing_is_looked_up_for_a_warning_and_nothing_refuses_it() {
     let mut case = Case::create(annotated(plain(), "haldane.dev/cannary", "enabled"));
-    case.facts.namespace = Err("no answer of the API server within 3s".into());
+    case.namespace = Err("no answer of the API server within 3s".into());
     case.facts.neighbours = Err("no answer of the API server within 3s".into());
-    assert_eq!(case.needs(Stage::Warn), Needs::default());
-    let config = crate::case::config();
-    let context = Context::new(&case.review, &config, crate::case::now());
-    assert!(!needs_namespace(Stage::Warn, &context));
+    assert_eq!(case.questions(Stage::Warn), Questions::default());
+    assert!(!case.needs_namespace(Stage::Warn));
     assert!(case.warn().starts_with("allowed"), "{}", case.warn());
     case.review.group = "batch".into();
     assert_eq!(case.warn(), "allowed", "another kind");
@@ -144,11 +151,11 @@ fn an_analysis_template_is_read_when_it_is_written() {
     let good = "metrics: [{name: a, successCondition: 'result[0] < 1', provider: {prometheus: {query: up}}}]";
     assert_eq!(template(good).validate(), "allowed");
     let bad = "metrics: [{name: a, successCondition: 'result[0] >< 1', provider: {prometheus: {query: 'sum(up'}}}, {name: b, failurLimit: 1, provider: {promtheus: {}}}]";
-    assert_snapshot!(template(bad).validate());
-    assert_snapshot!(template("metrics: [").validate());
+    assert_snapshot!("a_template_with_mistakes", template(bad).validate());
+    assert_snapshot!("a_template_that_is_not_yaml", template("metrics: [").validate());
     let mut two = template(good);
     two.review.object.as_mut().unwrap()["data"]["other"] = json!("");
-    assert_snapshot!(two.validate());
+    assert_snapshot!("a_template_with_two_keys", two.validate());
     let mut unlabelled = template(bad);
     unlabelled.review.object.as_mut().unwrap()["metadata"]["labels"][keys::TEMPLATE_LABEL] = json!("false");
     assert_eq!(unlabelled.validate(), "allowed");

@@ -132,8 +132,8 @@ fn an_order_cannot_come_with_a_new_template_or_a_new_deployment() {
         "/spec/template",
         web("c")["spec"]["template"].clone(),
     );
-    assert_snapshot!(Case::update(held(web("b")), both).mutate());
-    assert_snapshot!(Case::create(annotated(web("a"), keys::DO, "abort")).mutate());
+    assert_snapshot!("with_a_new_template", Case::update(held(web("b")), both).mutate());
+    assert_snapshot!("with_a_new_deployment", Case::create(annotated(web("a"), keys::DO, "abort")).mutate());
 }
 
 #[test]
@@ -151,9 +151,9 @@ fn rollout_resume_neither_skips_a_step_nor_revives_an_aborted_revision() {
     let resumed = with(held(web("b")), "/spec/paused", json!(false));
     let case = Case::update(held(web("b")), resumed).manager("kubectl-rollout");
     let weighing = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
-    assert_snapshot!(case.clone().state(state(&web("b"), weighing)).mutate());
+    assert_snapshot!("resume_at_a_weight", case.clone().state(state(&web("b"), weighing)).mutate());
     let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
-    assert_snapshot!(case.state(state(&web("b"), aborted)).mutate());
+    assert_snapshot!("resume_after_an_abort", case.state(state(&web("b"), aborted)).mutate());
 }
 
 /// A template that is deleted in the middle of a rollout, or a Service that takes the canary's name.

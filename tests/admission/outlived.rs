@@ -53,7 +53,7 @@ fn it_stays_as_long_as_its_template_is_there() {
 
 #[test]
 fn no_other_status_is_touched_or_costs_a_look() {
-    let looks = |case: &Case| case.needs(Phase::Mutate).state;
+    let looks = |case: &Case| case.questions(Phase::Mutate).state;
     assert!(looks(&observed("c", "RolloutAborted: bad")));
     let own = observed("c", "ReplicaSet \"web-1\" has timed out progressing.").state(aborted());
     let by_others = observed("c", "RolloutAborted: bad").by("jane").state(aborted());

@@ -118,10 +118,10 @@ fn a_freeze_refuses_releases_and_says_until_when() {
     // Every request is made at 2026-01-01T00:00:00Z, a Thursday.
     let within =
         "{freeze: {windows: [{name: new year, from: 2025-12-24, to: 2026-01-02, timeZone: Europe/Berlin}]}}";
-    assert_snapshot!(enforced(release(PLAN), within).mutate());
+    assert_snapshot!("between_two_days", enforced(release(PLAN), within).mutate());
     let weekly =
         "{freeze: {windows: [{name: nights, cron: 0 22 * * *, duration: 8h, timeZone: Europe/Berlin}]}}";
-    assert_snapshot!(enforced(release(PLAN), weekly).mutate());
+    assert_snapshot!("every_night", enforced(release(PLAN), weekly).mutate());
     for elsewhere in [
         "{freeze: {windows: [{name: x, cron: 0 22 * * *, duration: 8h, timeZone: America/New_York}]}}",
         "{freeze: {windows: [{name: x, from: 2026-01-02, to: 2026-01-03}]}}",
@@ -196,10 +196,10 @@ fn deployments_without_a_canary_are_judged_when_they_are_final() {
 fn a_profile_that_cannot_be_read_does_not_open_the_door() {
     let mut case = release(PLAN);
     case.facts.policy = Ok(vec![Bound { mode: Mode::Enforce, name: "strikt".into(), data: None }]);
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("a_profile_that_does_not_exist", case.mutate());
     assert!(enforced(release(PLAN), "{first-weight: {}}").mutate().starts_with("denied"));
     case.facts.policy = Err("no answer of the API server within 3s".into());
-    assert_snapshot!(case.mutate());
+    assert_snapshot!("profiles_could_not_be_read", case.mutate());
 }
 
 #[test]

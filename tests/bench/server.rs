@@ -2,8 +2,8 @@
 
 use crate::reviews;
 use haldane::{
-    admit::{AdmitConfig, Context, admit, facts::Facts, needs},
-    config::strategy::Defaults,
+    admit::{AdmitConfig, Case, facts::Facts},
+    config::{namespace::Namespace, strategy::Defaults},
     domain::review::{Review, Stage, Verdict},
     runtime::{
         certs::{Lifetimes, Terms},
@@ -36,9 +36,10 @@ struct Known {
 
 impl Handler for Known {
     async fn handle(&self, stage: Stage, review: &Review) -> Verdict {
-        let context = Context::new(review, &self.config, clock::now());
-        black_box(needs(stage, &context, &self.facts.namespace));
-        admit(stage, &context, &self.facts)
+        let case = Case::read(stage, review, &self.config, clock::now());
+        let case = case.in_namespace(Ok(Namespace::default()));
+        black_box(case.questions());
+        case.decide(&self.facts).verdict
     }
 }
 

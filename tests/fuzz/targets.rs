@@ -1,7 +1,7 @@
 //! What is fuzzed, and what must hold of any input.
 
 use haldane::{
-    admit::{AdmitConfig, Context, admit, facts::Facts, needs},
+    admit::{AdmitConfig, Case, facts::Facts},
     analysis::{args, condition},
     config::{
         annotations::KEYS,
@@ -177,12 +177,12 @@ fn review(body: &[u8]) -> Result<(), String> {
         own_namespace: "haldane-system".to_owned(),
         own_user: "haldane".to_owned(),
     };
-    let context = Context::new(&review, &config, now());
     for stage in [Stage::Mutate, Stage::Validate, Stage::Warn] {
         let facts = Facts { may: Ok(true), ..Facts::default() };
-        let _ = needs(stage, &context, &facts.namespace);
-        let verdict = admit(stage, &context, &facts);
-        let answer = review::answer(stage, &review, &verdict).map_err(|error| error.to_string())?;
+        let case = Case::read(stage, &review, &config, now()).in_namespace(Ok(Namespace::default()));
+        let _ = case.questions();
+        let answer = review::answer(stage, &review, &case.decide(&facts).verdict)
+            .map_err(|error| error.to_string())?;
         let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
         if answer["response"]["uid"] != review.uid.as_str() {
             return Err(format!("an answer to another review: {answer}"));

@@ -1,7 +1,7 @@
 //! Whether the Deployment can have a canary at all: strategy, selectors, names, routes.
 
 use super::{foreign_policies, routes, scheduling};
-use crate::admit::{facts::Neighbours, object::Object};
+use crate::admit::{facts::Neighbours, object::Object, report::Report};
 use crate::{
     config::{annotations::path, dry_start, queries::marks_of},
     document::finding::{Finding, Findings},
@@ -19,7 +19,6 @@ use crate::{
         labels::{choose, service_selector},
         marks::is_ours,
     },
-    promql::sight::Mark,
     routers::{self, replicas},
 };
 use k8s_openapi::{
@@ -28,19 +27,6 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// What is wrong, and what only deserves a warning.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Reasons to refuse.
-    pub findings: Findings,
-    /// Worth knowing.
-    pub warnings: Vec<String>,
-    /// What will tell the two sides apart in Prometheus.
-    pub marks: Vec<Mark>,
-    /// Labels of the pods that have another value on canary pods, with that value.
-    pub relabelled: Labels,
-}
 
 /// The checks that need nothing but the Deployment.
 #[must_use]

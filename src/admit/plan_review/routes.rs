@@ -1,8 +1,7 @@
 //! Where the traffic comes from: traffic can be split only where an Ingress leads to a Service, and
 //! whatever leads to that Service is split with it.
 
-use super::pair::Report;
-use crate::admit::facts::Neighbours;
+use crate::admit::{facts::Neighbours, report::Report};
 use crate::{
     config::annotations::path,
     document::finding::Finding,

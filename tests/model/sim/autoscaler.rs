@@ -2,7 +2,7 @@
 
 use super::{NAME, NAMESPACE, cluster::Cluster, people::config};
 use haldane::{
-    admit::{Context, admit, facts::Facts, scale::AUTOSCALERS},
+    admit::{Case, facts::Facts, scale::AUTOSCALERS},
     domain::review::{Operation, Outcome, Review, Stage, User},
     objects::manifest::Kind,
 };
@@ -64,8 +64,7 @@ impl Cluster {
         };
         let facts = Facts { state: Ok(Some(self.state().as_ref().clone())), ..Facts::default() };
         let config = config();
-        let context = Context::new(&review, &config, self.now);
-        let verdict = admit(Stage::Mutate, &context, &facts);
+        let verdict = Case::read(Stage::Mutate, &review, &config, self.now).decide(&facts).verdict;
         let Outcome::Allow { patch } = &verdict.outcome else { return from };
         json_patch::patch(&mut declared, patch).unwrap();
         i32::try_from(declared["spec"]["replicas"].as_i64().unwrap()).unwrap()

@@ -7,9 +7,10 @@ use super::{
 };
 use haldane::{
     admit::{
-        AdmitConfig, Context, admit,
+        AdmitConfig, Case,
         facts::{Facts, Neighbours},
     },
+    config::namespace::Namespace,
     domain::{
         keys,
         request::Verb,
@@ -150,14 +151,14 @@ impl Cluster {
             ..Facts::default()
         };
         let config = config();
-        let verdict = {
-            let context = Context::new(&review, &config, self.now);
-            admit(Stage::Mutate, &context, &facts)
+        let decided = |stage, review: &Review| {
+            let case = Case::read(stage, review, &config, self.now).in_namespace(Ok(Namespace::default()));
+            case.decide(&facts).verdict
         };
+        let verdict = decided(Stage::Mutate, &review);
         let Outcome::Allow { patch } = &verdict.outcome else { return verdict };
         json_patch::patch(review.object.as_mut().unwrap(), patch).unwrap();
-        let context = Context::new(&review, &config, self.now);
-        let last = admit(Stage::Validate, &context, &facts);
+        let last = decided(Stage::Validate, &review);
         if last.is_allowed() {
             self.store_web(review.object.take().unwrap());
             return verdict;
