@@ -12,6 +12,7 @@ use crate::{
         dry_start::{DryStart, dry_starts},
         namespace::Settings,
     },
+    decide::Draft,
     document::finding::{Finding, Findings},
     domain::{
         k8s::{json_pointer::part, selector::Labels},
@@ -59,10 +60,10 @@ pub(super) fn examine(
     };
     match &facts.neighbours {
         Ok(neighbours) => {
-            let unclear = pair::complete(new, &mut spec.strategy, neighbours, releases);
-            let report = pair::among(new, &context.review.name, &spec.strategy, neighbours, releases);
-            examined.findings.extend(unclear.findings.into_iter().chain(report.findings));
-            examined.warnings.extend(unclear.warnings);
+            let draft = Draft::of(spec, &new.workload(), &neighbours.world);
+            let report = pair::among(new, &draft, neighbours, releases);
+            spec = draft.spec;
+            examined.findings.extend(report.findings);
             examined.warnings.extend(report.warnings);
             examined.marks = report.marks;
             examined.relabelled = report.relabelled;

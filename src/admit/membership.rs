@@ -5,7 +5,7 @@ use super::{
     facts::{Facts, Neighbours},
     kubectl_warnings, no_effect,
     object::{Edits, Object},
-    plan_review::pair::{has_route, is_served},
+    plan_review::pair::is_served,
     rules,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         review::{Stage, Verdict},
     },
     objects::marks::is_canary,
+    routers::has_route,
 };
 
 /// What can be told without the cluster.
@@ -72,7 +73,7 @@ pub(super) fn is_in(
     if old.is_some_and(goes_on) {
         return Ok(true);
     }
-    let routed = |found: &Neighbours| has_route(&new.pod_labels(), &found.services, &found.ingresses);
+    let routed = |found: &Neighbours| has_route(&new.pod_labels(), &found.world);
     // What is not known must not let a template pass.
     Ok(namespace(context, facts)?.opts_in() && facts.neighbours.as_ref().map_or(true, routed))
 }
@@ -173,7 +174,7 @@ fn without_route(old: Option<Object<'_>>, new: Object<'_>, facts: &Facts) -> Opt
         && facts.namespace.as_ref().is_ok_and(Namespace::opts_in)
         && old.is_some_and(|old| !old.has_template_of(new));
     let is_served =
-        facts.neighbours.as_ref().is_ok_and(|found| is_served(&new.pod_labels(), &found.services));
+        facts.neighbours.as_ref().is_ok_and(|found| is_served(&new.pod_labels(), &found.world.services));
     (asked && is_served).then(|| {
         "no Ingress leads to a Service of this Deployment, so it is released without the canary that its Namespace asks for".to_owned()
     })

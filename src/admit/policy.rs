@@ -7,7 +7,7 @@ use super::{
     hold::{Hold, is_restart},
     kubectl_warnings, membership,
     object::Object,
-    plan_review::{hosts, pair, preview::step_time},
+    plan_review::{hosts, preview::step_time},
     rules,
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         profile::{Profile, Violation},
     },
     providers::Defaults,
+    routers,
 };
 use std::collections::BTreeMap;
 
@@ -131,7 +132,7 @@ pub(super) fn judge(
         has_route: facts
             .neighbours
             .as_ref()
-            .map_or(true, |found| pair::has_route(&new.pod_labels(), &found.services, &found.ingresses)),
+            .map_or(true, |found| routers::has_route(&new.pod_labels(), &found.world)),
         is_unexposed: is_unexposed(facts),
         override_freeze: reason,
     };

@@ -9,7 +9,7 @@ use crate::{
         namespace::Namespace,
         strategy::Defaults,
     },
-    decide::{Event, Input, Measurements, Next, Plan, Start, Write, bypass, decide, needs},
+    decide::{Event, Frozen, Input, Measurements, Plan, Start, Write, bypass, decide, freeze, needs},
     document::finding::Finding,
     domain::{keys, observed::Observed, state::Rollout},
     objects::{manifest::Owner, pair::find},
@@ -176,7 +176,7 @@ async fn next(
     owner: &Owner,
     namespace: &Namespace,
     seen: &Observed,
-) -> Result<Result<Next, String>, ReconcileError> {
+) -> Result<Result<Frozen, String>, ReconcileError> {
     let settings = namespace.settings(&seen.annotations());
     let words = |findings: Vec<Finding>| {
         let located = settings.located(findings);
@@ -193,7 +193,7 @@ async fn next(
         Ok(spec) => spec,
         Err(findings) => return Ok(Err(words(findings))),
     };
-    Ok(Next::freeze(spec, &owner.name, seen))
+    Ok(freeze(spec, &seen.workload(), &seen.world))
 }
 
 /// One pass that has made up its mind.

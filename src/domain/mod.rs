@@ -13,3 +13,4 @@ pub mod strategy;
 pub mod template;
 pub mod value;
 pub mod weight;
+pub mod world;

@@ -299,7 +299,7 @@ impl Invariants {
         if now.strategy().splits_by_pods() {
             return Ok(());
         }
-        if request.seen.ingresses.is_empty() || request.seen.services.is_empty() {
+        if request.seen.world.routes("Ingress").is_empty() || request.seen.world.services.is_empty() {
             return Err(format!("step {index} was left while nothing leads traffic to the canary"));
         }
         let (weight, proxied) = (now.strategy().weight_at(index), cluster.proxied_weight());

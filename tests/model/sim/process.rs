@@ -8,7 +8,7 @@ use super::{
 };
 use haldane::{
     analysis::Answer,
-    decide::{DueMeasurement, Event, Input, Measurements, Next, Plan, Start, Wait, decide, needs},
+    decide::{DueMeasurement, Event, Frozen, Input, Measurements, Plan, Start, Wait, decide, freeze, needs},
     domain::{
         observed::Observed,
         state::{Rollout, RolloutState},
@@ -319,8 +319,8 @@ pub enum Said {
 }
 
 /// The plan that a rollout starting now would follow.
-fn next(spec: &Spec, seen: &Observed) -> Result<Next, String> {
-    Next::freeze(spec.clone()?, NAME, seen)
+fn next(spec: &Spec, seen: &Observed) -> Result<Frozen, String> {
+    freeze(spec.clone()?, &seen.workload(), &seen.world)
 }
 
 /// What the annotations on the Deployment ask for.
