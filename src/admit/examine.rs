@@ -13,6 +13,7 @@ use crate::{
         dry_start::{DryStart, dry_starts},
         namespace::Settings,
     },
+    decide::Draft,
     document::finding::{Finding, Findings},
     domain::{keys, strategy::RolloutSpec},
 };
@@ -48,9 +49,9 @@ pub(super) fn examine(
     };
     match &facts.neighbours {
         Ok(neighbours) => {
-            let unclear = pair::complete(new, &mut spec.strategy, neighbours, releases);
-            let report = pair::among(new, &write.review.name, &spec.strategy, neighbours, releases);
-            examined.report.extend(unclear);
+            let draft = Draft::of(spec, &new.workload(), &neighbours.world);
+            let report = pair::among(new, &draft, neighbours, releases);
+            spec = draft.spec;
             examined.report.extend(report);
         }
         Err(why) => {

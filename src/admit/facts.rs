@@ -4,12 +4,8 @@ use crate::{
     config::{profile::Bound, template_tree::Lookup},
     domain::{
         k8s::selector::Labels, observed::ReplicaSetView, request::Verb, state::RolloutState,
-        strategy::TemplateRef,
+        strategy::TemplateRef, world::World,
     },
-};
-use k8s_openapi::api::{
-    core::v1::Service,
-    networking::v1::{Ingress, NetworkPolicy},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +25,7 @@ pub type Fact<T> = Result<T, String>;
 pub struct Questions {
     /// The recorded state.
     pub state: bool,
-    /// Services, Ingresses, policies and objects with the canary's names.
+    /// What users have around the Deployment, and objects with the canary's names.
     pub pair: bool,
     /// Analysis templates.
     pub templates: BTreeSet<TemplateRef>,
@@ -54,15 +50,11 @@ pub struct Holder {
     pub is_ours: bool,
 }
 
-/// Services, Ingresses and policies of the namespace, of users and of ours.
+/// What is around the Deployment, as far as admission must know it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Neighbours {
-    /// Services.
-    pub services: Vec<Service>,
-    /// Ingresses.
-    pub ingresses: Vec<Ingress>,
-    /// Network policies.
-    pub policies: Vec<NetworkPolicy>,
+    /// What the controller will read as well.
+    pub world: World,
     /// Objects of [`APIS`](super::plan_review::foreign_policies::APIS), raw, with `apiVersion` and `kind`.
     pub selecting: Vec<Value>,
     /// Why those could not be read.

@@ -5,7 +5,7 @@ use super::{
     facts::{Fact, Facts, Neighbours},
     kubectl_warnings, no_effect,
     object::{Edits, Object},
-    plan_review::pair::{has_route, is_served},
+    plan_review::pair::is_served,
     rules,
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         review::{Stage, Verdict},
     },
     objects::marks::is_canary,
+    routers::has_route,
 };
 
 /// What can be told without the cluster.
@@ -78,8 +79,7 @@ pub(super) fn is_managed(
     if write.old.is_some_and(goes_on) {
         return Ok(true);
     }
-    let pods = write.new.pod_labels();
-    let routed = |found: &Neighbours| has_route(&pods, &found.services, &found.ingresses);
+    let routed = |found: &Neighbours| has_route(&write.new.pod_labels(), &found.world);
     // What is not known must not let a template pass.
     Ok(write.known(namespace.as_ref())?.opts_in() && facts.neighbours.as_ref().map_or(true, routed))
 }
@@ -165,8 +165,10 @@ pub(super) fn leave(
 /// Where a Namespace asks for canaries and people may expect one.
 fn without_route(write: &DeploymentWrite<'_>, facts: &Facts) -> Option<String> {
     let asked = write.standing == Standing::Open && write.changes_template();
-    let is_served =
-        facts.neighbours.as_ref().is_ok_and(|found| is_served(&write.new.pod_labels(), &found.services));
+    let is_served = facts
+        .neighbours
+        .as_ref()
+        .is_ok_and(|found| is_served(&write.new.pod_labels(), &found.world.services));
     (asked && is_served).then(|| {
         "no Ingress leads to a Service of this Deployment, so it is released without the canary that its Namespace asks for".to_owned()
     })

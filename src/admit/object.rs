@@ -4,6 +4,7 @@ use crate::domain::{
     k8s::{json_pointer::part, selector::Labels},
     keys,
     names::TemplateHash,
+    world::Workload,
 };
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
@@ -35,6 +36,24 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn pod_labels(self) -> Labels {
         self.map("/spec/template/metadata/labels", "")
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        part(self.0, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The Deployment, as selectors see it.
+    #[must_use]
+    pub fn workload(self) -> Workload {
+        let selector = part(self.0, "/spec/selector").cloned().unwrap_or_default();
+        Workload {
+            name: self.name().to_owned(),
+            // The API server refuses one that cannot be read.
+            selector: serde_json::from_value(selector).unwrap_or_default(),
+            pod_labels: self.pod_labels(),
+        }
     }
 
     /// The pod template.

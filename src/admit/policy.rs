@@ -6,7 +6,7 @@ use super::{
     facts::Facts,
     hold::{TemplateChange, is_restart},
     membership,
-    plan_review::{hosts, pair, preview::step_time},
+    plan_review::{hosts, preview::step_time},
     report::Report,
     rules,
 };
@@ -29,6 +29,7 @@ use crate::{
         profile::{Profile, Violation},
     },
     providers::Defaults,
+    routers,
 };
 
 /// What the request does to a Deployment that is managed; `None` when no rule is about it.
@@ -110,9 +111,10 @@ pub(super) fn judge(
         plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.dry_starts, &write.config.providers)),
         template: write.new.template(),
         // What is not known must not excuse: a rule that needs a route holds.
-        has_route: facts.neighbours.as_ref().map_or(true, |found| {
-            pair::has_route(&write.new.pod_labels(), &found.services, &found.ingresses)
-        }),
+        has_route: facts
+            .neighbours
+            .as_ref()
+            .map_or(true, |found| routers::has_route(&write.new.pod_labels(), &found.world)),
         is_unexposed: is_unexposed(facts),
         override_freeze: reason,
     };

@@ -1,4 +1,4 @@
-//! Looking at the cluster: the one place where a rollout's decision gets its input.
+//! Looking at the cluster: the one place where admission and a rollout's decision learn what is around a Deployment.
 
 use super::objects::{api, every, list, raw, replica_sets};
 use crate::{
@@ -11,12 +11,13 @@ use crate::{
     },
     objects::{
         manifest::{Kind, Owner},
-        marks::{is_ours_raw, is_owned_by, marks, selector_for},
+        marks::{is_owned_by, marks, selector_for},
+        separate::Separated,
     },
 };
+use futures::future::try_join_all;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use strum::IntoEnumIterator;
 
@@ -28,7 +29,7 @@ pub enum ObserveError {
     Api(#[from] kube::Error),
     /// An object that is not what its kind promises.
     #[error("cannot read {0}: {1}")]
-    Malformed(&'static str, serde_json::Error),
+    Malformed(Kind, serde_json::Error),
 }
 
 /// The Deployment alone: enough while nothing is under way. `None` when it is gone.
@@ -48,11 +49,31 @@ pub async fn deployment(
     };
     let object = raw(object, "Deployment");
     let template = object.pointer("/spec/template").cloned().unwrap_or_default().into();
-    let deployment = typed(object, "Deployment")?;
+    let malformed = |error| ObserveError::Malformed(Kind::Deployment, error);
+    let deployment = serde_json::from_value(object).map_err(malformed)?;
     Ok(Some((owner, Observed { deployment, template, ..Observed::default() })))
 }
 
-/// Everything beside the Deployment that a decision depends on, read at once. Endpoints only while
+/// What users have in a namespace around their Deployments, and what is ours there for the Deployment with `uid`, except
+/// its canary Deployment.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn look_up(client: &Client, namespace: &str, uid: &str) -> Result<Separated, ObserveError> {
+    let lists = Kind::iter().filter(|kind| *kind != Kind::Deployment).map(|kind| async move {
+        let objects = list(&api(client, kind, namespace), &kind.to_string(), "").await?;
+        Ok::<_, kube::Error>((kind, objects))
+    });
+    let mut found = Separated::default();
+    for (kind, objects) in try_join_all(lists).await? {
+        for object in objects {
+            found.add(object, uid).map_err(|error| ObserveError::Malformed(kind, error))?;
+        }
+    }
+    Ok(found)
+}
+
+/// Everything around the Deployment that a decision depends on, read at once. Endpoints only while
 /// stable is `rolling`, because nothing else asks for them.
 ///
 /// # Errors
@@ -68,28 +89,24 @@ pub async fn surroundings(
     let ours_by_label = selector_for(&canary_of);
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
     let stable_by_label = selector::text(&seen.deployment.spec.selector);
-    let all = |kind: Kind| async move { list(&api(client, kind, namespace), &kind.to_string(), "").await };
     let sets = replica_sets(client, namespace);
     let deployments = api(client, Kind::Deployment, namespace);
     let slices = async {
         let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
         if rolling { every(&slices, "").await } else { Ok(Vec::new()) }
     };
-    let (services, ingresses, policies, autoscalers, canaries, stable_sets, canary_sets, endpoints) = tokio::try_join!(
-        all(Kind::Service),
-        all(Kind::Ingress),
-        all(Kind::NetworkPolicy),
-        all(Kind::HorizontalPodAutoscaler),
-        list(&deployments, "Deployment", &ours_by_label),
-        list(&sets, "ReplicaSet", &stable_by_label),
-        list(&sets, "ReplicaSet", &canary_by_label),
-        slices,
-    )?;
-    seen.ours = canaries.into_iter().filter(|object| owner.owns(object)).collect();
-    seen.services = typed_users(services, "Service", owner, &mut seen.ours)?;
-    seen.ingresses = typed_users(ingresses, "Ingress", owner, &mut seen.ours)?;
-    seen.policies = typed_users(policies, "NetworkPolicy", owner, &mut seen.ours)?;
-    seen.autoscalers = typed_users(autoscalers, "HorizontalPodAutoscaler", owner, &mut seen.ours)?;
+    let lists = async {
+        Ok(tokio::try_join!(
+            list(&deployments, "Deployment", &ours_by_label),
+            list(&sets, "ReplicaSet", &stable_by_label),
+            list(&sets, "ReplicaSet", &canary_by_label),
+            slices,
+        )?)
+    };
+    let (around, (canaries, stable_sets, canary_sets, endpoints)) =
+        tokio::try_join!(look_up(client, namespace, &owner.uid), lists)?;
+    seen.world = around.world;
+    seen.ours = canaries.into_iter().filter(|object| owner.owns(object)).chain(around.ours).collect();
     seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
     // A label alone can be anybody's, and the sets tell the hash that metrics are asked for.
     let canary_uids: Vec<&str> =
@@ -113,22 +130,6 @@ pub async fn ours(client: &Client, owner: &Owner) -> Result<Vec<Value>, ObserveE
         ours.extend(found.into_iter().filter(|object| owner.owns(object)));
     }
     Ok(ours)
-}
-
-/// Splits objects into those of users, typed, and those of ours for this Deployment, raw.
-fn typed_users<T: DeserializeOwned>(
-    objects: Vec<Value>,
-    kind: &'static str,
-    owner: &Owner,
-    ours: &mut Vec<Value>,
-) -> Result<Vec<T>, ObserveError> {
-    let (managed, users): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_ours_raw);
-    ours.extend(managed.into_iter().filter(|object| owner.owns(object)));
-    users.into_iter().map(|object| typed(object, kind)).collect()
-}
-
-fn typed<T: DeserializeOwned>(object: Value, kind: &'static str) -> Result<T, ObserveError> {
-    serde_json::from_value(object).map_err(|error| ObserveError::Malformed(kind, error))
 }
 
 /// Labels as they are on every object of ours for `deployment`.

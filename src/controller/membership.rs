@@ -5,8 +5,8 @@ use super::{
     shell::Requests,
 };
 use crate::cluster::objects::{api, api_of, list};
+use crate::cluster::world::{self, ObserveError};
 use crate::{
-    admit::plan_review::pair::has_route,
     cluster::api::FIELD_MANAGER,
     config::{
         annotations::{Choice, choice, is_opted_in},
@@ -22,12 +22,9 @@ use crate::{
         manifest::Kind,
         marks::{self, is_ours},
     },
+    routers,
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Service},
-    networking::v1::Ingress,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
@@ -77,19 +74,16 @@ pub(super) async fn adopt(client: &Client, own_namespace: &str) -> kube::Result<
 
 /// Labels the Deployments of a Namespace that opts them in: those that have a route and say nothing
 /// themselves. One that gets its route later is labelled with its next release, by the webhook.
-pub(super) async fn adopt_namespace(client: &Client, namespace: &str) -> kube::Result<()> {
-    let (every, unmarked) =
-        (ListParams::default(), ListParams::default().labels(&format!("!{}", keys::MANAGED)));
+pub(super) async fn adopt_namespace(client: &Client, namespace: &str) -> Result<(), ObserveError> {
+    let unmarked = ListParams::default().labels(&format!("!{}", keys::MANAGED));
     let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
-    let services = Api::<Service>::namespaced(client.clone(), namespace);
-    let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
-    let (deployments, services, ingresses) =
-        tokio::try_join!(deployments.list(&unmarked), services.list(&every), ingresses.list(&every))?;
+    let deployments = deployments.list(&unmarked).await?;
+    let world = world::look_up(client, namespace, "").await?.world;
     let joins = |deployment: &Deployment| {
         let pods = deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());
         choice(deployment.annotations()) == Choice::Silent
             && !is_ours(&deployment.metadata)
-            && has_route(&pods.unwrap_or_default(), &services.items, &ingresses.items)
+            && routers::has_route(&pods.unwrap_or_default(), &world)
     };
     for deployment in deployments.items.into_iter().filter(joins) {
         mark(client, namespace, &deployment.name_any()).await?;

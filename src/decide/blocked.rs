@@ -104,11 +104,13 @@ mod tests {
             let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
             let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
             let spec = json!({"rules": [{"host": name, "http": {"paths": [path]}}]});
-            serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+            json!({"kind": "Ingress", "metadata": {"name": name}, "spec": spec})
         };
-        seen.ingresses = ingresses.iter().map(ingress).collect();
-        let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}});
-        seen.services = vec![serde_json::from_value(service).unwrap()];
+        let service =
+            json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}});
+        for object in ingresses.iter().map(ingress).chain([service]) {
+            seen.world.add(object).unwrap();
+        }
         seen
     }
 

@@ -1,6 +1,6 @@
 //! One look at the world, and what has been concluded from it so far.
 
-use super::{DueMeasurement, Event, freeze::Next};
+use super::{DueMeasurement, Event, freeze::Frozen};
 use crate::{
     analysis::Answer,
     domain::{
@@ -29,7 +29,7 @@ pub struct Input<'a> {
     /// The user's Deployment.
     pub owner: &'a Owner,
     /// The plan that a rollout starting now would have, or why none can start.
-    pub next: &'a Result<Next, String>,
+    pub next: &'a Result<Frozen, String>,
     /// Why what could start now must wait.
     pub wait: Option<&'a Wait>,
     /// Finished and unfinished measurements.

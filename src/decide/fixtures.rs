@@ -1,6 +1,6 @@
 //! One Deployment and its rollout, for tests of single rules.
 
-use super::{Input, Measurements, Next, Plan, Wait, decide};
+use super::{Frozen, Input, Measurements, Plan, Wait, decide};
 use crate::{
     config::strategy::{Defaults, default_strategy},
     domain::{
@@ -53,16 +53,16 @@ pub fn now() -> Timestamp {
 }
 
 /// The plan of a rollout that could start now.
-pub fn next() -> Next {
+pub fn next() -> Frozen {
     let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
     let spec = RolloutSpec { strategy: default_strategy(&defaults), templates: Vec::new() };
     let rewrite = LabelRewrite { of: "web".into(), keys: BTreeSet::from(["app".to_owned()]) };
-    Next { spec, rewrite, metric_hosts: None }
+    Frozen { spec, rewrite, metric_hosts: None }
 }
 
 /// Its template on trial at `stage`, with half of the traffic.
 pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
-    let Next { spec, rewrite, .. } = next();
+    let Frozen { spec, rewrite, .. } = next();
     let weight = Weight::try_from(50).unwrap();
     let rollout = Rollout {
         canary_replicas: 2,
@@ -87,7 +87,7 @@ pub fn decided_in_turn(state: RolloutState, seen: &Observed, wait: Option<&Wait>
 pub fn decided_with(
     state: RolloutState,
     seen: &Observed,
-    next: &Result<Next, String>,
+    next: &Result<Frozen, String>,
     wait: Option<&Wait>,
 ) -> Plan {
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };

@@ -1,20 +1,25 @@
-//! The plan of the next rollout, complete with what depends on the cluster.
+//! The plan of the next rollout, complete with what depends on the cluster. Admission and the controller freeze it by
+//! the same rules.
 
 use crate::{
     domain::{
         hosts::Hosts,
         k8s::label_rewrite::LabelRewrite,
-        observed::Observed,
-        strategy::{RolloutSpec, Router},
+        strategy::{CanaryStrategy, RolloutSpec, Router},
+        world::{Workload, World},
     },
-    objects::{canary_service::find_stable_service, labels, pair::stable_services},
+    objects::{
+        canary_service::{NoStableService, find_stable_service, is_split, our_services},
+        labels::{self, CannotSeparate},
+    },
     routers::{self, replicas},
 };
-use std::collections::BTreeSet;
+use k8s_openapi::api::core::v1::Service;
+use std::{collections::BTreeSet, fmt};
 
 /// The plan of the next rollout.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Next {
+pub struct Frozen {
     /// From the annotations and templates as they are now, with its router.
     pub spec: RolloutSpec,
     /// How its canary will be told apart.
@@ -23,33 +28,116 @@ pub struct Next {
     pub metric_hosts: Option<Vec<Hosts>>,
 }
 
-impl Next {
-    /// Freezes which Service is split, how, and how canary pods are labelled: an Ingress or Service that comes
-    /// later is for the next rollout.
-    ///
-    /// # Errors
+/// A plan before it is frozen, as far as the cluster allows to complete it.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// The plan with its Service and its router.
+    pub spec: RolloutSpec,
+    /// The user's Services that are split.
+    pub split: Vec<&'a Service>,
+    /// How the canary will be told apart, if it can be.
+    pub rewrite: Option<LabelRewrite>,
     /// Why no rollout can start with this plan.
-    pub fn freeze(mut spec: RolloutSpec, deployment: &str, seen: &Observed) -> Result<Self, String> {
-        find_stable_service(&mut spec.strategy, &seen.services, &seen.pod_labels())
-            .map_err(|error| format!("canaryService: {error}"))?;
-        let services: Vec<&str> =
-            stable_services(seen, &spec.strategy).filter_map(|s| s.metadata.name.as_deref()).collect();
-        let router = routers::choose(&spec.strategy, &services, &seen.ingresses);
-        let rewrite = match router {
-            Router::Nginx => {
-                let selector = &seen.deployment.spec.selector;
-                labels::choose(deployment, selector, &seen.pod_labels(), &seen.services, &seen.policies)
-                    .map_err(|error| error.to_string())?
-            }
-            // The user's Services shall select the canary too.
-            Router::Replicas => match replicas::unfit(&spec.strategy) {
-                Some(why) => return Err(why),
-                None => LabelRewrite { of: deployment.to_owned(), keys: BTreeSet::new() },
-            },
-        };
-        spec.strategy.router = Some(router);
-        Ok(Self { spec, rewrite, metric_hosts: None })
+    pub problems: Vec<Unfit>,
+}
+
+/// Why no rollout can start with a plan where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// The Service of which `canaryService` is the canary is not known.
+    StableService(NoStableService),
+    /// A Service of the user is in the way.
+    Service {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Canary pods cannot be kept out of a selector.
+    Selector(CannotSeparate),
+    /// The router cannot do what the plan asks for.
+    Router(String),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StableService(error) => write!(f, "canaryService: {error}"),
+            Self::Service { name, problem } => write!(f, "Service {name:?}: {problem}"),
+            Self::Selector(error) => error.fmt(f),
+            Self::Router(problem) => problem.fmt(f),
+        }
     }
+}
+
+/// Freezes which Service is split, how, and how canary pods are labelled: a route or Service that comes later is for the
+/// next rollout.
+///
+/// # Errors
+/// Why no rollout can start with this plan.
+pub fn freeze(spec: RolloutSpec, workload: &Workload, world: &World) -> Result<Frozen, String> {
+    let Draft { spec, rewrite, problems, .. } = Draft::of(spec, workload, world);
+    match rewrite {
+        Some(rewrite) if problems.is_empty() => Ok(Frozen { spec, rewrite, metric_hosts: None }),
+        _ => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Completes a plan.
+    #[must_use]
+    pub fn of(mut spec: RolloutSpec, workload: &Workload, world: &'a World) -> Self {
+        let mut problems = Vec::new();
+        let strategy = &mut spec.strategy;
+        let stable = find_stable_service(strategy, &world.services, &workload.pod_labels);
+        problems.extend(stable.err().map(Unfit::StableService));
+        let split: Vec<&Service> = world
+            .services
+            .iter()
+            .filter(|service| is_split(service, strategy, &workload.pod_labels))
+            .collect();
+        let names: Vec<&str> = split.iter().map(|service| name_of(service)).collect();
+        let router = routers::choose(strategy, &names, world);
+        strategy.router = Some(router);
+        let ours: Vec<String> = names.iter().flat_map(|name| our_services(name, strategy)).collect();
+        problems.extend(split.iter().flat_map(|service| in_the_way(service, strategy, world)));
+        let rewrite = match router {
+            // The user's Services must select the canary too.
+            Router::Replicas => {
+                problems.extend(replicas::unfit(strategy).map(Unfit::Router));
+                Ok(LabelRewrite { of: workload.name.clone(), keys: BTreeSet::new() })
+            }
+            Router::Nginx => {
+                // A Service in the place of ours is a problem of its own; that it selects our pods goes without saying.
+                let is_in_place = |service: &&Service| ours.iter().any(|name| name == name_of(service));
+                let others: Vec<&Service> =
+                    world.services.iter().filter(|service| !is_in_place(service)).collect();
+                labels::choose(workload, &others, &world.policies)
+            }
+        };
+        let rewrite = rewrite.map_err(|error| problems.push(Unfit::Selector(error))).ok();
+        Self { spec, split, rewrite, problems }
+    }
+}
+
+/// Why the Services of ours for a user's cannot be made.
+fn in_the_way(service: &Service, strategy: &CanaryStrategy, world: &World) -> Vec<Unfit> {
+    let ours = our_services(name_of(service), strategy);
+    let is_taken = |ours: &&String| world.services.iter().any(|user| name_of(user) == ours.as_str());
+    let taken = ours.iter().filter(is_taken).map(|taken| {
+        format!(
+            "Service {taken:?} exists and is not Haldane's, which makes the canary's Service itself; delete it"
+        )
+    });
+    let is_external = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName");
+    let external = (is_external && !ours.is_empty())
+        .then(|| "the Service is an ExternalName, which has no pods to split between".to_owned());
+    let unfit = |problem| Unfit::Service { name: name_of(service).to_owned(), problem };
+    taken.chain(external).map(unfit).collect()
+}
+
+fn name_of(service: &Service) -> &str {
+    service.metadata.name.as_deref().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -60,16 +148,16 @@ mod tests {
     use serde_json::json;
 
     /// The plan `{canaryService: next}` among these Services, which select the pods.
-    fn frozen(services: &[&str]) -> Result<Next, String> {
+    fn frozen(services: &[&str]) -> Result<Frozen, String> {
         let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
         let strategy = read_strategy(&json!({"canaryService": "next"}), "", &defaults).unwrap();
         let mut seen = seen(4, "b", true);
-        let service = |name: &&str| {
-            let service = json!({"metadata": {"name": name}, "spec": {"selector": {"app": "web"}}});
-            serde_json::from_value(service).unwrap()
-        };
-        seen.services = services.iter().map(service).collect();
-        Next::freeze(RolloutSpec { strategy, templates: Vec::new() }, "web", &seen)
+        for name in services {
+            let service =
+                json!({"kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": "web"}}});
+            seen.world.add(service).unwrap();
+        }
+        freeze(RolloutSpec { strategy, templates: Vec::new() }, &seen.workload(), &seen.world)
     }
 
     #[test]

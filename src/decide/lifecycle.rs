@@ -1,6 +1,6 @@
 //! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{Event, Wait, bypass, decision::Decision, desired::ABORT_PREFIX, freeze::Next, verbs};
+use super::{Event, Wait, bypass, decision::Decision, desired::ABORT_PREFIX, freeze::Frozen, verbs};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,
@@ -175,8 +175,8 @@ fn start(state: &mut RolloutState, hash: TemplateHash, decision: &mut Decision<'
 }
 
 /// A rollout of which nothing has been done yet.
-fn made(revision: u64, hash: TemplateHash, next: Next, decision: &Decision<'_>) -> Rollout {
-    let Next { spec, rewrite, metric_hosts } = next;
+fn made(revision: u64, hash: TemplateHash, next: Frozen, decision: &Decision<'_>) -> Rollout {
+    let Frozen { spec, rewrite, metric_hosts } = next;
     Rollout {
         metric_hosts,
         ..Rollout::new(revision, hash, spec, rewrite, decision.seen().replicas(), decision.now())
@@ -210,7 +210,7 @@ pub(super) fn finish_retreat(state: &mut RolloutState, decision: &mut Decision<'
 
 #[cfg(test)]
 mod tests {
-    use super::Next;
+    use super::Frozen;
     use crate::decide::{
         Start, Wait,
         fixtures::{decided_in_turn, decided_with, next, now, seen, set, state},
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn the_hosts_that_a_profile_names_are_frozen_with_the_plan() {
         let hosts = Some(vec!["prometheus.monitoring".parse().unwrap()]);
-        let next = Next { metric_hosts: hosts.clone(), ..next() };
+        let next = Frozen { metric_hosts: hosts.clone(), ..next() };
         let started = decided_with(RolloutState::default(), &held(), &Ok(next), None).state;
         assert_eq!(started.rollout.unwrap().metric_hosts, hosts);
     }

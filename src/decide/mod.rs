@@ -28,7 +28,7 @@ pub mod state_validation;
 pub use decision::{Input, Measurements, Wait};
 pub use desired::ABORT_PREFIX;
 pub use events::{Event, EventType};
-pub use freeze::Next;
+pub use freeze::{Draft, Frozen, Unfit, freeze};
 pub use measuring::Measuring;
 pub use steps::describe;
 pub use writes::Write;

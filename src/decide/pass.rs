@@ -5,8 +5,8 @@
 //! carries out single requests and decides nothing.
 
 use super::{
-    DeploymentWrite, DueMeasurement, Event, Input, Measurements, Next, Plan, Start, Wait, Write, bypass,
-    decide, needs,
+    DeploymentWrite, DueMeasurement, Event, Input, Measurements, Plan, Start, Wait, Write, bypass, decide,
+    freeze, needs,
 };
 use crate::{
     config::{
@@ -198,7 +198,7 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
     let mut next = match needs.start {
         Start::Rollout => {
             let spec = shell.plan(&settings).await?;
-            spec.and_then(|spec| Next::freeze(spec, &look.owner.name, &look.seen))
+            spec.and_then(|spec| freeze(spec, &look.seen.workload(), &look.seen.world))
         }
         Start::Retry | Start::Nothing => Err("no rollout can start now".to_owned()),
     };

@@ -12,3 +12,4 @@ pub mod state;
 pub mod strategy;
 pub mod value;
 pub mod weight;
+pub mod world;

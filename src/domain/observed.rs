@@ -5,12 +5,11 @@ use super::{
     keys,
     names::TemplateHash,
     request::Request,
+    world::{Workload, World},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition},
-    core::v1::Service,
     discovery::v1::EndpointSlice,
-    networking::v1::{Ingress, NetworkPolicy},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -26,14 +25,8 @@ pub struct Observed {
     pub replica_sets: Vec<ReplicaSetView>,
     /// `ReplicaSets` of the canary Deployment.
     pub canary_sets: Vec<ReplicaSetView>,
-    /// The user's Services.
-    pub services: Vec<Service>,
-    /// The user's Ingresses.
-    pub ingresses: Vec<Ingress>,
-    /// The user's network policies.
-    pub policies: Vec<NetworkPolicy>,
-    /// The user's autoscalers, raw: they are cloned, and typed forms drop fields newer than this program.
-    pub autoscalers: Vec<Value>,
+    /// What users have around it.
+    pub world: World,
     /// Endpoints of the user's Services.
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
@@ -144,6 +137,16 @@ impl Observed {
     pub fn pod_labels(&self) -> Labels {
         let metadata = self.deployment.spec.template.metadata.as_ref();
         metadata.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
+    }
+
+    /// The Deployment, as selectors see it.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        Workload {
+            name: self.deployment.metadata.name.clone().unwrap_or_default(),
+            selector: self.deployment.spec.selector.clone(),
+            pod_labels: self.pod_labels(),
+        }
     }
 
     /// Whether the Deployment is paused.

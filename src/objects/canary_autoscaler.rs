@@ -24,7 +24,8 @@ pub fn canary_autoscaler(
     rewrite: &LabelRewrite,
     replicas: i32,
 ) -> Option<Manifest> {
-    let mut spec = seen.autoscalers.iter().find(|autoscaler| scales(autoscaler, owner))?.get("spec")?.clone();
+    let mut spec =
+        seen.world.autoscalers.iter().find(|autoscaler| scales(autoscaler, owner))?.get("spec")?.clone();
     let name = canary_name(&owner.name);
     // An autoscaler cannot be told 0; a Deployment of size 0 it leaves alone.
     let least = replicas.max(1);
@@ -51,6 +52,7 @@ fn scales(autoscaler: &Value, owner: &Owner) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::world::World;
     use std::collections::BTreeSet;
 
     fn clone_of(target: &Value, replicas: i32) -> Option<Value> {
@@ -66,7 +68,8 @@ mod tests {
                 "behavior": {"newerThanThisProgram": true},
             },
         });
-        let seen = Observed { autoscalers: vec![autoscaler], ..Observed::default() };
+        let world = World { autoscalers: vec![autoscaler], ..World::default() };
+        let seen = Observed { world, ..Observed::default() };
         canary_autoscaler(&seen, &owner, &rewrite, replicas).map(|manifest| manifest.body)
     }
 

@@ -1,14 +1,14 @@
 //! Choice of the labels to rewrite, so that canary pods match neither the stable Deployment's
 //! selector nor any Service of the user.
 
-use crate::domain::k8s::{
-    label_rewrite::LabelRewrite,
-    selector::{Labels, keys, map_selects, selects},
+use crate::domain::{
+    k8s::{
+        label_rewrite::LabelRewrite,
+        selector::{Labels, keys, map_selects, selects},
+    },
+    world::Workload,
 };
-use k8s_openapi::{
-    api::{core::v1::Service, networking::v1::NetworkPolicy},
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
-};
+use k8s_openapi::api::{core::v1::Service, networking::v1::NetworkPolicy};
 use std::collections::BTreeSet;
 
 /// More candidate keys than this are not searched exhaustively: 2¹² sets take well under a millisecond.
@@ -19,52 +19,44 @@ const MAX_CANDIDATES: usize = 12;
 #[error("no change of label values makes canary pods invisible to the selector of {0}")]
 pub struct CannotSeparate(pub String);
 
-/// The smallest set of label keys whose rewriting hides canary pods from `selector` and from every
+/// The smallest set of label keys whose rewriting hides canary pods from the workload's selector and from every
 /// Service; of several, the one that the fewest network policies look at.
 ///
 /// # Errors
 /// When some selector matches whatever the values are, e.g. one made of `Exists` alone.
 pub fn choose(
-    deployment: &str,
-    selector: &LabelSelector,
-    pod_labels: &Labels,
-    services: &[Service],
+    workload: &Workload,
+    services: &[&Service],
     policies: &[NetworkPolicy],
 ) -> Result<LabelRewrite, CannotSeparate> {
-    let candidates = candidates(selector, pod_labels, services);
+    let candidates = candidates(workload, services);
     let used_by_policies = policy_keys(policies);
     let mut best: Option<(usize, usize, LabelRewrite)> = None;
     for set in subsets(&candidates) {
         let burden = set.intersection(&used_by_policies).count();
-        let rewrite = LabelRewrite { of: deployment.to_owned(), keys: set };
+        let rewrite = LabelRewrite { of: workload.name.clone(), keys: set };
         let size = rewrite.keys.len();
         if best.as_ref().is_some_and(|(s, b, _)| (*s, *b) <= (size, burden)) {
             continue;
         }
-        if first_match(&rewrite, deployment, selector, pod_labels, services).is_none() {
+        if first_match(&rewrite, workload, services).is_none() {
             best = Some((size, burden, rewrite));
         }
     }
     best.map(|(_, _, rewrite)| rewrite).ok_or_else(|| {
-        let all = LabelRewrite { of: deployment.to_owned(), keys: candidates.into_iter().collect() };
-        let culprit = first_match(&all, deployment, selector, pod_labels, services);
-        CannotSeparate(culprit.unwrap_or_else(|| format!("Deployment {deployment:?}")))
+        let all = LabelRewrite { of: workload.name.clone(), keys: candidates.into_iter().collect() };
+        let culprit = first_match(&all, workload, services);
+        CannotSeparate(culprit.unwrap_or_else(|| format!("Deployment {:?}", workload.name)))
     })
 }
 
 /// The first selector that would still pick a canary pod.
-fn first_match(
-    rewrite: &LabelRewrite,
-    deployment: &str,
-    selector: &LabelSelector,
-    pod_labels: &Labels,
-    services: &[Service],
-) -> Option<String> {
-    let canary = rewrite.apply(pod_labels);
-    if selects(selector, &canary) {
-        return Some(format!("Deployment {deployment:?}"));
+fn first_match(rewrite: &LabelRewrite, workload: &Workload, services: &[&Service]) -> Option<String> {
+    let canary = rewrite.apply(&workload.pod_labels);
+    if selects(&workload.selector, &canary) {
+        return Some(format!("Deployment {:?}", workload.name));
     }
-    let picks = |service: &&Service| service_selector(service).is_some_and(|s| map_selects(s, &canary));
+    let picks = |service: &&&Service| service_selector(service).is_some_and(|s| map_selects(s, &canary));
     services
         .iter()
         .find(picks)
@@ -78,9 +70,13 @@ pub fn service_selector(service: &Service) -> Option<&Labels> {
 }
 
 /// Keys that some selector asks about and that the pods carry.
-fn candidates(selector: &LabelSelector, pod_labels: &Labels, services: &[Service]) -> Vec<String> {
-    let mut all = keys(selector);
-    let picking = services.iter().filter_map(service_selector).filter(|s| map_selects(s, pod_labels));
+fn candidates(workload: &Workload, services: &[&Service]) -> Vec<String> {
+    let pod_labels = &workload.pod_labels;
+    let mut all = keys(&workload.selector);
+    let picking = services
+        .iter()
+        .filter_map(|service| service_selector(service))
+        .filter(|s| map_selects(s, pod_labels));
     all.extend(picking.flat_map(|s| s.keys().cloned()));
     all.retain(|key| pod_labels.contains_key(key));
     all.into_iter().take(MAX_CANDIDATES).collect()
@@ -120,12 +116,13 @@ mod tests {
         parse(json!({"metadata": {"name": name}, "spec": {"selector": selector}}))
     }
 
-    fn labels(value: Value) -> Labels {
-        parse(value)
+    fn web(selector: Value, pods: Value) -> Workload {
+        Workload { name: "web".into(), selector: parse(selector), pod_labels: parse(pods) }
     }
 
     fn chosen(selector: Value, pods: Value, services: &[Service]) -> Result<Vec<String>, CannotSeparate> {
-        choose("web", &parse(selector), &labels(pods), services, &[]).map(|r| r.keys.into_iter().collect())
+        let services: Vec<&Service> = services.iter().collect();
+        choose(&web(selector, pods), &services, &[]).map(|r| r.keys.into_iter().collect())
     }
 
     #[test]
@@ -149,9 +146,8 @@ mod tests {
     #[test]
     fn a_key_that_no_policy_uses_is_preferred() {
         let policy: NetworkPolicy = parse(json!({"spec": {"podSelector": {"matchLabels": {"app": "web"}}}}));
-        let selector = parse(json!({"matchLabels": {"app": "web", "tier": "front"}}));
-        let pods = labels(json!({"app": "web", "tier": "front"}));
-        let rewrite = choose("web", &selector, &pods, &[], &[policy]).unwrap();
+        let labels = json!({"app": "web", "tier": "front"});
+        let rewrite = choose(&web(json!({"matchLabels": labels}), labels), &[], &[policy]).unwrap();
         assert_eq!(rewrite.keys, BTreeSet::from(["tier".to_owned()]));
     }
 
@@ -175,10 +171,11 @@ mod tests {
                 let map: Labels = keys.iter().map(|k| all[k % all.len()]).map(|(k, v)| (k.clone(), v.clone())).collect();
                 service(&format!("s{i}"), &json!(map))
             }).collect();
-            let selector = LabelSelector { match_labels: Some(selector), match_expressions: None };
-            let rewrite = choose("web", &selector, &pods, &services, &[]).unwrap();
+            let workload = web(json!({"matchLabels": selector}), json!(pods));
+            let services: Vec<&Service> = services.iter().collect();
+            let rewrite = choose(&workload, &services, &[]).unwrap();
             let canary = rewrite.apply(&pods);
-            prop_assert!(!selects(&selector, &canary));
+            prop_assert!(!selects(&workload.selector, &canary));
             for service in &services {
                 let stable = service_selector(service).unwrap();
                 prop_assert!(!map_selects(stable, &canary));

@@ -8,3 +8,4 @@ pub mod labels;
 pub mod manifest;
 pub mod marks;
 pub mod pair;
+pub mod separate;

@@ -42,7 +42,7 @@ impl Pair<'_> {
     #[must_use]
     pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
-        let mut objects = canary_policies(&self.seen.policies, &labels, self.owner, self.rewrite);
+        let mut objects = canary_policies(&self.seen.world.policies, &labels, self.owner, self.rewrite);
         if self.strategy.splits_by_pods() {
             // Their number is the split, and the user's own Services reach them.
             objects.push(self.deployment(replicas, traffic));
@@ -116,7 +116,7 @@ impl Pair<'_> {
             owner: self.owner,
             canary_of: &self.rewrite.owner_label(),
             services: &services,
-            ingresses: &self.seen.ingresses,
+            world: &self.seen.world,
             settings: &self.strategy.nginx,
             traffic,
             header: traffic.header.and_then(|index| self.strategy.header_match(index)),
@@ -130,7 +130,7 @@ pub fn stable_services<'a>(
     strategy: &'a CanaryStrategy,
 ) -> impl Iterator<Item = &'a Service> {
     let labels = seen.pod_labels();
-    seen.services.iter().filter(move |service| is_split(service, strategy, &labels))
+    seen.world.services.iter().filter(move |service| is_split(service, strategy, &labels))
 }
 
 /// The observed object of ours with this kind and name.

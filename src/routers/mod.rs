@@ -6,13 +6,17 @@ pub mod size;
 
 use crate::{
     domain::{
+        k8s::selector::{Labels, map_selects},
         names::Weight,
         state::Traffic,
         strategy::{CanaryStrategy, HeaderMatch, NginxRouting, Router},
+        world::World,
     },
-    objects::manifest::{Manifest, Owner},
+    objects::{
+        labels::service_selector,
+        manifest::{Manifest, Owner},
+    },
 };
-use k8s_openapi::api::networking::v1::Ingress;
 use std::collections::BTreeMap;
 
 /// What shall be routed, and how.
@@ -24,8 +28,8 @@ pub struct RouteIntent<'a> {
     pub canary_of: &'a str,
     /// The canary's Service for each of the user's.
     pub services: &'a BTreeMap<String, String>,
-    /// Ingresses of the namespace.
-    pub ingresses: &'a [Ingress],
+    /// What users have in the namespace.
+    pub world: &'a World,
     /// Settings of the user.
     pub settings: &'a NginxRouting,
     /// Traffic that shall be in force.
@@ -66,19 +70,27 @@ pub fn of(strategy: &CanaryStrategy) -> &'static dyn TrafficRouter {
 }
 
 /// The router for a rollout that starts now: the one that the plan names, else NGINX where an Ingress of the
-/// user leads to one of `services`.
+/// user routes to one of `services`.
 #[must_use]
-pub fn choose<'a>(
-    strategy: &CanaryStrategy,
-    services: &[&str],
-    ingresses: impl IntoIterator<Item = &'a Ingress>,
-) -> Router {
-    let leads = |ingress: &Ingress| {
-        !nginx::is_canary(ingress, &strategy.nginx.annotation_prefix)
-            && nginx::paths(ingress)
-                .any(|(_, path)| nginx::backend(path).is_some_and(|s| services.contains(&s)))
-    };
-    strategy
-        .router
-        .unwrap_or_else(|| if ingresses.into_iter().any(leads) { Router::Nginx } else { Router::Replicas })
+pub fn choose(strategy: &CanaryStrategy, services: &[&str], world: &World) -> Router {
+    let prefix = &strategy.nginx.annotation_prefix;
+    let mut stable = nginx::ingresses(world).iter().filter(|ingress| !nginx::is_canary(ingress, prefix));
+    strategy.router.unwrap_or_else(|| {
+        if stable.any(|ingress| nginx::routes_to(ingress, services)) {
+            Router::Nginx
+        } else {
+            Router::Replicas
+        }
+    })
+}
+
+/// Whether an Ingress of users routes to a Service of users that selects these pods.
+#[must_use]
+pub fn has_route(pods: &Labels, world: &World) -> bool {
+    let selecting = world
+        .services
+        .iter()
+        .filter(|service| service_selector(service).is_some_and(|selector| map_selects(selector, pods)));
+    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
+    nginx::ingresses(world).iter().any(|ingress| nginx::routes_to(ingress, &names))
 }

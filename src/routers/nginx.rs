@@ -7,18 +7,17 @@
 use super::{RouteIntent, TrafficRouter};
 use crate::{
     domain::{
-        k8s::selector::Labels,
+        k8s::{json_pointer::part, selector::Labels},
         names::{Weight, suffixed},
         strategy::{HeaderMatch, HeaderValue, Router},
+        world::World,
     },
     objects::{
         canary_deployment::canary_name,
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
     },
 };
-use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressRule, IngressSpec, IngressTLS,
-};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Annotation that named the class before `spec.ingressClassName` did; still honoured.
@@ -62,7 +61,7 @@ impl TrafficRouter for Nginx {
     }
 
     fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest> {
-        let mut by_class: BTreeMap<Class, Vec<&Ingress>> = BTreeMap::new();
+        let mut by_class: BTreeMap<Class, Vec<&Value>> = BTreeMap::new();
         for ingress in stable_ingresses(intent) {
             by_class.entry(class_of(ingress)).or_default().push(ingress);
         }
@@ -74,11 +73,17 @@ impl TrafficRouter for Nginx {
     }
 }
 
+/// The Ingresses of users.
+#[must_use]
+pub fn ingresses(world: &World) -> &[Value] {
+    world.routes("Ingress")
+}
+
 /// The user's Ingresses that route to a Service of the pair.
-pub fn stable_ingresses<'a>(intent: &RouteIntent<'a>) -> impl Iterator<Item = &'a Ingress> {
+fn stable_ingresses<'a>(intent: &RouteIntent<'a>) -> impl Iterator<Item = &'a Value> {
     let (settings, services) = (intent.settings, intent.services);
-    intent.ingresses.iter().filter(move |ingress| {
-        let name = ingress.metadata.name.as_deref().unwrap_or_default();
+    ingresses(intent.world).iter().filter(move |ingress| {
+        let name = name_of(ingress);
         let asked =
             settings.stable_ingresses.is_empty() || settings.stable_ingresses.iter().any(|n| n == name);
         asked
@@ -87,45 +92,69 @@ pub fn stable_ingresses<'a>(intent: &RouteIntent<'a>) -> impl Iterator<Item = &'
     })
 }
 
+/// Name of an object.
+#[must_use]
+pub fn name_of(object: &Value) -> &str {
+    part(object, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An annotation of an object.
+#[must_use]
+pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    part(object, "/metadata/annotations")?.get(key)?.as_str()
+}
+
 /// Whether an Ingress is a canary itself, of whomever.
 #[must_use]
-pub fn is_canary(ingress: &Ingress, prefix: &str) -> bool {
-    let key = format!("{prefix}/canary");
-    ingress.metadata.annotations.as_ref().and_then(|a| a.get(&key)).is_some_and(|value| value == "true")
+pub fn is_canary(ingress: &Value, prefix: &str) -> bool {
+    annotation(ingress, &format!("{prefix}/canary")) == Some("true")
+}
+
+/// Whether an Ingress routes to one of these Services.
+#[must_use]
+pub fn routes_to(ingress: &Value, services: &[&str]) -> bool {
+    paths(ingress).any(|(_, path)| backend(path).is_some_and(|service| services.contains(&service)))
 }
 
 /// Hosts (empty = any) and paths of an Ingress.
-pub fn paths(ingress: &Ingress) -> impl Iterator<Item = (&str, &HTTPIngressPath)> {
-    let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
-    rules.flat_map(|rule| {
-        let host = rule.host.as_deref().unwrap_or_default();
-        rule.http.iter().flat_map(|http| &http.paths).map(move |path| (host, path))
+pub fn paths(ingress: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    items(ingress, "/spec/rules").flat_map(|rule| {
+        let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
+        items(rule, "/http/paths").map(move |path| (host, path))
     })
 }
 
-/// Name of the Service that a path leads to, if it is one.
+/// Name of the Service that a path routes to, if it is one.
 #[must_use]
-pub fn backend(path: &HTTPIngressPath) -> Option<&str> {
-    path.backend.service.as_ref().map(|service| service.name.as_str())
+pub fn backend(path: &Value) -> Option<&str> {
+    part(path, "/backend/service/name")?.as_str()
 }
 
-fn class_of(ingress: &Ingress) -> Class {
-    let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone());
-    let annotation = || ingress.metadata.annotations.as_ref()?.get(CLASS_ANNOTATION).cloned();
-    field.map(Class::Field).or_else(|| annotation().map(Class::Annotation)).unwrap_or(Class::Default)
+/// The items of a list.
+fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    part(object, pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn class_of(ingress: &Value) -> Class {
+    let field = part(ingress, "/spec/ingressClassName").and_then(Value::as_str);
+    match field.map(str::to_owned).map(Class::Field) {
+        Some(class) => class,
+        None => annotation(ingress, CLASS_ANNOTATION)
+            .map_or(Class::Default, |class| Class::Annotation(class.to_owned())),
+    }
 }
 
 fn canary_ingress(
     intent: &RouteIntent<'_>,
     class: &Class,
-    ingresses: &[&Ingress],
+    ingresses: &[&Value],
     several: bool,
 ) -> Option<Manifest> {
     let rules = canary_rules(intent, ingresses);
     if rules.is_empty() {
         return None;
     }
-    let hosts: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.host.as_deref()).collect();
+    let hosts: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.get("host")?.as_str()).collect();
     let tls = canary_tls(ingresses, &hosts);
     let mut annotations = canary_annotations(intent);
     let mut name = canary_name(&intent.owner.name);
@@ -138,41 +167,41 @@ fn canary_ingress(
     if let (true, Class::Field(class) | Class::Annotation(class)) = (several, class) {
         name = suffixed(&name, &format!("-{class}"), NAME_MAX);
     }
-    let spec = IngressSpec {
-        ingress_class_name: class_name,
-        rules: Some(rules),
-        tls: (!tls.is_empty()).then_some(tls),
-        default_backend: None,
-    };
+    let mut spec = Map::from_iter([("rules".to_owned(), Value::from(rules))]);
+    spec.extend(class_name.map(|class| ("ingressClassName".to_owned(), Value::from(class))));
+    spec.extend((!tls.is_empty()).then(|| ("tls".to_owned(), Value::from(tls))));
     let meta = Meta { annotations, ..Meta::default() };
-    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, Manifest::spec(spec)))
+    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, spec.into()))
 }
 
-/// Every host, path and pathType that leads to a Service of the pair, leading to the canary's instead.
-fn canary_rules(intent: &RouteIntent<'_>, ingresses: &[&Ingress]) -> Vec<IngressRule> {
-    let mut by_host: BTreeMap<&str, Vec<HTTPIngressPath>> = BTreeMap::new();
+/// Every host, path and pathType that routes to a Service of the pair, routing to the canary's instead.
+fn canary_rules(intent: &RouteIntent<'_>, ingresses: &[&Value]) -> Vec<Value> {
+    let mut by_host: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for (host, path) in ingresses.iter().flat_map(|ingress| paths(ingress)) {
         let Some(canary) = backend(path).and_then(|service| intent.services.get(service)) else { continue };
         let mut path = path.clone();
-        if let Some(service) = path.backend.service.as_mut() {
-            service.name.clone_from(canary);
+        if let Some(name) = path.pointer_mut("/backend/service/name") {
+            *name = json!(canary);
         }
         let known = by_host.entry(host).or_default();
         if !known.contains(&path) {
             known.push(path);
         }
     }
-    let rule = |(host, paths): (&str, Vec<HTTPIngressPath>)| IngressRule {
-        host: (!host.is_empty()).then(|| host.to_owned()),
-        http: Some(HTTPIngressRuleValue { paths }),
+    let rule = |(host, paths): (&str, Vec<Value>)| match host {
+        "" => json!({"http": {"paths": paths}}),
+        host => json!({"host": host, "http": {"paths": paths}}),
     };
     by_host.into_iter().map(rule).collect()
 }
 
-fn canary_tls(ingresses: &[&Ingress], hosts: &BTreeSet<&str>) -> Vec<IngressTLS> {
-    let all = ingresses.iter().filter_map(|ingress| ingress.spec.as_ref()?.tls.as_ref()).flatten();
+fn canary_tls(ingresses: &[&Value], hosts: &BTreeSet<&str>) -> Vec<Value> {
+    let all = ingresses.iter().flat_map(|ingress| items(ingress, "/spec/tls"));
+    let is_shared = |tls: &&Value| {
+        items(tls, "/hosts").any(|host| host.as_str().is_some_and(|host| hosts.contains(host)))
+    };
     let mut known = Vec::new();
-    for tls in all.filter(|tls| tls.hosts.iter().flatten().any(|host| hosts.contains(host.as_str()))) {
+    for tls in all.filter(is_shared) {
         if !known.contains(tls) {
             known.push(tls.clone());
         }
@@ -224,9 +253,7 @@ mod tests {
         domain::{state::Traffic, strategy::NginxRouting},
         objects::manifest::Owner,
     };
-    use serde_json::{Value, json};
-
-    fn ingress(name: &str, class: &str, rules: &[(&str, &str, &str)]) -> Ingress {
+    fn ingress(name: &str, class: &str, rules: &[(&str, &str, &str)]) -> Value {
         let rules: Vec<_> = rules
             .iter()
             .map(|(host, path, service)| {
@@ -234,19 +261,19 @@ mod tests {
                 json!({"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}})
             })
             .collect();
-        serde_json::from_value(json!({
+        json!({
+            "kind": "Ingress",
             "metadata": {"name": name, "annotations": {"external-dns.alpha.kubernetes.io/hostname": "a"}},
             "spec": {"ingressClassName": class, "rules": rules, "tls": [{"hosts": ["a.com"], "secretName": "tls"}]},
-        }))
-        .unwrap()
+        })
     }
 
-    fn made(ingresses: &[Ingress], weight: u8, routes: bool) -> Vec<Value> {
+    fn made(ingresses: &[Value], weight: u8, routes: bool) -> Vec<Value> {
         made_with(ingresses, (weight.into(), 100), routes, None)
     }
 
     fn made_with(
-        ingresses: &[Ingress],
+        ingresses: &[Value],
         (parts, total): (u32, u32),
         routes: bool,
         header: Option<&HeaderMatch>,
@@ -264,11 +291,13 @@ mod tests {
         };
         let none = Traffic::none(jiff::Timestamp::UNIX_EPOCH);
         let traffic = Traffic { weight: Weight::of(parts, total).unwrap(), routes, ..none };
+        let mut world = World::default();
+        ingresses.iter().for_each(|ingress| world.add(ingress.clone()).unwrap());
         let intent = RouteIntent {
             owner: &owner,
             canary_of: "web",
             services: &services,
-            ingresses,
+            world: &world,
             settings: &settings,
             traffic: &traffic,
             header,

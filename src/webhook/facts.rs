@@ -5,10 +5,11 @@ use crate::{
     admit::facts::{Fact, Facts, Holder, Neighbours, Questions},
     cluster::{
         api, namespaces,
-        objects::{every, list, raw, replica_sets},
+        objects::{list, raw, replica_sets},
         profiles,
         records::{self, StateError, state_name},
         templates,
+        world::{self, ObserveError},
     },
     config::namespace::Namespace,
     domain::{
@@ -21,11 +22,7 @@ use crate::{
     runtime::clock,
 };
 use k8s_openapi::{
-    api::{
-        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-        core::v1::Service,
-        networking::v1::{Ingress, NetworkPolicy},
-    },
+    api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, Client, api::PostParams};
@@ -135,6 +132,15 @@ impl Told for StateError {
     }
 }
 
+impl Told for ObserveError {
+    fn told(&self) -> String {
+        match self {
+            Self::Api(error) => error.told(),
+            Self::Malformed(..) => self.to_string(),
+        }
+    }
+}
+
 async fn wanted<T: Default>(is_wanted: bool, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
     if is_wanted { fact.await } else { Ok(T::default()) }
 }
@@ -145,25 +151,16 @@ async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutStat
     Ok(Some(Arc::unwrap_or_clone(stored.state)))
 }
 
-async fn neighbours(client: &Client, review: &Review) -> kube::Result<Neighbours> {
+async fn neighbours(client: &Client, review: &Review) -> Result<Neighbours, ObserveError> {
     let namespace = review.namespace.as_str();
-    let services = Api::<Service>::namespaced(client.clone(), namespace);
-    let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace);
-    let policies = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
-    let (services, ingresses, policies, deployment, record) = tokio::try_join!(
-        every(&services, ""),
-        every(&ingresses, ""),
-        every(&policies, ""),
+    let (around, deployment, record) = tokio::try_join!(
+        // Nothing of ours is asked for.
+        world::look_up(client, namespace, ""),
         holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
         holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
     )?;
-    Ok(Neighbours {
-        services,
-        ingresses,
-        policies,
-        holders: deployment.into_iter().chain(record).collect(),
-        ..Neighbours::default()
-    })
+    let holders = deployment.into_iter().chain(record).collect();
+    Ok(Neighbours { world: around.world, holders, ..Neighbours::default() })
 }
 
 /// What the deployment controller would give to the new Deployment.
@@ -193,7 +190,7 @@ async fn holder(
     api_version: &str,
     kind: &'static str,
     name: String,
-) -> kube::Result<Option<Holder>> {
+) -> Result<Option<Holder>, ObserveError> {
     let found = crate::cluster::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
     Ok(found.map(|object| Holder { kind, name, is_ours: is_ours_raw(&raw(object, kind)) }))
 }

@@ -72,10 +72,11 @@ fn a_profile_cannot_be_got_around_by_labels_of_haldanes_objects() {
         assert!(case.mutate().contains("/spec/paused"), "it is held: {}", case.mutate());
 
         let mut case = enforced(Case::update(plain("a"), plain("b")), REQUIRED);
-        let labels: Labels = serde_json::from_value(labels).unwrap();
-        let neighbours = case.facts.neighbours.as_mut().unwrap();
-        neighbours.services[0].metadata.labels = Some(labels.clone());
-        neighbours.ingresses[0].metadata.labels = Some(labels);
+        let world = std::mem::take(&mut case.facts.neighbours.as_mut().unwrap().world);
+        let services = world.services.iter().map(|service| with(json!(service), "/kind", json!("Service")));
+        for object in services.chain(world.routes("Ingress").iter().cloned()) {
+            case = case.beside(with(object, "/metadata/labels", labels.clone()));
+        }
         assert!(case.validate().starts_with("denied"), "Service and Ingress: {}", case.validate());
     }
 }

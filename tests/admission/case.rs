@@ -14,6 +14,7 @@ use haldane::{
         state::{Rollout, RolloutState, Traffic},
         strategy::RolloutSpec,
     },
+    objects::separate::Separated,
     providers::{Defaults as Providers, hosts::HostPolicy},
 };
 use jiff::Timestamp;
@@ -122,17 +123,27 @@ pub fn config() -> AdmitConfig {
 }
 
 impl Case {
+    /// One more object of the namespace, found as a look-up finds it.
+    pub fn beside(mut self, object: Value) -> Self {
+        let world = &mut self.facts.neighbours.as_mut().unwrap().world;
+        let mut found = Separated { world: std::mem::take(world), ours: Vec::new() };
+        found.add(object, "").unwrap();
+        *world = found.world;
+        self
+    }
+
     /// Jane changes `old` into `new` with kubectl; a Service and an Ingress lead to the pods.
     pub fn update(old: Value, new: Value) -> Self {
-        let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}});
+        let service =
+            json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}});
         let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
         let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
         let rules = json!([{"host": "shop.example", "http": {"paths": [path]}}]);
-        let ingress = json!({"metadata": {"name": "web"}, "spec": {"rules": rules}});
+        let ingress = json!({"kind": "Ingress", "metadata": {"name": "web"}, "spec": {"rules": rules}});
         let mut facts = Facts { may: Ok(true), ..Facts::default() };
-        let neighbours = facts.neighbours.as_mut().unwrap();
-        neighbours.services.push(serde_json::from_value(service).unwrap());
-        neighbours.ingresses.push(serde_json::from_value(ingress).unwrap());
+        let world = &mut facts.neighbours.as_mut().unwrap().world;
+        world.add(service).unwrap();
+        world.add(ingress).unwrap();
         let review = Review {
             uid: "4711".into(),
             group: "apps".into(),

@@ -9,6 +9,7 @@ mod bypass;
 mod case;
 mod findings;
 mod floor;
+mod freeze;
 mod hold;
 mod namespace;
 mod native;

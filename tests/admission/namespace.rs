@@ -7,7 +7,6 @@ use haldane::{
     domain::{k8s::selector::Labels, keys, review::Stage},
 };
 use insta::assert_snapshot;
-use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::{Value, json};
 
 const PLAN: &str = "{steps: [{setWeight: 10}, {pause: {duration: 1m}}]}";
@@ -48,7 +47,7 @@ fn unlabelled(mut case: Case) -> Case {
 }
 
 fn without_route(mut case: Case) -> Case {
-    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
     case
 }
 
@@ -74,16 +73,14 @@ fn what_is_looked_up_depends_on_the_namespace() {
 fn without_a_route_it_deploys_natively() {
     assert_snapshot!(without_route(change(silent("a"), silent("b"))).mutate());
     let mut worker = without_route(change(silent("a"), silent("b")));
-    worker.facts.neighbours.as_mut().unwrap().services.clear();
+    worker.facts.neighbours.as_mut().unwrap().world.services.clear();
     assert_eq!((worker.mutate().as_str(), worker.validate().as_str()), ("allowed", "allowed"));
     // An Ingress of the canary's is no route.
-    let mut canary = without_route(change(silent("a"), silent("b")));
-    let ingress: Ingress = serde_json::from_value(json!({
-        "metadata": {"name": "web-canary", "labels": {"app.kubernetes.io/managed-by": "haldane"}},
-        "spec": {"defaultBackend": {"service": {"name": "web"}}},
-    }))
-    .unwrap();
-    canary.facts.neighbours.as_mut().unwrap().ingresses.push(ingress);
+    let ingress =
+        change(silent("a"), silent("b")).facts.neighbours.unwrap().world.routes("Ingress")[0].clone();
+    let labels = json!({"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web"});
+    let canary =
+        without_route(change(silent("a"), silent("b"))).beside(with(ingress, "/metadata/labels", labels));
     assert!(!canary.mutate().contains("/spec/paused"), "{}", canary.mutate());
 }
 

@@ -3,7 +3,7 @@
 use crate::case::{Case, annotated, web, with};
 use haldane::{admit::facts::Holder, domain::keys};
 use insta::assert_snapshot;
-use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
+use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 fn change() -> Case {
@@ -11,10 +11,6 @@ fn change() -> Case {
 }
 
 fn service(value: Value) -> Service {
-    serde_json::from_value(value).unwrap()
-}
-
-fn ingress(value: Value) -> Ingress {
     serde_json::from_value(value).unwrap()
 }
 
@@ -45,6 +41,7 @@ fn names_that_others_have_are_refused() {
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     neighbours.holders.push(Holder { kind: "Deployment", name: "web-canary".into(), is_ours: false });
     neighbours
+        .world
         .services
         .push(service(json!({"metadata": {"name": "web-canary"}, "spec": {"selector": {"x": "y"}}})));
     assert_snapshot!(case.mutate());
@@ -56,8 +53,8 @@ fn our_own_objects_are_no_conflict() {
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     neighbours.holders.push(Holder { kind: "ConfigMap", name: "haldane-web".into(), is_ours: true });
     let labels = json!({"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web"});
-    let ours = json!({"metadata": {"name": "web-canary", "labels": labels}, "spec": {"selector": {"app": "web-canary"}}});
-    neighbours.services.push(service(ours));
+    let ours = json!({"kind": "Service", "metadata": {"name": "web-canary", "labels": labels}, "spec": {"selector": {"app": "web-canary"}}});
+    let case = case.beside(ours);
     assert!(case.mutate().starts_with("allowed"), "{}", case.mutate());
 }
 
@@ -65,25 +62,22 @@ fn our_own_objects_are_no_conflict() {
 fn a_foreign_canary_on_the_same_route_is_refused() {
     let backend = json!({"service": {"name": "other", "port": {"number": 80}}});
     let foreign = |path: &str| {
-        ingress(json!({
+        json!({
+            "kind": "Ingress",
             "metadata": {"name": "experiment", "annotations": {"nginx.ingress.kubernetes.io/canary": "true"}},
             "spec": {"rules": [{"host": "shop.example", "http": {"paths": [
                 {"path": path, "pathType": "Prefix", "backend": backend},
             ]}}]},
-        }))
+        })
     };
-    let mut case = change();
-    case.facts.neighbours.as_mut().unwrap().ingresses.push(foreign("/"));
-    assert_snapshot!(case.mutate());
-    let mut elsewhere = change();
-    elsewhere.facts.neighbours.as_mut().unwrap().ingresses.push(foreign("/beta"));
-    assert!(elsewhere.mutate().starts_with("allowed"));
+    assert_snapshot!(change().beside(foreign("/")).mutate());
+    assert!(change().beside(foreign("/beta")).mutate().starts_with("allowed"));
 }
 
 #[test]
 fn a_canary_without_a_route_is_warned_about() {
     let mut case = change();
-    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
     assert_snapshot!(case.mutate());
 }
 
@@ -94,7 +88,7 @@ fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
         with(web(version), "/metadata/annotations", plan)
     };
     let told = |mut case: Case| {
-        case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+        case.facts.neighbours.as_mut().unwrap().world.routes.clear();
         case.mutate()
     };
     let release = told(Case::update(blue_green("a"), blue_green("b")));
@@ -118,7 +112,7 @@ fn an_external_name_cannot_be_split() {
     let mut case = change();
     let external =
         json!({"metadata": {"name": "web"}, "spec": {"type": "ExternalName", "selector": {"app": "web"}}});
-    case.facts.neighbours.as_mut().unwrap().services = vec![service(external)];
+    case.facts.neighbours.as_mut().unwrap().world.services = vec![service(external)];
     assert_snapshot!(case.mutate());
 }
 
@@ -131,13 +125,12 @@ fn every_route_of_the_upstream_is_listed() {
         "nginx.ingress.kubernetes.io/affinity": "cookie",
         "external-dns.alpha.kubernetes.io/hostname": "shop.example",
     });
-    let more = ingress(json!({
+    let more = json!({
+        "kind": "Ingress",
         "metadata": {"name": "more", "annotations": annotations},
         "spec": {"rules": [{"host": "a.example", "http": {"paths": paths}}]},
-    }));
-    let mut case = change();
-    case.facts.neighbours.as_mut().unwrap().ingresses.push(more);
-    assert_snapshot!(case.mutate());
+    });
+    assert_snapshot!(change().beside(more).mutate());
 }
 
 #[test]
@@ -149,7 +142,7 @@ fn what_would_miss_the_canary_is_told() {
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
     neighbours.selecting.push(budget);
-    neighbours.services[0] = service(json!({
+    neighbours.world.services[0] = service(json!({
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
     }));
@@ -165,7 +158,7 @@ fn a_service_monitor_that_would_miss_the_canary_is_told_with_the_label() {
         "app.kubernetes.io/managed-by": "Helm",
         "kustomize.toolkit.fluxcd.io/name": "apps",
     });
-    neighbours.services[0] = service(json!({
+    neighbours.world.services[0] = service(json!({
         "metadata": {"name": "web", "labels": labels},
         "spec": {"selector": {"app": "web"}},
     }));
@@ -179,6 +172,6 @@ fn a_service_monitor_that_would_miss_the_canary_is_told_with_the_label() {
     neighbours.selecting.push(monitor("whole-chart", labels));
     assert_snapshot!(case.mutate());
     // Where pods are the split, the user's Service leads to the canary as well.
-    case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
     assert!(!case.mutate().contains("ServiceMonitor"), "{}", case.mutate());
 }

@@ -102,7 +102,7 @@ fn where_the_namespace_opts_in_a_setting_has_its_effect_and_a_misspelt_one_has_n
     let namespace = Namespace::new("shop", "haldane-system", label, Labels::new());
     let in_namespace = |key: &str, value: &str| {
         let mut case = Case::create(annotated(plain(), key, value));
-        case.facts.neighbours.as_mut().unwrap().ingresses.clear();
+        case.facts.neighbours.as_mut().unwrap().world.routes.clear();
         case.namespace = Ok(namespace.clone());
         case.mutate()
     };

@@ -188,7 +188,7 @@ fn deployments_without_a_canary_are_judged_when_they_are_final() {
     let scaled = with(plain("a"), "/spec/replicas", json!(9));
     assert_eq!(enforced(Case::update(plain("a"), scaled), rules).validate(), "allowed");
     let mut worker = enforced(Case::update(plain("a"), plain("b")), rules);
-    worker.facts.neighbours.as_mut().unwrap().ingresses.clear();
+    worker.facts.neighbours.as_mut().unwrap().world.routes.clear();
     assert!(worker.validate().starts_with("allowed"), "no route, no canary");
 }
 

@@ -141,5 +141,5 @@ pub fn service() -> Value {
 pub fn ingress() -> Value {
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
-    json!({"metadata": {"name": "web"}, "spec": {"ingressClassName": "nginx", "rules": [{"host": "shop.example", "http": {"paths": [path]}}]}})
+    json!({"kind": "Ingress", "metadata": {"name": "web"}, "spec": {"ingressClassName": "nginx", "rules": [{"host": "shop.example", "http": {"paths": [path]}}]}})
 }

@@ -51,9 +51,9 @@ impl Known {
         };
         let own_user = "system:serviceaccount:haldane-system:haldane".to_owned();
         let mut facts = Facts::default();
-        let neighbours = facts.neighbours.as_mut().unwrap();
-        neighbours.services.push(serde_json::from_value(reviews::service()).unwrap());
-        neighbours.ingresses.push(serde_json::from_value(reviews::ingress()).unwrap());
+        let world = &mut facts.neighbours.as_mut().unwrap().world;
+        world.add(reviews::service()).unwrap();
+        world.add(reviews::ingress()).unwrap();
         Self {
             config: AdmitConfig {
                 defaults,

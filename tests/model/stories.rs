@@ -1,14 +1,14 @@
 //! Whole rollouts without disturbances, step by step: what users are promised of single features.
 
 use crate::sim::{
-    NAME, Spec,
+    Spec,
     cluster::{Cluster, template},
     people::UserRequest,
     process::{Process, Said},
     spec,
 };
 use haldane::{
-    decide::Next,
+    decide::freeze,
     domain::{
         k8s::{
             label_rewrite::{CANARY_OF_LABEL, ROLE_LABEL},
@@ -227,7 +227,8 @@ fn without_an_ingress_a_canary_service_lives_as_long_as_its_canary() {
 fn without_an_ingress_a_plan_that_needs_one_does_not_start() {
     for plan in ["{steps: [{setCanaryScale: {replicas: 2}}]}", "{scaleDownDelaySeconds: 5}"] {
         let story = without_ingress(2, plan);
-        let why = Next::freeze(story.spec.unwrap(), NAME, &story.cluster.seen()).unwrap_err();
+        let seen = story.cluster.seen();
+        let why = freeze(story.spec.unwrap(), &seen.workload(), &seen.world).unwrap_err();
         assert!(why.contains("needs an Ingress"), "{why}");
     }
 }

@@ -1,19 +1,24 @@
 //! Where the traffic comes from: traffic can be split only where an Ingress leads to a Service, and
 //! whatever leads to that Service is split with it.
 
-use crate::admit::{facts::Neighbours, report::Report};
+use crate::admit::report::Report;
 use crate::{
     config::annotations::path,
     document::finding::Finding,
     domain::{
-        k8s::selector::{Labels, map_selects},
+        k8s::{
+            json_pointer::part,
+            selector::{Labels, map_selects},
+        },
         keys,
         strategy::CanaryStrategy,
+        world::World,
     },
-    objects::{labels::service_selector, marks::is_ours},
-    routers::nginx,
+    objects::labels::service_selector,
+    routers::nginx::{self, annotation, name_of, routes_to},
 };
-use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Hosts and paths that one warning lists.
@@ -59,7 +64,7 @@ pub(super) fn check_service(
 pub(super) fn check(
     split: &[&Service],
     strategy: &CanaryStrategy,
-    neighbours: &Neighbours,
+    world: &World,
     pods: &Labels,
     releases: bool,
     report: &mut Report,
@@ -68,9 +73,9 @@ pub(super) fn check(
     let known = report.findings.len();
     check_service(split, strategy, pods, releases, report);
     let prefix = &strategy.nginx.annotation_prefix;
-    let users = neighbours.ingresses.iter().filter(|ingress| !is_ours(&ingress.metadata));
-    let (canaries, stable): (Vec<&Ingress>, Vec<&Ingress>) = users.partition(|i| nginx::is_canary(i, prefix));
-    let leading: Vec<&Ingress> = stable.iter().copied().filter(|ingress| leads(ingress, &names)).collect();
+    let (canaries, stable): (Vec<&Value>, Vec<&Value>) =
+        nginx::ingresses(world).iter().partition(|ingress| nginx::is_canary(ingress, prefix));
+    let leading: Vec<&Value> = stable.iter().copied().filter(|ingress| routes_to(ingress, &names)).collect();
     for wanted in &strategy.nginx.stable_ingresses {
         if !leading.iter().any(|ingress| name_of(ingress) == wanted) {
             let problem = "this Ingress does not lead to a Service of this Deployment".to_owned();
@@ -97,34 +102,29 @@ pub(super) fn check(
     report.warnings.extend(hazards(&leading, prefix));
 }
 
-fn name_of(ingress: &Ingress) -> &str {
-    ingress.metadata.name.as_deref().unwrap_or_default()
-}
-
-pub(super) fn leads(ingress: &Ingress, services: &[&str]) -> bool {
-    nginx::paths(ingress)
-        .any(|(_, path)| nginx::backend(path).is_some_and(|service| services.contains(&service)))
-}
-
 /// A foreign canary joins our upstream when its host and path are those of a stable route of ours.
-fn shares_route(canary: &Ingress, stable: &[&Ingress], services: &[&str]) -> bool {
+fn shares_route(canary: &Value, stable: &[&Value], services: &[&str]) -> bool {
     nginx::paths(canary).any(|(host, path)| {
         stable.iter().flat_map(|ingress| nginx::paths(ingress)).any(|(stable_host, stable_path)| {
             host == stable_host
-                && path.path == stable_path.path
+                && path.get("path") == stable_path.get("path")
                 && nginx::backend(stable_path).is_some_and(|service| services.contains(&service))
         })
     })
 }
 
 /// Every host and path of an upstream gets the canary's weight; more than one may be a surprise.
-fn shared(leading: &[&Ingress], services: &[&str]) -> Option<String> {
+fn shared(leading: &[&Value], services: &[&str]) -> Option<String> {
     let routes: BTreeSet<String> = leading
         .iter()
         .flat_map(|ingress| nginx::paths(ingress))
         .filter(|(_, path)| nginx::backend(path).is_some_and(|service| services.contains(&service)))
         .map(|(host, path)| {
-            format!("{}{}", if host.is_empty() { "*" } else { host }, path.path.as_deref().unwrap_or("/"))
+            format!(
+                "{}{}",
+                if host.is_empty() { "*" } else { host },
+                path.get("path").and_then(Value::as_str).unwrap_or("/")
+            )
         })
         .collect();
     if routes.len() < 2 {
@@ -137,10 +137,9 @@ fn shared(leading: &[&Ingress], services: &[&str]) -> Option<String> {
 }
 
 /// Annotations of the user's Ingresses that do not go well with a canary.
-fn hazards(leading: &[&Ingress], prefix: &str) -> Vec<String> {
-    let annotation = |ingress: &Ingress, key: &str| ingress.metadata.annotations.as_ref()?.get(key).cloned();
-    let is = |ingress: &Ingress, key: &str, value: &str| {
-        annotation(ingress, &format!("{prefix}/{key}")).is_some_and(|found| found == value)
+fn hazards(leading: &[&Value], prefix: &str) -> Vec<String> {
+    let is = |ingress: &Value, key: &str, value: &str| {
+        annotation(ingress, &format!("{prefix}/{key}")) == Some(value)
     };
     let mut warnings = Vec::new();
     for ingress in leading {
@@ -151,7 +150,8 @@ fn hazards(leading: &[&Ingress], prefix: &str) -> Vec<String> {
                 "Ingress {name:?} has affinity: cookie: clients keep the side that they are on whatever the weight, so shares differ from the plan; affinity-canary-behavior: legacy lets the weight decide"
             ));
         }
-        if ingress.metadata.annotations.iter().flatten().any(|(key, _)| key.starts_with(EXTERNAL_DNS)) {
+        let annotations = part(ingress, "/metadata/annotations").and_then(Value::as_object);
+        if annotations.into_iter().flatten().any(|(key, _)| key.starts_with(EXTERNAL_DNS)) {
             warnings.push(format!(
                 "Ingress {name:?} is read by external-dns, which sees the canary's Ingress of the same hosts too: exclude it there with the label filter app.kubernetes.io/managed-by!=haldane"
             ));

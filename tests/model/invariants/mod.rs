@@ -307,7 +307,8 @@ impl Invariants {
         if now.strategy().splits_by_pods() {
             return Ok(());
         }
-        if request.look.seen.ingresses.is_empty() || request.look.seen.services.is_empty() {
+        let seen = &request.look.seen;
+        if seen.world.routes("Ingress").is_empty() || seen.world.services.is_empty() {
             return Err(format!("step {index} was left while nothing leads traffic to the canary"));
         }
         let (weight, proxied) = (now.strategy().weight_at(index), cluster.proxied_weight());

@@ -139,11 +139,7 @@ impl Cluster {
             old_object: Some(self.web.clone()),
         };
         let seen = self.seen();
-        let neighbours = Neighbours {
-            services: seen.services.clone(),
-            ingresses: seen.ingresses.clone(),
-            ..Neighbours::default()
-        };
+        let neighbours = Neighbours { world: seen.world.clone(), ..Neighbours::default() };
         let facts = Facts {
             state: Ok(Some(self.state().as_ref().clone())),
             neighbours: Ok(neighbours),

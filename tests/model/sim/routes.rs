@@ -1,6 +1,7 @@
 //! The user's Services and Ingresses, which may change in the middle of a rollout.
 
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, networking::v1::Ingress};
+use haldane::domain::world::World;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 
 /// See the module.
@@ -21,27 +22,30 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// As the API server lists them.
-    pub fn services(&self) -> Vec<Service> {
+    /// As a look-up finds them.
+    pub fn world(&self) -> World {
+        let mut world = World::default();
         let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
-        if !self.is_served {
-            return Vec::new();
+        if self.is_served {
+            let service = json!({"kind": "Service", "metadata": {"name": self.service}, "spec": spec});
+            world.add(service).unwrap();
         }
-        vec![serde_json::from_value(json!({"metadata": {"name": self.service}, "spec": spec})).unwrap()]
+        self.ingresses().for_each(|ingress| world.add(ingress).unwrap());
+        world
     }
 
-    /// As the API server lists them.
-    pub fn ingresses(&self) -> Vec<Ingress> {
-        let ingress = |(class, host): &(&str, &str)| {
+    fn ingresses(&self) -> impl Iterator<Item = Value> {
+        let ingress = move |(class, host): &(&str, &str)| {
             let backend = json!({"service": {"name": self.service, "port": {"number": 80}}});
             let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
             let rule = json!({"host": host, "http": {"paths": [path]}});
-            serde_json::from_value(json!({
-                "metadata": {"name": host}, "spec": {"ingressClassName": class, "rules": [rule]},
-            }))
-            .unwrap()
+            json!({
+                "kind": "Ingress",
+                "metadata": {"name": host},
+                "spec": {"ingressClassName": class, "rules": [rule]},
+            })
         };
-        self.ingresses.iter().map(ingress).collect()
+        self.ingresses.iter().map(ingress)
     }
 
     /// Whether an Ingress leads to the Service.

@@ -76,9 +76,8 @@ impl Cluster {
         }
         let is_moved = view.routes.as_ref() != Some(&self.routes);
         if is_moved {
-            seen.services = self.routes.services();
-            seen.ingresses = self.routes.ingresses();
-            seen.autoscalers = self.autoscaler().into_iter().collect();
+            seen.world = self.routes.world();
+            seen.world.autoscalers = self.autoscaler().into_iter().collect();
             view.routes = Some(self.routes.clone());
         }
         if is_moved || view.pods != self.endpoints {

@@ -1,0 +1,31 @@
+//! Whose an object is: one of users, or one of ours.
+
+use super::marks::{is_ours_raw, is_owned_by};
+use crate::domain::world::World;
+use serde_json::Value;
+
+/// The objects of a namespace, by whose they are.
+#[derive(Debug, Default)]
+pub struct Separated {
+    /// Those of users.
+    pub world: World,
+    /// Those of ours for one Deployment, raw.
+    pub ours: Vec<Value>,
+}
+
+impl Separated {
+    /// Adds an object as the API server sent it, with its `kind`. An object of ours for another Deployment than the
+    /// one with `uid` is left out.
+    ///
+    /// # Errors
+    /// When it is not what its kind promises.
+    pub fn add(&mut self, object: Value, uid: &str) -> Result<(), serde_json::Error> {
+        if !is_ours_raw(&object) {
+            return self.world.add(object);
+        }
+        if is_owned_by(&object, uid) {
+            self.ours.push(object);
+        }
+        Ok(())
+    }
+}

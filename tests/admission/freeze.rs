@@ -1,0 +1,121 @@
+//! Admission and the controller freeze a plan by the same rules: a release that is admitted can start.
+
+use crate::case::{Case, annotated, config, web, with};
+use haldane::{
+    config::namespace::Namespace,
+    decide::freeze,
+    domain::{keys, observed::Observed},
+};
+use proptest::{
+    prelude::*,
+    sample::{select, subsequence},
+    test_runner::{Config, TestRunner},
+};
+use serde_json::{Value, json};
+use std::{cell::Cell, collections::BTreeMap};
+
+/// Parts of a plan, each as it is written.
+const PARTS: [&str; 9] = [
+    "stableService: web",
+    "stableService: front",
+    "canaryService: next",
+    "canaryService: web-canary",
+    "scaleDownDelaySeconds: 5",
+    "trafficRouting: {nginx: {}}",
+    "steps: [{setWeight: 25}, {setCanaryScale: {replicas: 2}}]",
+    "steps: [{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: {exact: a}}]}}]",
+    "canaryMetadata: {labels: {tier: canary}}",
+];
+
+/// Names that Services may have.
+const NAMES: [&str; 5] = ["web", "front", "next", "web-canary", "front-canary"];
+
+/// A plan in which no field is twice.
+fn plan() -> impl Strategy<Value = String> {
+    subsequence(PARTS.to_vec(), 0..=4).prop_map(|parts| {
+        let fields: BTreeMap<&str, &str> = parts.iter().filter_map(|part| part.split_once(": ")).collect();
+        let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        format!("{{{}}}", fields.join(", "))
+    })
+}
+
+fn service() -> impl Strategy<Value = Value> {
+    let selectors = [
+        json!({"app": "web"}),
+        json!({"tier": "front"}),
+        json!({"app": "other"}),
+        json!({"app": "web-canary"}),
+    ];
+    let types = select(vec!["ClusterIP", "ClusterIP", "ClusterIP", "ExternalName"]);
+    (select(&NAMES[..]), select(selectors.to_vec()), types).prop_map(|(name, selector, kind)| {
+        json!({"kind": "Service", "metadata": {"name": name}, "spec": {"type": kind, "selector": selector}})
+    })
+}
+
+fn ingress() -> impl Strategy<Value = Value> {
+    (select(&NAMES[..]), any::<bool>()).prop_map(|(service, canary)| {
+        let path = json!({"path": "/", "backend": {"service": {"name": service}}});
+        let canary = json!({"nginx.ingress.kubernetes.io/canary": canary.to_string()});
+        json!({
+            "kind": "Ingress",
+            "metadata": {"name": service, "annotations": canary},
+            "spec": {"rules": [{"http": {"paths": [path]}}]},
+        })
+    })
+}
+
+fn selector() -> impl Strategy<Value = Value> {
+    let by_value = json!({"matchLabels": {"app": "web"}});
+    let by_key = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
+    select(vec![by_value.clone(), by_value.clone(), by_value, by_key])
+}
+
+/// The release of a Deployment by `plan`, among these objects.
+fn release(plan: &str, selector: &Value, objects: &[Value]) -> Case {
+    let web = |version| {
+        let web = with(web(version), "/spec/selector", selector.clone());
+        let web = with(web, "/spec/template/metadata/labels", json!({"app": "web", "tier": "front"}));
+        annotated(web, keys::CANARY, plan)
+    };
+    let mut case = Case::update(web("a"), web("b"));
+    case.facts.neighbours.as_mut().unwrap().world =
+        objects.iter().fold(Default::default(), |mut world, object| {
+            haldane::domain::world::World::add(&mut world, object.clone()).unwrap();
+            world
+        });
+    case
+}
+
+/// The plan as the controller freezes it.
+fn frozen(case: &Case) -> Result<(), String> {
+    let object = case.review.object.clone().unwrap();
+    let seen = Observed { deployment: serde_json::from_value(object).unwrap(), ..Observed::default() };
+    let declared = Namespace::default().settings(&seen.annotations()).read(&config().defaults).unwrap();
+    let spec = declared.complete(&BTreeMap::new()).unwrap();
+    freeze(spec, &seen.workload(), &case.facts.neighbours.as_ref().unwrap().world).map(drop)
+}
+
+#[test]
+fn what_admission_lets_pass_the_controller_can_freeze() {
+    let (admitted, refused) = (Cell::new(0), Cell::new(0));
+    let worlds = (proptest::collection::vec(service(), 0..4), proptest::collection::vec(ingress(), 0..3));
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(1000) });
+    let checked = runner.run(&(plan(), selector(), worlds), |(plan, selector, (services, ingresses))| {
+        let case = release(&plan, &selector, &[services, ingresses].concat());
+        let verdict = case.mutate();
+        let count = if verdict.starts_with("allowed") { &admitted } else { &refused };
+        count.set(count.get() + 1);
+        if verdict.starts_with("allowed") {
+            prop_assert!(verdict.contains("/spec/paused"), "{verdict}");
+            prop_assert_eq!(frozen(&case), Ok(()), "{}", verdict);
+        }
+        Ok(())
+    });
+    checked.unwrap();
+    assert!(
+        admitted.get() > 100 && refused.get() > 100,
+        "{} admitted, {} refused",
+        admitted.get(),
+        refused.get()
+    );
+}
