@@ -16,6 +16,7 @@ mod scenarios;
 mod schedule;
 mod sim;
 mod stories;
+mod upgrade;
 
 use std::{collections::BTreeMap, env, thread, time::Instant};
 

@@ -27,15 +27,15 @@ use serde_json::json;
 const PATIENCE: usize = 4_000;
 
 /// A cluster, the controller, and a provider that answers `value`.
-struct Story {
-    cluster: Cluster,
+pub struct Story {
+    pub cluster: Cluster,
     process: Process,
     spec: Spec,
     value: f64,
 }
 
 impl Story {
-    fn new(replicas: i32, annotations: &[(&str, &str)]) -> Self {
+    pub fn new(replicas: i32, annotations: &[(&str, &str)]) -> Self {
         let annotations: Labels =
             annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let cluster = Cluster::new(replicas, &annotations);
@@ -45,17 +45,17 @@ impl Story {
     }
 
     /// A release of this version.
-    fn apply(&mut self, version: &str) {
+    pub fn apply(&mut self, version: &str) {
         let verdict = self.cluster.ask(&UserRequest::Apply(template(version)));
         assert!(verdict.is_allowed(), "{verdict:?}");
     }
 
     /// One look, everything that follows from it in the cluster, and time up to the next look.
-    fn pass(&mut self) {
+    pub fn pass(&mut self) {
         let (version, now) = (self.cluster.version(), self.cluster.now);
         self.process.run(&mut self.cluster, &self.spec);
         self.cluster.work();
-        if !self.process.asked().is_none() {
+        if self.process.asked().is_some() {
             self.process.answer(&self.cluster, Said::Value(self.value));
             self.cluster.pass_time(1);
         } else if version == self.cluster.version() {
@@ -79,7 +79,7 @@ impl Story {
         panic!("never {what}: {:?}", self.cluster.state());
     }
 
-    fn until(&mut self, what: &str, there: impl Fn(&Self) -> bool) {
+    pub fn until(&mut self, what: &str, there: impl Fn(&Self) -> bool) {
         self.until_with(what, |_| {}, there);
     }
 
@@ -95,7 +95,7 @@ impl Story {
         self.cluster.sets.iter().filter(|set| set.owner != self.cluster.uid).map(|set| set.pods.len()).sum()
     }
 
-    fn is_healthy(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.stage().is_none() && !self.cluster.is_held() && self.cluster.ours.is_empty()
     }
 
