@@ -21,7 +21,7 @@ use crate::{
     commands::cli::EjectArgs,
     config::{namespace::ENABLED, strategy::Defaults},
     controller::{self, membership::members},
-    decide::verbs::check,
+    decide::{RolloutView, verbs::check},
     domain::{
         k8s::selector::Labels,
         keys,
@@ -126,9 +126,7 @@ impl Subject {
 
     /// For people: `shop/web (Paused)`.
     fn described(&self) -> String {
-        let phase =
-            if self.state.rollout.is_none() { "Held".to_owned() } else { self.state.phase().to_string() };
-        format!("{} ({phase})", self.name())
+        format!("{} ({})", self.name(), RolloutView::of(&self.state, &self.seen).phase)
     }
 }
 
