@@ -5,6 +5,7 @@ pub mod apply;
 pub mod ca_bundle;
 pub mod cert_store;
 pub mod discovery;
+pub mod error;
 pub mod events;
 pub mod lease;
 pub mod namespaces;
