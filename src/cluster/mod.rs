@@ -4,6 +4,7 @@ pub mod api;
 pub mod apply;
 pub mod ca_bundle;
 pub mod cert_store;
+pub mod client;
 pub mod discovery;
 pub mod error;
 pub mod events;

@@ -18,6 +18,7 @@ use crate::{
     cluster::{
         ca_bundle,
         cert_store::{CertStore, Issuance},
+        client,
         lease::{Elector, Leadership, LeaseConfig},
     },
     runtime::{
@@ -90,11 +91,11 @@ pub enum RunError {
 /// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let (lease, issuance) = (lease_config(&args)?, issuance(&args)?);
-    let client = Client::try_default().await?;
+    let mut registry = metrics::registry();
+    let client = client::connect(&mut registry).await?;
     let shutdown = Shutdown::install().map_err(RunError::Signals)?;
     let readiness = Readiness::after(&[CERTIFICATE, LISTENING]);
     let parts = parts(&args, client.clone())?;
-    let mut registry = metrics::registry();
     metrics::register(&mut registry, Metric::Tasks, metrics::Tasks::here());
     let webhook = Arc::new(Webhook::new(parts.admission, &mut registry));
     let store = Arc::new(cert_store(&args, issuance, client.clone(), &mut registry));

@@ -41,6 +41,9 @@ pub enum Metric {
     /// Time to answer an admission request.
     #[strum(props(kind = "histogram", labels = "stage"))]
     AdmissionDurationSeconds,
+    /// Requests to the Kubernetes API by verb and HTTP status, or `error` without an answer. Attempts that the client library repeats by itself count once.
+    #[strum(props(kind = "counter", labels = "verb, code"))]
+    ApiRequests,
     /// Unix time at which the serving certificate expires.
     #[strum(props(kind = "gauge", labels = ""))]
     CertificateExpiryTimestampSeconds,
