@@ -8,7 +8,7 @@ use crate::{
     domain::{
         k8s::selector::Labels,
         names::suffixed,
-        state::{Phase, RolloutState, STATE_VERSION, Stage, bounded},
+        state::{Phase, RolloutState, STATE_VERSION, bounded},
     },
     objects::{manifest::Owner, marks},
 };
@@ -233,7 +233,7 @@ mod tests {
         map
     }
 
-    fn read_text(state: &str) -> Result<RolloutState, String> {
+    fn read_text(state: &str) -> Result<Arc<RolloutState>, String> {
         let stored = read(record(state, "u"), "haldane-web".into());
         stored.map(|stored| stored.state).map_err(|error| error.to_string())
     }
@@ -302,8 +302,8 @@ mod tests {
         let state = RolloutState { revision: 3, ..RolloutState::default() };
         let stored =
             read(record(&serde_json::to_string(&state).unwrap(), "old"), "haldane-web".into()).unwrap();
-        assert_eq!(stored.clone().of("old").state, state);
+        assert_eq!(*stored.clone().of("old").state, state);
         let other = stored.of("new");
-        assert_eq!((other.state, other.resource_version.as_deref()), (RolloutState::default(), Some("7")));
+        assert_eq!((&*other.state, other.version.as_deref()), (&RolloutState::default(), Some("7")));
     }
 }

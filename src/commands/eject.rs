@@ -9,7 +9,7 @@ use crate::{
         ca_bundle::CONFIGURATION,
         lease::{Elector, Leadership, LeaseConfig},
     },
-    runtime::clock,
+    runtime::{clock, metrics},
 };
 use crate::{
     cluster::{
@@ -303,8 +303,7 @@ async fn controller_of_our_own(
         duration: Duration::from_secs(15),
         renew: Duration::from_secs(5),
     };
-    let (elector, leadership) =
-        Elector::new(client.clone(), config, &mut crate::runtime::metrics::registry());
+    let (elector, leadership) = Elector::new(client.clone(), config, &mut metrics::registry());
     let terms = leadership.clone().while_leading(|| control(client, args, &http, leadership.clone()));
     tokio::join!(elector.run(pending()), terms);
     Ok(())
@@ -331,6 +330,8 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         // Nothing new is begun, so nobody waits.
         queue: controller::Queue::new().0,
         failures: controller::Backoff::default(),
+        // Nobody asks this process for them.
+        metrics: controller::Metrics::new(&mut metrics::registry()),
     };
     controller::run(Arc::new(context), answered).await;
 }
