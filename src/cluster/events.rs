@@ -35,13 +35,12 @@ impl Publisher {
         Self { client, instance: instance.to_owned() }
     }
 
-    /// Publishes and logs. An Event that cannot be stored is only logged: the state has what matters.
+    /// Publishes and logs, within the span of the pass. An Event that cannot be stored is only logged: the state has what matters.
     pub async fn publish(&self, owner: &Owner, event: &Event) {
-        let (namespace, deployment) = (owner.namespace.as_str(), owner.name.as_str());
-        info!(namespace, deployment, reason = event.reason, "{}", event.message);
-        let events = Api::<KubeEvent>::namespaced(self.client.clone(), namespace);
+        info!(reason = event.reason, "{}", event.message);
+        let events = Api::<KubeEvent>::namespaced(self.client.clone(), &owner.namespace);
         if let Err(error) = events.create(&api::post(), &self.object(owner, event)).await {
-            warn!(namespace, deployment, %error, "cannot publish an Event");
+            warn!(%error, "cannot publish an Event");
         }
     }
 

@@ -3,12 +3,12 @@
 use super::world::our_labels;
 use crate::{
     cluster::api,
-    decide::{pass::Stored, state_validation},
+    decide::{RolloutView, pass::Stored, state_validation},
     document::finding::Finding,
     domain::{
         k8s::selector::Labels,
         names::suffixed,
-        state::{Phase, RolloutState, STATE_VERSION, Stage, bounded},
+        state::{Phase, RolloutState, STATE_VERSION, bounded},
     },
     objects::{manifest::Owner, marks},
 };
@@ -138,14 +138,15 @@ fn maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
 }
 
 fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_json::Result<ConfigMap> {
-    let mut data = summary(state);
+    let view = RolloutView::recorded(state);
+    let mut data = summary(&view);
     data.insert(STATE_KEY.to_owned(), bounded::text(state)?);
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(state_name(&owner.name)),
             namespace: Some(owner.namespace.clone()),
             labels: Some(our_labels(&owner.name).into_iter().chain(progress(state)).collect()),
-            annotations: waits_since(state)
+            annotations: waits_since(state, &view)
                 .map(|(key, since)| Labels::from([(key.to_owned(), since.to_string())])),
             owner_references: Some(vec![serde_json::from_value(owner.reference())?]),
             resource_version: stored.version.clone(),
@@ -162,16 +163,13 @@ fn progress(state: &RolloutState) -> Option<(String, String)> {
     value.map(|value| (PROGRESS_LABEL.to_owned(), value.to_owned()))
 }
 
-/// What the state waits for, as the key of an annotation, and since when: its turn, or the end of a pause.
-fn waits_since(state: &RolloutState) -> Option<(&'static str, Timestamp)> {
-    let Some(rollout) = state.rollout.as_ref().filter(|_| state.is_running()) else {
+/// What a release waits for, as the key of an annotation, and since when: its turn, or the end of a pause.
+fn waits_since(state: &RolloutState, view: &RolloutView) -> Option<(&'static str, Timestamp)> {
+    if !state.is_running() {
         return state.queued_since.map(|since| (QUEUED_SINCE, since));
-    };
-    let since = match rollout.stage {
-        Stage::Step { entered_at, .. } => entered_at,
-        _ => rollout.started_at,
-    };
-    (rollout.phase() == Phase::Paused).then_some((PAUSED_SINCE, since))
+    }
+    let since = view.since.filter(|_| view.phase == Phase::Paused);
+    since.map(|since| (PAUSED_SINCE, since))
 }
 
 /// A release that is under way or waits.
@@ -204,23 +202,18 @@ pub async fn unfinished(client: &Client) -> kube::Result<Vec<Unfinished>> {
     Ok(records.items.into_iter().map(other).collect())
 }
 
-/// The state in a few words, for `kubectl get configmap -o yaml`.
-fn summary(state: &RolloutState) -> Labels {
-    let mut data = Labels::from([
-        ("phase".to_owned(), state.phase().to_string()),
-        ("revision".to_owned(), state.revision.to_string()),
-    ]);
-    let mut say = |key: &str, value: String| data.insert(key.to_owned(), value);
-    let rollout = state.rollout.as_ref();
-    if let Some(message) = state.blocked.as_deref().or_else(|| rollout?.message()) {
-        say("message", message.to_owned());
-    }
-    let Some(rollout) = rollout else { return data };
-    say("weight", rollout.traffic.weight.to_string());
-    if let Some(index) = rollout.step_index() {
-        say("step", format!("{index}/{}", rollout.strategy().steps.len()));
-    }
-    data
+/// The release in a few words, for `kubectl get configmap -o yaml`.
+fn summary(view: &RolloutView) -> Labels {
+    let progress = view.rollout.as_ref();
+    let step = progress.and_then(|progress| Some(format!("{}/{}", progress.step?, progress.steps)));
+    let entries = [
+        ("phase", Some(view.phase.to_string())),
+        ("revision", Some(view.revision.to_string())),
+        ("message", view.message.clone()),
+        ("weight", progress.map(|progress| progress.weight.to_string())),
+        ("step", step),
+    ];
+    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 #[cfg(test)]
@@ -240,7 +233,7 @@ mod tests {
         map
     }
 
-    fn read_text(state: &str) -> Result<RolloutState, String> {
+    fn read_text(state: &str) -> Result<Arc<RolloutState>, String> {
         let stored = read(record(state, "u"), "haldane-web".into());
         stored.map(|stored| stored.state).map_err(|error| error.to_string())
     }
@@ -261,6 +254,41 @@ mod tests {
         }
     }
 
+    /// The summary of the state that is `default` with these fields.
+    fn summary_of(fields: &serde_json::Value) -> serde_json::Value {
+        let mut state =
+            serde_json::to_value(RolloutState { revision: 3, ..RolloutState::default() }).unwrap();
+        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!(summary(&RolloutView::recorded(&serde_json::from_value(state).unwrap())))
+    }
+
+    #[test]
+    fn the_summary_says_where_a_release_is() {
+        assert_eq!(summary_of(&json!({})), json!({"phase": "Healthy", "revision": "3"}));
+        let blocked = json!({"blocked": "a policy"});
+        let held = json!({"phase": "Held", "revision": "3", "message": "a policy"});
+        assert_eq!(summary_of(&blocked), held);
+        let at = "2026-01-01T00:00:00Z";
+        let rollout = |stage| {
+            let strategy = json!({
+                "steps": [{"setWeight": 20}, {"pause": null}], "progressDeadlineAbort": true,
+                "nginx": {"annotationPrefix": "nginx"}, "settle": "6s",
+            });
+            json!({"rollout": {
+                "revision": 3, "hash": "b", "spec": {"strategy": strategy}, "startedAt": at, "attempt": 1,
+                "rewrite": {"of": "web", "keys": ["app"]}, "baselineReplicas": 4, "canaryReplicas": 1,
+                "traffic": {"weight": 20, "routes": true, "askedAt": at}, "stage": stage,
+            }})
+        };
+        let step = rollout(json!({"name": "step", "index": 1, "enteredAt": at}));
+        let paused = json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "1/2"});
+        assert_eq!(summary_of(&step), paused);
+        let aborted = rollout(json!({"name": "aborted", "since": at, "message": "RolloutAborted: bad"}));
+        let degraded =
+            json!({"phase": "Degraded", "revision": "3", "weight": "20", "message": "RolloutAborted: bad"});
+        assert_eq!(summary_of(&aborted), degraded);
+    }
+
     #[test]
     fn a_map_of_somebody_else_is_not_a_record() {
         let mut map = record("{}", "u");
@@ -274,8 +302,8 @@ mod tests {
         let state = RolloutState { revision: 3, ..RolloutState::default() };
         let stored =
             read(record(&serde_json::to_string(&state).unwrap(), "old"), "haldane-web".into()).unwrap();
-        assert_eq!(stored.clone().of("old").state, state);
+        assert_eq!(*stored.clone().of("old").state, state);
         let other = stored.of("new");
-        assert_eq!((other.state, other.resource_version.as_deref()), (RolloutState::default(), Some("7")));
+        assert_eq!((&*other.state, other.version.as_deref()), (&RolloutState::default(), Some("7")));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         ca_bundle::CONFIGURATION,
         lease::{Elector, Leadership, LeaseConfig},
     },
-    runtime::clock,
+    runtime::{clock, metrics},
 };
 use crate::{
     cluster::{
@@ -21,7 +21,7 @@ use crate::{
     commands::cli::EjectArgs,
     config::{namespace::ENABLED, strategy::Defaults},
     controller::{self, membership::members},
-    decide::verbs::check,
+    decide::{RolloutView, verbs::check},
     domain::{
         k8s::selector::Labels,
         keys,
@@ -126,9 +126,7 @@ impl Subject {
 
     /// For people: `shop/web (Paused)`.
     fn described(&self) -> String {
-        let phase =
-            if self.state.rollout.is_none() { "Held".to_owned() } else { self.state.phase().to_string() };
-        format!("{} ({phase})", self.name())
+        format!("{} ({})", self.name(), RolloutView::of(&self.state, &self.seen).phase)
     }
 }
 
@@ -305,8 +303,7 @@ async fn controller_of_our_own(
         duration: Duration::from_secs(15),
         renew: Duration::from_secs(5),
     };
-    let (elector, leadership) =
-        Elector::new(client.clone(), config, &mut crate::runtime::metrics::registry());
+    let (elector, leadership) = Elector::new(client.clone(), config, &mut metrics::registry());
     let terms = leadership.clone().while_leading(|| control(client, args, &http, leadership.clone()));
     tokio::join!(elector.run(pending()), terms);
     Ok(())
@@ -333,6 +330,8 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         // Nothing new is begun, so nobody waits.
         queue: controller::Queue::new().0,
         failures: controller::Backoff::default(),
+        // Nobody asks this process for them.
+        metrics: controller::Metrics::new(&mut metrics::registry()),
     };
     controller::run(Arc::new(context), answered).await;
 }

@@ -18,6 +18,7 @@ use crate::{
     cluster::{
         ca_bundle,
         cert_store::{CertStore, Issuance},
+        client,
         lease::{Elector, Leadership, LeaseConfig},
     },
     runtime::{
@@ -90,11 +91,11 @@ pub enum RunError {
 /// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let (lease, issuance) = (lease_config(&args)?, issuance(&args)?);
-    let client = Client::try_default().await?;
+    let mut registry = metrics::registry();
+    let client = client::connect(&mut registry).await?;
     let shutdown = Shutdown::install().map_err(RunError::Signals)?;
     let readiness = Readiness::after(&[CERTIFICATE, LISTENING]);
-    let parts = parts(&args, client.clone())?;
-    let mut registry = metrics::registry();
+    let parts = parts(&args, client.clone(), &mut registry)?;
     metrics::register(&mut registry, Metric::Tasks, metrics::Tasks::here());
     let webhook = Arc::new(Webhook::new(parts.admission, &mut registry));
     let store = Arc::new(cert_store(&args, issuance, client.clone(), &mut registry));
@@ -146,9 +147,10 @@ struct Settings {
     defaults: Defaults,
     providers: providers::Defaults,
     http: Clients,
+    metrics: controller::Metrics,
 }
 
-fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
+fn parts(args: &RunArgs, client: Client, registry: &mut Registry) -> Result<Parts, RunError> {
     let defaults =
         Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
     let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
@@ -169,13 +171,15 @@ fn parts(args: &RunArgs, client: Client) -> Result<Parts, RunError> {
     };
     let http = Clients::new(hosts).map_err(RunError::Http)?;
     let admission = Admission::new(client, config, http.clone());
-    Ok(Parts { admission, settings: Settings { defaults, providers, http } })
+    let metrics = controller::Metrics::new(registry);
+    Ok(Parts { admission, settings: Settings { defaults, providers, http, metrics } })
 }
 
 /// Drives rollouts while this replica leads.
 async fn control(client: Client, args: RunArgs, settings: Settings, leadership: Leadership, phases: Phases) {
-    let Settings { defaults, providers, http } = settings;
+    let Settings { defaults, providers, http, metrics } = settings;
     let work = || async {
+        let _term = metrics.rollouts.term();
         let secrets = secrets::Reader {
             client: client.clone(),
             own_namespace: args.namespace.clone(),
@@ -194,6 +198,7 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             ours: controller::OwnedObjects::default(),
             queue,
             failures: controller::Backoff::default(),
+            metrics: metrics.clone(),
         };
         controller::run(Arc::new(context), stream::select(answered, woken)).await;
     };

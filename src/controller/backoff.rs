@@ -1,5 +1,6 @@
-//! How long to wait after a pass that failed: the longer, the more often it has failed in a row.
+//! Passes that fail in a row: the more of them, the longer the pause before the next, and the rarer the reports.
 
+use crate::cluster::error::Category;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
 use std::{
@@ -13,18 +14,18 @@ const FIRST: Duration = Duration::from_secs(1);
 /// After many: what has not passed by then needs a person.
 const MAX_DELAY: Duration = Duration::from_mins(1);
 
-/// Failures in a row of each Deployment.
+/// Failures in a row of each Deployment, and what they mean.
 #[derive(Debug, Default)]
-pub struct Backoff(Mutex<HashMap<ObjectRef<Deployment>, u32>>);
+pub struct Backoff(Mutex<HashMap<ObjectRef<Deployment>, (Category, u32)>>);
 
 impl Backoff {
-    /// One more failure; how long to wait now.
-    pub(super) fn failed(&self, object: &ObjectRef<Deployment>) -> Duration {
+    /// One more failure; how many of this category there have been in a row.
+    pub(super) fn failed(&self, object: &ObjectRef<Deployment>, category: Category) -> Failures {
         let mut failures = self.lock();
-        let before = failures.entry(object.clone()).or_default();
-        let pause = FIRST.saturating_mul(2_u32.saturating_pow(*before)).min(MAX_DELAY);
-        *before = before.saturating_add(1);
-        pause
+        let known = failures.entry(object.clone()).or_insert((category, 0));
+        let before = if known.0 == category { known.1 } else { 0 };
+        *known = (category, before.saturating_add(1));
+        Failures(known.1)
     }
 
     /// A pass went well, or the Deployment is gone.
@@ -32,9 +33,27 @@ impl Backoff {
         self.lock().remove(object);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<Deployment>, u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<Deployment>, (Category, u32)>> {
         // A map cannot be left half-written by what is done with it here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many failures in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failures(u32);
+
+impl Failures {
+    /// How long to wait for the next try.
+    pub(super) fn pause(self) -> Duration {
+        let before = self.0.saturating_sub(1);
+        FIRST.saturating_mul(2_u32.saturating_pow(before)).min(MAX_DELAY)
+    }
+
+    /// Whether to report it once more: the first is, and then ever fewer, so that neither the first report is lost
+    /// with time nor many say the same.
+    pub(super) const fn is_reported(self) -> bool {
+        self.0.is_power_of_two()
     }
 }
 
@@ -42,14 +61,29 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    fn web(namespace: &str) -> ObjectRef<Deployment> {
+        ObjectRef::new("web").within(namespace)
+    }
+
     #[test]
     fn the_pause_doubles_up_to_a_minute_and_ends_with_a_success() {
-        let (backoff, web) = (Backoff::default(), ObjectRef::new("web").within("shop"));
-        let pauses: Vec<_> = (0..40).map(|_| backoff.failed(&web).as_secs()).collect();
+        let backoff = Backoff::default();
+        let failed = |namespace| backoff.failed(&web(namespace), Category::Transient).pause();
+        let pauses: Vec<_> = (0..40).map(|_| failed("shop").as_secs()).collect();
         assert_eq!(pauses.get(..8).unwrap(), [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pauses.last(), Some(&60));
-        assert_eq!(backoff.failed(&ObjectRef::new("web").within("other")), FIRST);
-        backoff.passed(&web);
-        assert_eq!(backoff.failed(&web), FIRST);
+        assert_eq!(failed("other"), FIRST);
+        backoff.passed(&web("shop"));
+        assert_eq!(failed("shop"), FIRST);
+    }
+
+    #[test]
+    fn what_stays_is_reported_ever_more_rarely_and_what_is_new_at_once() {
+        let backoff = Backoff::default();
+        let failed = |category| backoff.failed(&web("shop"), category).is_reported();
+        failed(Category::Transient);
+        failed(Category::Transient);
+        let reported: Vec<_> = (1..=64).filter(|_| failed(Category::Invalid)).collect();
+        assert_eq!(reported, [1, 2, 4, 8, 16, 32, 64]);
     }
 }

@@ -1,9 +1,14 @@
 //! What every pass of the controller needs, and why one can fail.
 
-use super::{backoff::Backoff, owned::OwnedObjects, queue::Queue};
+use super::{backoff::Backoff, metrics::Metrics, owned::OwnedObjects, queue::Queue};
 use crate::{
     cluster::{
-        apply::ApplyError, events::Publisher, lease::Leadership, records::StateError, world::ObserveError,
+        apply::ApplyError,
+        error::{Categorized, Category},
+        events::Publisher,
+        lease::Leadership,
+        records::StateError,
+        world::ObserveError,
     },
     config::strategy::Defaults,
     decide::pass::NotLeader,
@@ -32,6 +37,8 @@ pub struct Context {
     pub queue: Queue,
     /// Passes that have failed.
     pub failures: Backoff,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a pass ended early; it is repeated.
@@ -58,4 +65,35 @@ pub enum ReconcileError {
     /// The Namespace cannot be read.
     #[error("membership: {0}")]
     Membership(kube::Error),
+}
+
+impl Categorized for ReconcileError {
+    fn category(&self) -> Category {
+        match self {
+            Self::NotLeader(_) => Category::NotLeader,
+            Self::Observe(error) => error.category(),
+            Self::State(error) => error.category(),
+            Self::Apply(error) => error.category(),
+            Self::Templates(error) | Self::Policy(error) | Self::Membership(error) => error.category(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_pass_means_what_its_cause_does() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let cases: [(ReconcileError, Category); 4] = [
+            (NotLeader.into(), Category::NotLeader),
+            (ApplyError::Conflict("Ingress".into()).into(), Category::Conflict),
+            (StateError::Foreign("haldane-web".into()).into(), Category::Invalid),
+            (ReconcileError::Policy(kube::Error::Service(refused.into())), Category::Transient),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(error.category(), expected, "{error}");
+        }
+    }
 }

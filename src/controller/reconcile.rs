@@ -3,9 +3,10 @@
 use super::{
     context::{Context, ReconcileError},
     shell::Requests,
+    span::span,
 };
 use crate::{
-    cluster::{api::lost_race, apply::ApplyError, records::StateError},
+    cluster::error::{Categorized, Category},
     decide::{
         Event,
         pass::{self, Outcome},
@@ -17,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::{controller::Action, reflector::ObjectRef};
 use std::{sync::Arc, time::Duration};
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, error, warn};
 
 /// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
 /// of users are not watched.
@@ -25,14 +26,17 @@ const RESYNC: Duration = Duration::from_secs(30);
 /// After a lost race the world is looked at again at once.
 const AT_ONCE: Duration = Duration::from_millis(20);
 
-/// Makes one [pass](pass::pass).
+/// Makes one [pass](pass::pass), within a span of its own, and counts it.
 ///
 /// # Errors
 /// See [`ReconcileError`]. Whatever was written before an error is repeated or continued by the next pass.
 pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result<Action, ReconcileError> {
-    let key = ObjectRef::from_obj(object.as_ref());
-    let outcome = pass::pass(&Requests { context: &context, key: &key }).await?;
-    Ok(action(outcome, clock::now()))
+    let (started, key) = (clock::monotonic(), ObjectRef::from_obj(object.as_ref()));
+    let pass = async { pass::pass(&Requests { context: &context, key: &key }).await };
+    let result = Box::pin(pass).instrument(span(&object)).await;
+    let result = result.map(|outcome| action(outcome, clock::now()));
+    context.metrics.passed(started.elapsed(), result.as_ref().map_err(ReconcileError::category));
+    result
 }
 
 fn action(outcome: Outcome, now: Timestamp) -> Action {
@@ -46,38 +50,45 @@ fn action(outcome: Outcome, now: Timestamp) -> Action {
     }
 }
 
-/// What follows a failed pass: races are looked at again at once, all else after a pause.
+/// What follows a failed pass: the error's category decides about Event, log level and the time of the next try.
 #[must_use]
-pub fn on_error(object: Arc<Deployment>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let key = ObjectRef::from_obj(object.as_ref());
-    let is_race = match error {
-        ReconcileError::NotLeader(_) => return Action::await_change(),
-        ReconcileError::Apply(ApplyError::Conflict(_)) => true,
-        ReconcileError::State(StateError::Api(_, error)) => lost_race(error),
-        ReconcileError::Membership(error) => lost_race(error),
-        _ => false,
-    };
-    if is_race {
-        debug!(%key, %error, "looking again");
-        return Action::requeue(AT_ONCE);
+#[expect(clippy::needless_pass_by_value, reason = "the controller gives it")]
+pub fn on_error(object: Arc<Deployment>, failure: &ReconcileError, context: Arc<Context>) -> Action {
+    let (key, span) = (ObjectRef::from_obj(object.as_ref()), span(&object));
+    let category = failure.category();
+    let word = <&str>::from(category);
+    span.in_scope(|| match category {
+        Category::NotLeader => debug!(error = %failure, "nothing more is written"),
+        Category::Conflict => debug!(error = %failure, "looking again"),
+        Category::Invalid | Category::Transient => {
+            warn!(error = %failure, category = word, "reconcile failed, trying again");
+        }
+        Category::Bug => error!(error = %failure, category = word, "reconcile failed, trying again"),
+    });
+    match category {
+        Category::NotLeader => Action::await_change(),
+        Category::Conflict => Action::requeue(AT_ONCE),
+        Category::Transient | Category::Bug => {
+            Action::requeue(context.failures.failed(&key, category).pause())
+        }
+        Category::Invalid => {
+            if context.failures.failed(&key, category).is_reported() {
+                // Only a person can fix it, so it is reported where people look.
+                let event = Event::warning("InvalidSpec", failure.to_string());
+                let owner = owner(&object);
+                let publish = async move { context.publisher.publish(&owner, &event).await };
+                tokio::spawn(publish.instrument(span));
+            }
+            Action::requeue(RESYNC)
+        }
     }
-    warn!(%key, %error, "reconcile failed, trying again");
-    if let ReconcileError::Apply(ApplyError::Foreign(_))
-    | ReconcileError::State(
-        StateError::Foreign(_) | StateError::Unreadable(..) | StateError::Edited(..) | StateError::Newer(..),
-    ) = error
-    {
-        // Only a person can mend these, so they are told where they look.
-        let event = Event::warning("InvalidSpec", error.to_string());
-        tokio::spawn(async move {
-            let owner = Owner {
-                name: key.name,
-                namespace: key.namespace.unwrap_or_default(),
-                uid: object.metadata.uid.clone().unwrap_or_default(),
-            };
-            context.publisher.publish(&owner, &event).await;
-        });
-        return Action::requeue(RESYNC);
+}
+
+fn owner(object: &Deployment) -> Owner {
+    let metadata = &object.metadata;
+    Owner {
+        name: metadata.name.clone().unwrap_or_default(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
     }
-    Action::requeue(context.failures.failed(&key))
 }

@@ -78,6 +78,7 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
                 context.queue.leaves(&key);
                 context.failures.passed(&key);
                 context.measurer.forget(&key);
+                context.metrics.rollouts.forget(&key);
                 context.queue.wake();
                 if let Err(error) = forget_if_out(&context, &namespace, &name).await {
                     warn!(namespace, name, %error, "cannot clean up after a Deployment that opted out or is gone");

@@ -3,6 +3,7 @@
 use super::{
     budget,
     context::{Context, ReconcileError},
+    span,
 };
 use crate::{
     admit::frozen,
@@ -13,7 +14,7 @@ use crate::{
         pass::{Candidate, Look, Room, Shell, Stored},
     },
     document::finding::Finding,
-    domain::{keys, observed::Observed, strategy::RolloutSpec},
+    domain::{keys, observed::Observed, state::RolloutState, strategy::RolloutSpec},
     objects::{manifest::Owner, pair::find},
     runtime::clock,
 };
@@ -43,7 +44,9 @@ impl<'a> Shell for Requests<'a> {
     type Guard = Option<MutexGuard<'a, ()>>;
 
     async fn recorded(&self) -> Result<Stored, ReconcileError> {
-        Ok(records::load(&self.context.client, self.namespace_name(), &self.key.name).await?)
+        let stored = records::load(&self.context.client, self.namespace_name(), &self.key.name).await?;
+        span::at_stage(&stored.state);
+        Ok(stored)
     }
 
     async fn deployment(&self) -> Result<Option<(Owner, Arc<Observed>)>, ReconcileError> {
@@ -150,6 +153,10 @@ impl<'a> Shell for Requests<'a> {
         for due in due {
             measurer.start(self.key, due.clone());
         }
+    }
+
+    fn report(&self, look: &Look, state: &RolloutState) {
+        self.context.metrics.rollouts.recorded(self.key, &look.stored.state, state, &look.seen);
     }
 
     async fn publish(&self, owner: &Owner, event: &Event) {

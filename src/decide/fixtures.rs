@@ -6,7 +6,7 @@ use crate::{
     domain::{
         k8s::label_rewrite::LabelRewrite,
         names::Weight,
-        observed::{Observed, ReplicaSetView},
+        observed::{Observed, ReplicaSetView, container_images},
         state::{Rollout, RolloutState, Stage, Traffic},
         strategy::RolloutSpec,
     },
@@ -39,6 +39,7 @@ pub fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
     ReplicaSetView {
         pod_hash: name.clone(),
         name,
+        images: container_images(seen.template.body()),
         code: template.clone(),
         template,
         created,

@@ -10,6 +10,8 @@ mod promotion;
 mod rehearsal;
 mod steps;
 pub mod verbs;
+pub mod view;
+mod waits;
 mod writes;
 
 mod blocked;
@@ -31,6 +33,8 @@ pub use events::{Event, EventType};
 pub use freeze::{Draft, Frozen, Unfit, freeze};
 pub use measuring::Measuring;
 pub use steps::describe;
+pub use view::RolloutView;
+pub use waits::{WaitReason, Waits};
 pub use writes::Write;
 
 use crate::{

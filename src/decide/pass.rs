@@ -143,6 +143,9 @@ pub trait Shell {
     /// Forgets the answers that the recorded state has `judged`, and runs that are not `active`; starts what is `due`.
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]);
 
+    /// The state is recorded over what was read: whoever shows rollouts shows this one.
+    fn report(&self, look: &Look, state: &RolloutState);
+
     /// Publishes an Event on the Deployment.
     async fn publish(&self, owner: &Owner, event: &Event);
 }
@@ -252,6 +255,7 @@ async fn carry_out<S: Shell>(
     }
     let active = plan.state.rollout.iter().flat_map(Rollout::runs_under_way).collect();
     shell.measure(judged, &active, &plan.measure);
+    shell.report(look, &plan.state);
     let mut written = Ok(());
     for write in writes {
         written = send(shell, &write, look).await;

@@ -72,6 +72,8 @@ pub struct ReplicaSetView {
     pub pod_hash: String,
     /// Identity of its template.
     pub template: TemplateHash,
+    /// Images of its containers.
+    pub images: Vec<String>,
     /// Identity of what it runs: a restart has another template and the same code.
     pub code: TemplateHash,
     /// When it was made, in RFC 3339 and UTC, so that later is greater.
@@ -97,11 +99,20 @@ impl ReplicaSetView {
             pod_hash: text("/metadata/labels/pod-template-hash"),
             created: text("/metadata/creationTimestamp"),
             template: TemplateHash::of(template),
+            images: container_images(template),
             code: TemplateHash::of_code(template),
             wanted: number("/spec/replicas"),
             ready: number("/status/readyReplicas"),
         }
     }
+}
+
+/// Images of a pod template's containers, in their order.
+#[must_use]
+pub fn container_images(template: &Value) -> Vec<String> {
+    let containers = part(template, "/spec/containers").and_then(Value::as_array);
+    let images = containers.into_iter().flatten().filter_map(|container| container.get("image")?.as_str());
+    images.map(str::to_owned).collect()
 }
 
 impl Observed {

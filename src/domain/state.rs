@@ -187,7 +187,18 @@ pub struct RunRecord {
 }
 
 /// Argo's phases, as users see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumIter, strum::EnumMessage)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+    strum::EnumMessage,
+)]
 pub enum Phase {
     /// Nothing under way.
     Healthy,

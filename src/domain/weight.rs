@@ -50,6 +50,12 @@ impl Weight {
         u8::try_from(self.parts_of(Self::PERCENT)).unwrap_or(u8::MAX)
     }
 
+    /// The exact percentage.
+    #[must_use]
+    pub fn percentage(self) -> f64 {
+        f64::from(self.parts) * f64::from(Self::PERCENT) / f64::from(self.total)
+    }
+
     /// The same share as parts of `total`, a begun one counted as whole.
     #[must_use]
     pub fn parts_of(self, total: u32) -> u32 {

@@ -41,6 +41,51 @@ pub enum Metric {
     /// Time to answer an admission request.
     #[strum(props(kind = "histogram", labels = "stage"))]
     AdmissionDurationSeconds,
+    /// 1 for the phase that a managed Deployment is in. These and the other series of a Deployment are the leader's, and go when it is deleted or not managed any more.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment, phase"))]
+    RolloutPhase,
+    /// Index of the step that a rollout is at, from 0; the number of steps once all have passed. No series before the first step and after the last.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment"))]
+    RolloutStep,
+    /// Number of steps of a rollout.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment"))]
+    RolloutSteps,
+    /// Share of the traffic that the canary must get, in percent.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment"))]
+    RolloutWeightDesired,
+    /// The same, once it was observed to be in force; no series until then.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment"))]
+    RolloutWeightObserved,
+    /// 1 while a rollout waits for a person, 0 while it does not.
+    #[strum(props(kind = "gauge", labels = "namespace, deployment"))]
+    RolloutWaitsForPerson,
+    /// Releases that wait for their turn, because a policy limits how many canaries run at once.
+    #[strum(props(kind = "gauge", labels = ""))]
+    RolloutsQueued,
+    /// Managed Deployments beyond the 5000 that have series of their own; releases under way come first.
+    #[strum(props(kind = "gauge", labels = ""))]
+    RolloutsWithoutSeries,
+    /// Time from the start of a rollout to its end: `Promoted`, `Aborted`, `RolledBack` or `Superseded`.
+    #[strum(props(kind = "histogram", labels = "outcome"))]
+    RolloutDurationSeconds,
+    /// Measurements of analyses: `Successful`, `Failed`, `Inconclusive` or `Error`.
+    #[strum(props(kind = "counter", labels = "provider, result"))]
+    Measurements,
+    /// Verdicts about metrics of analyses: `Successful`, `Failed`, `Inconclusive` or `Error`.
+    #[strum(props(kind = "counter", labels = "provider, verdict"))]
+    MetricVerdicts,
+    /// Time of a pass over a managed Deployment.
+    #[strum(props(kind = "histogram", labels = ""))]
+    ReconcileDurationSeconds,
+    /// Passes that failed, by what the error means: `Invalid` needs a person, `Conflict` is a lost race, `Transient` may pass by itself, `NotLeader` is another replica's, `Bug` is one of Haldane.
+    #[strum(props(kind = "counter", labels = "category"))]
+    ReconcileErrors,
+    /// Passes that succeeded and asked for another one at a later time.
+    #[strum(props(kind = "counter", labels = ""))]
+    ReconcileRequeues,
+    /// Requests to the Kubernetes API by verb and HTTP status, or `error` without an answer. Attempts that the client library repeats by itself count once.
+    #[strum(props(kind = "counter", labels = "verb, code"))]
+    ApiRequests,
     /// Unix time at which the serving certificate expires.
     #[strum(props(kind = "gauge", labels = ""))]
     CertificateExpiryTimestampSeconds,

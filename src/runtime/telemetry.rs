@@ -15,6 +15,9 @@ use tracing_subscriber::{
 /// cannot read them.
 const WRITES_ANSWERS: &str = "kube_client::client";
 
+/// Of the client library: its span says of a pass what ours says, in other words.
+const REPEATS_OBJECT: &str = "kube_runtime::controller";
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -44,15 +47,20 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Text => registry.with(lines).try_init()?,
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
+        // Each line has the spans that it stands in, from the outermost.
+        LogFormat::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init()?;
+        }
     }
     Ok(())
 }
 
-/// What passes `filter`, without answers of the API server, whatever the filter says.
+/// What passes `filter`, without answers of the API server and without repetitions, whatever the filter says.
 fn filtered(filter: &str) -> Result<impl SubscriberExt + for<'a> LookupSpan<'a> + Send + Sync, ParseError> {
-    let no_answers = filter_fn(|line: &Metadata<'_>| line.target() != WRITES_ANSWERS);
-    Ok(tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(no_answers))
+    let ours = filter_fn(|written: &Metadata<'_>| {
+        written.target() != WRITES_ANSWERS && !(written.is_span() && written.target() == REPEATS_OBJECT)
+    });
+    Ok(tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(ours))
 }
 
 /// An error with its causes on one line: most errors show their outermost layer only, and the reason, such
@@ -74,12 +82,51 @@ pub fn causes(error: &dyn Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod capture {
+    //! Log lines as they would be written, for tests of what they say.
+
+    use super::filtered;
     use std::{
         io::{self, Write},
         sync::{Arc, Mutex},
     };
+    use tracing::subscriber::DefaultGuard;
+    use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+    /// Lines of text that have been written.
+    #[derive(Clone, Default)]
+    pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        /// Collects what this thread writes past `filter`, until the guard is dropped.
+        pub fn of(filter: &str) -> (Self, DefaultGuard) {
+            let lines = Self::default();
+            let writer = lines.clone();
+            let layer = fmt::layer().with_ansi(false).without_time().with_writer(move || writer.clone());
+            let guard = filtered(filter).unwrap().with(layer).set_default();
+            (lines, guard)
+        }
+
+        /// What has been written so far.
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capture::Lines, *};
 
     #[derive(Debug, thiserror::Error)]
     enum Layer {
@@ -94,32 +141,21 @@ mod tests {
     #[test]
     fn answers_of_the_api_server_are_never_logged() {
         for filter in ["info", "trace", "kube_client=trace", "kube_client::client=trace,info"] {
-            let lines = Lines::default();
-            let layer = fmt::layer().with_ansi(false).with_writer({
-                let lines = lines.clone();
-                move || lines.clone()
-            });
-            tracing::subscriber::with_default(filtered(filter).unwrap().with(layer), || {
-                tracing::warn!(target: "kube_client::client", "{{\"tls.key\": \"secret\"}}");
-                tracing::warn!(target: "kube_client::client::builder", "failed with status 500");
-            });
-            let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let (lines, _guard) = Lines::of(filter);
+            tracing::warn!(target: "kube_client::client", "{{\"tls.key\": \"secret\"}}");
+            tracing::warn!(target: "kube_client::client::builder", "failed with status 500");
+            let written = lines.text();
             assert!(!written.contains("secret"), "{filter}: {written}");
             assert!(written.contains("failed with status 500"), "{filter}: the rest is");
         }
     }
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    #[test]
+    fn the_librarys_span_of_a_pass_is_not_repeated() {
+        let (lines, _guard) = Lines::of("info");
+        let theirs = tracing::info_span!(target: "kube_runtime::controller", "reconciling object");
+        theirs.in_scope(|| tracing::warn!(target: "kube_runtime::controller", "a line of theirs"));
+        assert_eq!(lines.text(), " WARN kube_runtime::controller: a line of theirs\n");
     }
 
     #[test]

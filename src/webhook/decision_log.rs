@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
-use tracing::{debug, info};
+use tracing::{Span, debug, error_span, field::Empty, info};
 
 /// Target of the decision log, so that a filter can choose it: `HALDANE_LOG=info,decisions=debug`.
 const TARGET: &str = "decisions";
@@ -80,6 +80,30 @@ impl Record {
             self.rules.get_or_create(&Ruled { stage, decision, rule }).inc();
         }
     }
+}
+
+/// What log lines of one review have in common. Of the highest level, so that no filter that lets a line pass drops
+/// what it is about.
+pub(super) fn span(stage: Stage) -> Span {
+    let stage = <&str>::from(stage);
+    error_span!(
+        "review",
+        stage,
+        uid = Empty,
+        operation = Empty,
+        kind = Empty,
+        namespace = Empty,
+        name = Empty
+    )
+}
+
+/// The review has been read.
+pub(super) fn is_about(span: &Span, review: &Review) {
+    span.record("uid", review.uid.as_str());
+    span.record("operation", <&str>::from(review.operation));
+    span.record("kind", review.kind.as_str());
+    span.record("namespace", review.namespace.as_str());
+    span.record("name", review.name.as_str());
 }
 
 /// One line a decision: who wanted what with which object, and what decided; for every operator to see where

@@ -1,7 +1,7 @@
 //! Answers admission requests over HTTP, within bounds on size, time and memory.
 
 use super::{
-    decision_log::Record,
+    decision_log::{self, Record},
     memory_budget::{MAX_BODY_BYTES, MemoryBudget},
     review::{self, BadReview},
 };
@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time;
-use tracing::warn;
+use tracing::{Instrument, Span, warn};
 
 /// Half a second less than the webhook configurations' five: a late answer of ours says why, one from
 /// the API server only that time ran out.
@@ -133,8 +133,9 @@ impl<H: Handler> Webhook<H> {
             "/warn" => Stage::Warn,
             _ => return refused(&Refusal::NoSuchPath),
         };
+        let span = decision_log::span(stage);
         // Nothing is left half-changed by a panic: what is shared are semaphores and counters.
-        let decided = AssertUnwindSafe(self.decide(stage, request, started)).catch_unwind();
+        let decided = AssertUnwindSafe(self.decide(stage, request, started, &span)).catch_unwind();
         let answer = match time::timeout(self.time_limit, decided).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Refusal::Bug),
@@ -143,7 +144,7 @@ impl<H: Handler> Webhook<H> {
         let response = answer.map_or_else(
             |refusal| {
                 self.record.refused(stage);
-                warn!(stage = <&str>::from(stage), %refusal, "admission request not answered");
+                span.in_scope(|| warn!(%refusal, "admission request not answered"));
                 refused(&refusal)
             },
             |body| json(StatusCode::OK, body),
@@ -152,7 +153,14 @@ impl<H: Handler> Webhook<H> {
         response
     }
 
-    async fn decide<B>(&self, stage: Stage, request: Request<B>, started: Instant) -> Result<Vec<u8>, Refusal>
+    /// The record of the decision has all that the span says, and stands outside of it.
+    async fn decide<B>(
+        &self,
+        stage: Stage,
+        request: Request<B>,
+        started: Instant,
+        span: &Span,
+    ) -> Result<Vec<u8>, Refusal>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
     {
@@ -165,7 +173,8 @@ impl<H: Handler> Webhook<H> {
         let _room_to_parse = self.room.to_parse(peer, &body).await.ok_or(Refusal::TooDense)?;
         let review = self.parsing.run(|| review::parse(&body)).await?;
         drop((body, room_to_read));
-        let verdict = self.handler.handle(stage, &review).await;
+        decision_log::is_about(span, &review);
+        let verdict = self.handler.handle(stage, &review).instrument(span.clone()).await;
         let answer = review::answer(stage, &review, &verdict).map_err(Refusal::Unwritable)?;
         self.record.decided(stage, peer, &review, &verdict, started.elapsed());
         Ok(answer)

@@ -18,6 +18,7 @@ use serde_json::Value;
     Deserialize,
     Default,
     strum::Display,
+    strum::IntoStaticStr,
     strum::EnumString,
 )]
 pub enum AnalysisPhase {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{document::finding::Finding, runtime::metrics};
+use crate::{
+    document::finding::Finding,
+    runtime::{metrics, telemetry::capture},
+};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::{
@@ -171,6 +174,21 @@ fn a_defect_costs_its_own_request_only() {
     assert_eq!(ask(&webhook, post("/mutate", review("plain"))).0, 200);
     let text = metrics::encode(&registry).unwrap();
     assert!(text.contains("{stage=\"mutate\",decision=\"none\"} 1\n"), "{text}");
+}
+
+#[test]
+fn the_log_names_the_review_that_got_no_answer() {
+    let (lines, _guard) = capture::Lines::of("warn");
+    assert_eq!(ask(&webhook().0, post("/mutate", review("broken"))).0, 500);
+    let about = r#"review{stage="mutate" uid="u" operation="CREATE" kind="Deployment" namespace="shop" name="broken"}"#;
+    let written = lines.text();
+    assert!(written.contains(&format!(" WARN {about}: ")), "{written}");
+    assert!(
+        written.ends_with(
+            "admission request not answered refusal=internal error; Haldane's log has the details\n"
+        ),
+        "{written}"
+    );
 }
 
 /// Log lines, as JSON.

@@ -152,6 +152,21 @@ pub fn leader() -> Option<String> {
     lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(str::to_owned)
 }
 
+/// The leader's metrics of a Deployment, as name, labels and value; empty when there is none.
+///
+/// # Errors
+/// The leader cannot be asked now.
+pub fn metrics_of(space: &Space, deployment: &str) -> Result<Vec<String>, String> {
+    let leader = leader().ok_or("no leader")?;
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{leader}:8080/proxy/metrics");
+    let answer = kubectl(&["get", "--raw", &path]);
+    if answer.code != 0 {
+        return Err(format!("{answer:?}"));
+    }
+    let labels = format!("namespace=\"{}\",deployment=\"{deployment}\"", space.namespace);
+    Ok(answer.out.lines().filter(|line| line.contains(&labels)).map(str::to_owned).collect())
+}
+
 /// `kill -9` of the leader's process, as it would end if its node lost power. Says which pod it was.
 #[track_caller]
 pub fn kill_leader() -> String {

@@ -1,6 +1,6 @@
 //! kubectl's own verbs, and Haldane's where kubectl has none.
 
-use crate::harness::{App, Load, SOON, Space, eventually, space::weight_of};
+use crate::harness::{App, Load, SOON, Space, eventually, haldane::metrics_of, space::weight_of};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -136,6 +136,18 @@ fn what_does_not_change_the_template_passes() {
     space.deploy(&App::canary(STEPS));
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "20");
+    eventually("the pause and the weight in the leader's metrics", SOON, || {
+        let shown = metrics_of(&space, "web")?;
+        let has = |metric: &str, end: &str| {
+            shown
+                .iter()
+                .any(|line| line.starts_with(&format!("haldane_rollout_{metric}{{")) && line.ends_with(end))
+        };
+        let is_shown = has("phase", "phase=\"Paused\"} 1")
+            && has("weight_observed", "} 20.0")
+            && has("waits_for_person", "} 1.0");
+        if is_shown { Ok(()) } else { Err(format!("{shown:#?}")) }
+    });
     space.kubectl(&["scale", "deployment/web", "--replicas=6"]).ok();
     space.kubectl(&["label", "deployment", "web", "team=shop"]).ok();
     eventually("six pods of stable and two of the canary", SOON, || {
@@ -147,6 +159,10 @@ fn what_does_not_change_the_template_passes() {
     eventually("everything of the canary to go with the Deployment", SOON, || {
         let ours = space.ours();
         if ours.is_empty() { Ok(()) } else { Err(format!("{ours:?}")) }
+    });
+    eventually("its metrics to go with it", SOON, || {
+        let shown = metrics_of(&space, "web")?;
+        if shown.is_empty() { Ok(()) } else { Err(format!("{shown:#?}")) }
     });
 }
 

@@ -226,6 +226,8 @@ impl Shell for Desk {
 
     fn leave_queue(&self) {}
 
+    fn report(&self, _: &Look, _: &RolloutState) {}
+
     fn wake_queue(&self) {}
 
     fn measurements(&self) -> Measurements {

@@ -138,6 +138,7 @@ fn set_view(set: &Set) -> ReplicaSetView {
         pod_hash: set.pod_hash.clone(),
         created: format!("{:0>9}", &set.name[3..]),
         template: set.hash.clone(),
+        images: Vec::new(),
         code: set.hash.clone(),
         wanted: set.wanted,
         ready: set.available,

@@ -1,0 +1,208 @@
+//! What a release waits for, in one line, and until when.
+
+use super::steps::describe;
+use crate::domain::{
+    state::{Outcome, Rollout, RolloutState, Stage},
+    strategy::Step,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What a release waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waits {
+    /// Who or what ends the wait.
+    #[serde(rename = "for")]
+    pub reason: WaitReason,
+    /// In one line.
+    pub message: String,
+    /// When the wait ends. Absent where no time ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Who or what ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WaitReason {
+    /// A canary that ends, because a policy limits how many run at once.
+    Turn,
+    /// A plan and a policy that let the release start.
+    Permission,
+    /// Pods that become available.
+    Pods,
+    /// Traffic that reaches every proxy.
+    Traffic,
+    /// A time.
+    Time,
+    /// The verdict of an analysis.
+    Verdict,
+    /// Data of a metric that has had none since the canary got traffic.
+    Data,
+    /// What is around it: the Deployment's size, or a route to it.
+    Surroundings,
+    /// A person.
+    Person,
+}
+
+/// What the recorded release waits for; `None` while nothing is under way, or it goes on with the next pass.
+pub(super) fn waits(state: &RolloutState) -> Option<Waits> {
+    if let Some(blocked) = &state.blocked {
+        let reason = if state.queued_since.is_some() { WaitReason::Turn } else { WaitReason::Permission };
+        return Some(for_(reason, blocked));
+    }
+    let rollout = state.rollout.as_ref()?;
+    if let Some(why) = &rollout.waiting {
+        return Some(for_(WaitReason::Surroundings, why));
+    }
+    person(rollout).or_else(|| cluster(rollout))
+}
+
+fn for_(reason: WaitReason, message: impl Into<String>) -> Waits {
+    Waits { reason, message: message.into(), until: None }
+}
+
+/// A person, whatever the step.
+fn person(rollout: &Rollout) -> Option<Waits> {
+    let message = match &rollout.stage {
+        Stage::Aborted { .. } => Some("haldane.dev/do=retry or another pod template"),
+        Stage::Start | Stage::Step { .. } if rollout.manual_pause.is_some() => {
+            Some("haldane.dev/do=resume, because a person has paused it")
+        }
+        Stage::Step { inconclusive: Some(verdict), .. } => Some(verdict.as_str()),
+        Stage::Start | Stage::Step { .. } => rollout.needs_person(),
+        _ => None,
+    };
+    message.map(|message| for_(WaitReason::Person, message))
+}
+
+/// Pods, traffic, time or a verdict.
+fn cluster(rollout: &Rollout) -> Option<Waits> {
+    let (pods, weight) = (rollout.canary_replicas, rollout.traffic.weight);
+    if let Some(lag) = rollout.lagging {
+        let message = format!("canary pods: {} of {pods} are available", lag.available);
+        return Some(for_(WaitReason::Pods, message));
+    }
+    match &rollout.stage {
+        Stage::Start if rollout.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.run.is_some()) => {
+            Some(for_(WaitReason::Verdict, "the rehearsal of its metrics on stable"))
+        }
+        Stage::Start => Some(for_(WaitReason::Pods, "its canary to be ready for traffic")),
+        Stage::Step { index, entered_at, .. } => match &rollout.unseen {
+            Some(unseen) if !unseen.accepted => Some(for_(WaitReason::Data, &unseen.message)),
+            _ => Some(at_step(rollout, rollout.strategy().steps.get(*index)?, *entered_at)),
+        },
+        Stage::PromoteScale => Some(for_(WaitReason::Pods, format!("the canary to grow to {pods} pods"))),
+        Stage::PromoteShift => Some(traffic(rollout, format!("weight {weight} to reach every proxy"))),
+        Stage::PromoteRoll => Some(for_(WaitReason::Pods, "the Deployment to roll out the new template")),
+        Stage::Retreat { outcome: Outcome::Promoted, .. } => {
+            Some(traffic(rollout, "traffic to leave the canary".to_owned()))
+        }
+        Stage::Retreat { .. } => Some(traffic(rollout, "traffic to return to stable".to_owned())),
+        Stage::Aborted { .. } => None,
+    }
+}
+
+fn at_step(rollout: &Rollout, step: &Step, entered_at: Timestamp) -> Waits {
+    let after = |span: jiff::SignedDuration| entered_at.saturating_add(span).ok();
+    // Each step waits for its traffic, whatever else it waits for.
+    if rollout.traffic.seen_at.is_none() {
+        let message = format!("weight {} to reach every proxy", rollout.traffic.weight);
+        return for_(WaitReason::Traffic, message);
+    }
+    let what = describe(step);
+    match step {
+        Step::Pause(None) => for_(WaitReason::Person, "haldane.dev/do=resume, because of step pause: {}"),
+        Step::Pause(Some(span)) => Waits { until: after(span.signed()), ..for_(WaitReason::Time, what) },
+        Step::Analysis(analysis) => {
+            let until = analysis.at_least.and_then(|span| after(span.signed()));
+            Waits { until, ..for_(WaitReason::Verdict, what) }
+        }
+        Step::SetCanaryScale(_) => for_(WaitReason::Pods, what),
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) => {
+            traffic(rollout, format!("{what} to reach every proxy"))
+        }
+    }
+}
+
+/// Traffic, and when every proxy has it, once the routing objects do.
+fn traffic(rollout: &Rollout, message: String) -> Waits {
+    let settle = rollout.strategy().settle.signed();
+    let until = rollout.traffic.seen_at.and_then(|seen_at| seen_at.saturating_add(settle).ok());
+    Waits { until, ..for_(WaitReason::Traffic, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decide::fixtures::{now, seen, state},
+        domain::{names::Weight, state::Lag},
+    };
+
+    /// `reason: message until time` of a rollout at this stage, once `change` is made.
+    fn line(stage: Stage, change: impl FnOnce(&mut Rollout)) -> String {
+        let mut recorded = state(&seen(4, "web:2", true), stage);
+        change(recorded.rollout.as_mut().unwrap());
+        let waits = waits(&recorded).unwrap();
+        let until = waits.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        format!("{:?}: {}{until}", waits.reason, waits.message)
+    }
+
+    fn at(step: Step) -> impl FnOnce(&mut Rollout) {
+        |rollout| rollout.spec.strategy.steps = vec![step]
+    }
+
+    const FIRST: Stage = Stage::Step { index: 0, entered_at: Timestamp::UNIX_EPOCH, inconclusive: None };
+
+    #[test]
+    fn each_step_says_what_ends_it_and_when() {
+        assert_eq!(
+            line(FIRST, at(Step::Pause(None))),
+            "Person: haldane.dev/do=resume, because of step pause: {}"
+        );
+        assert_eq!(
+            line(FIRST, at(Step::Pause("10m".parse().ok()))),
+            "Time: pause: 10m until 1970-01-01T00:10:00Z"
+        );
+        let weight = Step::SetWeight(Weight::try_from(50).unwrap());
+        assert_eq!(
+            line(FIRST, at(weight)),
+            "Traffic: setWeight: 50 to reach every proxy until 2026-01-01T00:00:06Z"
+        );
+        let analysis = serde_json::json!({"analysis": {"templates": [{"name": "errors"}], "atLeast": "5m"}});
+        assert_eq!(
+            line(FIRST, at(serde_json::from_value(analysis).unwrap())),
+            "Verdict: analysis: errors until 1970-01-01T00:05:00Z"
+        );
+        let unseen = |rollout: &mut Rollout| rollout.traffic.seen_at = None;
+        assert_eq!(line(FIRST, unseen), "Traffic: weight 50 to reach every proxy");
+    }
+
+    #[test]
+    fn a_person_comes_before_the_cluster_and_pods_before_the_step() {
+        let lag = Some(Lag { available: 1, since: now() });
+        assert_eq!(line(FIRST, |rollout| rollout.lagging = lag), "Pods: canary pods: 1 of 2 are available");
+        let stopped = |rollout: &mut Rollout| rollout.waiting = Some("scaled to 0".to_owned());
+        assert_eq!(line(FIRST, stopped), "Surroundings: scaled to 0");
+        let paused = |rollout: &mut Rollout| (rollout.lagging, rollout.manual_pause) = (lag, Some(now()));
+        assert_eq!(line(FIRST, paused), "Person: haldane.dev/do=resume, because a person has paused it");
+        let verdict = Stage::Step { index: 0, entered_at: now(), inconclusive: Some("too few".into()) };
+        assert_eq!(line(verdict, |_| {}), "Person: too few");
+        let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
+        assert_eq!(line(aborted, |_| {}), "Person: haldane.dev/do=retry or another pod template");
+    }
+
+    #[test]
+    fn a_release_that_cannot_start_says_whether_it_is_in_the_queue() {
+        let blocked = |queued_since| RolloutState {
+            blocked: Some("why".to_owned()),
+            queued_since,
+            ..RolloutState::default()
+        };
+        assert_eq!(waits(&blocked(Some(now()))), Some(for_(WaitReason::Turn, "why")));
+        assert_eq!(waits(&blocked(None)), Some(for_(WaitReason::Permission, "why")));
+        assert_eq!(waits(&RolloutState::default()), None, "nothing is under way");
+    }
+}
