@@ -6,10 +6,12 @@
 pub mod bounded;
 mod evidence;
 mod history;
+mod phase;
 mod traffic;
 
 pub use evidence::{Rehearsal, Unseen};
 pub use history::{HistoryEntry, Outcome};
+pub use phase::Phase;
 pub use traffic::Traffic;
 
 use super::{
@@ -184,36 +186,6 @@ pub struct RunRecord {
     pub step: Option<usize>,
     /// The run.
     pub run: AnalysisRun,
-}
-
-/// Argo's phases, as users see them.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    strum::Display,
-    strum::IntoStaticStr,
-    strum::EnumIter,
-    strum::EnumMessage,
-)]
-pub enum Phase {
-    /// Nothing under way.
-    Healthy,
-    /// A changed template is held, the canary is being made.
-    Held,
-    /// Under way.
-    Progressing,
-    /// Waiting for time or for a person.
-    Paused,
-    /// Judged good; stable is being replaced.
-    Promoting,
-    /// Judged bad; traffic is being taken back.
-    Aborting,
-    /// Aborted; stable serves.
-    Degraded,
 }
 
 impl Default for RolloutState {
