@@ -288,15 +288,16 @@ pub enum Departure {
 /// # Errors
 /// The first request that failed. To repeat it continues the clean-up.
 pub async fn leave<S: Shell>(shell: &S) -> Result<Departure, S::Error> {
-    let recorded = shell.recorded().await?;
     let Some((owner, seen)) = shell.deployment().await? else { return Ok(Departure::Deleted) };
     let labels = seen.deployment.metadata.labels.as_ref();
     if is_opted_in(&seen.annotations()) || labels.is_some_and(|labels| labels.contains_key(keys::MANAGED)) {
         return Ok(Departure::Stays);
     }
+    // Somebody took the label away while no webhook was there: the rollout goes on, and ends as any other. A record
+    // that cannot be read must not keep the template held for ever.
+    let recorded = if seen.is_held() { Stored::default() } else { shell.recorded().await? };
     let mut look = Look { stored: recorded.of(&owner.uid), seen, owner };
     if look.seen.is_held() || look.stored.state.rollout.is_some() {
-        // Somebody took the label away while no webhook was there: the rollout goes on, and ends as any other.
         send(shell, &Write::Deployment(DeploymentWrite::Return), &look).await?;
         return Ok(Departure::Stays);
     }

@@ -189,8 +189,8 @@ impl Schedule {
     fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
         loop {
             if disturbed && self.strikes(Fault::Refusal, 2) {
-                self.processes[self.leader].refused();
-                self.note(|s| format!("{}: request refused", s.leader));
+                self.processes[self.leader].refuse_next();
+                self.note(|s| format!("{}: the next request is refused", s.leader));
             }
             if disturbed && self.strikes(Fault::Lease, 1) {
                 self.processes[self.leader].hears_of_lease(false);
@@ -198,6 +198,7 @@ impl Schedule {
             }
             let step = self.processes[self.leader].step(&self.cluster, &self.spec);
             let events = self.processes[self.leader].events();
+            self.invariants.events_lost |= self.processes[self.leader].lost_event();
             self.invariants.published.extend(events.into_iter().map(|event| event.reason));
             match step {
                 Step::Writes(write) if self.processes[self.leader].follows() => {

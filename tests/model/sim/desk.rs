@@ -7,7 +7,7 @@ use haldane::{
         self, DueMeasurement, Event, Measurements, Measuring, Wait,
         pass::{Candidate, Look, NotLeader, Room, Shell, Stored},
     },
-    domain::{observed::Observed, strategy::RolloutSpec},
+    domain::{observed::Observed, state::RolloutState, strategy::RolloutSpec},
     objects::manifest::Owner,
 };
 use jiff::Timestamp;
@@ -89,6 +89,10 @@ pub struct Desk {
     pub leftovers: Cell<bool>,
     /// The process knows that it does not lead.
     pub follows: Cell<bool>,
+    /// The next request is refused.
+    pub refuses: Cell<bool>,
+    /// An Event was refused, and is lost as in the controller.
+    pub lost_event: Cell<bool>,
     /// Nothing has been asked for but reads.
     pub is_idle: Cell<bool>,
     /// Version of the record that the pass has read or written.
@@ -139,8 +143,14 @@ impl Desk {
     /// Answers the request that waits from the cluster; a write is returned and not answered.
     pub fn read(&self, cluster: &Cluster, spec: &Spec) -> Option<Write> {
         let ask = self.ask.borrow();
+        let ask = ask.as_ref()?;
+        if self.refuses.take() {
+            self.lost_event.set(self.lost_event.get() || matches!(ask, Ask::Publish(_)));
+            self.reply(Reply::Refused);
+            return None;
+        }
         let reply =
-            match ask.as_ref()? {
+            match ask {
                 Ask::Write(request) => return Some(request.write.clone()),
                 Ask::Record if cluster.corrupt => Reply::Refused,
                 Ask::Record => {

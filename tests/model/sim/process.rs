@@ -139,8 +139,8 @@ impl Process {
             Poll::Ready(ended) => self.end(cluster, ended.ok()),
             Poll::Pending => {
                 let is_idle = self.desk.is_idle.get();
-                let promise = pass.promise.as_ref().filter(|rest| !is_idle && rest.holds(cluster, now));
-                if promise.is_some() {
+                let is_promised = pass.promise.as_ref().is_some_and(|rest| rest.holds(cluster, now));
+                if is_promised && !is_idle && self.desk.has_no_answers() {
                     return Step::Restless(format!("nothing has changed, and it asks {:?}", self.desk));
                 }
                 match self.desk.read(cluster, spec) {
@@ -155,7 +155,7 @@ impl Process {
     fn begin(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
         let desk = Rc::clone(&self.desk);
         if !cluster.is_watched() {
-            if cluster.record.is_none() && cluster.ours.is_empty() {
+            if cluster.record.is_none() && cluster.ours.is_empty() && !cluster.is_held() {
                 return false;
             }
             let run = Box::pin(async move { pass::leave(&*desk).await.map(|_| Outcome::default()) });
@@ -200,7 +200,17 @@ impl Process {
         self.desk.reply(Reply::Done);
     }
 
-    /// The process hears of an error at its next request, whatever has become of it.
+    /// The next request is refused.
+    pub fn refuse_next(&mut self) {
+        self.desk.refuses.set(true);
+    }
+
+    /// Whether an Event was refused since this was asked last.
+    pub fn lost_event(&self) -> bool {
+        self.desk.lost_event.take()
+    }
+
+    /// The process hears of an error instead of the answer to its write, whatever has become of it.
     pub fn refused(&mut self) {
         self.desk.reply(Reply::Refused);
     }
