@@ -1,12 +1,14 @@
-//! The documentation agrees with the code: the reference is made from the tables that the parser reads, every
-//! Event has a line, links lead somewhere, and tests that are named exist.
+//! The documentation agrees with the code: the reference is generated from the tables that the parser reads, every
+//! Event has a line, links have targets, and tests that are named exist.
 //!
-//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md` and the JSON Schema beside it.
+//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md` and the JSON Schema.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "docs/compatibility.rs"]
 mod compatibility;
+#[path = "docs/rust_text.rs"]
+mod rust_text;
 #[path = "docs/schema.rs"]
 mod schema;
 #[path = "docs/schema_check.rs"]
@@ -70,7 +72,7 @@ fn files(ending: &str) -> Vec<PathBuf> {
 
 fn policy_rules() -> String {
     let mut text = String::from(
-        "\n## Policy rules\n\nKeys of `rules` in a profile; [policy](policy.md) tells how profiles are written and bound.\n",
+        "\n## Policy rules\n\nKeys of `rules` in a profile; [policy](policy.md) says how to write and bind profiles.\n",
     );
     for rule in RULES {
         write!(text, "\n### `{0}`\n\n{1}\n\n```yaml\n{0}: {2}\n```\n", rule.id, rule.doc, rule.example)
@@ -148,19 +150,19 @@ fn selecting_apis() -> String {
 fn reference() -> String {
     let mut text = String::from(
         "# Reference\n\n\
-         Made from the code's own tables by `make docs`; do not edit it.\n\n\
+         Generated from the tables in the code by `make docs`; do not edit it.\n\n\
          ## Annotations of a Deployment\n\n\
-         Words and meanings are those of Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
+         Names and meanings are the same as in Argo Rollouts. An unknown key, field or value is refused at admission, by name.\n",
     );
     text += &annotations();
     text += &plan_fields();
     text += &table(
         "Analyses",
-        "Fields of `analysis` in a step or beside the steps (there also `startingStep`), and of `prePromotionAnalysis` and `postPromotionAnalysis`.",
+        "Fields of `analysis` in a step or at the top level (there also `startingStep`), and of `prePromotionAnalysis` and `postPromotionAnalysis`.",
         ANALYSIS_FIELDS,
     );
 
-    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` goes on with the step of index N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
+    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` continues with step N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
     for verb in Verb::iter() {
         writeln!(text, "| `{verb}` | {} |", documentation(&verb)).unwrap();
     }
@@ -178,7 +180,7 @@ fn reference() -> String {
     );
     text += &table(
         "Metrics",
-        "Items of `metrics` in an analysis template. `{{args.NAME}}` may stand in every text.",
+        "Items of `metrics` in an analysis template. Every string may contain `{{args.NAME}}`.",
         METRIC_FIELDS,
     );
 
@@ -206,7 +208,7 @@ fn reference() -> String {
         }
     }
 
-    text += "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: `nginx` where `trafficRouting` names it or an Ingress leads to a Service of the Deployment.\n\n| router | what it makes |\n| --- | --- |\n";
+    text += "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: `nginx` if `trafficRouting` names it or an Ingress routes to a Service of the Deployment.\n\n| router | what it does |\n| --- | --- |\n";
     for router in ROUTERS {
         writeln!(text, "| `{}` | {} |", router.key(), router.doc()).unwrap();
     }
@@ -251,14 +253,15 @@ fn table(title: &str, what: &str, fields: &[Field]) -> String {
 }
 
 fn refused(fields: &[(&str, &str)]) -> String {
-    let mut text = "\nRefused at admission, by name:\n\n| of Argo's | because |\n| --- | --- |\n".to_owned();
+    let mut text =
+        "\nRefused at admission, by name:\n\n| field of Argo | reason |\n| --- | --- |\n".to_owned();
     for (key, why) in fields {
         writeln!(text, "| `{key}` | {why} |").unwrap();
     }
     text
 }
 
-/// A plain scalar that YAML would read otherwise is put in quotes.
+/// Quotes a plain scalar to which YAML would give another meaning.
 fn quoted(example: &str) -> String {
     if example.starts_with('{') { format!("'{}'", example.replace('\'', "''")) } else { example.to_owned() }
 }
@@ -295,7 +298,7 @@ fn every_event_has_a_line() {
     assert!(missing.is_empty(), "docs/rollout.md does not explain the Events {missing:?}");
 }
 
-/// What is not in the table is not in the reference.
+/// A metric that is not in the table is not in the reference.
 #[test]
 fn every_metric_is_registered_by_the_table() {
     let direct: Vec<_> = files(".rs")
@@ -307,7 +310,7 @@ fn every_metric_is_registered_by_the_table() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
     let mut broken = Vec::new();
     for file in files(".md") {
@@ -323,7 +326,7 @@ fn links_lead_somewhere() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// A claim stands with the test that shows it, so the test must be there.
+/// A claim names the test that shows it, so the test must exist.
 #[test]
 fn tests_that_are_named_exist() {
     let code: String = files(".rs").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -340,7 +343,7 @@ fn tests_that_are_named_exist() {
     assert!(missing.is_empty(), "no such tests:\n{}", missing.join("\n"));
 }
 
-/// The table is about real clients, so what shows a row has to run them on a real cluster.
+/// The table is about real clients, so the test of a row must run them on a real cluster.
 #[test]
 fn every_row_about_kubectl_names_what_shows_it_on_a_cluster() {
     let on_cluster = files(".rs").into_iter().filter(|file| file.starts_with(root().join("tests/e2e")));

@@ -54,7 +54,7 @@ impl<'a> NamespaceWrite<'a> {
         if !findings.is_empty() {
             return Verdict::invalid(rules::NAMESPACE, findings);
         }
-        if self.namespace.speaks_in_vain() {
+        if self.namespace.has_no_effect() {
             warnings.push(format!(
                 "annotations {}… of a Namespace are defaults for Deployments that it opts in, and it has no label {}: enabled",
                 keys::PREFIX,

@@ -1,4 +1,4 @@
-//! Arguments: how their values are put together and get into the texts of a metric.
+//! Arguments: how their values are resolved and substituted in a metric.
 
 use crate::{
     domain::{
@@ -17,7 +17,8 @@ const CLOSE: &str = "}}";
 /// `text` with every `{{args.NAME}}` replaced; a value is not searched again.
 ///
 /// # Errors
-/// Argo's text for a name that is not an argument (of several the last), and for braces left open.
+/// Argo's error text for a name that is not an argument (if there are several, the last one), and for braces that
+/// are not closed.
 pub fn substitute(text: &str, args: &[ResolvedArg]) -> Result<String, String> {
     let mut resolved = String::with_capacity(text.len());
     let mut unknown = None;
@@ -37,7 +38,7 @@ pub fn substitute(text: &str, args: &[ResolvedArg]) -> Result<String, String> {
     unknown.map_or(Ok(resolved), |tag| Err(format!("failed to resolve {OPEN}{tag}{CLOSE}")))
 }
 
-/// Whether `text` needs arguments before it means anything.
+/// Whether `text` contains arguments.
 #[must_use]
 pub fn has_placeholder(text: &str) -> bool {
     text.contains(OPEN)
@@ -51,7 +52,7 @@ fn value_of<'a>(tag: &str, args: &'a [ResolvedArg]) -> Option<&'a str> {
 /// [`substitute`] in every string of a JSON value, names of fields included.
 ///
 /// # Errors
-/// Those of [`substitute`].
+/// As for [`substitute`].
 pub fn substitute_json(value: &Value, args: &[ResolvedArg]) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => Value::String(substitute(text, args)?),
@@ -68,10 +69,10 @@ pub fn substitute_json(value: &Value, args: &[ResolvedArg]) -> Result<Value, Str
     })
 }
 
-/// The values of a step's arguments, given the sides' `pod-template-hash` and the Deployment's fields.
+/// The values of a step's arguments, from the `pod-template-hash` of both sides and the fields of the Deployment.
 ///
 /// # Errors
-/// What is not there.
+/// Which value is missing.
 pub fn bind(
     bindings: &[ArgBinding],
     hash: impl Fn(Side) -> Option<String>,
@@ -90,20 +91,20 @@ pub fn bind(
         .collect()
 }
 
-/// The arguments of a run: the templates' own with the given values put over their defaults.
+/// The arguments of the templates of a run; the given values override their defaults.
 #[derive(Debug, Default)]
 pub struct RunArgs {
-    /// Those whose value is known.
+    /// Arguments with a known value.
     pub values: Vec<ResolvedArg>,
-    /// Those whose value is a secret.
+    /// Arguments whose value is in a Secret.
     pub secrets: BTreeMap<String, SecretKeyRef>,
 }
 
 impl RunArgs {
-    /// Puts `given` over what templates declare. Given arguments that no template knows are dropped, as Argo does.
+    /// Overrides the templates' defaults with `given`. As in Argo, arguments that no template declares are ignored.
     ///
     /// # Errors
-    /// Argo's text for an argument without a value.
+    /// Argo's error text for an argument without a value.
     pub fn merge(given: &[ResolvedArg], declared: &[Arg]) -> Result<Self, String> {
         let mut merged = Self::default();
         for arg in declared {
@@ -121,7 +122,7 @@ impl RunArgs {
         Ok(merged)
     }
 
-    /// A metric with its arguments filled in and its texts read.
+    /// A metric with its arguments substituted and its texts parsed.
     pub(super) fn resolve(&self, raw: &RawMetric) -> Result<MetricSpec, String> {
         let text = |text: &Option<String>| -> Result<Option<String>, String> {
             let text = text.as_deref().map(|text| substitute(text, &self.values)).transpose()?;

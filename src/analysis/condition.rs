@@ -6,10 +6,10 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// Whether `text` can be a condition at all: its syntax, its names, and what is known of its types.
+/// Checks the syntax, the names and, as far as they are known, the types of a condition.
 ///
 /// # Errors
-/// What is wrong with it, in the words of Argo.
+/// What is wrong, with Argo's error text.
 pub fn check(text: &str) -> Result<(), String> {
     compile(text, &Type::Any).map(|_| ())
 }
@@ -22,10 +22,10 @@ fn compile(text: &str, result: &Type) -> Result<Program, String> {
     }
 }
 
-/// Whether `text` can be a condition about results of this type: one that is not fails whatever is measured.
+/// Checks a condition for results of this type: one that does not fit fails for every measurement.
 ///
 /// # Errors
-/// What is wrong with it, and what to write.
+/// What is wrong, and what to write instead.
 pub fn check_for(text: &str, result: &ResultType) -> Result<(), String> {
     let known = match result {
         ResultType::Any | ResultType::Verdict => return check(text),
@@ -48,19 +48,19 @@ pub fn check_for(text: &str, result: &ResultType) -> Result<(), String> {
         Err(_) => String::new(),
     };
     Err(match result {
-        ResultType::Number => format!("{problem}: the query answers one number{}", written(unindexed(text))),
+        ResultType::Number => format!("{problem}: the query returns one number{}", written(unindexed(text))),
         ResultType::Numbers => {
-            format!("{problem}: the query answers a list of numbers{}", written(indexed(text)))
+            format!("{problem}: the query returns a list of numbers{}", written(indexed(text)))
         }
         ResultType::Named(names) => {
             let names: Vec<String> = names.iter().map(|name| format!("result.{name}")).collect();
-            format!("{problem}: the queries answer {}", names.join(", "))
+            format!("{problem}: the queries return {}", names.join(", "))
         }
         ResultType::Any | ResultType::Verdict => problem,
     })
 }
 
-/// The condition with `result[0]` where `result` stands alone, other than as the argument of a function.
+/// The condition with `result[0]` in place of every `result` that is neither indexed nor the argument of a function.
 fn indexed(text: &str) -> String {
     of_result(text, |before, after| {
         let is_argument = before.ends_with('(') && after.trim_start().starts_with([')', ',']);
@@ -69,7 +69,7 @@ fn indexed(text: &str) -> String {
     })
 }
 
-/// The condition with `result` where `result[…]` stands.
+/// The condition with `result` in place of every `result[…]`.
 fn unindexed(text: &str) -> String {
     of_result(text, |_, after| {
         let index = after.strip_prefix('[').and_then(|rest| rest.split_once(']'));
@@ -77,8 +77,8 @@ fn unindexed(text: &str) -> String {
     })
 }
 
-/// `text` with something else after each `result`: `then` is told what stands before and after it, and answers
-/// what to put there and how the text goes on.
+/// `text` with something else after each `result`: `then` gets the text before and after it, and returns what to
+/// insert and the rest of the text.
 fn of_result<'a>(text: &'a str, then: impl Fn(&str, &'a str) -> (&'static str, &'a str)) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut written = String::new();
@@ -94,7 +94,7 @@ fn of_result<'a>(text: &'a str, then: impl Fn(&str, &'a str) -> (&'static str, &
     written + rest
 }
 
-/// A measured value in the language of conditions.
+/// A measured value as a value of the expression language.
 fn result(measured: &MetricValue) -> Value {
     match measured {
         MetricValue::Nil => Value::Nil,
@@ -112,10 +112,10 @@ fn result(measured: &MetricValue) -> Value {
     }
 }
 
-/// What `text` says about a value measured at `now`.
+/// Whether the condition is true for a value measured at `now`.
 ///
 /// # Errors
-/// Why it says nothing, in the words of Argo.
+/// Why it cannot be evaluated, with Argo's error text.
 pub fn eval(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
     let result = result(value);
     match expr::compile(text, &result.type_of())?.run(&result, now)? {
@@ -124,10 +124,10 @@ pub fn eval(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, Str
     }
 }
 
-/// The time that an expression such as `now() - duration("5m")` means at `now`.
+/// The value of a time expression such as `now() - duration("5m")` at `now`.
 ///
 /// # Errors
-/// Why it means none, in the words of Argo.
+/// Why it is not a time, with Argo's error text.
 pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     match expr::compile(text, &Type::Nil)?.run(&Value::Nil, now)? {
         Value::Time(at) => Ok(at.timestamp()),
@@ -142,45 +142,45 @@ mod tests {
     #[test]
     fn a_condition_fits_what_the_query_answers() {
         let names = ResultType::Named(vec!["canary".into(), "stable".into()]);
-        for (text, result, told) in [
+        for (text, result, problem) in [
             (
                 "result >= 0.95",
                 &ResultType::Numbers,
-                "invalid operation: >= (mismatched types []float64 and float64): the query answers a list of numbers; write result[0] >= 0.95",
+                "invalid operation: >= (mismatched types []float64 and float64): the query returns a list of numbers; write result[0] >= 0.95",
             ),
             (
                 "len(result) == 0 || result >= 0.95 and result < 2",
                 &ResultType::Numbers,
-                "invalid operation: >= (mismatched types []float64 and float64): the query answers a list of numbers; write len(result) == 0 || result[0] >= 0.95 and result[0] < 2",
+                "invalid operation: >= (mismatched types []float64 and float64): the query returns a list of numbers; write len(result) == 0 || result[0] >= 0.95 and result[0] < 2",
             ),
             (
                 "result.canary > 1",
                 &ResultType::Numbers,
-                "array elements can only be selected using an integer (got string): the query answers a list of numbers",
+                "array elements can only be selected using an integer (got string): the query returns a list of numbers",
             ),
             (
                 "result[0] >= 1",
                 &ResultType::Number,
-                "type float64[int] is undefined: the query answers one number; write result >= 1",
+                "type float64[int] is undefined: the query returns one number; write result >= 1",
             ),
             (
                 "len(result) == 0 || result[0] >= 1",
                 &ResultType::Number,
-                "invalid argument for len (type float64): the query answers one number",
+                "invalid argument for len (type float64): the query returns one number",
             ),
             (
                 "result.canry <= result.stable",
                 &names,
-                "no query has the name canry: the queries answer result.canary, result.stable",
+                "no query has the name canry: the queries return result.canary, result.stable",
             ),
             (
                 "result > 1",
                 &names,
-                "invalid operation: > (mismatched types map[string]interface {} and int): the queries answer result.canary, result.stable",
+                "invalid operation: > (mismatched types map[string]interface {} and int): the queries return result.canary, result.stable",
             ),
             ("result >", &ResultType::Any, "unexpected token EOF"),
         ] {
-            assert_eq!(check_for(text, result).unwrap_err(), told, "{text}");
+            assert_eq!(check_for(text, result).unwrap_err(), problem, "{text}");
         }
         for (text, result) in [
             ("result[0] >= 0.95", &ResultType::Numbers),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_stand_for_a_part_of_a_condition() {
+    fn let_names_a_part_of_a_condition() {
         let now = Timestamp::UNIX_EPOCH;
         let low_traffic = "let requests = sum(result) in len(result) == 0 or requests * 120 > 100";
         check(low_traffic).unwrap();
@@ -204,7 +204,7 @@ mod tests {
         }
         let nested = "let a = result[0] in let b = a * 2 in b > 1 and a < 1";
         assert_eq!(eval(nested, &MetricValue::Vector(vec![0.6]), now), Ok(true));
-        // As expr writes it, and `in` in its own meaning.
+        // With a semicolon as in expr, and `in` as an operator.
         assert_eq!(eval("let a = 2; a in [1, 2]", &MetricValue::Nil, now), Ok(true));
         assert_eq!(eval("let a = (2 in [1, 2]) in a", &MetricValue::Nil, now), Ok(true));
     }

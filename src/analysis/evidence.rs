@@ -1,7 +1,7 @@
 //! Evidence: a measurement with data. "No data" is never "good".
 //!
-//! Conditions judge an answer without data as Argo does, so that YAML behaves as written. But a metric that has
-//! never had data has seen nothing, and ends Inconclusive, whatever its conditions say.
+//! Conditions judge an answer without data as in Argo, so that YAML behaves as written. But a metric that never had
+//! data has measured nothing, and ends Inconclusive even if its conditions are satisfied.
 
 use super::Answer;
 use crate::domain::{
@@ -9,13 +9,13 @@ use crate::domain::{
     value::{MetricValue, Reading},
 };
 
-/// As much as is shown of a question, in characters: the state of a rollout is limited.
+/// Longest query that a message shows, in characters: the state of a rollout has limited space.
 const MAX_ASKED: usize = 500;
 
-/// What a condition writes that wants to see NaN.
+/// What a condition contains if it handles NaN.
 const ASKS_FOR_NAN: &str = "isNaN(";
 
-/// What was answered to what, if there are no data in it.
+/// Which answer without data came for which query; `None` if there are data.
 pub(super) fn nothing(answer: &Answer) -> Option<String> {
     let note = answer.no_data.as_ref()?;
     let Ok(Reading::Value { text, .. }) = &answer.outcome else { return None };
@@ -29,7 +29,7 @@ pub(super) fn nothing(answer: &Answer) -> Option<String> {
     })
 }
 
-/// What an answer without data comes to where the metric says so; `None` leaves it to the conditions.
+/// The phase of an answer without data, if `noData` determines it; `None` leaves it to the conditions.
 pub(super) fn settled(spec: &MetricSpec) -> Option<AnalysisPhase> {
     match spec.no_data {
         NoData::Pass => Some(AnalysisPhase::Successful),
@@ -38,13 +38,13 @@ pub(super) fn settled(spec: &MetricSpec) -> Option<AnalysisPhase> {
     }
 }
 
-/// Whether the conditions want to see NaN. Otherwise it is no data: 0/0, which a quiet minute gives.
+/// Whether the conditions handle NaN. Otherwise NaN is not data: it is 0/0, the result of a minute without requests.
 pub(super) fn asks_for_nan(spec: &MetricSpec) -> bool {
     let conditions = [&spec.success_condition, &spec.failure_condition];
     conditions.into_iter().flatten().any(|text| text.contains(ASKS_FOR_NAN))
 }
 
-/// The value as the conditions see it.
+/// The value that the conditions get as `result`.
 pub(super) fn judged(spec: &MetricSpec, value: &MetricValue) -> MetricValue {
     if value.has_nan() && value.has_data() && !asks_for_nan(spec) {
         value.without_nan()
@@ -53,7 +53,7 @@ pub(super) fn judged(spec: &MetricSpec, value: &MetricValue) -> MetricValue {
     }
 }
 
-/// Why a metric that would end now has seen nothing: it never had a measurement with data.
+/// Why a metric that would end now has no evidence: it never had a measurement with data.
 #[must_use]
 pub fn lacking(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
     if !spec.needs_evidence() || result.evidence_at.is_some() {
@@ -64,7 +64,7 @@ pub fn lacking(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
         1 => "the only measurement".to_owned(),
         number => format!("{number} measurements"),
     };
-    // The message of an error says it already.
+    // The message of an error already says it.
     let is_said = !result.measurements.last()?.message.is_empty();
     Some(if is_said {
         format!("no data in {measurements}")
@@ -73,8 +73,8 @@ pub fn lacking(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
     })
 }
 
-/// Which value of the last bad measurement satisfies a condition that it should not, or does not satisfy one that it
-/// should; `None` for a metric that did not end so.
+/// Which value of the last failed measurement satisfies failureCondition, or does not satisfy successCondition;
+/// `None` for a metric that did not fail.
 #[must_use]
 pub fn unsatisfied(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
     let bad = |measurement: &&Measurement| measurement.phase == result.phase && measurement.value.is_some();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ends_for_want_of_data_says_so_whichever_metric_ends_it() {
+    fn a_run_that_ends_without_data_says_so_whichever_metric_ends_it() {
         let mut run = run(&json!({"count": 3}));
         let other = self::run(&json!({"name": "answers", "count": 3, "successCondition": "len(result) > 0"}));
         run.specs.extend(other.specs);
@@ -207,11 +207,11 @@ mod tests {
         let quiet =
             after(run(&json!({"count": 1, "successCondition": "result[0] >= 0.99"})), &[vector(&[NAN])]);
         assert_eq!((quiet.phase, quiet.results[0].failed), (AnalysisPhase::Running, 0));
-        let told = "[NaN] is the answer to rate, waiting up to 10m for a number";
-        assert_eq!(quiet.results[0].message, told);
+        let message = "[NaN] is the answer to rate, waiting up to 10m for a number";
+        assert_eq!(quiet.results[0].message, message);
         let judged = after(quiet, &[vector(&[1.0])]);
         assert_eq!(judged.phase, AnalysisPhase::Successful);
-        // Samples of quiet pods beside those of busy ones.
+        // Samples of idle and of busy pods.
         let mixed = after(
             run(&json!({"count": 1, "successCondition": "all(result, {# >= 0.99})"})),
             &[vector(&[NAN, 1.0])],

@@ -1,4 +1,4 @@
-//! From a value to a measurement's phase, from measurements to a metric's, from metrics to the run's.
+//! The phase of a measurement from its value, of a metric from its measurements, and of a run from its metrics.
 
 use super::{Answer, condition, evidence};
 use crate::domain::{
@@ -7,13 +7,13 @@ use crate::domain::{
 };
 use jiff::Timestamp;
 
-/// Characters of a text that a measurement keeps.
+/// Longest text that a measurement keeps, in characters.
 const MAX_TEXT: usize = 1000;
 
-/// The reason of an error that is no fault of the condition.
+/// The reason of an error that the condition did not cause.
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
-/// What the conditions of `spec` say about a `value` measured at `now`.
+/// The phase that the conditions of `spec` give to a `value` measured at `now`.
 ///
 /// # Errors
 /// Why a condition could not be evaluated.
@@ -21,7 +21,7 @@ pub fn verdict(spec: &MetricSpec, value: &MetricValue, now: Timestamp) -> Result
     let holds = |name: &str, condition: &Option<String>| {
         condition.as_deref().map(|text| {
             let explained = |why: String| {
-                // A condition that could be evaluated on some value has failed for want of one.
+                // The condition is valid for other values: it failed because there is no value.
                 let no_data = value.is_empty() && condition::check(text).is_ok();
                 let why = if no_data { NO_DATA } else { &why };
                 format!("could not evaluate {name} \"{text}\": {why}")
@@ -29,7 +29,7 @@ pub fn verdict(spec: &MetricSpec, value: &MetricValue, now: Timestamp) -> Result
             condition::eval(text, value, now).map_err(explained)
         })
     };
-    // Both are evaluated whatever the first says: an error in either is an error.
+    // Both are always evaluated: an error in either is an error.
     let success = holds("successCondition", &spec.success_condition).transpose()?;
     let failure = holds("failureCondition", &spec.failure_condition).transpose()?;
     Ok(match (success, failure) {
@@ -45,14 +45,14 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
     let (phase, value, message) = match answer.outcome {
         Err(message) => (AnalysisPhase::Error, None, message),
         Ok(Reading::Verdict { phase, message }) => (phase, None, message),
-        // Waited for before, by `samples`.
+        // `samples` has already handled it.
         Ok(Reading::TooFew { .. }) => (AnalysisPhase::Inconclusive, None, "too few samples".to_owned()),
         Ok(Reading::Value { value, text }) => {
             let settled = evidence::settled(spec).filter(|_| no_data.is_some()).map(Ok);
             let judge = || verdict(spec, &evidence::judged(spec, &value), answer.finished_at);
             match settled.unwrap_or_else(judge) {
                 Ok(phase) => (phase, Some(text), String::new()),
-                // An answer with nothing in it is a reason of its own: the message names what was asked and answered.
+                // An empty answer is a separate reason: the message shows the query and the answer.
                 Err(message) => match no_data.as_ref().filter(|_| answer.asked.is_some()) {
                     Some(nothing) => (AnalysisPhase::Error, None, format!("{message}: {nothing}")),
                     None => (AnalysisPhase::Error, None, message),
@@ -72,8 +72,8 @@ pub(super) fn measurement(spec: &MetricSpec, answer: Answer) -> Measurement {
     }
 }
 
-/// A text that has room in the record. All was judged; an answer of megabytes must not keep the verdict, an
-/// abort for example, from being written down.
+/// The text, shortened to fit into the recorded state. The whole answer was judged; its size must not prevent the
+/// verdict, for example an abort, from being recorded.
 fn bounded(text: String) -> String {
     match text.char_indices().nth(MAX_TEXT) {
         None => text,
@@ -84,7 +84,7 @@ fn bounded(text: String) -> String {
     }
 }
 
-/// Adds a measurement to its metric's counters and list.
+/// Adds a measurement to the counters and the list of its metric.
 pub(super) fn record(result: &mut MetricResult, measurement: Measurement) {
     let counter = match measurement.phase {
         AnalysisPhase::Successful => &mut result.successful,
@@ -100,7 +100,7 @@ pub(super) fn record(result: &mut MetricResult, measurement: Measurement) {
         result.consecutive_error = 0;
         result.count += 1;
     }
-    // Only an answer has a value or a verdict of the provider's own.
+    // Only a judged answer has a value or a verdict of the provider.
     if measurement.no_data.is_none() && measurement.phase != AnalysisPhase::Error {
         result.evidence_at = Some(measurement.started_at);
     }
@@ -115,7 +115,7 @@ pub(super) fn record(result: &mut MetricResult, measurement: Measurement) {
     result.measurements.drain(..excess);
 }
 
-/// Brings the phases, messages and summaries of the metrics and of the run up to date.
+/// Updates the phases, messages and summaries of the metrics and of the run.
 pub(super) fn assess(run: &mut AnalysisRun, in_flight: &[String], terminating: bool, now: Timestamp) {
     let mut worst: Option<AnalysisPhase> = None;
     let mut message = if run.terminate { "Run Terminated".to_owned() } else { String::new() };
@@ -135,7 +135,7 @@ pub(super) fn assess(run: &mut AnalysisRun, in_flight: &[String], terminating: b
             continue;
         }
         run.run_summary.add(phase);
-        // Of equally bad ones, the first that says why: another may have ended because the run does.
+        // Of equally bad ones, the first with a reason: others may have ended only because the run ends.
         let is_worse = worst
             .is_none_or(|worst| phase.badness() > worst.badness() || (phase == worst && message.is_empty()));
         if phase.is_completed() && is_worse {
@@ -166,7 +166,7 @@ fn run_message(result: &MetricResult, reason: &str) -> String {
     format!("Metric \"{name}\" assessed {phase} due to {reason}{cause}")
 }
 
-/// Updates one metric's phase and message; answers the reason of a phase that is not plain success.
+/// Updates the phase and message of one metric. Returns the reason, unless the phase is plain success.
 fn assess_metric(spec: &MetricSpec, result: &mut MetricResult, in_flight: bool, terminating: bool) -> String {
     let ending = ending(spec, result);
     if !result.phase.is_completed() {
@@ -193,7 +193,7 @@ fn assess_metric(spec: &MetricSpec, result: &mut MetricResult, in_flight: bool, 
     reason
 }
 
-/// How a metric ends, if it does, and why; no reason is needed for success.
+/// The final phase of a metric, if it ends now, and the reason; success needs none.
 fn ending(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
     let counted = counted(spec, result)?;
     match evidence::lacking(spec, result) {
@@ -202,7 +202,7 @@ fn ending(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, St
     }
 }
 
-/// How the counters end a metric, as in Argo.
+/// The final phase that follows from the counters, as in Argo.
 fn counted(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
     if let Some(broken) = broken_limit(spec, result) {
         return Some(broken);
@@ -213,7 +213,7 @@ fn counted(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, S
     }
     let count = spec.effective_count().filter(|count| result.count >= *count)?;
     if let Some(wanted) = wanted {
-        // With failures limited too, too few successes prove nothing; without, they are the failure.
+        // If failures are limited as well, too few successes are inconclusive; otherwise they are a failure.
         let phase = match spec.failure_limit {
             Some(limit) if limit < 0 => AnalysisPhase::Failed,
             _ => AnalysisPhase::Inconclusive,
@@ -222,13 +222,13 @@ fn counted(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, S
         return Some((phase, format!("consecutiveSuccess ({got}) < consecutiveSuccessLimit ({wanted})")));
     }
     if result.successful == 0 {
-        // Argo would call it Successful: no limit is exceeded. Nothing good was seen either.
+        // Argo would call it Successful because no limit is exceeded. But no measurement was successful either.
         return Some((AnalysisPhase::Inconclusive, format!("successful (0) after count ({count})")));
     }
     Some((AnalysisPhase::Successful, String::new()))
 }
 
-/// The exceeded limit with the last word: errors over inconclusive over failed.
+/// The exceeded limit that decides: first errors, then inconclusive, then failed.
 fn broken_limit(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
     let failures = spec.failure_limit.unwrap_or(0);
     let inconclusive = spec.inconclusive_limit.unwrap_or(0);
@@ -249,7 +249,7 @@ fn broken_limit(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPha
     }
 }
 
-/// Errors in a row that a metric survives unless it says otherwise.
+/// Default of consecutiveErrorLimit.
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 
 #[cfg(test)]

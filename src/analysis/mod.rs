@@ -1,8 +1,8 @@
 //! Argo Rollouts' analysis engine as pure functions.
 //!
-//! [`start`] makes a run of templates and arguments; [`advance`] is told what was measured and answers
-//! what to measure next. The run is plain data: it is stored between two calls, and a measurement that
-//! was under way when its process died is simply due again.
+//! [`start`] makes a run from templates and arguments; [`advance`] takes the results of measurements and returns
+//! what to measure next. The run is plain data: it is stored between two calls, and a measurement that was in
+//! flight when its process died is due again.
 
 pub mod args;
 pub mod condition;
@@ -22,22 +22,22 @@ use crate::domain::{metric::AnalysisRun, value::Reading};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// What came of asking a provider about one metric.
+/// The result of one request to a provider.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The metric's name.
     pub metric: String,
-    /// When the provider was asked.
+    /// When the request was sent.
     pub started_at: Timestamp,
-    /// When it had answered.
+    /// When the answer was complete.
     pub finished_at: Timestamp,
-    /// What it said, or why nothing could be learnt.
+    /// The answer, or why there is none.
     pub outcome: Result<Reading, String>,
-    /// What was asked, for messages about an answer with nothing in it.
+    /// The query, for messages about an empty answer.
     pub asked: Option<String>,
-    /// There are no data in the answer, and this is what more there is to say, such as `, but …`; may be empty.
+    /// Present if the answer has no data: what a message adds about that, such as `, but …`; may be empty.
     pub no_data: Option<String>,
-    /// What it said beside that, e.g. warnings.
+    /// What it returned in addition, e.g. warnings.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -48,15 +48,15 @@ pub struct Advance {
     pub run: AnalysisRun,
     /// The metrics to measure now.
     pub due: Vec<String>,
-    /// When to advance again if no answer comes before; `None` = only with an answer, or never.
+    /// When to advance again if no answer comes before; `None` means only with an answer, or never.
     pub wake_at: Option<Timestamp>,
 }
 
 /// One pass of Argo's `reconcileAnalysisRun`.
 ///
-/// `answers` are judged and counted, then every metric and the run are assessed, then the next
-/// measurements are planned. `in_flight` names the metrics that are being measured: they are neither
-/// due nor ended. A completed run stays as it is.
+/// `answers` are judged and counted, then every metric and the run are assessed, then the next measurements are
+/// planned. `in_flight` names the metrics that are being measured: they are neither due nor ended. A completed run
+/// does not change.
 #[must_use]
 pub fn advance(mut run: AnalysisRun, answers: Vec<Answer>, in_flight: &[String], now: Timestamp) -> Advance {
     if !run.phase.is_completed() {

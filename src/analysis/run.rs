@@ -1,4 +1,4 @@
-//! From templates and arguments to a run that can be advanced.
+//! Makes a run from templates and arguments.
 
 use super::{args::RunArgs, validate};
 use crate::{
@@ -9,25 +9,25 @@ use crate::{
     gocompat::re2,
 };
 
-/// Measurements kept per metric unless a retention rule says otherwise.
+/// Default number of measurements that are kept per metric.
 const DEFAULT_RETENTION: u32 = 10;
 
-/// What a run is made of: the metrics, rules and arguments of its templates and of the step that names them.
+/// The metrics, rules and arguments of a run, from its templates and from the step that names them.
 #[derive(Debug, Default)]
 pub struct RunPlan {
-    /// Metrics with `{{args.x}}` still in their texts.
+    /// Metrics whose texts still contain `{{args.x}}`.
     pub metrics: Vec<RawMetric>,
-    /// The step's rules before those of the templates.
+    /// The rules of the step, then the rules of the templates.
     pub rules: MetricRules,
-    /// Arguments, each with its value or the secret that holds it.
+    /// Arguments, each with its value or its Secret.
     pub args: RunArgs,
 }
 
 impl RunPlan {
-    /// Puts `args` over the templates' defaults and a step's own `rules` before theirs.
+    /// Overrides the templates' defaults with `args`, and puts the `rules` of the step before theirs.
     ///
     /// # Errors
-    /// Argo's text for what they say differently or leave open.
+    /// Argo's error text for contradictions and missing values.
     ///
     /// Source: argo-rollouts `utils/analysis/helpers.go`, `NewAnalysisRunFromTemplates`, the order of errors too.
     pub fn new(
@@ -41,10 +41,10 @@ impl RunPlan {
         Ok(Self { metrics: whole.metrics, rules, args })
     }
 
-    /// A run with its arguments filled in.
+    /// A run with its arguments substituted.
     ///
     /// # Errors
-    /// Why there is nothing to run, in Argo's words.
+    /// Why there is nothing to run, with Argo's error text.
     pub fn start(self, name: &str) -> Result<AnalysisRun, String> {
         let specs: Vec<MetricSpec> = self
             .metrics
@@ -68,7 +68,7 @@ impl RunPlan {
 /// A new run: [`RunPlan::new`] and [`RunPlan::start`].
 ///
 /// # Errors
-/// Theirs.
+/// As for those.
 pub fn start(
     name: &str,
     templates: &[AnalysisTemplate],
@@ -78,8 +78,7 @@ pub fn start(
     RunPlan::new(templates, rules, args)?.start(name)
 }
 
-/// The arguments that templates take from a field of the Deployment, where `given` has none of that name:
-/// name and field path.
+/// The arguments that take their value from a field of the Deployment and are not in `given`: name and field path.
 #[must_use]
 pub fn fields_wanted(templates: &[AnalysisTemplate], given: &[ResolvedArg]) -> Vec<(String, String)> {
     let declared = templates.iter().flat_map(|template| &template.args);
@@ -87,10 +86,10 @@ pub fn fields_wanted(templates: &[AnalysisTemplate], given: &[ResolvedArg]) -> V
     open.filter_map(|arg| Some((arg.name.clone(), arg.field.clone()?))).collect()
 }
 
-/// Several templates as one.
+/// Combines several templates.
 ///
 /// # Errors
-/// Argo's text for what two of them say differently.
+/// Argo's error text for what two of them contradict each other in.
 pub fn flatten(templates: &[AnalysisTemplate]) -> Result<AnalysisTemplate, String> {
     let mut plan = AnalysisTemplate::default();
     for metric in templates.iter().flat_map(|template| &template.metrics) {
@@ -125,7 +124,7 @@ fn distinct<'a>(rules: impl Iterator<Item = &'a MetricRule>, kind: &str) -> Resu
     Ok(known)
 }
 
-/// An argument that several templates declare is one; a default beats none.
+/// An argument that several templates declare is one argument, with the default of any of them.
 fn add_arg(args: &mut Vec<Arg>, arg: &Arg) -> Result<(), String> {
     let Some(known) = args.iter_mut().find(|known| known.name == arg.name) else {
         args.push(arg.clone());
@@ -163,7 +162,8 @@ fn results(specs: &[MetricSpec], rules: &MetricRules) -> Result<Vec<MetricResult
     Ok(results)
 }
 
-/// Applies each rule to the metrics it matches; a rule that matches none, or is no expression, is refused.
+/// Applies each rule to the metrics that it matches. A rule that matches none, or is not a valid expression, is an
+/// error.
 fn apply(
     rules: &[MetricRule],
     field: &str,

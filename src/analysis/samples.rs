@@ -1,8 +1,8 @@
-//! Values that rest on too few samples are not judged: `minSamples` of a metric.
+//! A value from too few samples is not judged: `minSamples` of a metric.
 //!
-//! One error among three requests is not an error rate of 33 %. While there are too few samples the metric
-//! is measured again, up to a bound; then the measurement is inconclusive, for a person to decide: neither
-//! a failure of the canary nor a silent pass.
+//! One error in three requests is not an error rate of 33 %. While there are too few samples, the metric is
+//! measured again, up to a limit; then the measurement is inconclusive and a person decides. It is neither a
+//! failure of the canary nor a silent success.
 
 use super::{Answer, evidence};
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How long too few samples are waited for, unless said otherwise.
+/// How long to wait for enough samples, by default.
 const DEFAULT_EXTENSION: GoDuration = GoDuration::from_secs(600);
 
-/// The provider's configuration, with the number of samples asked for in place of the value.
+/// The provider's configuration with the query for the number of samples instead of the value.
 #[must_use]
 pub fn counting<Span, Number>(least: &MinSamples<Span, Number>, config: &Value) -> Value {
     let mut config = config.clone();
@@ -29,7 +29,7 @@ pub fn counting<Span, Number>(least: &MinSamples<Span, Number>, config: &Value) 
     config
 }
 
-/// What a measurement comes to for which `counted` are too few samples; `None` when they are enough.
+/// The result of a measurement if `counted` is too few samples; `None` if it is enough.
 #[must_use]
 pub fn short_of(least: &MinSamples<GoDuration, i32>, counted: &Reading) -> Option<Reading> {
     let got = match counted {
@@ -39,7 +39,7 @@ pub fn short_of(least: &MinSamples<GoDuration, i32>, counted: &Reading) -> Optio
     (got < f64::from(least.count)).then_some(Reading::TooFew { got })
 }
 
-/// The sum of all samples; what is no number counts for none.
+/// The sum of all samples; a value that is not a number counts as 0.
 fn number(value: &MetricValue) -> f64 {
     let sum = match value {
         MetricValue::Float(number) => *number,
@@ -49,7 +49,7 @@ fn number(value: &MetricValue) -> f64 {
     if sum.is_nan() { 0.0 } else { sum }
 }
 
-/// Why an answer is too little to judge, if it is: too few samples, or NaN where no condition asks for it.
+/// Why an answer cannot be judged yet, if so: too few samples, or NaN where no condition handles it.
 pub(super) fn too_little(spec: &MetricSpec, answer: &Answer) -> Option<Little> {
     match &answer.outcome {
         Ok(Reading::TooFew { got }) => Some(Little::Few(*got)),
@@ -62,15 +62,15 @@ pub(super) fn too_little(spec: &MetricSpec, answer: &Answer) -> Option<Little> {
     }
 }
 
-/// What is too little to judge.
+/// Why an answer cannot be judged yet.
 pub(super) enum Little {
-    /// So many samples.
+    /// Only this many samples.
     Few(f64),
-    /// An answer that is not a number, in words.
+    /// The answer is not a number; in words.
     Nan(String),
 }
 
-/// Waits on, or ends the wait with an inconclusive measurement.
+/// Continues to wait, or ends the wait with an inconclusive measurement.
 pub(super) fn wait(
     spec: &MetricSpec,
     result: &mut MetricResult,
@@ -85,7 +85,7 @@ pub(super) fn wait(
     let message = match (little, least, is_over) {
         (Little::Few(got), Some(least), _) => {
             let few =
-                format!("{} of the {} samples that minSamples asks for", GoFloat(got.floor()), least.count);
+                format!("{} of the {} samples that minSamples requires", GoFloat(got.floor()), least.count);
             if is_over {
                 format!("only {few} after {bound}")
             } else {
@@ -93,7 +93,7 @@ pub(super) fn wait(
             }
         }
         (Little::Few(_), None, _) => return None,
-        (Little::Nan(what), _, true) => format!("{what}, and no number came in {bound}"),
+        (Little::Nan(what), _, true) => format!("{what}, and there was no number for {bound}"),
         (Little::Nan(what), _, false) => format!("{what}, waiting up to {bound} for a number"),
     };
     if !is_over {
@@ -142,8 +142,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    /// The run after an answer at this second, and when it is looked at next.
-    fn told(run: AnalysisRun, second: i64, reading: Reading) -> (AnalysisRun, Option<i64>) {
+    /// The run after an answer at this second, and when it wakes up next.
+    fn after(run: AnalysisRun, second: i64, reading: Reading) -> (AnalysisRun, Option<i64>) {
         let answer = Answer {
             metric: "errors".to_owned(),
             started_at: at(second),
@@ -163,33 +163,33 @@ mod tests {
     }
 
     #[test]
-    fn thin_data_is_waited_for_and_then_judged() {
-        let (run, wake) = told(run(), 0, Reading::TooFew { got: 12.7 });
-        let told_so = "12 of the 100 samples that minSamples asks for, waiting up to 1m";
-        assert_eq!((run.results[0].message.as_str(), wake), (told_so, Some(10)));
+    fn too_few_samples_are_waited_for_and_then_judged() {
+        let (run, wake) = after(run(), 0, Reading::TooFew { got: 12.7 });
+        let waits = "12 of the 100 samples that minSamples requires, waiting up to 1m";
+        assert_eq!((run.results[0].message.as_str(), wake), (waits, Some(10)));
         assert_eq!((run.phase, run.results[0].count), (AnalysisPhase::Running, 0));
-        let (run, _) = told(run, 10, value(0.01));
+        let (run, _) = after(run, 10, value(0.01));
         assert_eq!((run.results[0].thin, run.results[0].successful), (None, 1));
-        let (run, _) = told(run, 41, value(0.01));
+        let (run, _) = after(run, 41, value(0.01));
         assert_eq!(run.phase, AnalysisPhase::Successful);
     }
 
     #[test]
-    fn data_that_stays_thin_is_for_a_person() {
-        let (run, _) = told(run(), 0, Reading::TooFew { got: 0.0 });
-        let (run, _) = told(run, 30, Reading::TooFew { got: 3.0 });
-        let (run, _) = told(run, 60, Reading::TooFew { got: 3.0 });
+    fn too_few_samples_for_too_long_are_inconclusive() {
+        let (run, _) = after(run(), 0, Reading::TooFew { got: 0.0 });
+        let (run, _) = after(run, 30, Reading::TooFew { got: 3.0 });
+        let (run, _) = after(run, 60, Reading::TooFew { got: 3.0 });
         let run = advance(run, Vec::new(), &[], at(61)).run;
         assert_eq!(run.phase, AnalysisPhase::Inconclusive);
         assert_eq!(
             run.message,
             "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0): \
-             \"Error Message: only 3 of the 100 samples that minSamples asks for after 1m\""
+             \"Error Message: only 3 of the 100 samples that minSamples requires after 1m\""
         );
     }
 
     #[test]
-    fn no_series_is_no_sample() {
+    fn an_answer_without_series_has_no_samples() {
         let least = MinSamples { query: "q".to_owned(), count: 1, extend_up_to: None };
         for (counted, enough) in [
             (MetricValue::Vector(Vec::new()), false),

@@ -1,4 +1,4 @@
-//! When a metric is measured next.
+//! Decides when a metric is measured next.
 
 use crate::{
     domain::metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, Thin},
@@ -6,10 +6,10 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// After an error the interval does not matter.
+/// Retry after an error, regardless of the interval.
 const ERROR_RETRY: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether the run is to end: asked to, or because a metric that counts did not end well.
+/// Whether the run must end: on request, or because a metric that is not in dry run ended badly.
 pub(super) fn is_terminating(run: &AnalysisRun) -> bool {
     let ended_badly = |result: &MetricResult| {
         result.phase.is_completed() && result.phase != AnalysisPhase::Successful && !result.dry_run
@@ -17,7 +17,7 @@ pub(super) fn is_terminating(run: &AnalysisRun) -> bool {
     run.terminate || run.results.iter().any(ended_badly)
 }
 
-/// What is to be measured at `now`, and when to look again if nothing else happens before.
+/// The metrics to measure at `now`, and when to check again.
 pub(super) fn plan(
     run: &AnalysisRun,
     in_flight: &[String],
@@ -27,7 +27,7 @@ pub(super) fn plan(
         return (Vec::new(), None);
     }
     if is_terminating(run) {
-        // A metric ended the run in this very pass; the next one concludes it.
+        // A metric ended the run in this pass; the next pass completes it.
         return (Vec::new(), Some(now));
     }
     let mut due = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn plan(
 
 struct Next {
     at: Timestamp,
-    /// The first measurement is taken at its time, every other strictly after it.
+    /// The first measurement is due at `at`, every other one strictly after it.
     is_first: bool,
 }
 
@@ -58,7 +58,7 @@ impl Next {
     }
 }
 
-/// The next measurement of a metric, if there is to be one.
+/// The next measurement of a metric, if there is one.
 fn next(spec: &MetricSpec, result: &MetricResult, started_at: Timestamp) -> Option<Next> {
     if result.phase.is_completed() {
         return None;
@@ -80,7 +80,7 @@ fn next(spec: &MetricSpec, result: &MetricResult, started_at: Timestamp) -> Opti
     Some(Next { at: later(last.finished_at, pause), is_first: false })
 }
 
-/// When too few samples are counted again: as soon as after an error, or sooner if the interval is shorter.
+/// When to count the samples again: after the same time as after an error, or after the interval if that is shorter.
 fn counted_again(spec: &MetricSpec, thin: Thin) -> Timestamp {
     let interval = spec.interval.map_or(ERROR_RETRY, GoDuration::signed);
     let pause = interval.clamp(SignedDuration::from_secs(1), ERROR_RETRY);

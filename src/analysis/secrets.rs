@@ -1,35 +1,35 @@
-//! Secret arguments stay out of everything that is stored and shown.
+//! Keeps the values of secret arguments out of everything that is stored or shown.
 
 use crate::{document::finding::Finding, domain::metric::ResolvedArg};
 use std::collections::BTreeSet;
 use url::form_urlencoded;
 
-/// What stands for a value.
+/// The replacement for a value.
 const HIDDEN: &str = "*****";
-/// Shorter lines of a secret of many say nothing, and occur everywhere.
-const SHORTEST_LINE: usize = 8;
+/// Shorter lines of a secret with many lines reveal nothing and occur everywhere.
+const MIN_LINE: usize = 8;
 
-/// What is wrong with a configuration that holds secrets: where, and nothing of what is there.
+/// Says where a configuration with secrets is wrong, without its values.
 #[must_use]
-pub fn told(findings: &[Finding]) -> String {
+pub fn without_values(findings: &[Finding]) -> String {
     let places: BTreeSet<&str> = findings.iter().map(|finding| finding.path.as_str()).collect();
     let places = places.into_iter().collect::<Vec<_>>().join(", ");
     format!("{places}: cannot be used with its secret arguments filled in; their values are not shown")
 }
 
-/// `text` without the values of secrets, in whichever form they are written there. The second line of defence: what
-/// somebody else's answer makes of a secret cannot be known.
+/// `text` without the values of secrets, however they are escaped. This is the second line of defence: the answer
+/// of another server can contain a secret in any form.
 #[must_use]
 pub fn redact(text: &str, secrets: &[ResolvedArg]) -> String {
     let mut forms: Vec<String> = secrets.iter().flat_map(|secret| forms(&secret.value)).collect();
-    // A form may be a part of another one.
+    // One form can be part of another.
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     forms.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), HIDDEN))
 }
 
-/// How a value may be written: as it is, in lower case as in a host, or escaped.
+/// The forms of a value: as it is, in lower case as in a host name, or escaped.
 fn forms(value: &str) -> BTreeSet<String> {
-    let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+    let lines = value.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE);
     let written = |text: &str| {
         let json = serde_json::Value::from(text).to_string();
         let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_place_alone() {
+    fn only_the_place_of_a_problem_is_reported() {
         let finding = |path: &str| Finding::new(path, "s3cret", "\"s3cret\" is not an http or https URL");
         assert_eq!(
-            told(&[finding("web.url"), finding("web.headers[0].value"), finding("web.url")]),
+            without_values(&[finding("web.url"), finding("web.headers[0].value"), finding("web.url")]),
             "web.headers[0].value, web.url: cannot be used with its secret arguments filled in; their values are not shown"
         );
     }

@@ -1,4 +1,4 @@
-//! Which metrics contradict themselves, in the words of Argo's `ValidateMetric`.
+//! Finds contradictions in metrics, with the error texts of Argo's `ValidateMetric`.
 
 use super::args::RunArgs;
 use crate::domain::metric::{MetricSpec, ProviderRef, RawMetric};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// The first contradiction among the metrics of a run.
 ///
 /// # Errors
-/// Argo's text, led by the metric's index.
+/// Argo's error text, after the index of the metric.
 pub fn metrics(specs: &[MetricSpec]) -> Result<(), String> {
     if specs.is_empty() {
         return Err("no metrics specified".to_owned());
@@ -23,10 +23,10 @@ pub fn metrics(specs: &[MetricSpec]) -> Result<(), String> {
     Ok(())
 }
 
-/// The first contradiction within a metric of a template; none as long as arguments stand in its limits.
+/// The first contradiction within a metric of a template; none while its limits contain arguments.
 ///
 /// # Errors
-/// Argo's text.
+/// Argo's error text.
 pub fn limits(raw: &RawMetric) -> Result<(), String> {
     let numbers_only = RawMetric {
         name: String::new(),
@@ -42,7 +42,7 @@ pub fn limits(raw: &RawMetric) -> Result<(), String> {
 /// The first contradiction within one metric.
 ///
 /// # Errors
-/// Argo's text.
+/// Argo's error text.
 pub fn metric(spec: &MetricSpec) -> Result<(), String> {
     let count = spec.count.unwrap_or(0);
     let failures = spec.failure_limit.unwrap_or(0);

@@ -152,8 +152,8 @@ pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
         }
         DeploymentWrite::Return => {
             if seen.deployment.metadata.labels.is_none() {
-                let path = at(&["metadata", "labels"]);
-                patch.push(PatchOperation::Add(AddOperation { path, value: json!({}) }));
+                let labels = at(&["metadata", "labels"]);
+                patch.push(PatchOperation::Add(AddOperation { path: labels, value: json!({}) }));
             }
             patch.push(PatchOperation::Add(AddOperation { path: managed, value: json!("true") }));
         }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 #[derive(Debug, Parser)]
 #[command(name = "haldane", version)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -18,23 +18,23 @@ pub struct Cli {
 pub enum Command {
     /// Run the admission webhook and the controller.
     Run(Box<RunArgs>),
-    /// Make every opted-in Deployment a plain one again, with or without a running controller.
+    /// Turn every opted-in Deployment into a plain one, with or without a running controller.
     Eject(EjectArgs),
 }
 
-/// Everything that `haldane eject` can be told.
+/// The flags of `haldane eject`.
 #[derive(Debug, Clone, Args)]
 pub struct EjectArgs {
-    /// Promote rollouts under way, without their remaining steps and analyses.
+    /// Promote running rollouts without their remaining steps and analyses.
     #[arg(long, conflicts_with = "revert")]
     pub finish: bool,
-    /// Bring back what served before rollouts under way.
+    /// Roll running rollouts back to the version that served before.
     #[arg(long)]
     pub revert: bool,
-    /// Only Deployments of this namespace; all of the cluster's if left out.
+    /// Only Deployments of this namespace; by default, all of the cluster.
     #[arg(long, value_name = "NAMESPACE")]
     pub only: Option<String>,
-    /// How long rollouts may take to end.
+    /// How long to wait until rollouts have ended.
     #[arg(long, default_value = "15m")]
     pub timeout: GoDuration,
     /// Namespace of Haldane and its lease.
@@ -49,12 +49,12 @@ pub struct EjectArgs {
     /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
     #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
     pub ingress_annotation_prefix: String,
-    /// What is logged, e.g. `info,haldane=debug`.
+    /// The log filter, e.g. `info,haldane=debug`.
     #[arg(long, env = "HALDANE_LOG", default_value = "warn")]
     pub log: String,
 }
 
-/// Everything that `haldane run` can be told.
+/// The flags of `haldane run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Address of the HTTPS port for the API server.
@@ -69,7 +69,7 @@ pub struct RunArgs {
     /// Name of this pod, its identity as a leader.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: String,
-    /// Service account of this process: its own writes are known by it.
+    /// Service account of this process, by which it recognises its own writes.
     #[arg(long, env = "POD_SERVICE_ACCOUNT", default_value = "haldane")]
     pub service_account: String,
     /// Service by which the API server calls the webhook.
@@ -78,37 +78,37 @@ pub struct RunArgs {
     /// Secret with the serving certificate, shared by all replicas.
     #[arg(long, env = "HALDANE_SECRET_NAME", default_value = "haldane-tls")]
     pub secret_name: String,
-    /// Life of the authority that Haldane makes.
+    /// Lifetime of the certificate authority that Haldane creates.
     #[arg(long, env = "HALDANE_AUTHORITY_LIFETIME", default_value = "8760h")]
     pub authority_lifetime: GoDuration,
-    /// Life of the serving certificate that Haldane makes; renewed at two thirds of it.
+    /// Lifetime of the serving certificate that Haldane creates; it is renewed after two thirds of it.
     #[arg(long, env = "HALDANE_CERTIFICATE_LIFETIME", default_value = "2160h")]
     pub certificate_lifetime: GoDuration,
-    /// How long API servers know a new authority before it signs; at most a quarter of the certificate's life.
+    /// How long a new authority is published before it signs; at most a quarter of the certificate's lifetime.
     #[arg(long, env = "HALDANE_AUTHORITY_OVERLAP", default_value = "1h")]
     pub authority_overlap: GoDuration,
-    /// Never write the Secret: someone else, such as cert-manager, brings the certificate.
+    /// Never write the Secret: someone else, such as cert-manager, provides the certificate.
     #[arg(long, env = "HALDANE_BRING_CERTIFICATE")]
     pub bring_certificate: bool,
     /// Lease that elects the leader.
     #[arg(long, env = "HALDANE_LEASE_NAME", default_value = "haldane")]
     pub lease_name: String,
-    /// How long a leader that has gone silent is waited for, in whole seconds.
+    /// How long other replicas wait for a leader that does not renew its lease, in whole seconds.
     #[arg(long, env = "HALDANE_LEASE_DURATION", default_value = "15s")]
     pub lease_duration: GoDuration,
-    /// How often the leader renews its lease; under half the duration.
+    /// How often the leader renews its lease; less than half the duration.
     #[arg(long, env = "HALDANE_LEASE_RENEW", default_value = "5s")]
     pub lease_renew: GoDuration,
-    /// How long to go on serving after SIGTERM, until API servers have noticed.
+    /// How long to continue serving after SIGTERM, until API servers have noticed.
     #[arg(long, env = "HALDANE_DRAIN", default_value = "5s")]
     pub drain: GoDuration,
-    /// Prometheus for metrics that name no address of their own.
+    /// Address of Prometheus for metrics without an address.
     #[arg(long, env = "HALDANE_PROMETHEUS_ADDRESS", default_value = "http://prometheus.monitoring:9090")]
     pub prometheus_address: String,
-    /// The only hosts that metrics may be asked of, separated by commas: `*.monitoring`, `10.0.0.0/8`.
+    /// The only hosts that metrics may query, separated by commas: `*.monitoring`, `10.0.0.0/8`.
     #[arg(long, env = "HALDANE_METRIC_HOSTS_ALLOWED", value_delimiter = ',')]
     pub metric_hosts_allowed: Vec<Hosts>,
-    /// Hosts that metrics may not be asked of, beyond the machine itself, link-local and metadata addresses.
+    /// Hosts that metrics must not query, in addition to the machine itself, link-local and metadata addresses.
     #[arg(long, env = "HALDANE_METRIC_HOSTS_DENIED", value_delimiter = ',')]
     pub metric_hosts_denied: Vec<Hosts>,
     /// How long a change of weight takes to reach the data plane.
@@ -117,10 +117,10 @@ pub struct RunArgs {
     /// Prefix of the ingress controller's annotations, as in its flag --annotations-prefix.
     #[arg(long, env = "HALDANE_INGRESS_ANNOTATION_PREFIX", default_value = "nginx.ingress.kubernetes.io")]
     pub ingress_annotation_prefix: String,
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, env = "HALDANE_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
-    /// What is logged, e.g. `info,haldane=debug`.
+    /// The log filter, e.g. `info,haldane=debug`.
     #[arg(long, env = "HALDANE_LOG", default_value = "info")]
     pub log: String,
 }

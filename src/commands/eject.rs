@@ -1,7 +1,7 @@
-//! `haldane eject`: every opted-in Deployment becomes a plain one again, also when no controller is left.
+//! `haldane eject`: turns every opted-in Deployment into a plain one, even when no controller is left.
 //!
-//! While the webhook is configured, rollouts are ended by orders that Haldane carries out. Without it this
-//! process ends them itself: it runs the controller, under the lease, so that two never lead.
+//! While the webhook is configured, orders to the running controller end the rollouts. Without it, this process
+//! ends them: it runs the controller under the lease, so that there are never two leaders.
 
 use crate::{
     cluster::{
@@ -48,54 +48,56 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 use tokio::time;
 
-/// Who we are, as a leader and in Events.
+/// Our identity as a leader and in Events.
 const IDENTITY: &str = "haldane-eject";
-/// Between looks at rollouts that are ending.
+/// Interval between checks of rollouts that are ending.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The cluster could not be left clean; what was done stays done, and another run continues.
+/// The cluster could not be cleaned up completely; another run continues where this one stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum EjectError {
-    /// The API server's answer.
+    /// The API server returned an error.
     #[error("Kubernetes API: {0}")]
     Api(#[from] kube::Error),
     /// See [`ObserveError`].
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    /// The HTTP clients of the controller cannot be made.
+    /// The HTTP clients of the controller cannot be created.
     #[error("HTTP client: {0}")]
     Http(reqwest::Error),
-    /// A rollout is under way and nobody said what shall become of it.
+    /// A rollout is running, and no flag says what to do with it.
     #[error(
-        "rollouts are under way: {0}; say --revert to bring back what served before, or --finish to promote without the remaining steps and analyses"
+        "rollouts are running: {0}; use --revert to roll back to the version that served before, or --finish to promote without the remaining steps and analyses"
     )]
     Undecided(String),
     /// Rollouts did not end in time.
-    #[error("not ended within {0}: {1}")]
+    #[error(
+        "rollouts did not end within {0}: {1}; run eject again to continue, with a longer --timeout if necessary"
+    )]
     Late(String, String),
-    /// Some Deployments could not be ended or opted out; all others are plain.
-    #[error("{} left as they were; mend each, then eject again:{}", plural(.0.len()), lines(.0))]
+    /// Some Deployments could not be opted out; all others are plain.
+    #[error("{} not ejected; fix each, then run eject again:{}", plural(.0.len()), lines(.0))]
     Left(Left),
 }
 
-/// Deployments that stay as they are, by `namespace/name`, and why.
+/// Deployments that were not ejected, by `namespace/name`, and why.
 type Left = BTreeMap<String, Obstacle>;
 
-/// Why one Deployment stays as it is.
+/// Why a Deployment was not ejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
     /// Its record cannot be read or removed.
     #[error(transparent)]
     State(#[from] StateError),
-    /// There is no stable template to go back to.
-    #[error("none of its ReplicaSets serves, so there is nothing to go back to; use --finish")]
+    /// There is no stable template to roll back to.
+    #[error("none of its ReplicaSets serves, so there is nothing to roll back to; use --finish")]
     NoStable,
-    /// What is around it cannot be looked at.
+    /// The objects around it cannot be read.
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    /// The webhook refused, or is configured and does not answer.
+    /// The webhook denied the request, or is configured but does not answer.
     #[error(
-        "{0}. If no replica of Haldane is left: kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {CONFIGURATION}"
+        "{0}. If no replica of Haldane is left, delete its webhooks: kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {CONFIGURATION}"
     )]
     Refused(#[from] kube::Error),
 }
@@ -108,7 +110,7 @@ fn lines(left: &Left) -> String {
     left.iter().map(|(name, why)| format!("\n  {name}: {why}")).collect::<Vec<_>>().concat()
 }
 
-/// A Deployment and what is recorded of it.
+/// A Deployment and its record.
 struct Subject {
     owner: Owner,
     seen: Observed,
@@ -130,7 +132,7 @@ impl Subject {
     }
 }
 
-/// Ends every rollout, then removes every key and record of Haldane's.
+/// Ends every rollout, then removes all keys and records of Haldane.
 ///
 /// # Errors
 /// See [`EjectError`].
@@ -150,7 +152,7 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
             Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
         }
     }
-    // Before the Deployments, or their next release would opt them in again.
+    // Before the Deployments: otherwise their next release would opt them in again.
     let namespaces = Api::<Namespace>::all(client.clone());
     let opted_in = ListParams::default().labels(&format!("{}={ENABLED}", keys::CANARY));
     for found in namespaces.list_metadata(&opted_in).await?.items {
@@ -159,7 +161,7 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
             namespaces
                 .patch_metadata(&name, &as_ours(), &Patch::Merge(without_default(&found.metadata)))
                 .await?;
-            println!("Namespace {name} opts in no Deployments any more");
+            println!("Namespace {name} no longer opts in its Deployments");
         }
     }
     tokio::select! {
@@ -168,14 +170,14 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
     }
     for subject in look(&client, args.only.as_deref(), &mut left).await? {
         match free(&client, &subject.owner).await {
-            Ok(()) => println!("{} is a plain Deployment again", subject.name()),
+            Ok(()) => println!("{} is a plain Deployment now", subject.name()),
             Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
         }
     }
     if left.is_empty() { Ok(()) } else { Err(EjectError::Left(left)) }
 }
 
-/// All that can be ended and opted out; whose record cannot be read joins what is `left`.
+/// All Deployments that can be opted out. Those whose record cannot be read are added to `left`.
 async fn look(client: &Client, only: Option<&str>, left: &mut Left) -> Result<Vec<Subject>, EjectError> {
     let mut subjects = Vec::new();
     for object in members(client).await? {
@@ -199,7 +201,7 @@ fn described<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> String {
     subjects.into_iter().map(Subject::described).collect::<Vec<_>>().join(", ")
 }
 
-/// Sets the end of a rollout going. One that was aborted, or could not start, can only be reverted.
+/// Starts to end a rollout. One that was aborted, or could not start, can only be reverted.
 async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool) -> Result<(), Obstacle> {
     let can_finish = subject.state.rollout.as_ref().is_some_and(|rollout| rollout.abort_message().is_none());
     let patch = if !finish || !can_finish {
@@ -208,7 +210,7 @@ async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool
             None => return Ok(()),
         }
     } else if check(Verb::PromoteFull.into(), &subject.state).is_err() {
-        // It is being promoted, or ending, already.
+        // It is already being promoted or ending.
         return Ok(());
     } else if is_admitted {
         annotation(keys::DO, &Verb::PromoteFull.to_string())
@@ -224,7 +226,7 @@ fn annotation(key: &str, value: &str) -> Patch<Value> {
     Patch::Merge(json!({"metadata": {"annotations": {key: value}}}))
 }
 
-/// The whole template, not a merge of two: what only the new one has must go.
+/// Replaces the whole template instead of merging, so that fields of the new one disappear.
 fn back_to(template: &Value, subject: &Subject) -> Patch<Value> {
     let at = |tokens: [&str; 2]| PointerBuf::from_tokens(tokens);
     let version = json!(subject.seen.deployment.metadata.resource_version);
@@ -244,11 +246,11 @@ fn order(subject: &Subject) -> String {
         at: clock::now(),
         template: subject.seen.template_hash(),
     };
-    // A typed record always serialises.
+    // Serialising a typed record cannot fail.
     serde_json::to_string(&request).unwrap_or_default()
 }
 
-/// The template that serves, from its `ReplicaSet`; `None` if it is the Deployment's already.
+/// The template that serves, from its `ReplicaSet`; `None` if the Deployment already has it.
 async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Value>, Obstacle> {
     let mut seen = subject.seen.clone();
     world::surroundings(client, &subject.owner, false, &mut seen).await?;
@@ -256,7 +258,7 @@ async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Va
     if stable.template == seen.template_hash() {
         return Ok(None);
     }
-    // Raw: a typed template would lose fields newer than this program.
+    // Raw JSON: a typed template would lose fields that this version does not know.
     let set = replica_sets(client, &subject.owner.namespace).get(&stable.name).await?;
     let mut template = set.data.pointer("/spec/template").cloned().unwrap_or_default();
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
@@ -265,7 +267,7 @@ async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Va
     Ok(Some(template))
 }
 
-/// Waits until no rollout is under way, but of what is left.
+/// Waits until no rollout is running, except those in `left`.
 async fn all_are_idle(client: &Client, args: &EjectArgs, left: &mut Left) -> Result<(), EjectError> {
     let deadline = clock::monotonic() + args.timeout.signed().unsigned_abs();
     loop {
@@ -281,7 +283,7 @@ async fn all_are_idle(client: &Client, args: &EjectArgs, left: &mut Left) -> Res
     }
 }
 
-/// Runs the controller where the webhook is gone; a replica that still holds the lease goes first.
+/// Runs the controller if the webhook is gone; waits for a replica that still holds the lease.
 async fn controller_of_our_own(
     client: &Client,
     args: &EjectArgs,
@@ -291,7 +293,7 @@ async fn controller_of_our_own(
         return pending().await;
     }
     let http = Clients::new(HostPolicy::default()).map_err(EjectError::Http)?;
-    // Replicas run in their namespace only: without it there is nobody to compete with.
+    // Without its namespace there are no replicas to compete with.
     if Api::<Namespace>::all(client.clone()).get_opt(&args.namespace).await?.is_none() {
         control(client, args, &http, Leadership::undisputed()).await;
         return pending().await;
@@ -309,7 +311,7 @@ async fn controller_of_our_own(
     Ok(())
 }
 
-/// The controller. It starts no rollout, so it measures nothing.
+/// The controller. It starts no rollouts and measures nothing.
 async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: Leadership) {
     let secrets = secrets::Reader {
         client: client.clone(),
@@ -327,7 +329,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         publisher: Publisher::new(client.clone(), IDENTITY),
         ours: controller::OwnedObjects::default(),
         leadership,
-        // Nothing new is begun, so nobody waits.
+        // No rollouts start, so nothing waits.
         queue: controller::Queue::new().0,
         failures: controller::Backoff::default(),
         // Nobody asks this process for them.
@@ -336,7 +338,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
     controller::run(Arc::new(context), answered).await;
 }
 
-/// Removes every key of Haldane's, and the record.
+/// Removes all keys of Haldane, and the record.
 async fn free(client: &Client, owner: &Owner) -> Result<(), Obstacle> {
     opt_out(client, owner).await?;
     Ok(records::forget(client, owner, None).await?)
@@ -352,7 +354,7 @@ async fn opt_out(client: &Client, owner: &Owner) -> kube::Result<()> {
     deployments.patch(&owner.name, &as_ours(), &Patch::Merge(patch)).await.map(drop)
 }
 
-/// A Namespace without what it says to its Deployments; the labels that bind its policy stay.
+/// Removes the defaults for Deployments from a Namespace; the labels that bind policies stay.
 fn without_default(metadata: &ObjectMeta) -> Value {
     json!({"metadata": {
         "annotations": gone(metadata.annotations.as_ref()),
@@ -360,7 +362,7 @@ fn without_default(metadata: &ObjectMeta) -> Value {
     }})
 }
 
-/// A patch that removes every key of Haldane's.
+/// A patch that removes all keys of Haldane.
 fn gone(keys: Option<&Labels>) -> Map<String, Value> {
     let keys = keys.into_iter().flat_map(|map| map.keys());
     keys.filter(|key| key.starts_with(keys::PREFIX)).map(|key| (key.clone(), Value::Null)).collect()

@@ -1,4 +1,4 @@
-//! Starts the parts and ends them in order.
+//! `haldane run`: starts the parts of the process and ends them in order.
 
 use crate::{
     admit::AdmitConfig,
@@ -45,12 +45,12 @@ use tracing::info;
 const CERTIFICATE: &str = "certificate";
 const LISTENING: &str = "webhook port";
 
-/// The Service of the API server, in every cluster.
+/// The Service of the API server in every cluster.
 const API_SERVER: &str = "kubernetes.default";
-/// The Service of the admin port, as shipped.
+/// The Service of the admin port, as in `deploy`.
 const METRICS_SERVICE: &str = "haldane-metrics";
 
-/// The process could not start, or a part of it failed beyond repair.
+/// The process could not start, or a part of it failed permanently.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// No configuration for the Kubernetes API, or an unusable one.
@@ -64,7 +64,7 @@ pub enum RunError {
         "--certificate-lifetime, --authority-lifetime and --authority-overlap do not fit each other: {0}"
     )]
     Lifetimes(#[from] BadLifetimes),
-    /// The signals cannot be handled.
+    /// The signal handlers cannot be installed.
     #[error("signals: {0}")]
     Signals(io::Error),
     /// A port cannot be opened.
@@ -73,7 +73,7 @@ pub enum RunError {
     /// TLS cannot be set up at all.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The HTTP clients for metric providers cannot be made.
+    /// The HTTP clients for metric providers cannot be created.
     #[error("HTTP client: {0}")]
     Http(reqwest::Error),
     /// A part of the process panicked.
@@ -84,11 +84,12 @@ pub enum RunError {
 /// Runs webhook and controller until SIGTERM or SIGINT, then ends them in order.
 ///
 /// # Expected flow
-/// Readiness goes off at once; the lease is given up, so that another replica leads; the webhook serves on
-/// for `--drain`, and tells its peers to go elsewhere; then requests in flight are finished and the ports close.
+/// Readiness fails immediately. The lease is released, so that another replica leads. The webhook continues to
+/// serve for `--drain` and asks its clients to close their connections. Then requests in flight are finished and
+/// the ports close.
 ///
 /// # Errors
-/// When the process cannot start or a part of it panics. Failures of the API are retried, never returned.
+/// When the process cannot start or a part of it panics. API errors are retried and never returned.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let (lease, issuance) = (lease_config(&args)?, issuance(&args)?);
     let mut registry = metrics::registry();
@@ -136,13 +137,13 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Everything that decides, made from the arguments.
+/// The parts of the process, created from the flags.
 struct Parts {
     admission: Admission,
     settings: Settings,
 }
 
-/// What the controller is told.
+/// The settings of the controller.
 struct Settings {
     defaults: Defaults,
     providers: providers::Defaults,
@@ -175,7 +176,7 @@ fn parts(args: &RunArgs, client: Client, registry: &mut Registry) -> Result<Part
     Ok(Parts { admission, settings: Settings { defaults, providers, http, metrics } })
 }
 
-/// Drives rollouts while this replica leads.
+/// Runs the controller while this replica leads.
 async fn control(client: Client, args: RunArgs, settings: Settings, leadership: Leadership, phases: Phases) {
     let Settings { defaults, providers, http, metrics } = settings;
     let work = || async {
@@ -208,11 +209,11 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
     }
 }
 
-/// Serves the admin port, longer than anything else.
+/// Serves the admin port until everything else has ended.
 async fn serve_admin(listener: TcpListener, readiness: Readiness, registry: Arc<Registry>, phases: Phases) {
     let answer = move |request| ready(admin::answer(&request, &readiness, &registry));
-    // A pod that takes all it gets leaves places for the kubelet, whose probes decide whether this one lives.
-    let limits = Limits { of_a_peer: 64, ..Limits::default() };
+    // The limit per client leaves connections for the kubelet, whose probes decide whether this pod is restarted.
+    let limits = Limits { per_peer: 64, ..Limits::default() };
     http::serve(listener, limits, |stream| ready(Ok(stream)), answer, phases).await;
 }
 
@@ -230,7 +231,7 @@ async fn serve_webhook<H: Handler>(
     http::serve(listener, Limits::default(), accept, answer, phases).await;
 }
 
-/// Follows the stored certificate, and renews and publishes it while this replica leads.
+/// Serves the stored certificate; while this replica leads, renews and publishes it.
 async fn keep_certificate(
     client: Client,
     store: Arc<CertStore>,

@@ -11,13 +11,13 @@ use crate::{
 /// An annotation that users may write.
 #[derive(Debug)]
 pub struct Key {
-    /// Its whole name.
+    /// Its full name.
     pub name: &'static str,
     /// What it does, for the reference page.
     pub doc: &'static str,
-    /// As users write it.
+    /// An example.
     pub example: &'static str,
-    /// Whether a Namespace may give it for all of its Deployments.
+    /// Whether a Namespace may set it for all of its Deployments.
     pub by_namespace: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct Key {
 pub static KEYS: &[Key] = &[
     Key {
         name: keys::CANARY,
-        doc: "Opts the Deployment in: `enabled` for the default plan, or YAML of Argo's `strategy.canary`. `disabled` keeps it out of a namespace that opts its Deployments in.",
+        doc: "Opts the Deployment in: `enabled` for the default plan, or YAML of Argo's `strategy.canary`. `disabled` opts it out of a namespace that opts its Deployments in.",
         example: "{steps: [{setWeight: 25}, {pause: {duration: 5m}}]}",
         by_namespace: true,
     },
@@ -37,51 +37,51 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: keys::ANALYSIS,
-        doc: "YAML of an AnalysisTemplate spec, used where steps name no template; in the background if no step has an analysis.",
+        doc: "YAML of an AnalysisTemplate spec, for analyses that name no template. If no step has an analysis, it runs in the background.",
         example: "{metrics: [{name: up, successCondition: \"len(result) == 0 || result[0] == 1\", provider: {prometheus: {query: \"min(up)\"}}}]}",
         by_namespace: true,
     },
     Key {
         name: keys::SETTLE,
-        doc: "How long a new weight takes to reach every proxy; each weight waits so long before its step goes on.",
+        doc: "How long a new weight takes to reach every proxy. After each change of the weight, the rollout waits this long.",
         example: "6s",
         by_namespace: true,
     },
     Key {
         name: keys::DO,
-        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` goes on with the step of index N, counted from 0. It is carried out once and removed.",
+        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` continues with step N, counted from 0. Haldane carries it out once and removes it.",
         example: "promote",
         by_namespace: false,
     },
     Key {
         name: keys::RESTART,
-        doc: "`canary` makes `kubectl rollout restart` a canary release; by default it restarts the pods natively.",
+        doc: "`canary`: `kubectl rollout restart` is a canary release. By default Kubernetes restarts the pods without a canary.",
         example: "canary",
         by_namespace: true,
     },
     Key {
         name: keys::OVERRIDE_FREEZE,
-        doc: "The reason to release although a policy's freeze forbids it, in the same request; it counts once and needs verb `override-freeze` on `deployments`.",
+        doc: "The reason to release although a freeze of a policy forbids it. Set it in the request that makes the release; it counts once, and needs the verb `override-freeze` on `deployments`.",
         example: "outage 4711",
         by_namespace: false,
     },
 ];
 
-/// Annotations and labels that only Haldane writes.
+/// Annotations and labels that only Haldane may write.
 pub const INTERNAL_KEYS: [&str; 4] = [keys::REQUEST, keys::HELD, keys::EXEMPT, keys::MANAGED];
 
-/// What a Deployment says itself about taking part.
+/// Whether a Deployment opts itself in or out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// It is opted in.
     In,
-    /// It stays out, whatever its Namespace says.
+    /// It is opted out, even if its Namespace opts it in.
     Out,
-    /// Nothing: its Namespace decides.
+    /// Neither: its Namespace decides.
     Silent,
 }
 
-/// What a Deployment with these annotations says itself.
+/// The choice of a Deployment with these annotations.
 #[must_use]
 pub fn choice(annotations: &Labels) -> Choice {
     match annotations.get(keys::CANARY) {
@@ -92,7 +92,7 @@ pub fn choice(annotations: &Labels) -> Choice {
     }
 }
 
-/// Whether a Deployment with these annotations has opted in by itself.
+/// Whether a Deployment with these annotations opts itself in.
 #[must_use]
 pub fn is_opted_in(annotations: &Labels) -> bool {
     choice(annotations) == Choice::In
@@ -110,19 +110,19 @@ pub fn path(key: &str) -> String {
     format!("metadata.annotations[{key}]")
 }
 
-/// Keys that people know from elsewhere, and what to do instead.
+/// Keys of other tools, and what to do instead.
 const REFUSED: [(&str, &str); 1] = [(
     keys::TRACK_CONFIG,
-    "is not supported: stable would read the changed ConfigMap or Secret at once; name it by its content (Kustomize's configMapGenerator, secretGenerator), so that a change is a new template",
+    "is not supported: stable would read the changed ConfigMap or Secret immediately; give it a name that depends on its content (Kustomize's configMapGenerator or secretGenerator), so that a change is a new template",
 )];
 
-/// The annotation that users may write and most likely meant by `key`.
+/// The annotation that the user most likely meant by `key`.
 #[must_use]
 pub fn nearest_key(key: &str) -> Option<&'static str> {
     nearest(key, &KEYS.iter().map(|key| key.name).collect::<Vec<_>>())
 }
 
-/// Annotations with Haldane's prefix that it does not know.
+/// Unknown annotations with Haldane's prefix.
 #[must_use]
 pub fn unknown_keys(annotations: &Labels) -> Findings {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();

@@ -24,7 +24,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the annotations ask for; templates that they name are not looked up yet.
+/// The plan in the annotations; templates that it names are not looked up yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeclaredPlan {
     /// Steps and settings.
@@ -47,14 +47,14 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Dec
     let text = annotations.get(key).map_or("", String::as_str);
     if key == keys::BLUE_GREEN && annotations.contains_key(keys::CANARY) {
         let problem =
-            format!("a Deployment has one plan, but there is {} too; remove one of them", keys::CANARY);
+            format!("a Deployment has one plan, but {} is also set; remove one of them", keys::CANARY);
         findings.push(Finding::new(path(key), text, problem));
     }
     let strategy =
         if key == keys::BLUE_GREEN { blue_green(text, &defaults) } else { strategy(text, &defaults) };
     let restart = annotations.get(keys::RESTART).filter(|value| *value != "canary");
     findings.extend(
-        restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or left out")),
+        restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or not set")),
     );
     let inline = inline.transpose().map_err(|found| findings.extend(found)).ok().flatten();
     let strategy = strategy.map_err(|found| findings.extend(found)).ok();
@@ -114,8 +114,8 @@ fn inline_template(text: &str) -> Result<AnalysisTemplate, Findings> {
 }
 
 impl DeclaredPlan {
-    /// The templates that must be looked up: all that steps and the one in the annotation name. There may be
-    /// more: see [`super::template_tree::unseen`].
+    /// The templates to look up: all that the steps and the template in the annotation name. These can name more:
+    /// see [`super::template_tree::unseen`].
     #[must_use]
     pub fn references(&self) -> BTreeSet<TemplateRef> {
         let named = self.strategy.analyses().flat_map(|analysis| &analysis.templates);
@@ -123,7 +123,7 @@ impl DeclaredPlan {
         named.chain(nested).filter(|template| !template.is_inline()).cloned().collect()
     }
 
-    /// Nobody looks up more than a plan may have.
+    /// Limits how many templates are looked up.
     fn too_many_templates(&self) -> Option<Finding> {
         let count = self.references().len();
         (count > MAX_TEMPLATES).then(|| {
@@ -132,10 +132,10 @@ impl DeclaredPlan {
         })
     }
 
-    /// The plan, complete with its templates and those that these name.
+    /// The plan with all of its templates and those that they name.
     ///
     /// # Errors
-    /// Templates that are missing or wrong.
+    /// Templates that are missing or invalid.
     pub fn complete(mut self, lookups: &BTreeMap<TemplateRef, Lookup>) -> Result<RolloutSpec, Findings> {
         let known = Known { inline: self.inline.as_ref(), lookups };
         let mut findings = Findings::new();
@@ -155,7 +155,7 @@ impl DeclaredPlan {
         let templates: Vec<_> = named.into_iter().filter_map(template).collect();
         let spec = RolloutSpec { strategy: self.strategy, templates };
         if findings.is_empty() {
-            // First, because to try a plan takes the longer the larger it is.
+            // First, because a dry start of a large plan takes long.
             findings.extend(too_large(&spec).or_else(|| dry_start::too_many_rules(&spec)));
         }
         if findings.is_empty() {
@@ -165,12 +165,12 @@ impl DeclaredPlan {
     }
 }
 
-/// What is recorded must fit into one object.
+/// The record of a rollout must fit into one object.
 fn too_large(spec: &RolloutSpec) -> Option<Finding> {
     let bytes = plan_bytes(spec);
     (bytes > PLAN_ROOM).then(|| {
         let problem = format!(
-            "the plan is recorded whole, with what each of its analyses measures, which may take {PLAN_ROOM} bytes; use fewer analyses, metrics or templates, or shorter ones"
+            "the recorded plan, including all metrics of its analyses, must not exceed {PLAN_ROOM} bytes; use fewer analyses, metrics or templates, or shorter ones"
         );
         Finding::new(path(keys::CANARY), format!("{bytes} bytes"), problem)
     })

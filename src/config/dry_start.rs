@@ -1,5 +1,5 @@
-//! Analyses started for trial, with samples for what is only known later: a missing argument, limits that
-//! contradict each other or a query that sees the wrong side are found before anything is released.
+//! Dry starts of analyses, with sample values for what is known only later: they find a missing argument, limits
+//! that contradict each other or a query for the wrong side before the release.
 
 use super::{
     annotations::path,
@@ -22,21 +22,21 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Stands for the `pod-template-hash` of stable. It has the form of one, so that expressions match it.
+/// Sample for the `pod-template-hash` of stable. It has the usual form, so that regular expressions match it.
 pub const STABLE_HASH: &str = "6f8b4d7c9x";
-/// Stands for the `pod-template-hash` of the canary.
+/// Sample for the `pod-template-hash` of the canary.
 pub const CANARY_HASH: &str = "7c9d5b8f4z";
 
-/// Least time between two measurements of a metric. What a server is asked more often says nothing new.
+/// Minimum time between two measurements of a metric. More frequent queries return nothing new.
 const MIN_INTERVAL: GoDuration = GoDuration::from_secs(1);
 
 /// See [`too_many_rules`].
 const MAX_RULES: usize = 200;
 
-/// Stands for a field of the Deployment.
+/// Sample for a field of the Deployment.
 const SAMPLE: &str = UNKNOWN;
 
-/// A text with what stands for something as people should read it.
+/// The text with readable names instead of samples.
 #[must_use]
 pub fn shown(text: &str) -> String {
     let known = [(STABLE_HASH, "HASH-OF-STABLE"), (CANARY_HASH, "HASH-OF-CANARY"), (UNKNOWN, "…")];
@@ -48,13 +48,13 @@ pub fn shown(text: &str) -> String {
 pub struct DryStart {
     /// The step it belongs to; `None` for the background analysis.
     pub step: Option<usize>,
-    /// Names of its templates, as steps write them.
+    /// Names of its templates, as in steps.
     pub templates: Vec<String>,
-    /// Its metrics, arguments filled in.
+    /// Its metrics, with their arguments substituted.
     pub metrics: Vec<DryMetric>,
 }
 
-/// A metric and where it is written.
+/// A metric and its path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DryMetric {
     /// Field path of the metric.
@@ -63,13 +63,13 @@ pub struct DryMetric {
     pub spec: MetricSpec,
     /// Its queries.
     pub queries: Vec<ReadQuery>,
-    /// What its conditions see.
+    /// The type of `result` in its conditions.
     pub result: ResultType,
-    /// Whether it has no say in the verdict.
+    /// Whether it is in dry run.
     pub dry_run: bool,
 }
 
-/// Every analysis of a plan whose templates are complete; those that cannot start are left out.
+/// Every analysis of a plan whose templates are complete, without those that cannot start.
 #[must_use]
 pub fn dry_starts(spec: &RolloutSpec) -> Vec<DryStart> {
     let dry_start = |(step, analysis)| {
@@ -85,13 +85,13 @@ pub fn dry_starts(spec: &RolloutSpec) -> Vec<DryStart> {
     analyses(&spec.strategy).filter_map(dry_start).collect()
 }
 
-/// Why analyses of a plan could not start.
+/// Why analyses of a plan cannot start.
 #[must_use]
 pub fn faults(strategy: &CanaryStrategy, templates: &[NamedTemplate]) -> Findings {
     analyses(strategy).filter_map(|(_, analysis)| start(analysis, templates).err()).collect()
 }
 
-/// Rules of all analyses of a plan: each is read and applied anew for each analysis.
+/// Limits the rules of all analyses of a plan: each rule is compiled and applied for each analysis.
 #[must_use]
 pub fn too_many_rules(spec: &RolloutSpec) -> Option<Finding> {
     let of_templates = |reference: &TemplateRef| {
@@ -104,7 +104,7 @@ pub fn too_many_rules(spec: &RolloutSpec) -> Option<Finding> {
     let count: usize = analyses(&spec.strategy).map(of_analysis).sum();
     (count > MAX_RULES).then(|| {
         let problem = format!(
-            "the analyses of a plan may apply at most {MAX_RULES} rules of dryRun and measurementRetention in all"
+            "the analyses of a plan may apply at most {MAX_RULES} rules of dryRun and measurementRetention in total"
         );
         Finding::new(path(keys::CANARY), format!("{count} rules"), problem)
     })
@@ -140,13 +140,13 @@ fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Fin
         .collect();
     let from_fields = analysis::fields_wanted(&templates, &args).into_iter();
     args.extend(from_fields.map(|(name, _)| ResolvedArg { name, value: SAMPLE.to_owned() }));
-    let run = analysis::start("trial", &templates, &analysis.rules, &args).map_err(|problem| {
+    let run = analysis::start("dry-start", &templates, &analysis.rules, &args).map_err(|problem| {
         Finding::new(path(keys::CANARY), names.join(", "), format!("this analysis cannot run: {problem}"))
     })?;
     if let Some(problem) = run.specs.iter().find_map(|spec| stored_secret(spec, &run.secrets)) {
         return Err(Finding::new(path(keys::CANARY), names.join(", "), problem));
     }
-    // A run has the metrics of its templates, one after the other.
+    // A run has the metrics of its templates in order.
     let paths = found.iter().flat_map(|found| {
         (0..found.template.metrics.len()).map(|index| format!("{}.metrics[{index}]", place(&found.reference)))
     });
@@ -163,15 +163,14 @@ fn start(analysis: &AnalysisRef, known: &[NamedTemplate]) -> Result<Started, Fin
     }
 }
 
-/// A secret argument in what would be stored with an object. Its placeholder is still there: secrets are
-/// filled in last.
+/// The problem of a secret argument in a configuration that is stored in an object. The placeholder is still
+/// visible: secrets are substituted last.
 fn stored_secret(spec: &MetricSpec, secrets: &BTreeMap<String, SecretKeyRef>) -> Option<String> {
     let provider = providers::find(&spec.provider.key).filter(|provider| provider.stores_configuration())?;
     let config = spec.provider.config.to_string();
     let name = secrets.keys().find(|name| config.contains(&format!("{{{{args.{name}}}}}")))?;
     Some(format!(
-        "metric {:?}: the secret args.{name} would be stored with the {}; let its containers take it from the \
-         Secret by env[].valueFrom.secretKeyRef",
+        "metric {:?}: the secret args.{name} would be stored in the {}; use env[].valueFrom.secretKeyRef in its containers instead",
         spec.name,
         provider.key()
     ))

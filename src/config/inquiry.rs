@@ -1,6 +1,6 @@
-//! What is behind an answer. Where the whole of a query is empty and a part is not, the other part is the reason, mostly
-//! good answers of which there are none because all are errors. Where a query has a value of its own for "no series",
-//! `… or vector(0)`, its answer is data only if there are series.
+//! Finds the reason for an answer without data. If a query returns nothing although one part of it has series, the
+//! other part is the reason: mostly there are no successful responses because all are errors. If a query has a
+//! fallback such as `… or vector(0)`, its answer is data only if there are series.
 
 use super::{
     queries::queries,
@@ -12,7 +12,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// The parts of a metric's query, to be asked by their names.
+/// The parts of a metric's query, as named queries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inquiry {
     /// The provider's configuration with named queries.
@@ -21,7 +21,7 @@ pub struct Inquiry {
     parts: Vec<Part>,
 }
 
-/// What to ask about a metric that answered nothing; `None` if its query is one piece.
+/// What to query for a metric without data; `None` if its query has only one part.
 #[must_use]
 pub fn inquiry(metric: &MetricSpec) -> Option<Inquiry> {
     let (query, parts) = queries(metric)
@@ -40,7 +40,7 @@ fn name(index: usize) -> String {
 }
 
 impl Inquiry {
-    /// The reason in words, from the answer: which part is missing while another is not.
+    /// The reason for a message, from the answer: which part has no series although another part has.
     #[must_use]
     pub fn reason(&self, answer: &MetricValue) -> Option<String> {
         let MetricValue::Map(named) = answer else { return None };
@@ -51,17 +51,19 @@ impl Inquiry {
         let asked = if part.selector_note.is_empty() { &part.text } else { &part.selector_note };
         Some(match or_zero(&self.query) {
             Some(better) => {
-                format!("; there are series, but none for {asked}: all answers may be errors; write {better}")
+                format!(
+                    "; there are series, but none for {asked}: all responses may be errors; write {better}"
+                )
             }
             None => format!("; there are series, but none for {asked}"),
         })
     }
 }
 
-/// What follows `no data` where a query has answered with a value of its own.
-pub const FALLBACK: &str = ", but the query has no series: this is the value of its or vector(…)";
+/// What a message adds after `no data` if the query returned its fallback.
+pub const FALLBACK: &str = ", but the query has no series: this is the value of its fallback, or vector(…)";
 
-/// What to ask about a metric whose query answers even without series: how many there are. `None` for any other.
+/// What to query for a metric whose query has a fallback: the number of series. `None` for any other metric.
 #[must_use]
 pub fn series_behind(metric: &MetricSpec) -> Option<Value> {
     let read = queries(metric);
@@ -75,7 +77,7 @@ pub fn series_behind(metric: &MetricSpec) -> Option<Value> {
     asking(&metric.provider.config, &Value::Object(named)).filter(|_| asked)
 }
 
-/// Whether the answer to [`series_behind`] says that there are some.
+/// Whether there are series, according to the answer to [`series_behind`].
 #[must_use]
 pub fn has_series(answer: &MetricValue) -> bool {
     matches!(answer, MetricValue::Map(named) if named.values().any(MetricValue::has_data))
@@ -100,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_share_without_good_answers_says_so_and_what_to_write() {
+    fn a_ratio_without_successful_responses_says_so_and_what_to_write() {
         let query = r#"sum(rate(a{service="c",code!~"5.."}[30s])) / sum(rate(a{service="c"}[30s]))"#;
         let inquiry = inquiry(&metric(query)).unwrap();
         let reason = inquiry.reason(&answer(&[("p0", None), ("p1", Some(2.0))])).unwrap();
         assert!(
             reason.starts_with(
-                r#"; there are series, but none for code!~"5..": all answers may be errors; write "#
+                r#"; there are series, but none for code!~"5..": all responses may be errors; write "#
             ),
             "{reason}"
         );
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_querys_own_is_no_evidence_without_series() {
+    fn a_fallback_value_is_not_evidence_without_series() {
         assert_eq!(series_behind(&metric("sum(rate(a[1m]))")), None);
         assert_eq!(series_behind(&metric("absent(up{job=\"web\"}) or vector(0)")), None);
         let config =

@@ -16,60 +16,61 @@ use strum::VariantNames;
 /// The one value of `rehearsal`.
 const REHEARSAL_SKIP: &str = "skip";
 
-/// The fields of a metric, for the reference. Where a text may stand, so may `{{args.NAME}}`.
+/// The fields of a metric, for the reference. Every text may contain `{{args.NAME}}`.
 pub static METRIC_FIELDS: &[Field] = &[
     field("name", Schema::Text, "Unique within an analysis. Required."),
     field(
         "interval",
         Schema::Span,
-        "Time between two measurements, `1s` at least. After an error the next comes after 10 s.",
+        "Time between two measurements, at least `1s`. After an error it is 10 s.",
     ),
     field("initialDelay", Schema::Span, "Time before the first measurement."),
-    field(
-        "count",
-        Schema::Count,
-        "Measurements to take; without it one, or with an `interval` endlessly many.",
-    ),
-    field("successCondition", Schema::Text, "What must hold of `result` for a measurement to be good."),
+    field("count", Schema::Count, "Number of measurements; by default one, or with an `interval` no limit."),
+    field("successCondition", Schema::Text, "The condition on `result` for a successful measurement."),
     field(
         "failureCondition",
         Schema::Text,
-        "What makes it bad. With both conditions and neither true it is inconclusive, with none of the two always good.",
+        "The condition on `result` for a failed measurement. With both conditions and neither true, the measurement is inconclusive; without conditions it is always successful.",
     ),
     field(
         "failureLimit",
         Schema::Count,
-        "More bad ones than this fail the metric; 0 by default, -1 is no limit.",
+        "More failed measurements than this fail the metric; 0 by default, -1 means no limit.",
     ),
     field(
         "inconclusiveLimit",
         Schema::Count,
-        "More inconclusive ones end it, and the rollout waits for a person; 0 by default.",
+        "More inconclusive measurements than this end the metric, and the rollout waits for a person; 0 by default.",
     ),
-    field("consecutiveErrorLimit", Schema::Count, "More errors in a row end it; 4 by default."),
-    field("consecutiveSuccessLimit", Schema::Count, "So many good ones in a row end it; off by default."),
+    field(
+        "consecutiveErrorLimit",
+        Schema::Count,
+        "More consecutive errors than this end the metric; 4 by default.",
+    ),
+    field(
+        "consecutiveSuccessLimit",
+        Schema::Count,
+        "This many consecutive successful measurements complete the metric; off by default.",
+    ),
     field(
         "minSamples",
         Schema::Object(&[("query", Schema::Text), ("count", Schema::Count), ("extendUpTo", Schema::Span)]),
-        "`{query, count, extendUpTo}`: with fewer samples than `count` there is no measurement yet, for up to \
-         `extendUpTo` (10m); then an inconclusive one. Not in Argo; provider `prometheus` only.",
+        "`{query, count, extendUpTo}`: while `query` returns fewer samples than `count`, the metric waits for up to `extendUpTo` (10m by default); then the measurement is inconclusive. Not in Argo; provider `prometheus` only.",
     ),
     field(
         "noData",
         Schema::Word(NoData::VARIANTS),
-        "What a measurement without data (empty, null, NaN) comes to. `wait`, the default: the conditions judge it, \
-         but it is not evidence; NaN is measured again. `pass`: it is good. `fail`: it is bad. Not in Argo.",
+        "The result of a measurement without data (empty, null or NaN). `wait`, the default: the conditions judge it, but it is not evidence; NaN is measured again. `pass`: it is successful. `fail`: it is failed. Not in Argo.",
     ),
     field(
         "rehearsal",
         Schema::Word(&[REHEARSAL_SKIP]),
-        "`skip`: the query is not tried on stable before the canary gets traffic, because only the new version has \
-         such series. Not in Argo; provider `prometheus` only.",
+        "`skip`: Haldane does not test the query on stable before the canary gets traffic, because only the new version has such series. Not in Argo; provider `prometheus` only.",
     ),
-    field("provider", Schema::Named("provider"), "Who measures, see below. Required."),
+    field("provider", Schema::Named("provider"), "The metric provider, see below. Required."),
 ];
 
-/// Reads one metric. Limits that contradict each other are findings unless arguments stand in them.
+/// Reads one metric. Limits that contradict each other are findings, unless they contain arguments.
 #[must_use]
 pub fn metric(node: Node<'_>) -> Option<RawMetric> {
     node.object(|fields| {
@@ -104,7 +105,7 @@ pub fn metric(node: Node<'_>) -> Option<RawMetric> {
             provider: provider?,
         };
         if metric.min_samples.is_some() && metric.provider.key != "prometheus" {
-            fields.fail("minSamples asks a second query, which only provider prometheus has");
+            fields.fail("minSamples needs a second query, which only provider prometheus supports");
             return None;
         }
         match validate::limits(&metric) {
@@ -127,7 +128,7 @@ fn no_data(node: Node<'_>) -> Option<NoData> {
 fn rehearsal(node: Node<'_>) -> Option<()> {
     match node.value().as_str() {
         Some(REHEARSAL_SKIP) => Some(()),
-        _ => node.fail(format!("must be {REHEARSAL_SKIP}, or left out")),
+        _ => node.fail(format!("must be {REHEARSAL_SKIP}, or not set")),
     }
 }
 
@@ -140,7 +141,7 @@ fn min_samples(node: Node<'_>) -> Option<MinSamples<String, IntOrString>> {
     })
 }
 
-/// A duration, or a text that is one once its arguments are known.
+/// A duration, or a text that becomes one with its arguments.
 fn span(node: Node<'_>) -> Option<String> {
     match node.value().as_str() {
         Some(text) if text.is_empty() || has_placeholder(text) => node.string(),
@@ -151,7 +152,7 @@ fn span(node: Node<'_>) -> Option<String> {
     }
 }
 
-/// A whole number, bare or as a text, or a text that is one once its arguments are known.
+/// A whole number, also in quotes, or a text that becomes one with its arguments.
 fn number(node: Node<'_>) -> Option<IntOrString> {
     match node.value().as_str() {
         Some(text) if !has_placeholder(text) && text.parse::<i32>().is_err() => {

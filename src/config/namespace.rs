@@ -1,4 +1,4 @@
-//! What a Namespace says to its Deployments: its label opts them in, its annotations are their defaults.
+//! The settings of a Namespace for its Deployments: its label opts them in, and its annotations are their defaults.
 
 use super::{
     annotations::{Choice, INTERNAL_KEYS, KEYS, choice, path, plan_key},
@@ -14,19 +14,19 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// The one value of the label by which a Namespace opts its Deployments in.
+/// The only value of the label with which a Namespace opts its Deployments in.
 pub const ENABLED: &str = "enabled";
 
-/// Labels of a Namespace that mean something to Haldane.
+/// Labels of a Namespace that Haldane knows.
 const LABELS: [&str; 4] = [keys::CANARY, keys::ENFORCE, keys::WARN, keys::AUDIT];
 
-/// The namespaces whose Deployments never pass Haldane: it and the cluster must come up without it.
+/// The namespaces whose Deployments Haldane does not manage: Haldane and the cluster must start without it.
 #[must_use]
 pub const fn reserved(own_namespace: &str) -> [&str; 2] {
     [own_namespace, "kube-system"]
 }
 
-/// A Namespace, as far as its Deployments are concerned.
+/// The parts of a Namespace that concern its Deployments.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Namespace {
     name: String,
@@ -35,7 +35,7 @@ pub struct Namespace {
     is_reserved: bool,
 }
 
-/// What holds for one Deployment: its own annotations, completed by those of its Namespace.
+/// The effective annotations of a Deployment: its own, completed by the Namespace's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     annotations: Labels,
@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 impl Namespace {
-    /// The Namespace of this name; `own_namespace` is Haldane's.
+    /// The Namespace with this name; `own_namespace` is Haldane's.
     #[must_use]
     pub fn new(name: &str, own_namespace: &str, labels: Labels, annotations: Labels) -> Self {
         let is_reserved = reserved(own_namespace).contains(&name);
@@ -57,16 +57,16 @@ impl Namespace {
         &self.labels
     }
 
-    /// Whether it opts in those of its Deployments that have a route and say nothing themselves.
+    /// Whether it opts in its Deployments that have a route and do not opt in or out themselves.
     #[must_use]
     pub fn opts_in(&self) -> bool {
         !self.is_reserved && self.labels.get(keys::CANARY).is_some_and(|value| value == ENABLED)
     }
 
-    /// What holds for a Deployment with the annotations `own`, given that it is opted in.
+    /// The effective annotations of an opted-in Deployment with the annotations `own`.
     ///
-    /// Its own annotations win, key by key. The plan is one thing under two keys: a Deployment that brings
-    /// one has it, and `enabled` asks for the default one, which is the Namespace's where there is one.
+    /// Its own annotations take precedence, key by key. Both keys of a plan count as one: a Deployment with a plan
+    /// uses its own, and `enabled` means the default plan, which is the Namespace's if there is one.
     #[must_use]
     pub fn settings(&self, own: &Labels) -> Settings {
         let mut settings = Settings { annotations: own.clone(), ..Settings::default() };
@@ -92,7 +92,7 @@ impl Namespace {
         settings
     }
 
-    /// What is wrong with what it says, whether or not its label is there already; and the defaults.
+    /// Checks the labels and defaults, even if the label that opts in is not set yet. Returns the defaults.
     ///
     /// # Errors
     /// All findings.
@@ -104,13 +104,13 @@ impl Namespace {
         declared.filter(|_| findings.is_empty()).ok_or(findings)
     }
 
-    /// Whether there are defaults that hold for nobody, because the label is missing.
+    /// Whether there are defaults without effect, because the label is missing.
     #[must_use]
-    pub fn speaks_in_vain(&self) -> bool {
+    pub fn has_no_effect(&self) -> bool {
         !self.opts_in() && self.annotations.keys().any(|key| key.starts_with(keys::PREFIX))
     }
 
-    /// The annotations that a Deployment would have of it.
+    /// The annotations that a Deployment gets from it.
     fn defaults(&self) -> Labels {
         let ours = self.annotations.iter().filter(|(key, _)| key.starts_with(keys::PREFIX));
         let mut defaults: Labels = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -125,10 +125,10 @@ impl Namespace {
             let place = format!("metadata.labels[{key}]");
             let problem = match nearest(key, &LABELS) {
                 _ if key == keys::CANARY && value != ENABLED => {
-                    format!("must be {ENABLED:?}, or left out")
+                    format!("must be {ENABLED:?}, or not set")
                 }
                 _ if key == keys::CANARY && self.is_reserved => {
-                    "Deployments of this namespace never pass Haldane, because it and the cluster must come up without it".to_owned()
+                    "Haldane does not manage Deployments of this namespace, because Haldane and the cluster must start without it; remove the label".to_owned()
                 }
                 _ if LABELS.contains(&key.as_str()) => return None,
                 Some(known) => format!("unknown label, did you mean {known:?}?"),
@@ -139,48 +139,52 @@ impl Namespace {
         self.labels.iter().filter(|(key, _)| key.starts_with(keys::PREFIX)).filter_map(finding).collect()
     }
 
-    /// Annotations that only Deployments have, and the word that only they can say.
+    /// Annotations, and one value, that only Deployments can have.
     fn foreign_annotations(&self) -> Findings {
         let of_deployments = KEYS.iter().filter(|key| !key.by_namespace).map(|key| key.name);
         let foreign: Vec<&str> = of_deployments.chain(INTERNAL_KEYS).collect();
-        let told = |(key, value): (&String, &String)| {
+        let finding = |(key, value): (&String, &String)| {
             if foreign.contains(&key.as_str()) {
-                return Some(Finding::new(path(key), value, "is for a Deployment, not for its Namespace"));
+                return Some(Finding::new(
+                    path(key),
+                    value,
+                    "is allowed on a Deployment only, not on its Namespace; remove it",
+                ));
             }
             let is_out = key == keys::CANARY && choice(&self.annotations) == Choice::Out;
             let problem = format!(
-                "is for a Deployment that stays out; take the label {} away to opt none of them in",
+                "is allowed on a Deployment only; to opt in no Deployments of this namespace, remove its label {}",
                 keys::CANARY
             );
             is_out.then(|| Finding::new(path(key), value, problem))
         };
-        self.annotations.iter().filter_map(told).collect()
+        self.annotations.iter().filter_map(finding).collect()
     }
 }
 
 impl Settings {
-    /// What a Deployment says by itself.
+    /// Whether a Deployment opts itself in or out.
     #[must_use]
     pub fn own(annotations: Labels) -> Self {
         Self { annotations, ..Self::default() }
     }
 
-    /// Whether `kubectl rollout restart` shall be a canary release.
+    /// Whether `kubectl rollout restart` is a canary release.
     #[must_use]
     pub fn restart_is_canary(&self) -> bool {
         self.annotations.get(keys::RESTART).is_some_and(|value| value == "canary")
     }
 
-    /// Reads them.
+    /// Reads the plan.
     ///
     /// # Errors
-    /// All findings, each where its text stands.
+    /// All findings, each with the path of its text.
     pub fn read(&self, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
         read_annotations(&self.annotations, defaults).map_err(|found| self.located(found))
     }
 
-    /// A finding with the place where its text stands: checks name the plan by its usual annotation, and
-    /// every annotation as if it were the Deployment's own.
+    /// The finding with its actual path: checks use the usual annotation for the plan, and treat every annotation
+    /// as the Deployment's own.
     #[must_use]
     pub fn locate(&self, mut finding: Finding) -> Finding {
         let key = plan_key(&self.annotations);
@@ -220,18 +224,18 @@ mod tests {
         Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx.ingress.kubernetes.io".into() }
     }
 
-    fn told(namespace: &Namespace) -> Vec<String> {
+    fn problems(namespace: &Namespace) -> Vec<String> {
         let findings = namespace.check(&defaults()).err().unwrap_or_default();
         findings.iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn what_a_deployment_says_itself_wins_key_by_key() {
+    fn annotations_of_a_deployment_take_precedence_key_by_key() {
         let namespace = namespace(&[(keys::CANARY, STEPS), (keys::SETTLE, "1s"), (keys::RESTART, "canary")]);
         let of = |own: &[(&str, &str)]| namespace.settings(&labels(own)).annotations;
         let all = labels(&[(keys::CANARY, STEPS), (keys::SETTLE, "1s"), (keys::RESTART, "canary")]);
         assert_eq!(of(&[]), all);
-        assert_eq!(of(&[(keys::CANARY, "enabled")]), all, "`enabled` asks for the default plan");
+        assert_eq!(of(&[(keys::CANARY, "enabled")]), all, "`enabled` means the default plan");
         let own = of(&[(keys::CANARY, "{steps: []}"), (keys::SETTLE, "2s")]);
         assert_eq!((own[keys::CANARY].as_str(), own[keys::SETTLE].as_str()), ("{steps: []}", "2s"));
         let blue_green = of(&[(keys::BLUE_GREEN, "{activeService: web}")]);
@@ -248,16 +252,16 @@ mod tests {
     }
 
     #[test]
-    fn without_the_label_its_annotations_mean_nothing() {
+    fn without_the_label_the_annotations_have_no_effect() {
         let silent =
             Namespace { labels: Labels::new(), ..namespace(&[(keys::CANARY, STEPS), (keys::SETTLE, "1s")]) };
         let settings = silent.settings(&labels(&[(keys::CANARY, ENABLED)]));
         assert_eq!(settings.annotations, labels(&[(keys::CANARY, ENABLED)]));
-        assert!(silent.speaks_in_vain() && !silent.opts_in());
+        assert!(silent.has_no_effect() && !silent.opts_in());
     }
 
     #[test]
-    fn findings_say_where_their_text_stands() {
+    fn findings_have_the_path_of_their_text() {
         let namespace = namespace(&[(keys::BLUE_GREEN, "{activeService: web}"), (keys::SETTLE, "soon")]);
         let settings = namespace.settings(&labels(&[(keys::ANALYSIS, "{}")]));
         let places = [
@@ -281,9 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_read_whole_and_all_of_its_faults_are_told() {
+    fn a_namespace_is_read_whole_and_all_of_its_faults_are_reported() {
         let good = namespace(&[(keys::CANARY, STEPS), (keys::SETTLE, "1s"), ("team", "shop")]);
-        assert_eq!(told(&good), Vec::<String>::new());
+        assert_eq!(problems(&good), Vec::<String>::new());
         let bad = Namespace {
             labels: labels(&[(keys::CANARY, "on"), ("haldane.dev/enforced", "baseline"), (keys::WARN, "x")]),
             ..namespace(&[
@@ -293,9 +297,9 @@ mod tests {
                 ("haldane.dev/setle", "1s"),
             ])
         };
-        insta::assert_snapshot!(told(&bad).join("\n"));
+        insta::assert_snapshot!(problems(&bad).join("\n"));
         let out = namespace(&[(keys::CANARY, "disabled")]);
-        assert!(told(&out)[0].contains("take the label haldane.dev/canary away"), "{:?}", told(&out));
+        assert!(problems(&out)[0].contains("remove its label haldane.dev/canary"), "{:?}", problems(&out));
     }
 
     #[test]
@@ -304,7 +308,11 @@ mod tests {
             let label = labels(&[(keys::CANARY, ENABLED)]);
             let namespace = Namespace::new(name, "haldane-system", label, Labels::new());
             assert!(!namespace.opts_in());
-            assert!(told(&namespace)[0].contains("never pass Haldane"), "{:?}", told(&namespace));
+            assert!(
+                problems(&namespace)[0].contains("Haldane does not manage"),
+                "{:?}",
+                problems(&namespace)
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Profiles as they are stored: a labelled `ConfigMap` with one key.
+//! Stored profiles: a labelled `ConfigMap` with one key.
 
 use super::stored::only_entry;
 use crate::{
@@ -7,14 +7,14 @@ use crate::{
     policy::{Mode, profile::Profile},
 };
 
-/// A profile that a namespace binds, as it was looked up.
+/// A profile that a namespace binds, after the lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
-    /// What follows from a violation.
+    /// What a violation causes.
     pub mode: Mode,
     /// Name of the profile.
     pub name: String,
-    /// Data of its `ConfigMap`; `None` when there is none with the label.
+    /// Data of its `ConfigMap`; `None` if there is no such labelled `ConfigMap`.
     pub data: Option<Labels>,
 }
 

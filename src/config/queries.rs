@@ -1,4 +1,4 @@
-//! The PromQL of metrics: read at admission, with samples for arguments, and again when a run starts.
+//! The PromQL of metrics: checked at admission with sample values for arguments, and again when a run starts.
 
 use crate::{
     domain::{
@@ -17,12 +17,12 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::Service;
 
-/// A query as text, and what it says.
+/// A query and its parsed form.
 pub type ReadQuery = (String, Result<Query, Problem>);
 
-/// The queries of a metric; none for providers without PromQL, or in a dialect of it.
+/// The queries of a metric; none for providers without PromQL, or for another dialect.
 ///
-/// To read one takes a while, for its regular expressions above all: it is done once.
+/// Parsing is slow, above all because of regular expressions, so it is done once.
 #[must_use]
 pub fn queries(metric: &MetricSpec) -> Vec<ReadQuery> {
     let texts = providers::find(&metric.provider.key)
@@ -37,7 +37,7 @@ pub fn queries(metric: &MetricSpec) -> Vec<ReadQuery> {
         .collect()
 }
 
-/// The query by which `minSamples` counts, if there is one and its language can be read.
+/// The query of `minSamples`, if there is one in PromQL.
 #[must_use]
 pub fn counting_query(metric: &MetricSpec) -> Option<ReadQuery> {
     let text = metric.min_samples.as_ref()?.query.clone();
@@ -48,7 +48,7 @@ pub fn counting_query(metric: &MetricSpec) -> Option<ReadQuery> {
     Some((text, parsed))
 }
 
-/// Secrets are filled in last; any text does in their place.
+/// Secrets are substituted last; any text can stand in for them.
 fn without_secrets(text: &str) -> String {
     let mut parts = text.split("{{");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -58,7 +58,7 @@ fn without_secrets(text: &str) -> String {
     })
 }
 
-/// What tells the sides of this pair apart in Prometheus.
+/// The labels that distinguish the two sides of this pair in Prometheus.
 #[must_use]
 pub fn marks_of(
     rewrite: &LabelRewrite,
@@ -82,9 +82,9 @@ pub fn marks_of(
     marks(&stable, &canary, &services, namespace)
 }
 
-/// The Services by which the canary is reached beside `stable`.
+/// The Services that select the canary, in addition to `stable`.
 fn reached(stable: &str, strategy: &CanaryStrategy) -> Vec<(String, String)> {
-    // Where pods are the split, the user's own Service leads to both sides.
+    // If the number of pods splits the traffic, the user's Service selects both sides.
     let split =
         if strategy.splits_by_pods() { stable.to_owned() } else { canary_service_name(stable, strategy) };
     let named = [&strategy.preview_service, &strategy.canary_service].into_iter().flatten();
@@ -92,19 +92,19 @@ fn reached(stable: &str, strategy: &CanaryStrategy) -> Vec<(String, String)> {
     [split].into_iter().chain(more).map(|canary| (stable.to_owned(), canary)).collect()
 }
 
-/// What a metric's queries see; `Neither` if it has none that can be read.
+/// Which sides the queries of a metric select; `Neither` if none can be parsed.
 #[must_use]
 pub fn sight_of(queries: &[ReadQuery], marks: &[Mark]) -> Sight {
     sight(&readable(queries), marks)
 }
 
-/// Why a metric would not judge the canary, and what to write instead.
+/// Why a metric does not measure the canary, and what to write instead.
 #[must_use]
 pub fn blind(queries: &[ReadQuery], marks: &[Mark]) -> Option<String> {
     let queries = readable(queries);
     let seen = match sight(&queries, marks) {
         Sight::Stable => "stable only",
-        // A constant has no series to see.
+        // A constant selects no series.
         Sight::Neither if queries.iter().any(|query| !query.selectors.is_empty()) => {
             "neither side of the release"
         }
@@ -116,7 +116,7 @@ pub fn blind(queries: &[ReadQuery], marks: &[Mark]) -> Option<String> {
     let way_out = if open.is_empty() {
         String::new()
     } else {
-        format!("; if the application sets this label itself, allow both values: {}", open.join(", "))
+        format!("; if the application sets this label itself, match both values: {}", open.join(", "))
     };
     Some(format!(
         "sees {seen}, because {} does not match the canary's series; write {}{way_out}",

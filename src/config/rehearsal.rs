@@ -1,5 +1,5 @@
-//! Rehearsal: the queries of a metric asked about stable, before a canary has any traffic. A query that has no series
-//! there can see nobody, whatever its conditions say of the empty answer.
+//! Rehearsal: runs the queries of a metric on stable before the canary gets traffic. A query that finds no series
+//! there will not find the canary either, even if its conditions accept an empty answer.
 
 use super::queries::queries;
 use crate::{
@@ -8,26 +8,26 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// Bytes that a question may take: it is recorded until it is answered.
+/// Maximum size of a rehearsal in bytes: it is recorded until it is answered.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Selectors of one metric that are asked for.
+/// Maximum number of selectors of one metric.
 const MAX_SELECTORS: usize = 8;
 /// Name of the value among the named queries.
 const NOW: &str = "now";
 
-/// What is asked of the provider in place of a metric's query.
+/// The queries that replace a metric's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
-    /// The provider's configuration with named queries: the value now, and how many series each selector has.
+    /// The provider's configuration with named queries: the current value, and the number of series of each selector.
     pub config: Value,
-    /// The selectors, as they are asked about stable.
+    /// The selectors for stable.
     pub selectors: Vec<String>,
     /// Names of the queries that count series.
     counts: Vec<String>,
 }
 
-/// The rehearsal of a metric; `None` where there is nothing to rehearse: another provider, a query that cannot be
-/// read, or one without series.
+/// The rehearsal of a metric; `None` if there is nothing to rehearse: another provider, a query that cannot be
+/// parsed, or one without selectors.
 #[must_use]
 pub fn question(metric: &MetricSpec, marks: &[Mark]) -> Option<Question> {
     if metric.skip_rehearsal {
@@ -52,8 +52,8 @@ pub fn question(metric: &MetricSpec, marks: &[Mark]) -> Option<Question> {
     (!counts.is_empty()).then_some(Question { config, selectors, counts })
 }
 
-/// Named queries that count the series of selectors; also of looser ones, because counters of errors have no series as
-/// long as there was none.
+/// Named queries that count the series of selectors, and of less strict ones: a counter of errors has no series
+/// before the first error.
 pub(super) fn counts(selectors: &[String]) -> Map<String, Value> {
     let asked = selectors.iter().flat_map(|selector| [selector.clone()].into_iter().chain(relaxed(selector)));
     asked
@@ -63,13 +63,13 @@ pub(super) fn counts(selectors: &[String]) -> Map<String, Value> {
 }
 
 impl Question {
-    /// What must hold of the answer, in the language of conditions: some selector has a series.
+    /// The condition on the answer: some selector has a series.
     #[must_use]
     pub fn condition(&self) -> String {
         self.counts.iter().map(|name| format!("result.{name} != nil")).collect::<Vec<_>>().join(" || ")
     }
 
-    /// The value on stable now, as text; `None` if it has none.
+    /// The current value on stable, as text; `None` if there is none.
     #[must_use]
     pub fn value(answer: &MetricValue) -> Option<String> {
         let MetricValue::Map(named) = answer else { return None };
@@ -83,22 +83,22 @@ impl Question {
         self.counts.iter().any(|name| named.get(name).is_some_and(MetricValue::has_data))
     }
 
-    /// What is wrong when no selector has a series on stable.
+    /// The problem if no selector has a series on stable.
     #[must_use]
     pub fn problem(&self, metric: &str) -> String {
         format!(
-            "metric {metric:?} can see nobody: on stable there is no series for {}; check the name of the metric, its labels and the address of Prometheus, or set rehearsal: skip on a metric that only the new version has",
+            "metric {metric:?} cannot see the canary: stable has no series for {}; check the metric name, its labels and the address of Prometheus, or set rehearsal: skip if only the new version has it",
             self.selectors.join(", ")
         )
     }
 }
 
-/// Name of the query that counts the targets of stable, and of the canary, among those of [`scrape`].
+/// Name of the query in [`scrape`] that counts the targets of stable.
 const STABLE_UP: &str = "stable";
-/// See [`STABLE_UP`].
+/// Name of the query in [`scrape`] that counts the targets of the canary.
 const CANARY_UP: &str = "canary";
 
-/// Whether Prometheus scrapes the canary as it does stable.
+/// Checks whether Prometheus scrapes the canary like stable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scrape {
     /// The provider's configuration with two named queries.
@@ -109,8 +109,8 @@ pub struct Scrape {
     pub canary: String,
 }
 
-/// What to ask whether the targets of a metric are scraped on both sides; `None` where that cannot be told: series
-/// that come from elsewhere, such as a mesh's proxy, or targets that are the same on both sides.
+/// The queries that show whether Prometheus scrapes the targets of a metric on both sides; `None` if they cannot
+/// show it: series of other targets, such as the proxy of a mesh, or the same targets on both sides.
 #[must_use]
 pub fn scrape(metric: &MetricSpec, marks: &[Mark]) -> Option<Scrape> {
     if metric.skip_rehearsal {
@@ -123,23 +123,23 @@ pub fn scrape(metric: &MetricSpec, marks: &[Mark]) -> Option<Scrape> {
 }
 
 impl Scrape {
-    /// What must hold of the answer: where stable is scraped, the canary is.
+    /// The condition on the answer: if stable is scraped, the canary is too.
     #[must_use]
     pub fn condition() -> String {
         format!("result.{STABLE_UP} == nil || result.{CANARY_UP} != nil")
     }
 
-    /// What is wrong when it does not.
+    /// The problem if it is not true.
     #[must_use]
     pub fn problem(&self, after: &str) -> String {
         format!(
-            "Prometheus scrapes stable ({}), but after {after} nothing of the canary ({}): a ServiceMonitor, PodMonitor or scrape configuration selects by a label that the canary's Service or pods do not have, or that has another value there",
+            "Prometheus scrapes stable ({}), but after {after} it does not scrape the canary ({}): a ServiceMonitor, PodMonitor or scrape configuration selects by a label that the Service or the pods of the canary do not have, or have with another value",
             self.stable, self.canary
         )
     }
 }
 
-/// The provider's configuration with named queries in place of its own.
+/// The provider's configuration with named queries instead of its own.
 #[must_use]
 pub fn asking(config: &Value, named: &Value) -> Option<Value> {
     let mut config = config.clone();

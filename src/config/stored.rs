@@ -1,4 +1,4 @@
-//! Documents as they are stored: the only entry of a labelled `ConfigMap`.
+//! Stored documents: the only entry of a labelled `ConfigMap`.
 
 use super::{
     template::{template, too_many_rules},
@@ -14,10 +14,10 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Bytes of a document: more would not be recorded with a rollout.
+/// Maximum size of a document in bytes: a larger one would not fit into the record of a rollout.
 const MAX_BYTES: usize = PLAN_ROOM;
 
-/// Reads the analysis template in the data of the `ConfigMap` `name`; `path` is that of the data.
+/// Reads the analysis template in the data of the `ConfigMap` `name`; `path` is the path of the data.
 ///
 /// # Errors
 /// All findings.
@@ -30,7 +30,7 @@ pub fn read_template(name: &str, data: &Labels, path: &str) -> Lookup {
     Ok(AnalysisTemplate { name: name.to_owned(), ..template })
 }
 
-/// The document, whatever its key, and its path. `what`: the document's name in the message.
+/// The document under its only key, and its path. `what` names the document in the message.
 pub(super) fn only_entry(data: &Labels, path: &str, what: &str) -> Result<(Value, String), Findings> {
     match data.iter().next() {
         Some((key, text)) if data.len() == 1 && text.len() > MAX_BYTES => {

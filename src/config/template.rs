@@ -20,9 +20,9 @@ use serde_json::Value;
 /// A list of names of templates.
 pub(super) const TEMPLATES: Schema =
     Schema::List(&Schema::Object(&[("templateName", Schema::Text), ("clusterScope", Schema::Bool)]));
-/// What [`rules`] reads as `dryRun`.
+/// The schema of `dryRun` in [`rules`].
 pub(super) const DRY_RUN: Schema = Schema::List(&Schema::Object(&[("metricName", Schema::Text)]));
-/// What [`rules`] reads as `measurementRetention`.
+/// The schema of `measurementRetention` in [`rules`].
 pub(super) const RETENTION: Schema = Schema::List(&Schema::Object(&[
     ("metricName", Schema::Text),
     ("limit", Schema::Whole(0, MAX_RETENTION)),
@@ -47,17 +47,13 @@ pub static TEMPLATE_FIELDS: &[Field] = &[
     field(
         "metrics",
         Schema::List(&Schema::Named("metric")),
-        "What is measured. Required, unless `templates` names some.",
+        "The metrics. Required, unless `templates` names some.",
     ),
-    field(
-        "args",
-        Schema::List(&ARGUMENT),
-        "Its arguments, each with a name and, if it has a default, a value.",
-    ),
+    field("args", Schema::List(&ARGUMENT), "Its arguments: a name each, and optionally a default value."),
     field(
         "dryRun",
         DRY_RUN,
-        "`[{metricName: PATTERN}]`: metrics that are measured, but cannot end the analysis.",
+        "`[{metricName: PATTERN}]`: metrics that are measured but cannot fail the analysis.",
     ),
     field(
         "measurementRetention",
@@ -73,7 +69,7 @@ pub static TEMPLATE_FIELDS: &[Field] = &[
 
 /// The sources of an argument, for the reference.
 pub static ARGUMENT_SOURCES: &[Field] = &[
-    field("value", Schema::Text, "A text. In a template it is the default."),
+    field("value", Schema::Text, "A string. In a template it is the default."),
     field(
         "valueFrom.podTemplateHashValue",
         Schema::Text,
@@ -87,8 +83,7 @@ pub static ARGUMENT_SOURCES: &[Field] = &[
     field(
         "valueFrom.secretKeyRef",
         Schema::Any,
-        "`{name, key}` of a Secret in the Deployment's namespace, read when a measurement is made and stored \
-         nowhere. In a template only; needs a RoleBinding of ClusterRole `haldane-secrets`.",
+        "`{name, key}` of a Secret in the namespace of the Deployment. Haldane reads it for each measurement and never stores it. In a template only; needs a RoleBinding to ClusterRole `haldane-secrets`.",
     ),
 ];
 
@@ -105,7 +100,7 @@ pub fn parse(name: &str, text: &str, path: &str) -> Result<AnalysisTemplate, Fin
     Ok(AnalysisTemplate { name: name.to_owned(), ..template })
 }
 
-/// A document with more patterns than anybody needs is not read: to read one takes as long as a page of text.
+/// Limits the number of patterns of a document, because compiling one takes as long as parsing a page of text.
 pub(super) fn too_many_rules(document: &Value, path: &str) -> Option<Finding> {
     let count = rules_within(document);
     (count > MAX_RULES).then(|| {
@@ -126,7 +121,7 @@ fn rules_within(value: &Value) -> usize {
     }
 }
 
-/// Reads a spec or a whole object; its `metadata` says nothing that matters here.
+/// Reads a spec or a whole object, whose `metadata` is ignored.
 #[must_use]
 pub fn template(node: Node<'_>) -> Option<AnalysisTemplate> {
     if node.value().get("kind").is_none() {
@@ -154,7 +149,7 @@ fn spec(spec: &mut Fields<'_>) -> Option<AnalysisTemplate> {
     let templates = spec.list("templates", |node| node.object(template_ref));
     let metrics = match templates.as_slice() {
         [] => spec.required("metrics", metrics),
-        // Those of the templates that it names are enough.
+        // The metrics of the templates that it names are enough.
         _ => Some(spec.optional("metrics", distinct_metrics).unwrap_or_default()),
     };
     Some(AnalysisTemplate { name: String::new(), args, metrics: metrics?, rules, templates })
@@ -226,13 +221,13 @@ fn retention_rule(node: Node<'_>) -> Option<MetricRule> {
     })
 }
 
-/// The state of a rollout has room for no more.
+/// The state of a rollout has no space for more.
 const MAX_RETENTION: u32 = 100;
 
-/// Rules of a document, of both kinds together.
+/// Maximum number of rules of a document, of both kinds together.
 pub(super) const MAX_RULES: usize = 50;
 
-/// Metrics of a template.
+/// Maximum number of metrics of a template.
 const MAX_METRICS: usize = 50;
 
 fn pattern(node: Node<'_>) -> Option<String> {
@@ -251,8 +246,9 @@ fn metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
 
 fn distinct_metrics(node: Node<'_>) -> Option<Vec<RawMetric>> {
     if node.value().as_array().is_some_and(|metrics| metrics.len() > MAX_METRICS) {
-        return node
-            .fail_briefly(format!("may have at most {MAX_METRICS} metrics; divide them among templates"));
+        return node.fail_briefly(format!(
+            "may have at most {MAX_METRICS} metrics; split them into several templates"
+        ));
     }
     if let Some(twice) = node.value().as_array().and_then(|metrics| repeated_name(metrics)) {
         node.mark(format!("two metrics have the same name '{twice}'"));

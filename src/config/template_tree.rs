@@ -10,22 +10,22 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Levels of templates below the ones that a step names.
+/// Maximum number of levels of templates below those that a step names.
 pub const MAX_DEPTH: usize = 5;
-/// Templates that one plan may come to: it is stored whole in one object.
+/// Maximum number of templates of one plan, which is stored in one object.
 pub const MAX_TEMPLATES: usize = 50;
 
-/// A template that was looked up: what it says, or what is wrong with it.
+/// The result of a template lookup: the template, or what is wrong with it.
 pub type Lookup = Result<AnalysisTemplate, Findings>;
 
-/// The templates that are known, by the reference under which they are named.
+/// The known templates, by reference.
 pub(super) struct Known<'a> {
     pub inline: Option<&'a AnalysisTemplate>,
     pub lookups: &'a BTreeMap<TemplateRef, Lookup>,
 }
 
 impl<'a> Known<'a> {
-    /// `None` when there is none of this name, or what is wrong with it.
+    /// `None` if there is no such template; an error if it is invalid.
     pub fn get(&self, reference: &TemplateRef) -> Option<Result<&'a AnalysisTemplate, &'a Findings>> {
         match self.inline {
             Some(template) if reference.is_inline() => Some(Ok(template)),
@@ -34,7 +34,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What still has to be looked up, given what has been: templates named by templates.
+/// The templates that found templates name and that were not looked up yet.
 #[must_use]
 pub fn unseen(found: &BTreeMap<TemplateRef, Lookup>, asked: &BTreeSet<TemplateRef>) -> BTreeSet<TemplateRef> {
     let named = found.values().filter_map(|lookup| lookup.as_ref().ok()).flat_map(|found| &found.templates);
@@ -42,7 +42,7 @@ pub fn unseen(found: &BTreeMap<TemplateRef, Lookup>, asked: &BTreeSet<TemplateRe
     unseen.take(MAX_TEMPLATES.saturating_sub(asked.len())).collect()
 }
 
-/// `named` and everything that these name in turn, each once, those of cluster scope last.
+/// `named` and all templates that they name in turn, each once, those with cluster scope last.
 ///
 /// Source: argo-rollouts `rollout/analysis.go`, `getAnalysisTemplatesFromRefs`, which does not end on a cycle.
 pub(super) fn expand(named: &[TemplateRef], known: &Known<'_>) -> Result<Vec<TemplateRef>, Findings> {
@@ -56,7 +56,7 @@ pub(super) fn expand(named: &[TemplateRef], known: &Known<'_>) -> Result<Vec<Tem
     if findings.is_empty() { Ok(own) } else { Err(findings) }
 }
 
-/// Adds a template and, below it, those that it names; `above` are the ones that led to it.
+/// Adds a template and then those that it names; `above` are its ancestors.
 fn visit<'a>(
     reference: &'a TemplateRef,
     above: &mut Vec<&'a TemplateRef>,
@@ -65,14 +65,14 @@ fn visit<'a>(
     findings: &mut Findings,
 ) {
     let refused = if above.contains(&reference) {
-        Some("is named by itself in the end; take one of these names out".to_owned())
+        Some("includes itself; remove one of these references".to_owned())
     } else if above.len() > MAX_DEPTH {
         Some(format!(
-            "is more than {MAX_DEPTH} levels below the step; name it there or in a template further up"
+            "is more than {MAX_DEPTH} levels below the step; reference it in the step or in a template of a higher level"
         ))
     } else if all.len() >= MAX_TEMPLATES && !all.contains(reference) {
         Some(format!(
-            "is one too many: an analysis may have {MAX_TEMPLATES} templates, those named by templates included"
+            "exceeds the limit: an analysis may have at most {MAX_TEMPLATES} templates, including those that templates reference"
         ))
     } else {
         None
@@ -89,7 +89,7 @@ fn visit<'a>(
     match known.get(reference) {
         None => findings.push(missing(reference, above.last().copied())),
         Some(Err(found)) => findings.extend(found.clone()),
-        // Below a template that is there already, everything is.
+        // A template that was added already has its templates below it.
         Some(Ok(_)) if all.contains(reference) => {}
         Some(Ok(template)) => {
             all.push(reference.clone());
@@ -104,7 +104,7 @@ fn visit<'a>(
 
 fn missing(reference: &TemplateRef, named_by: Option<&TemplateRef>) -> Finding {
     let problem = if reference.is_inline() {
-        format!("an analysis names no template, so the annotation {} must hold one", keys::ANALYSIS)
+        format!("an analysis names no template, so the annotation {} must contain one", keys::ANALYSIS)
     } else {
         let scope =
             if reference.cluster_scope { "Haldane's namespace" } else { "the Deployment's namespace" };
@@ -117,7 +117,7 @@ fn missing(reference: &TemplateRef, named_by: Option<&TemplateRef>) -> Finding {
     Finding::new(place(named_by), shown, problem)
 }
 
-/// Where a template is named.
+/// The path of a reference to a template.
 fn place(named_by: Option<&TemplateRef>) -> String {
     match named_by {
         None => path(keys::CANARY),
@@ -140,7 +140,7 @@ mod tests {
         TemplateRef { name: name.to_owned(), cluster_scope }
     }
 
-    /// The names that `named` comes to, given which template names which.
+    /// The expansion of `named`, given which template names which.
     fn expanded(named: &[&str], edges: &[(&str, &[&str])]) -> Result<Vec<String>, String> {
         let template = |inner: &[&str]| AnalysisTemplate {
             templates: inner.iter().map(|name| reference(name)).collect(),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_templates_come_once_and_those_of_the_cluster_last() {
+    fn nested_templates_come_once_and_cluster_templates_last() {
         let edges: &[(&str, &[&str])] = &[
             ("all", &["cluster/errors", "latency"]),
             ("cluster/errors", &["latency"]),
@@ -178,12 +178,12 @@ mod tests {
             expanded(&["a"], &[("a", &["b", "cluster/c"])]),
             expanded(&["t0"], &chain),
         ];
-        let told: Vec<_> = refused.into_iter().map(Result::unwrap_err).collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"
-        ConfigMap[b].data.templates: "a > b > a": analysis template is named by itself in the end; take one of these names out
+        let problems: Vec<_> = refused.into_iter().map(Result::unwrap_err).collect();
+        insta::assert_snapshot!(problems.join("\n"), @r#"
+        ConfigMap[b].data.templates: "a > b > a": analysis template includes itself; remove one of these references
         ConfigMap[a].data.templates: "b": analysis template not found: the Deployment's namespace has no ConfigMap of this name with label haldane.dev/analysis-template: "true"
         ConfigMap[a].data.templates: "c": analysis template not found: Haldane's namespace has no ConfigMap of this name with label haldane.dev/analysis-template: "true"
-        ConfigMap[t5].data.templates: "t0 > t1 > t2 > t3 > t4 > t5 > t6": analysis template is more than 5 levels below the step; name it there or in a template further up
+        ConfigMap[t5].data.templates: "t0 > t1 > t2 > t3 > t4 > t5 > t6": analysis template is more than 5 levels below the step; reference it in the step or in a template of a higher level
         "#);
     }
 }

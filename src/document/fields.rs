@@ -1,4 +1,4 @@
-//! The one way a user's document is read: typed getters that collect every finding with its path.
+//! How a user's document is read: typed getters that collect every finding with its path.
 //!
 //! A [`Node`] is one value; a reader is any `FnOnce(Node) -> Option<T>`, so readers compose:
 //!
@@ -35,13 +35,14 @@ use std::{
     borrow::Cow, cell::RefCell, collections::BTreeMap, fmt::Display, ops::RangeInclusive, str::FromStr,
 };
 
-/// Names further than this from every known one get the list of all of them instead of a guess.
+/// An unknown name that is less similar than this to every known one gets the list of all names instead of a
+/// suggestion.
 const MIN_LIKENESS: f64 = 0.8;
 
-/// Longest name of a field that is shown whole, and compared with the known ones; in bytes.
+/// Longest field name that a message shows in full and that is compared with the known ones, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Reads a whole document; `path` stands before every finding's own path.
+/// Reads a whole document; the path of every finding begins with `path`.
 ///
 /// # Errors
 /// All findings, in reading order, if there is any.
@@ -56,11 +57,11 @@ pub fn read<T>(
     value.filter(|_| findings.is_empty()).ok_or(findings)
 }
 
-/// As [`read`], for a document that was read before and is not a person's at this moment.
+/// As [`read`], for a document that was accepted before: nobody waits for separate findings.
 ///
 /// # Errors
-/// All findings in one line.
-pub fn told<T>(
+/// All findings, on one line.
+pub fn reread<T>(
     document: &Value,
     path: &str,
     reader: impl FnOnce(Node<'_>) -> Option<T>,
@@ -71,7 +72,7 @@ pub fn told<T>(
 
 /// One value of a document, its path, and where findings about it go.
 ///
-/// Every getter consumes the node and answers `None` exactly when it has left a finding.
+/// Every getter consumes the node and returns `None` exactly when it has added a finding.
 /// The findings are behind a `RefCell`, so that one lifetime serves all readers.
 #[derive(Debug)]
 pub struct Node<'a> {
@@ -81,31 +82,31 @@ pub struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The value as it stands.
+    /// The raw value.
     #[must_use]
     pub fn value(&self) -> &'a Value {
         self.value
     }
 
-    /// Leaves a finding about this value.
+    /// Adds a finding about this value.
     pub fn fail<T>(self, problem: impl Into<String>) -> Option<T> {
         self.mark(problem);
         None
     }
 
-    /// As [`Node::fail`], for a value that is too large to be shown.
+    /// As [`Node::fail`], for a value that is too large to show.
     pub fn fail_briefly<T>(self, problem: impl Into<String>) -> Option<T> {
         self.findings.borrow_mut().push(Finding::new(self.path, "", problem));
         None
     }
 
-    /// As [`Node::fail`], where there is more to read.
+    /// As [`Node::fail`], but the node can still be read.
     pub fn mark(&self, problem: impl Into<String>) {
         let shown = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
         self.findings.borrow_mut().push(Finding::new(self.path.clone(), shown, problem));
     }
 
-    /// A string. A bare number is refused, as Kubernetes does, with the advice to quote it.
+    /// A string. As in Kubernetes, a bare number is not one; the finding says to quote it.
     #[must_use]
     pub fn string(self) -> Option<String> {
         match self.value {
@@ -115,22 +116,22 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The name of an object. Names become parts of request paths, so nothing else may pass for one.
+    /// The name of an object. Names become parts of request paths, so nothing else is accepted.
     #[must_use]
     pub fn object_name(self) -> Option<String> {
         match self.value.as_str() {
             Some(text) if is_object_name(text) => Some(text.to_owned()),
-            Some(_) => self.fail("must be a name of an object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit, at most 253 characters"),
+            Some(_) => self.fail("must be the name of an object: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit, at most 253 characters"),
             None => self.string(),
         }
     }
 
-    /// The name of a Service that is to be made.
+    /// The name of a Service that Haldane creates.
     #[must_use]
     pub fn service_name(self) -> Option<String> {
         match self.value.as_str() {
             Some(text) if is_service_name(text) => Some(text.to_owned()),
-            Some(_) => self.fail("must be a name of a Service: lower case letters, digits and '-', beginning with a letter, ending with a letter or digit, at most 63 characters"),
+            Some(_) => self.fail("must be the name of a Service: lower case letters, digits and '-', beginning with a letter, ending with a letter or digit, at most 63 characters"),
             None => self.string(),
         }
     }
@@ -177,7 +178,7 @@ impl<'a> Node<'a> {
         T::Err: Display,
     {
         let Value::String(text) = self.value else {
-            // Not a string: `string` leaves the finding that says so.
+            // Not a string: `string` adds the finding.
             return self.string().and(None);
         };
         match text.parse() {
@@ -192,7 +193,7 @@ impl<'a> Node<'a> {
         self.parsed()
     }
 
-    /// A mapping whose fields `read` asks for; afterwards every field nobody asked for is a finding.
+    /// A mapping whose fields `read` asks for. Afterwards, every field that it did not ask for is a finding.
     ///
     /// Ask for all fields before the first `?`: a field not yet asked for would count as unknown.
     pub fn object<T>(self, read: impl FnOnce(&mut Fields<'a>) -> Option<T>) -> Option<T> {
@@ -207,7 +208,7 @@ impl<'a> Node<'a> {
         value
     }
 
-    /// A list; items that could not be read are left out, each with its finding.
+    /// A list without the items that could not be read, each of which has a finding.
     pub fn list<T>(self, mut read: impl FnMut(Node<'a>) -> Option<T>) -> Option<Vec<T>> {
         let Value::Array(items) = self.value else {
             return self.fail("must be a list");
@@ -217,7 +218,7 @@ impl<'a> Node<'a> {
         Some(items.iter().enumerate().filter_map(item).collect())
     }
 
-    /// A mapping with names of the user's own choice.
+    /// A mapping whose keys the user chooses.
     pub fn map<T>(self, mut read: impl FnMut(Node<'a>) -> Option<T>) -> Option<BTreeMap<String, T>> {
         let Value::Object(entries) = self.value else {
             return self.fail("must be a mapping");
@@ -230,19 +231,19 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The fields of one mapping. A null counts as absent, as in Kubernetes.
+/// The fields of one mapping. As in Kubernetes, null means absent.
 #[derive(Debug)]
 pub struct Fields<'a> {
     object: &'a Map<String, Value>,
     path: String,
     known: Vec<&'static str>,
     findings: &'a RefCell<Findings>,
-    /// Findings that were there before the mapping was looked at.
+    /// The number of findings before the mapping was read.
     before: usize,
 }
 
 impl<'a> Fields<'a> {
-    /// The field `key` if it is given and can be read.
+    /// The field `key`, if it is present and can be read.
     pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(Node<'a>) -> Option<T>) -> Option<T> {
         self.known.push(key);
         let value = self.object.get(key).filter(|value| !value.is_null())?;
@@ -262,8 +263,7 @@ impl<'a> Fields<'a> {
         self.optional(key, |node| node.list(read)).unwrap_or_default()
     }
 
-    /// A field of Argo's that is not supported: naming `why` is better than "unknown field". Says whether
-    /// it was given.
+    /// A field of Argo that is not supported: `why` helps more than "unknown field". Returns whether it is present.
     pub fn unsupported(&mut self, key: &'static str, why: &str) -> bool {
         let mut given = false;
         self.optional(key, |node| {
@@ -273,13 +273,13 @@ impl<'a> Fields<'a> {
         given
     }
 
-    /// Leaves a finding about the mapping itself, for rules that span fields.
+    /// Adds a finding about the mapping itself, for rules about several fields.
     pub fn fail(&mut self, problem: impl Into<String>) {
         self.findings.borrow_mut().push(Finding::new(self.path.clone(), "", problem));
     }
 
-    /// Whether every key of the mapping has been asked for and none has a finding. If not, "something is
-    /// missing", or a contradiction with what could not be read, would only be noise beside them.
+    /// Whether every key of the mapping has been asked for and none has a finding. Otherwise a finding about a
+    /// missing field, or a contradiction with a field that could not be read, would only be noise.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let is_known = |key: &String| self.known.contains(&key.as_str());
@@ -304,7 +304,7 @@ fn shortened(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The name among `known` that a person most likely meant by `name`, whatever its case.
+/// The name among `known` that the user most likely meant by `name`; case does not matter.
 #[must_use]
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     if name.len() > MAX_NAME {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_getter_says_what_it_wants() {
+    fn every_getter_says_what_is_allowed() {
         let document = json!({"s": 5, "b": "yes", "i": 101, "x": 1.5, "d": "5", "n": 3, "l": {}, "m": []});
         let found = problems(&document, |root| {
             root.object(|f| {
@@ -370,14 +370,14 @@ mod tests {
                 f.optional("nothing", Node::string);
                 f.required("name", Node::string);
                 f.unsupported("mirror", "NGINX cannot mirror to a canary");
-                f.fail("two of these exclude each other");
+                f.fail("only one of these is allowed");
                 Some(())
             })
         });
         insta::assert_snapshot!(found.join("\n"), @r#"
         spec.name: is required
         spec.mirror: "{}": is not supported: NGINX cannot mirror to a canary
-        spec: two of these exclude each other
+        spec: only one of these is allowed
         spec.SetWeight: unknown field, did you mean "setWeight"?
         spec.zzz: unknown field, allowed are setWeight, nothing, name, mirror
         "#);

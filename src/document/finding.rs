@@ -1,21 +1,21 @@
-//! What is wrong with an input, for the person who must mend it.
+//! What is wrong with a user's input, for the person who must fix it.
 
 use std::fmt;
 
-/// One thing found in a user's input: where it stands, what was found and what is allowed.
+/// One problem of a user's input: where it is, the value, and what is allowed.
 ///
 /// The same text reaches the user as a `StatusCause` at admission and in the controller's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Field path, e.g. `metadata.annotations[haldane.dev/canary].steps[2].setWeight`.
     pub path: String,
-    /// The offending value as the user wrote it, shortened to a readable length.
+    /// The value as the user wrote it, shortened to a readable length.
     pub value: String,
-    /// What is wrong, what is allowed and what to do, as one clause.
+    /// What is wrong, what is allowed and what to do next, as one clause.
     pub problem: String,
 }
 
-/// Longest value that a message repeats, in characters.
+/// Longest value that a message shows, in characters.
 const MAX_VALUE_CHARS: usize = 80;
 
 impl Finding {
@@ -54,5 +54,5 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All findings of one input, in reading order.
+/// All findings of one document, in reading order.
 pub type Findings = Vec<Finding>;

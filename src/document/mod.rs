@@ -1,4 +1,5 @@
-//! How a document of a user is read: within bounds, every finding with its path, and by the same table that makes its schema.
+//! How a user's document is read: within limits, with a path for every finding, and by the table that also
+//! generates its schema.
 
 pub mod fields;
 pub mod finding;

@@ -1,15 +1,15 @@
-//! YAML text into a JSON value, within bounds.
+//! Parses YAML into a JSON value, within limits.
 
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, Options, budget, options};
 
-/// No readable document needs more values; an alias counts as often as it is used.
+/// Maximum number of values; an alias counts each time that it is used.
 const MAX_NODES: usize = 20_000;
 
-/// Reads one YAML document, with the word lists of YAML 1.2: `on` and `yes` are strings.
+/// Parses one YAML document as YAML 1.2: `on` and `yes` are strings.
 ///
 /// # Errors
-/// What is not YAML and where, in one line; also what is too large, too deep or given twice.
+/// On one line, what is not YAML and where; also what is too large, nested too deeply, or a duplicate key.
 pub fn parse(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str_with_options(text, bounds()).map_err(|error| error.without_snippet().to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::{operate::int, types::Type, value::Value};
 
-/// Go's words for an index beyond a list.
+/// Go's message for an index beyond the end of a list.
 pub(super) const OUT_OF_RANGE: &str = "reflect: slice index out of range";
 
 /// `of[key]` or `of.key`.
@@ -30,7 +30,7 @@ pub(super) fn fetch(of: &Value, key: &Value) -> Result<Value, String> {
     }
 }
 
-/// An index as Go counts, from the end if negative.
+/// An index; a negative one counts from the end.
 fn position(index: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
     usize::try_from(if index < 0 { length.checked_add(index)? } else { index }).ok()

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::gocompat::{float::to_float, re2};
 
-/// Checks a condition for a `result` of the given type; answers the type of its value, and what it asks of `result`
-/// by name.
+/// Checks a condition for a `result` of the given type. Returns the type of its value, and the members of `result`
+/// that it uses.
 ///
-/// Whole numbers that a function takes as floats become floats.
+/// Integer arguments of a function that takes floats become floats.
 pub(super) fn check(node: &mut Node, result: &Type) -> Result<(Type, Vec<String>), String> {
     let mut checker = Checker { result, asked: Vec::new(), variables: Vec::new(), scopes: Vec::new() };
     let returns = checker.check(node)?;
@@ -23,7 +23,7 @@ struct Checker<'a> {
     /// Members of `result`.
     asked: Vec<String>,
     variables: Vec<(String, Type)>,
-    /// The closures around, innermost last.
+    /// The enclosing closures, innermost last.
     scopes: Vec<Scope>,
 }
 
@@ -115,7 +115,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks the items of a list literal; answers what they all are, if they are all the same.
+    /// Checks the items of a list literal. Returns their common type, if they have one.
     fn items(&mut self, items: &mut [Node]) -> Result<Option<Type>, String> {
         let types: Vec<_> = items.iter_mut().map(|item| self.check(item)).collect::<Result<_, _>>()?;
         let first = types.first().cloned();
@@ -274,7 +274,7 @@ impl Checker<'_> {
     }
 }
 
-/// A whole number literal, or a sum of such, as floats.
+/// Turns an integer literal, or a sum of them, into floats.
 fn make_float(node: &mut Node) {
     match node {
         Node::Int(number) => *node = Node::Float(to_float(*number)),
@@ -297,7 +297,7 @@ fn unary(operator: Unary, text: &str, operand: Type) -> Checked {
     }
 }
 
-/// The type of an operation. `listed` is what all items of a list literal on the right are.
+/// The type of an operation. `listed` is the common type of a list literal on the right.
 fn binary(
     operator: &BinaryOperator,
     left: &Type,
@@ -306,7 +306,7 @@ fn binary(
     right_node: &Node,
 ) -> Checked {
     let both = |is: fn(&Type) -> bool| is(left) && is(right);
-    // Nothing is known of one side, and the other is of a type that can work.
+    // One side can be anything, and the other has a type that can work.
     let open = |is: &[fn(&Type) -> bool]| {
         let fits = |side: &Type| *side == Type::Any || is.iter().any(|is| is(side));
         (*left == Type::Any && fits(right)) || (*right == Type::Any && fits(left))

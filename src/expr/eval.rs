@@ -14,13 +14,13 @@ use crate::gocompat::re2;
 use regex::Regex;
 use std::{collections::HashMap, rc::Rc};
 
-/// Work that one evaluation may do: a node visited, or a unit of weight worked on.
+/// Work that one evaluation may do: each visited node and each processed unit of weight counts one.
 const MAX_WORK: usize = 10_000_000;
 
-/// Heaviest value that it may make.
+/// Heaviest value that an evaluation may make.
 const MAX_WEIGHT: usize = 2_000_000;
 
-/// Work for compiling a regular expression.
+/// Work that compiling a regular expression counts as.
 const REGEX_WORK: usize = 10_000;
 
 /// Evaluates a checked condition.
@@ -52,9 +52,9 @@ struct Scope {
     accumulator: Value,
 }
 
-/// Why an expression has no value of its own.
+/// Why an expression has no value.
 enum Stop {
-    /// An optional member's owner is nil: so is the whole chain.
+    /// The owner of an optional member is nil, so the whole chain is nil.
     Absent,
     Failed(String),
 }
@@ -219,7 +219,7 @@ impl<'a> Machine<'a> {
         if needs_right { self.eval(right) } else { Ok(left) }
     }
 
-    /// `filter(…)[0]` and `filter(…)[-1]` look at no more items than they must, as in the original.
+    /// `filter(…)[0]` and `filter(…)[-1]` visit no more items than necessary, as in the original.
     fn first_found(&mut self, of: &'a Node, property: &'a Node) -> Option<Evaluated> {
         let Node::Loop { kind: Loop::Filter, list, body, .. } = of else { return None };
         let kind = match property {
@@ -237,7 +237,7 @@ impl<'a> Machine<'a> {
         Some(find())
     }
 
-    /// A pattern is compiled once, however often a closure comes back to it.
+    /// A pattern is compiled once, even if a closure uses it for many items.
     fn matches(&mut self, whole: &Value, pattern: &Value) -> Evaluated {
         let pattern = operate::text(pattern)?;
         if !self.patterns.contains_key(pattern) {
@@ -275,7 +275,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The index of the first item, or the last, of which the closure holds.
+    /// The index of the first item, or the last, for which the closure is true.
     fn found(&mut self, kind: Loop, list: &List, body: &'a Node) -> Result<Option<usize>, Stop> {
         let is_backwards = matches!(kind, Loop::FindLast | Loop::FindLastIndex);
         for step in 0..list.items.len() {
@@ -288,7 +288,7 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    /// The functions that ask a question about every item, in order, until the answer is known.
+    /// The functions that test the items in order until the result is known.
     fn search(&mut self, kind: Loop, list: &List, body: &'a Node) -> Evaluated {
         match kind {
             Loop::Find | Loop::FindLast => {
@@ -339,7 +339,7 @@ impl<'a> Machine<'a> {
         Ok(accumulator)
     }
 
-    /// The closure's value for one item.
+    /// The value of the closure for one item.
     fn item(&mut self, item: &Value, index: usize, accumulator: Value, body: &'a Node) -> Evaluated {
         let index = i64::try_from(index).unwrap_or(i64::MAX);
         self.scopes.push(Scope { item: item.clone(), index, accumulator });
@@ -365,7 +365,7 @@ fn unary(operator: Unary, operand: Value) -> Evaluated {
     })
 }
 
-/// Items by the value of their closure, keys in order of their first appearance.
+/// Groups items by the value of the closure; keys are in the order of their first appearance.
 fn group(list: &List, keys: Vec<Value>) -> Value {
     let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
     for (item, key) in list.items.iter().zip(keys) {

@@ -1,4 +1,4 @@
-//! The functions without closures: their names, what they take, what they give.
+//! The functions without closures: names, parameters, return types.
 
 use super::{
     library::{Env, argo, list, number, text, time},
@@ -10,18 +10,18 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Function {
     pub name: &'static str,
-    /// What it takes, the optional last.
+    /// The parameters, optional ones last.
     params: &'static [Param],
     required: usize,
     /// Whether the last parameter may be repeated.
     variadic: bool,
     refusal: Refusal,
     returns: Returns,
-    /// Called with arguments that fit `params` as far as their types were known.
+    /// Called with arguments that match `params`, as far as their types were known.
     pub call: fn(&[Value], &Env<'_>) -> Result<Value, String>,
 }
 
-/// What an argument may be. Where nothing is known before, the function itself has to look.
+/// The type of a parameter. An argument whose type is unknown before evaluation is checked by the function itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Param {
     Any,
@@ -32,11 +32,11 @@ enum Param {
     Text,
     List,
     Map,
-    /// Whatever has a length.
+    /// Anything that has a length.
     Sized,
 }
 
-/// In which words an argument is refused.
+/// The message for an argument of the wrong type.
 #[derive(Debug, Clone, Copy)]
 enum Refusal {
     /// `cannot use T as argument (type P) to call NAME`
@@ -89,7 +89,7 @@ impl Function {
     }
 }
 
-/// All of them. The last six are Argo's own.
+/// All functions. The last six are Argo's own.
 static FUNCTIONS: &[Function] = &[
     function("len", &[Param::Sized], Returns::Int, list::len).refusing("invalid argument for len (type", ")"),
     function("type", &[Param::Any], Returns::Text, text::type_name),
@@ -169,13 +169,13 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
 }
 
 impl Function {
-    /// Checks the number and types of arguments; answers the type of the call.
+    /// Checks the number and types of the arguments. Returns the type of the call.
     pub fn check(&self, args: &[Type]) -> Result<Type, String> {
         self.check_count(args.len())?;
         let last = self.params.last().copied().unwrap_or(Param::Any);
         for (index, arg) in args.iter().enumerate() {
             let param = self.params.get(index).copied().unwrap_or(last);
-            // A nil is let through where Go passes it as an interface.
+            // A nil is accepted where Go passes it as an interface.
             let is_passed = matches!(self.refusal, Refusal::Call) && *arg == Type::Nil;
             if !is_passed && !param.accepts(arg) {
                 return Err(self.refuse(arg, param));
@@ -184,7 +184,7 @@ impl Function {
         Ok(self.returns(args))
     }
 
-    /// Whether the argument is a float, so that whole numbers written there are too.
+    /// Whether the parameter is a float, so that an integer literal there becomes one.
     pub fn takes_float(&self, index: usize) -> bool {
         self.params.get(index) == Some(&Param::Float)
     }
@@ -246,7 +246,7 @@ impl Param {
         *arg == Type::Any
             || match self {
                 Self::Any => true,
-                // For a float Go takes an integer too, and fails in the call unless it was a literal.
+                // For a float Go also accepts an integer, and fails in the call unless it is a literal.
                 Self::Number | Self::Float => arg.is_number(),
                 Self::NumberOrText => arg.is_number() || arg.is_text(),
                 Self::Int => arg.is_integer(),

@@ -1,7 +1,7 @@
-//! The methods of Go's `time.Time` and `time.Duration` that answer with a number, a text, a time or a span.
+//! The methods of Go's `time.Time` and `time.Duration` that return a number, a string, a time or a duration.
 //!
-//! Those that answer with a type of their own (`Month`, `Weekday`, `Location`) are left out: in Go no such
-//! value equals a number, so `date(x).Month() == 2` never holds. Here it is refused by name.
+//! Methods that return a type of their own (`Month`, `Weekday`, `Location`) are not supported: in Go such a value
+//! never equals a number, so `date(x).Month() == 2` is never true. Here it is an error that names the method.
 
 use super::{
     span::Span,
@@ -14,10 +14,10 @@ use jiff::Zoned;
 struct Method {
     of: Type,
     name: &'static str,
-    /// What it takes, at most one thing.
+    /// Its parameter, at most one.
     takes: Option<Type>,
     returns: Type,
-    /// `None` when an argument is not of the type it takes.
+    /// `None` when the argument has the wrong type.
     call: fn(&Value, &Value) -> Option<Value>,
 }
 
@@ -31,7 +31,7 @@ const fn of_time(
     Method { of: Type::Time, name, takes, returns, call }
 }
 
-/// A method of spans.
+/// A method of durations.
 const fn of_span(name: &'static str, returns: Type, call: fn(&Value, &Value) -> Option<Value>) -> Method {
     Method { of: Type::Duration, name, takes: None, returns, call }
 }
@@ -100,7 +100,7 @@ fn find(of: &Type, name: &str) -> Result<&'static Method, String> {
     })
 }
 
-/// Checks a call; answers the type of its value.
+/// Checks a call. Returns the type of its value.
 pub(super) fn check(of: &Type, name: &str, args: &[Type]) -> Result<Type, String> {
     let method = find(of, name)?;
     match (&method.takes, args) {
@@ -121,7 +121,7 @@ pub(super) fn call(of: &Value, name: &str, args: &[Value]) -> Result<Value, Stri
     let arg = args.first().unwrap_or(&Value::Nil);
     (method.call)(of, arg).ok_or_else(|| match &method.takes {
         Some(takes) => arg.is_not(&takes.to_string()),
-        None => format!("{name}() is beyond what can be counted"),
+        None => format!("{name}() is out of range"),
     })
 }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_answers_what_it_promises() {
+    fn every_method_returns_its_declared_type() {
         let at: Zoned = "2024-02-29T13:14:15.016+00:00[UTC]".parse().unwrap();
         for method in METHODS {
             let of = match method.of {

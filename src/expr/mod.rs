@@ -4,9 +4,10 @@
 //!  text ──token──► tokens ──parser──► Node ──check (static types)──► Program ──eval──► Value
 //! ```
 //!
-//! Written here because a condition is hostile input to an admission webhook: every stage is bounded in
-//! time, memory and stack, none reads a clock (the time is given), and the static types tell a wrong condition at `apply`.
-//! Error texts are those of the original, so that what users find about them on the web applies.
+//! A condition is hostile input to an admission webhook: every stage has limits on time, memory and stack, none
+//! reads a clock (the time is a parameter), and static types find a wrong condition at `kubectl apply`. Error texts
+//! are the original's, so that what users find about them on the web applies. Why not a crate:
+//! `docs/decisions/0023-expression-language.md`.
 
 mod access;
 mod check;
@@ -34,16 +35,16 @@ use syntax::Node;
 #[derive(Debug, Clone)]
 pub struct Program {
     node: Node,
-    /// What it evaluates to, as far as that is known before.
+    /// The type of its value, as far as it is known before evaluation.
     pub returns: Type,
-    /// What it asks of `result` by name.
+    /// The members of `result` that it uses.
     pub asked: Vec<String>,
 }
 
 /// Parses `text` and checks it for a `result` of the given type.
 ///
 /// # Errors
-/// The first thing wrong with it.
+/// The first problem.
 pub fn compile(text: &str, result: &Type) -> Result<Program, String> {
     let mut node = parser::parse(token::tokens(text)?)?;
     let (returns, asked) = check::check(&mut node, result)?;
@@ -51,10 +52,10 @@ pub fn compile(text: &str, result: &Type) -> Result<Program, String> {
 }
 
 impl Program {
-    /// Evaluates it for a `result` of the type it was compiled for, at the time that is `now`.
+    /// Evaluates it for a `result` of the type that it was compiled for; `now` is the value of `now()`.
     ///
     /// # Errors
-    /// What went wrong in evaluation, or that it took too long.
+    /// Why the evaluation failed, for example that it took too long.
     pub fn run(&self, result: &Value, now: Timestamp) -> Result<Value, String> {
         eval::run(&self.node, &Env { result, now })
     }

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 /// Largest list that a range may make.
 const MAX_RANGE: i64 = 1_000_000;
 
-/// The value of an operation both of whose sides are evaluated.
+/// The value of an operation whose sides are both evaluated.
 pub(super) fn operate(operator: &BinaryOperator, left: &Value, right: &Value) -> Result<Value, String> {
     let refuse =
         || Err(format!("invalid operation: {} {} {}", left.type_of(), operator.text, right.type_of()));
@@ -36,18 +36,18 @@ pub(super) fn operate(operator: &BinaryOperator, left: &Value, right: &Value) ->
         Binary::Contains => Value::Bool(text(left)?.contains(text(right)?)),
         Binary::StartsWith => Value::Bool(text(left)?.starts_with(text(right)?)),
         Binary::EndsWith => Value::Bool(text(left)?.ends_with(text(right)?)),
-        // The machine's own: three decide by their left side whether there is a right one, one needs a cache.
+        // Evaluated elsewhere: three evaluate the right side only if the left one requires it, and one needs a cache.
         Binary::Or | Binary::And | Binary::Coalesce | Binary::Matches => return refuse(),
     })
 }
 
-/// Equality across number types, identity for the rest.
+/// Compares numbers across types, and everything else by identity.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
     ordering(left, right)
         .map_or_else(|Unordered| left.is_identical_to(right), |ordering| ordering == Some(Ordering::Equal))
 }
 
-/// Values of types between which there is no order.
+/// The types have no order.
 struct Unordered;
 
 /// The order of two numbers or two texts; none with NaN.
@@ -64,7 +64,7 @@ fn ordering(left: &Value, right: &Value) -> Result<Option<Ordering>, Unordered> 
     })
 }
 
-/// Whether the left side is less, more, … than the right; `None` when the two have no order.
+/// Whether the left side is less, greater, … than the right; `None` if the two have no order.
 pub(super) fn compare(kind: Binary, left: &Value, right: &Value) -> Option<bool> {
     let ordering = ordering(left, right).ok()?;
     Some(match kind {
@@ -86,7 +86,7 @@ fn calculate(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
     }
 }
 
-/// Sums and differences with times in them, and multiples of spans.
+/// Sums and differences of times and durations, and multiples of durations.
 fn times(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
     use Binary::{Add, Multiply, Subtract};
     match (kind, left, right) {
@@ -106,7 +106,7 @@ fn times(kind: Binary, left: &Value, right: &Value) -> Option<Value> {
         | (Multiply, Value::Int(factor), Value::Duration(span)) => {
             Some(Value::Duration(Span(span.0.wrapping_mul(*factor))))
         }
-        // By a float Go makes a float, of nanoseconds.
+        // Go multiplies the nanoseconds by a float and returns a float.
         (Multiply, Value::Duration(span), Value::Float(factor))
         | (Multiply, Value::Float(factor), Value::Duration(span)) => {
             Some(Value::Float(to_float(span.0) * factor))

@@ -1,4 +1,4 @@
-//! From tokens to the tree, by precedence climbing.
+//! Parses tokens into the syntax tree, by precedence climbing.
 
 use super::{
     functions,
@@ -17,9 +17,9 @@ pub(super) fn parse(tokens: Vec<Token>) -> Result<Node, String> {
 struct Parser {
     tokens: Vec<Token>,
     at: usize,
-    /// Closures around the present token: `#` means something only within one.
+    /// Number of closures around the current token: `#` is valid only within one.
     closures: usize,
-    /// Values of `let … in` around it, outside of any bracket: `in` ends the innermost.
+    /// Number of `let … in` values around the current token, outside of brackets: `in` ends the innermost.
     let_values: usize,
 }
 
@@ -67,7 +67,7 @@ impl Parser {
         }
     }
 
-    /// What stands in brackets: there, `in` is an operator again.
+    /// Parses what is in brackets, where `in` is an operator again.
     fn enclosed<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
         let outer = std::mem::take(&mut self.let_values);
         let inner = parse(self)?;
@@ -90,7 +90,7 @@ impl Parser {
             }
             let negated = self.next_if_operator("not");
             let Some(operator) = self.binary_operator(precedence) else {
-                // A `not` that negates no operator is left for the caller to refuse.
+                // The caller refuses a `not` that does not negate an operator.
                 self.at = start + usize::from(negated);
                 break;
             };
@@ -110,7 +110,7 @@ impl Parser {
         if precedence == 0 { self.conditional(left) } else { Ok(left) }
     }
 
-    /// Takes the next token if it is an operator that binds at least as much as `precedence`.
+    /// Consumes the next token if it is an operator of at least this precedence.
     fn binary_operator(&mut self, precedence: u16) -> Option<&'static BinaryOperator> {
         let Token::Operator(text) = self.peek() else { return None };
         let operator = BinaryOperator::find(text)?;
@@ -122,7 +122,7 @@ impl Parser {
         Some(operator)
     }
 
-    /// `NAME = VALUE; BODY`, or with `in` for the semicolon, as many write it.
+    /// `NAME = VALUE; BODY`, or with `in` instead of the semicolon, as many people write it.
     fn declaration(&mut self) -> Parsed {
         let name = self.expect_name()?;
         self.expect_operator("=")?;

@@ -29,7 +29,7 @@ pub(super) enum Node {
         left: Box<Node>,
         right: Box<Node>,
     },
-    /// Without `then` the condition's own value, as in `a ?: b`.
+    /// Without `then`, the value of the condition itself, as in `a ?: b`.
     Conditional {
         condition: Box<Node>,
         then: Option<Box<Node>>,
@@ -40,14 +40,14 @@ pub(super) enum Node {
         property: Box<Node>,
         optional: bool,
     },
-    /// How far an optional member, when absent, makes everything nil.
+    /// The extent to which an absent optional member makes the value nil.
     Chain(Box<Node>),
     Slice {
         of: Box<Node>,
         from: Option<Box<Node>>,
         to: Option<Box<Node>>,
     },
-    /// A call of something that is no known function.
+    /// A call of something that is not a known function.
     Call {
         callee: Box<Node>,
         args: Vec<Node>,

@@ -1,14 +1,14 @@
-//! From text to tokens.
+//! Splits the text into tokens.
 
 use std::{fmt, iter::Peekable, str::Chars};
 
 /// Longest condition, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// Most tokens of a condition: bounds the recursion of all later stages.
+/// Maximum number of tokens of a condition: limits the recursion of all later stages.
 const MAX_TOKENS: usize = 500;
 
-/// Most patterns of a condition: to read one takes as long as hundreds of words.
+/// Maximum number of patterns of a condition: compiling one takes as long as hundreds of tokens.
 const MAX_PATTERNS: usize = 10;
 
 /// Names that are operators.
@@ -32,7 +32,7 @@ impl Token {
 }
 
 impl fmt::Display for Token {
-    /// As the original names tokens in its messages.
+    /// As the messages of the original name tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(text) => write!(f, "Identifier({text:?})"),
@@ -55,7 +55,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
     while let Some(token) = lexer.next_token()? {
         tokens.push(token);
         if tokens.len() > MAX_TOKENS {
-            return Err(format!("a condition may have at most {MAX_TOKENS} words"));
+            return Err(format!("a condition may have at most {MAX_TOKENS} tokens"));
         }
     }
     if tokens.iter().filter(|token| token.is_operator("matches")).count() > MAX_PATTERNS {
@@ -215,7 +215,7 @@ impl Lexer<'_> {
     }
 }
 
-/// Whether the character may stand in a name.
+/// Whether the character is allowed in a name.
 pub(super) fn is_alphanumeric(c: char) -> bool {
     c == '_' || c == '$' || c.is_alphanumeric()
 }

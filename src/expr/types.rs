@@ -1,8 +1,8 @@
-//! Static types, which are those of Go.
+//! Static types, which are Go's.
 
 use std::fmt;
 
-/// What is known of a value before evaluation.
+/// What is known about a value before evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
     /// Always nil.
@@ -19,7 +19,7 @@ pub enum Type {
     Text,
     /// A point in time.
     Time,
-    /// A span of time, which Go counts among the whole numbers.
+    /// A duration, which is an integer type in Go.
     Duration,
     /// A list of items of one type.
     List(Box<Type>),
@@ -62,7 +62,7 @@ impl Type {
         *self == Self::Bool
     }
 
-    /// Go's rule for passing a value of this type where `other` is asked for.
+    /// Whether Go accepts a value of this type where `other` is required.
     pub(super) fn is_assignable_to(&self, other: &Self) -> bool {
         *other == Self::Any || self == other
     }

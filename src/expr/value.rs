@@ -5,7 +5,7 @@ use crate::gocompat::float;
 use jiff::Zoned;
 use std::{fmt, rc::Rc};
 
-/// A value with its type in Go, which decides over equality.
+/// A value with its Go type, on which equality depends.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// Nothing.
@@ -31,13 +31,13 @@ pub enum Value {
 /// Items and their common type.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// What Go knows of all items.
+    /// The item type in Go.
     pub(super) item: Type,
     pub(super) items: Rc<[Value]>,
     weight: usize,
 }
 
-/// Entries in no order that matters, and the type of the map.
+/// Unordered entries, and the type of the map.
 #[derive(Debug, Clone)]
 pub struct Map {
     of: Type,
@@ -101,7 +101,7 @@ impl Value {
         }
     }
 
-    /// How much there is to copy, print or compare: parts that are shared count each time.
+    /// How much there is to copy, print or compare: shared parts count each time.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Time(_) | Self::Duration(_) => {
@@ -129,7 +129,7 @@ impl Value {
         }
     }
 
-    /// Go's words for a value that is not of the type asked for.
+    /// Go's message for a value that does not have the required type.
     pub(super) fn is_not(&self, wanted: &str) -> String {
         match self {
             Self::Nil => format!("interface conversion: interface {{}} is nil, not {wanted}"),
@@ -137,7 +137,7 @@ impl Value {
         }
     }
 
-    /// `reflect.DeepEqual`: same type and content, and what is one and the same is equal even with NaN in it.
+    /// `reflect.DeepEqual`: same type and content. A list or map equals itself even if it contains NaN.
     pub(super) fn is_identical_to(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Nil, Self::Nil) => true,

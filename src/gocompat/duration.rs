@@ -6,13 +6,13 @@ use std::{fmt, str::FromStr};
 
 /// A non-negative span of time, read from and printed as a Go duration (`90s`, `1h30m`, `1.5h`).
 ///
-/// Kept in whole milliseconds: nothing here can be observed on a finer scale.
+/// Stored in whole milliseconds: nothing here depends on smaller differences.
 /// Source of the grammar: Go's `time.ParseDuration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(try_from = "String", into = "String")]
 pub struct GoDuration(SignedDuration);
 
-/// The text is not a duration that Go would read, or is negative, or over a century.
+/// The text is not a Go duration, is negative, or is over a century.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a duration such as \"30s\", \"5m\" or \"1h30m\", not negative and under 100 years")]
 pub struct BadDuration;
@@ -20,7 +20,7 @@ pub struct BadDuration;
 const MAX_SECONDS: f64 = 100.0 * 366.0 * 86_400.0;
 
 impl GoDuration {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(SignedDuration::ZERO);
 
     /// `seconds` as a duration.
@@ -68,7 +68,7 @@ impl FromStr for GoDuration {
         if !(0.0..MAX_SECONDS).contains(&seconds) {
             return Err(BadDuration);
         }
-        // In range by the check above, and a whole number by `floor`; `round` undoes what floats are off.
+        // In range by the check above, and a whole number by `floor`; `round` corrects the inaccuracy of floats.
         #[allow(clippy::cast_possible_truncation)]
         let millis = ((seconds * 1e9).round() / 1e6).floor() as i64;
         Ok(Self(SignedDuration::from_millis(millis)))

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GoFloat(pub f64);
 
-/// The text is not a float that Go would read.
+/// The text is not a float in Go's syntax.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("strconv.ParseFloat: parsing {text:?}: {problem}")]
 pub struct BadFloat {
@@ -28,7 +28,7 @@ impl fmt::Display for GoFloat {
 impl FromStr for GoFloat {
     type Err = BadFloat;
 
-    /// `strconv.ParseFloat(text, 64)`: also hexadecimal, with underscores, and the words for no number.
+    /// `strconv.ParseFloat(text, 64)`: also hexadecimal, with underscores, and NaN and the infinities.
     fn from_str(text: &str) -> Result<Self, BadFloat> {
         let bad = |problem| BadFloat { text: text.to_owned(), problem };
         let (unsigned, is_negative) = match text.strip_prefix('-') {
@@ -44,7 +44,7 @@ impl FromStr for GoFloat {
     }
 }
 
-/// Go's conversion on amd64, where what no integer can hold is the least one.
+/// Go's conversion on amd64, where a value outside of the range becomes the smallest integer.
 #[must_use]
 pub fn to_int(value: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
@@ -90,13 +90,13 @@ fn magnitude(text: &str, is_signed: bool) -> Option<f64> {
     let digits = without_underscores(&lower)?;
     match digits.strip_prefix("0x") {
         Some(hex) => hexadecimal(hex),
-        // What Rust reads beyond digits, point and exponent, such as a second sign, is no number in Go.
+        // Rust also accepts text such as a second sign, which Go does not.
         None if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => digits.parse().ok(),
         None => None,
     }
 }
 
-/// Underscores may stand between two digits, and after a base prefix.
+/// Underscores are allowed between two digits, and after a base prefix.
 fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
@@ -109,7 +109,7 @@ fn without_underscores(text: &str) -> Option<String> {
     (!underscores.any(misplaced)).then(|| text.replace('_', ""))
 }
 
-/// `1.8p-3` after the prefix; the exponent, of two, must be there.
+/// `1.8p-3` after the prefix; the exponent, of base two, is required.
 fn hexadecimal(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once('p')?;
     let exponent: i32 = exponent.parse().ok()?;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_go_refuses_in_its_words() {
+    fn refuses_what_go_refuses_with_its_error_text() {
         for text in
             ["", " 1", "1 ", "0x10", "1__5", "_1", "1_", "+-1", "-nan", "e5", ".", "1.5ms", "infi", "++inf"]
         {

@@ -1,11 +1,11 @@
-//! JSON as Go's `encoding/json` writes it, because Argo shows measured values so.
+//! JSON as Go's `encoding/json` writes it, because Argo shows measured values in this form.
 
 use super::float;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// `json.Marshal` of a value that was read from JSON: every number is a float, keys are in order, and what
-/// HTML would take for its own is escaped.
+/// `json.Marshal` of a value that was read from JSON: every number is a float, keys are sorted, and characters with
+/// a meaning in HTML are escaped.
 #[must_use]
 pub fn marshal(value: &Value) -> String {
     let mut text = String::new();
@@ -68,7 +68,7 @@ fn write_all<T>(
     out.write_char(close)
 }
 
-/// Plain digits from 1e-6 on and below 1e21, an exponent with its sign else.
+/// Plain digits from 1e-6 up to 1e21; otherwise an exponent with its sign.
 fn write_number(out: &mut String, number: f64) -> std::fmt::Result {
     let magnitude = number.abs();
     if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {

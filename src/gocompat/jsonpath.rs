@@ -1,7 +1,7 @@
-//! The paths of `kubectl -o jsonpath`, which Argo's web metrics use too.
+//! The paths of `kubectl -o jsonpath`, which Argo's web metrics also use.
 //!
-//! Source of the language and of its error texts: `k8s.io/client-go/util/jsonpath`. A path is a text with
-//! actions in braces; it finds a list of values for each of them. Missing fields are errors.
+//! Source of the language and of its error texts: `k8s.io/client-go/util/jsonpath`. A path is text with actions in
+//! braces; each action finds a list of values. Missing fields are errors.
 
 mod item;
 mod parse;
@@ -11,18 +11,17 @@ pub use item::{Item, Literal};
 use item::compare;
 use serde_json::Value;
 
-/// Values that the parts of a path may find in one answer, all together. A path can come to the same value again
-/// and again, by each of its parts more often.
+/// Values that all parts of a path together may find in one answer. A path can find the same value many times.
 const MAX_FOUND: usize = 100_000;
 
-/// A path that could be read.
+/// A parsed path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonPath(Vec<Node>);
 
 /// A part of a path.
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
-    /// What stands in one pair of braces.
+    /// The content of one pair of braces.
     Action(Vec<Node>),
     Literal(Literal),
     Field(String),
@@ -30,7 +29,7 @@ enum Node {
     Wildcard,
     Recursive,
     Union(Vec<Vec<Node>>),
-    /// Items of which something is found at the path.
+    /// Items for which the path finds something.
     Exists(Vec<Node>),
     Filter {
         left: Vec<Node>,
@@ -45,7 +44,7 @@ enum Node {
 struct Slice {
     from: Option<i64>,
     to: Option<i64>,
-    /// `to` was not written but follows from `from`: one item is meant.
+    /// `to` was not written but follows from `from`: the path selects one item.
     is_index: bool,
     step: Option<i64>,
 }
@@ -53,10 +52,10 @@ struct Slice {
 type Found<'a> = Result<Vec<Item<'a>>, String>;
 
 impl JsonPath {
-    /// Reads a path; an empty one means the whole value.
+    /// Parses a path; an empty one means the whole value.
     ///
     /// # Errors
-    /// In the words of Kubernetes, what is wrong with it.
+    /// What is wrong, with Kubernetes' error text.
     pub fn parse(text: &str) -> Result<Self, String> {
         parse::parse(if text.is_empty() { "{$}" } else { text }).map(Self)
     }
@@ -64,7 +63,7 @@ impl JsonPath {
     /// The first value that is found in `body`.
     ///
     /// # Errors
-    /// In the words of Argo, why there is none.
+    /// Why there is none, with Argo's error text.
     pub fn first<'a>(&'a self, body: &'a Value) -> Result<Item<'a>, String> {
         let mut walk = Walk { nodes: &self.0, begin: 0, inside: 0, end: 0, last_end: None, left: MAX_FOUND };
         let found = walk
@@ -72,7 +71,7 @@ impl JsonPath {
             .map_err(|problem| format!("Could not find JSONPath in body: {problem}"))?;
         match found.into_iter().flatten().next() {
             Some(Item::Body(value)) if value.is_null() && std::ptr::eq(value, body) => {
-                Err("the answer is null: there is no value in it".to_owned())
+                Err("the answer is null, so there is no value in it".to_owned())
             }
             Some(item) => Ok(item),
             None => Err("result of web metric produced no value".to_owned()),
@@ -80,27 +79,27 @@ impl JsonPath {
     }
 }
 
-/// One evaluation, with the ranges that are open.
+/// One evaluation, with the open ranges.
 struct Walk<'a> {
     nodes: &'a [Node],
     begin: usize,
     inside: usize,
     end: usize,
     last_end: Option<usize>,
-    /// How much more may be found.
+    /// How many more values may be found.
     left: usize,
 }
 
 impl<'a> Walk<'a> {
-    /// Counts what was found, or looked at. Once it is too much, it stays so.
+    /// Counts values that were found or visited. Once the limit is exceeded, every further call fails.
     fn count(&mut self, found: usize) -> Result<(), String> {
         let left = self.left.checked_sub(found);
         self.left = left.unwrap_or_default();
-        let problem = || format!("it finds more than {MAX_FOUND} values on its way; be more specific");
+        let problem = || format!("it visits more than {MAX_FOUND} values; use a more specific path");
         left.map(drop).ok_or_else(problem)
     }
 
-    /// What each part of the path from `start` on finds in `data`, up to the end of the range it is in.
+    /// What each part of the path from `start` on finds in `data`, up to the end of the current range.
     fn find(&mut self, start: usize, data: Item<'a>) -> Result<Vec<Vec<Item<'a>>>, String> {
         let mut all = Vec::new();
         let mut at = start;
@@ -118,7 +117,7 @@ impl<'a> Walk<'a> {
                     all.extend(self.find(at + 1, *item)?);
                 }
                 if found.is_empty() {
-                    // Its end must be found all the same.
+                    // The end of the range must still be found.
                     self.find(at + 1, Item::Body(&Value::Null))?;
                 }
                 self.inside -= 1;
@@ -145,7 +144,7 @@ impl<'a> Walk<'a> {
     }
 
     fn found(&mut self, items: Vec<Item<'a>>, node: &'a Node) -> Found<'a> {
-        // One more than is left is enough to be too many.
+        // One more than the rest is enough to exceed the limit.
         let enough = self.left.saturating_add(1);
         match node {
             Node::Action(nodes) => self.steps(items, nodes),
@@ -168,7 +167,7 @@ impl<'a> Walk<'a> {
                 Ok(found)
             }
             Node::Exists(path) => self.filter(&items, |walk, item| {
-                // What cannot be found does not exist.
+                // A path that fails does not exist.
                 Ok(walk.steps(vec![item], path).is_ok_and(|found| !found.is_empty()))
             }),
             Node::Filter { left, operator, right } => self.filter(&items, |walk, item| {
@@ -226,7 +225,7 @@ fn field<'a>(items: &[Item<'a>], name: &str) -> Found<'a> {
     if found.is_empty() { Err(format!("{name} is not found")) } else { Ok(found) }
 }
 
-/// Adds everything that has something in it, from the top down, until it is enough.
+/// Adds every value that is not empty, from the top down, until there are `enough`.
 fn descend<'a>(items: &[Item<'a>], enough: usize, found: &mut Vec<Item<'a>>) {
     for item in items {
         if found.len() >= enough {
@@ -265,7 +264,7 @@ impl Slice {
         Ok(found)
     }
 
-    /// Where it begins and ends in a list of this length; `None` when it asks for nothing.
+    /// Its start and end in a list of this length; `None` if it is empty.
     fn bounds(self, length: i64) -> Result<Option<(usize, usize)>, String> {
         let mut from = self.from.unwrap_or(0);
         if from < 0 {

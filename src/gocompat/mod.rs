@@ -1,4 +1,5 @@
-//! Texts as Go and Kubernetes read and write them, because users bring such texts from Argo: durations, numbers, JSON, RE2, `JSONPath` and names.
+//! Texts as Go and Kubernetes read and write them, because manifests for Argo contain such texts: durations,
+//! numbers, JSON, RE2, `JSONPath` and names.
 
 pub mod duration;
 pub mod float;

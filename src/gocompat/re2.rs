@@ -1,17 +1,19 @@
-//! Regular expressions as Go reads them, because Argo's are.
+//! Regular expressions in Go's syntax, which Argo uses.
 //!
-//! Where crate `regex` reads the same text otherwise, the pattern is rewritten: Go's `\d`, `\w`, `\s` and `\b` know
-//! ASCII only, `\Q…\E` quotes, a brace that is no repetition is a brace, and a class within a class is text.
+//! Where crate `regex` gives the same text another meaning, the pattern is rewritten: Go's `\d`, `\w`, `\s` and
+//! `\b` match ASCII only, `\Q…\E` quotes, a brace that is not a repetition is a literal, and so is a class within a
+//! class.
 
 use regex::{Regex, RegexBuilder};
 
-/// Longest pattern, in bytes: reading one takes up to a thousand times its length of memory.
+/// Longest pattern, in bytes: compiling one takes up to a thousand times its length in memory.
 const MAX_PATTERN: usize = 256;
 
-/// What one compiled pattern may take, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_SIZE: usize = 64 << 10;
 
-/// Classes of a pattern that stand for thousands of characters; each takes as long to read as all else in it.
+/// Maximum number of classes of a pattern that match thousands of characters; each takes as long to compile as the
+/// rest of the pattern.
 const MAX_WIDE: u32 = 2;
 
 /// Go's own limit of a repetition.
@@ -20,7 +22,7 @@ const MAX_REPEAT: u32 = 1000;
 /// Compiles a pattern of Go's.
 ///
 /// # Errors
-/// What is wrong with it, as one clause.
+/// What is wrong, as one clause.
 ///
 /// Source of the grammar: Go's `regexp/syntax`.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
@@ -31,7 +33,7 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         Rewriting { rest: pattern, out: String::new(), repeated: Repeated::Not, wide: 0, folds: false };
     let rewritten = rewriting.whole()?;
     RegexBuilder::new(&rewritten).size_limit(MAX_SIZE).build().map_err(|error| {
-        // The pattern and a mark below it come first, on lines of their own.
+        // The first lines are the pattern and a mark below it.
         let text = error.to_string();
         text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })
@@ -43,11 +45,11 @@ struct Rewriting<'a> {
     repeated: Repeated,
     /// See [`MAX_WIDE`].
     wide: u32,
-    /// Whether case is of no account somewhere: wide classes then take a hundred times as long.
+    /// Whether some part ignores case: wide classes then take a hundred times as long.
     folds: bool,
 }
 
-/// Whether what was written last is a repetition: Go does not repeat one.
+/// Whether the previous element is a repetition, which Go does not repeat.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeated {
     Not,
@@ -142,9 +144,9 @@ impl Rewriting<'_> {
         Ok(())
     }
 
-    /// The character itself, whatever else it means to crate `regex`.
+    /// The literal character, even if it has a meaning in crate `regex`.
     fn literal(&mut self, c: char) {
-        // Outside of classes a hyphen ends no range, and is counted for nothing.
+        // Outside of a class a hyphen is not a range and has no effect on the count.
         self.wide = self.wide.saturating_add(u32::from(!c.is_ascii() && self.out.ends_with('-')));
         if c.is_ascii_punctuation() {
             self.out.push('\\');
@@ -157,7 +159,7 @@ impl Rewriting<'_> {
         if self.taken("^") {
             self.out.push('^');
         }
-        // A bracket that closes nothing yet is text.
+        // A closing bracket at the start of a class is a literal.
         let mut is_first = true;
         loop {
             match self.next().ok_or("missing closing ]")? {
@@ -212,7 +214,7 @@ impl Rewriting<'_> {
         Ok(repeated)
     }
 
-    /// Flags that Go does not have would mean something here.
+    /// Crate `regex` would accept flags that Go does not have.
     fn group(&mut self) -> Result<(), String> {
         self.out.push('(');
         let flags = self.rest.strip_prefix('?').filter(|rest| !rest.starts_with(['P', '<', ':']));
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_to_read_is_refused() {
+    fn patterns_that_take_long_to_compile_are_refused() {
         for (pattern, why) in [
             ("a".repeat(257), "it may have at most 256 bytes"),
             (

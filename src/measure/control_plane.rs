@@ -1,4 +1,4 @@
-//! The addresses of what controls the cluster, which no metric may be asked of under whatever name.
+//! The addresses of the API server and of Haldane, which no metric may query under any name.
 
 use crate::{domain::hosts::embedded, runtime::clock};
 use std::{
@@ -7,9 +7,9 @@ use std::{
 };
 use tokio::{net::lookup_host, sync::Mutex, time::timeout};
 
-/// A Service that is made anew gets another address.
+/// How long addresses are cached: a Service that is created again gets another address.
 const FRESH: Duration = Duration::from_mins(1);
-/// For all names together.
+/// Timeout for all lookups together.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
@@ -25,7 +25,7 @@ impl ControlPlane {
         Self { services, known: Mutex::default() }
     }
 
-    /// Whether an address is one of theirs, as far as their names can be looked up.
+    /// Whether an address belongs to one of them, as far as their names can be resolved.
     pub async fn has(&self, address: IpAddr) -> bool {
         let mut known = self.known.lock().await;
         let now = clock::monotonic();
@@ -35,7 +35,7 @@ impl ControlPlane {
             return is_known(addresses);
         }
         let mut found = Vec::new();
-        // What was found until then counts.
+        // The addresses that were found until then count.
         let _ = timeout(PATIENCE, self.look_up(&mut found)).await;
         let is_one = is_known(&found);
         *known = Some((now, found));
@@ -44,7 +44,7 @@ impl ControlPlane {
 
     async fn look_up(&self, found: &mut Vec<IpAddr>) {
         for service in &self.services {
-            // A Service that is not there has no address.
+            // A Service that does not exist has no address.
             if let Ok(addresses) = lookup_host((format!("{service}.svc"), 0)).await {
                 found.extend(addresses.map(|address| embedded(address.ip())));
             }

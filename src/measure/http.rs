@@ -1,4 +1,4 @@
-//! The HTTP requests of metric providers: the only ones that leave the cluster's API.
+//! The HTTP requests of metric providers: the only requests to anything other than the Kubernetes API.
 
 use super::control_plane::ControlPlane;
 use crate::{
@@ -16,11 +16,11 @@ use std::{
 };
 use url::{Host, Url};
 
-/// Longest answer of a provider that is read, in bytes.
+/// Maximum length of a provider's answer, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// The HTTP clients: one checks certificates, the other is for metrics that say `insecure`. Both call only
-/// what the policy admits: a URL is checked before, an address when its name has been looked up.
+/// The HTTP clients: one verifies certificates, the other is for metrics with `insecure: true`. Both call only what
+/// the host policy allows: the URL is checked first, and each address after its name is resolved.
 #[derive(Debug, Clone)]
 pub struct Clients {
     checked: reqwest::Client,
@@ -29,7 +29,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Clients that trust the public authorities: the image has no certificate store of its own.
+    /// Clients that trust the public certificate authorities: the image has no certificate store.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -38,7 +38,7 @@ impl Clients {
         let roots: Vec<_> = roots.map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>()?;
         let control = Arc::new(ControlPlane::new(policy.control.clone()));
         let admitted = Admitted { policy: Arc::new(policy), control };
-        // A redirect could lead to an address that nobody has checked, a proxy calls without asking us.
+        // A redirect could point to an unchecked address, and a proxy would resolve names itself.
         let builder = || {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -53,16 +53,16 @@ impl Clients {
         })
     }
 
-    /// Where requests may go.
+    /// The host policy.
     #[must_use]
     pub fn policy(&self) -> &HostPolicy {
         &self.admitted.policy
     }
 
-    /// Sends a request within its timeout; if `hosts` are named, to no other.
+    /// Sends a request within its timeout; if `hosts` are given, only to these.
     ///
     /// # Errors
-    /// Why there is no answer, without the URL's path and query, which may hold a secret.
+    /// Why there is no answer, without the path and query of the URL, which may contain a secret.
     pub async fn send(&self, request: HttpRequest, hosts: Option<&[Hosts]>) -> Result<HttpResponse, String> {
         self.admitted.policy.check(&request.url)?;
         check_named(&request.url, hosts)?;
@@ -93,7 +93,7 @@ impl Clients {
     }
 }
 
-/// Whether a policy lets metrics be asked there. By now all arguments are filled in.
+/// Whether policy profiles allow this host. All arguments are substituted by now.
 fn check_named(url: &Url, hosts: Option<&[Hosts]>) -> Result<(), String> {
     let host = url.host().map(|host| host.to_owned());
     let is_named = |hosts: &[Hosts]| host.as_ref().is_some_and(|host| hosts.iter().any(|h| h.include(host)));
@@ -101,13 +101,13 @@ fn check_named(url: &Url, hosts: Option<&[Hosts]>) -> Result<(), String> {
         Some(hosts) if !is_named(hosts) => {
             let named = hosts.iter().map(Hosts::to_string).collect::<Vec<_>>().join(", ");
             let host = url.host_str().unwrap_or_default();
-            Err(format!("{host} is not among the hosts of metrics that the policy allows: {named}"))
+            Err(format!("{host} is not among the metric hosts that the policy allows: {named}"))
         }
         _ => Ok(()),
     }
 }
 
-/// Looks names up and keeps the addresses that may be called.
+/// Resolves names and keeps the addresses that are allowed.
 #[derive(Debug, Clone)]
 struct Admitted {
     policy: Arc<HostPolicy>,
@@ -115,7 +115,7 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Whether an address that `name` leads to may be called; the name is empty for a bare address.
+    /// Checks an address that `name` resolves to; the name is empty for an address in the URL itself.
     async fn check(&self, name: &str, address: IpAddr) -> Result<(), String> {
         self.policy.check_address(name, address)?;
         if self.control.has(address).await {
@@ -147,7 +147,7 @@ impl Resolve for Admitted {
     }
 }
 
-/// The error with its causes, which reqwest keeps apart; without the URL, which may hold a secret.
+/// The error with its causes, and without the URL, which may contain a secret.
 fn explain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     if let Some(url) = error.url() {
@@ -167,7 +167,7 @@ mod tests {
     use http::Method;
     use std::time::Duration;
 
-    /// The address as it is when arguments have made another of what admission has seen.
+    /// The address after arguments changed what admission checked.
     #[tokio::test]
     async fn a_profile_cannot_be_got_around_by_arguments_in_an_address() {
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -177,7 +177,7 @@ mod tests {
         for url in ["http://10.88.0.1:18080/stolen?@prometheus.monitoring:9090/", "http://other.monitoring/"]
         {
             let url: Url = url.parse().unwrap();
-            assert_eq!(check_named(&url, None), Ok(()), "no policy names any");
+            assert_eq!(check_named(&url, None), Ok(()), "no policy restricts the hosts");
             let request = HttpRequest {
                 method: Method::GET,
                 url,
@@ -186,13 +186,14 @@ mod tests {
                 timeout: Duration::from_secs(1),
                 insecure: false,
             };
-            let told = clients.send(request, Some(&hosts)).await.unwrap_err();
-            let wanted = "is not among the hosts of metrics that the policy allows: prometheus.monitoring, 10.1.0.0/16";
-            assert!(told.ends_with(wanted), "{told}");
+            let problem = clients.send(request, Some(&hosts)).await.unwrap_err();
+            let wanted =
+                "is not among the metric hosts that the policy allows: prometheus.monitoring, 10.1.0.0/16";
+            assert!(problem.ends_with(wanted), "{problem}");
         }
         for url in ["http://prometheus.monitoring:9090/", "http://10.1.2.3/"] {
             assert_eq!(check_named(&url.parse().unwrap(), Some(&hosts)), Ok(()), "{url}");
-            assert!(check_named(&url.parse().unwrap(), Some(&[])).is_err(), "it names none");
+            assert!(check_named(&url.parse().unwrap(), Some(&[])).is_err(), "the policy allows no host");
         }
     }
 }

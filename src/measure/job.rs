@@ -1,4 +1,4 @@
-//! Jobs that measure: made, awaited by a watch on the one object, deleted when nobody waits any more.
+//! Jobs that measure: created, watched until they end, and deleted when nobody waits for them any more.
 
 use crate::cluster::world::our_labels;
 use crate::{
@@ -14,16 +14,16 @@ use kube::{
     runtime::{reflector::ObjectRef, wait::await_condition},
 };
 
-/// Makes a Job for the `run` of a Deployment and waits for its end, or for `cancelled`.
+/// Creates a Job for the `run` of a Deployment and waits until it ends, or until `cancelled`.
 ///
-/// A name can be foreseen, so a Job that has it already counts only if it was made for this very run: by the labels
-/// that nobody but Haldane can set, the owner, and the run that it names.
+/// The name is predictable, so a Job that already exists counts only if it was created for this run: it must have
+/// the labels that only Haldane can set, the owner, and the name of the run.
 ///
 /// # Cancellation
-/// When `cancelled` ends first the Job is deleted, with its pods.
+/// When `cancelled` completes first, the Job and its pods are deleted.
 ///
 /// # Errors
-/// Why the Job cannot be made or watched, or that it was cancelled or deleted.
+/// Why the Job cannot be created or watched, or that it was cancelled or deleted.
 pub async fn run(
     client: &Client,
     owner: &ObjectRef<Deployment>,
@@ -36,11 +36,11 @@ pub async fn run(
     let explain = |error: kube::Error| format!("job {name}: {error}");
     match jobs.create(&api::post(), &owned(job, owner, run)).await {
         Ok(_) => {}
-        // A controller before this one has made it.
+        // A previous leader has created it.
         Err(error) if api::lost_race(&error) => {
             let known = jobs.get(&name).await.map_err(explain)?;
             if !is_of_run(&known, owner, run) {
-                return Err(format!("job {name} exists and was not made for this measurement; delete it"));
+                return Err(format!("job {name} exists but was not created for this measurement; delete it"));
             }
         }
         Err(error) => return Err(explain(error)),
@@ -54,7 +54,7 @@ pub async fn run(
             Err(error) => Err(format!("job {name}: {error}")),
         },
         () = cancelled => {
-            // Its pods go with it. If this fails, its deadline ends it.
+            // This deletes its pods as well. If it fails, the deadline of the Job ends it.
             let _ = jobs.delete(&name, &DeleteParams::background()).await;
             Err("Metric Terminated".to_owned())
         }
@@ -83,7 +83,7 @@ fn is_of_run(job: &Job, owner: &ObjectRef<Deployment>, run: &str) -> bool {
         && job.annotations().get(RUN_ANNOTATION).is_some_and(|known| known == run)
 }
 
-/// The Job with its owner, so that it goes with the Deployment, with our marks and its run.
+/// The Job with its owner, so that it is deleted together with the Deployment, and with our labels and its run.
 fn owned(mut job: Job, owner: &ObjectRef<Deployment>, run: &str) -> Job {
     job.metadata.owner_references = Some(vec![OwnerReference {
         api_version: "apps/v1".to_owned(),

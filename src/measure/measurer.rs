@@ -1,4 +1,4 @@
-//! Measurements under way: asking metric providers in the background, keeping answers until they are judged.
+//! Measurements in flight: queries metric providers in the background, and keeps answers until they are judged.
 
 use super::{
     http::Clients,
@@ -25,11 +25,11 @@ use std::{
 };
 use tokio::sync::{Notify, mpsc};
 
-/// Finished measurements that wait for their reconcile; senders wait beyond.
+/// Maximum number of finished measurements that wait for their reconcile; further ones wait before they are sent.
 const QUEUE: usize = 256;
 
-/// Memory of answers that are being parsed or wait to be judged.
-const ROOM_MIB: u32 = 32;
+/// Maximum memory of answers that are being parsed or wait to be judged.
+const MEMORY_MIB: u32 = 32;
 
 type Key = ObjectRef<Deployment>;
 
@@ -39,20 +39,20 @@ pub struct Measurer {
     turns: Quota,
     by_object: Mutex<HashMap<Key, Known>>,
     done: mpsc::Sender<Key>,
-    /// Told whenever it may be that an answer matters no longer.
+    /// Notified whenever an answer may no longer be needed.
     judged: Notify,
 }
 
 /// The measurements of an object; each answer has its share of the memory.
 type Known = Measuring<Option<Share>>;
 
-/// What a measurement is made with.
+/// What measurements need.
 pub struct Means {
     /// For requests over HTTP.
     pub http: Clients,
     /// For secret arguments.
     pub secrets: secrets::Reader,
-    /// What the installation adds to templates.
+    /// Defaults of the installation.
     pub defaults: Defaults,
 }
 
@@ -61,18 +61,18 @@ impl Measurer {
     #[must_use = "the stream must be polled, or finished measurements wait for their reconcile"]
     pub fn new(means: Means) -> (Arc<Self>, impl Stream<Item = Key> + Send) {
         let (done, mut finished) = mpsc::channel(QUEUE);
-        let turns = Quota::new(ROOM_MIB);
+        let turns = Quota::new(MEMORY_MIB);
         let measurer = Self { means, turns, by_object: Mutex::default(), done, judged: Notify::new() };
         (Arc::new(measurer), poll_fn(move |context| finished.poll_recv(context)))
     }
 
-    /// What has been measured for an object and not been judged, and what is being measured.
+    /// The answers for an object that are not judged yet, and the measurements in flight.
     #[must_use]
     pub fn seen(&self, object: &Key) -> Measurements {
         self.with(|all| all.get(object).map(Known::seen)).unwrap_or_default()
     }
 
-    /// Forgets answers that a recorded state has taken in, and runs that are no longer under way in it.
+    /// Removes answers that the recorded state contains, and runs that are no longer active in it.
     pub fn judged(&self, object: &Key, judged: &Measurements, active: &BTreeSet<&str>) {
         self.with(|all| {
             let Some(known) = all.get_mut(object) else { return };
@@ -84,13 +84,13 @@ impl Measurer {
         self.judged.notify_waiters();
     }
 
-    /// Forgets an object that is gone: nobody judges its answers any more.
+    /// Removes an object that no longer exists: nobody judges its answers.
     pub fn forget(&self, object: &Key) {
         self.with(|all| drop(all.remove(object)));
         self.judged.notify_waiters();
     }
 
-    /// Starts a measurement, unless it is under way.
+    /// Starts a measurement, unless it is in flight already.
     pub fn start(self: &Arc<Self>, object: &Key, due: DueMeasurement) {
         if self.with(|all| all.entry(object.clone()).or_default().start(&due)) {
             let (measurer, object) = (Arc::clone(self), object.clone());
@@ -114,7 +114,7 @@ impl Measurer {
             started_at,
             finished_at: clock::now(),
             outcome,
-            // Of the configuration with its secrets still unresolved.
+            // From the configuration whose secrets are not resolved yet.
             asked: provider.and_then(|provider| provider.asked(&due.metric.provider.config)),
             no_data,
             metadata,
@@ -124,20 +124,20 @@ impl Measurer {
                 known.answered(&due.run, answer, share);
             }
         });
-        // No receiver means that this replica no longer leads; the next leader measures anew.
+        // No receiver means that this replica no longer leads; the next leader measures again.
         let _ = self.done.send(object).await;
     }
 
     async fn measure(&self, object: &Key, due: &DueMeasurement) -> Measured {
         let key = due.metric.provider.key.as_str();
-        let provider = providers::find(key).ok_or_else(|| format!("no provider is called {key:?}"))?;
+        let provider = providers::find(key).ok_or_else(|| format!("there is no provider {key:?}"))?;
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let values = self.means.secrets.read(namespace, &due.secrets).await?;
         let mut config = due.metric.provider.config.clone();
         if !values.is_empty() {
             config = args::substitute_json(&config, &values)?;
             fields::read(&config, key, |node| provider.check(node))
-                .map_err(|findings| analysis::secrets::told(&findings))?;
+                .map_err(|findings| analysis::secrets::without_values(&findings))?;
         }
         if provider.may_write(&config) {
             self.means.http.policy().check_write()?;
@@ -150,16 +150,16 @@ impl Measurer {
         }
     }
 
-    /// What more there is to say of an answer without data, after a look at what is behind it; `None` if it has some.
+    /// What a message adds about an answer without data, after further queries about the reason; `None` if it has data.
     async fn missing(&self, value: &MetricValue, object: &Key, due: &DueMeasurement) -> Option<String> {
         let provider = providers::find(&due.metric.provider.key)?;
         let Some(note) = provider.without_data(value) else {
-            let series = self.asked_besides(series_behind(&due.metric)?, object, due).await?;
+            let series = self.additional_answer(series_behind(&due.metric)?, object, due).await?;
             return (!has_series(&series)).then(|| FALLBACK.to_owned());
         };
         let reason = match inquiry(&due.metric) {
             Some(inquiry) => {
-                let parts = self.asked_besides(inquiry.config.clone(), object, due).await;
+                let parts = self.additional_answer(inquiry.config.clone(), object, due).await;
                 parts.and_then(|parts| inquiry.reason(&parts))
             }
             None => None,
@@ -167,18 +167,23 @@ impl Measurer {
         Some(note + &reason.unwrap_or_default())
     }
 
-    /// The answer to another question of the same metric; `None` if there is none.
-    async fn asked_besides(&self, config: Value, object: &Key, due: &DueMeasurement) -> Option<MetricValue> {
-        let mut besides = due.clone();
-        besides.metric.provider.config = config;
-        besides.metric.min_samples = None;
-        match self.measure(object, &besides).await.ok()?.0.reading {
+    /// The answer to an additional query of the same metric; `None` if there is none.
+    async fn additional_answer(
+        &self,
+        config: Value,
+        object: &Key,
+        due: &DueMeasurement,
+    ) -> Option<MetricValue> {
+        let mut additional = due.clone();
+        additional.metric.provider.config = config;
+        additional.metric.min_samples = None;
+        match self.measure(object, &additional).await.ok()?.0.reading {
             Reading::Value { value, .. } => Some(value),
             _ => None,
         }
     }
 
-    /// The value, unless there are too few samples for it to mean anything.
+    /// The value, unless there are too few samples for a meaningful one.
     async fn sample(
         &self,
         provider: &dyn MetricProvider,
@@ -201,18 +206,18 @@ impl Measurer {
         self.follow(first(config), object, due).await
     }
 
-    /// Takes the steps of a measurement to its end.
+    /// Carries out the steps of a measurement.
     async fn follow(&self, step: Step, object: &Key, due: &DueMeasurement) -> Measured {
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let run = |job| async {
             let (run, nobody_waits) = (job_run(due), self.nobody_waits(object, due));
-            // Boxed, because most measurements are not Jobs and need not have the room for one.
+            // Boxed, because most measurements are not Jobs and should not reserve memory for one.
             Box::pin(job::run(self.client(), object, job, &run, nobody_waits)).await
         };
         self.turns.follow(namespace, &self.means.http, due.hosts.as_deref(), step, run).await
     }
 
-    /// What providers need not be told.
+    /// The defaults of the installation.
     #[must_use]
     pub fn defaults(&self) -> &Defaults {
         &self.means.defaults
@@ -222,10 +227,10 @@ impl Measurer {
         &self.means.secrets.client
     }
 
-    /// Ends when the answer would come too late to matter.
+    /// Completes when the answer is no longer needed.
     async fn nobody_waits(&self, object: &Key, due: &DueMeasurement) {
         loop {
-            // Before the look, so that what happens after it is not missed.
+            // Before the check, so that no notification after it is missed.
             let judged = self.judged.notified();
             if !self.with(|all| all.get(object).is_some_and(|known| known.is_awaited(due))) {
                 return;
@@ -235,12 +240,13 @@ impl Measurer {
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut HashMap<Key, Known>) -> T) -> T {
-        // A panic while locked would leave a whole map: every change is one insertion or removal.
+        // A panic cannot leave the map inconsistent: every change is one insertion or removal.
         then(&mut self.by_object.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What tells the Jobs of a run from those of all others, also of one that has its name after the record was lost.
+/// Distinguishes the Jobs of a run from all other Jobs, even of a run that has the same name because the
+/// record was lost.
 fn job_run(due: &DueMeasurement) -> String {
     let begun = due.begun.map(|begun| begun.to_string()).unwrap_or_default();
     format!("{} of {begun}", due.run)

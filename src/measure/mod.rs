@@ -1,4 +1,4 @@
-//! L3: asking metric providers, within bounds on memory, time and number.
+//! L3: queries metric providers, with limits on memory, time and number.
 
 mod control_plane;
 pub mod http;

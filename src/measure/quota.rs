@@ -1,5 +1,4 @@
-//! Whose turn it is to be measured: requests to metric providers, and the memory of their answers, shared fairly
-//! between namespaces.
+//! Shares the requests to metric providers, and the memory of their answers, fairly between namespaces.
 
 use super::http::Clients;
 use crate::{
@@ -17,47 +16,47 @@ use k8s_openapi::api::batch::v1::Job;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Requests under way at once.
-const AT_ONCE: u32 = 30;
-/// Of which a namespace has so many at most, however slow they are.
-const OF_A_NAMESPACE: u32 = 6;
-/// Memory of answers that a namespace has at most, in KiB: one answer of the greatest size, and small ones.
-const ROOM_OF_A_NAMESPACE_KIB: u32 = 10 << 10;
-/// What even the smallest answer is counted as.
+/// Maximum number of concurrent requests.
+const MAX_CONCURRENT: u32 = 30;
+/// Maximum number of concurrent requests of one namespace.
+const PER_NAMESPACE: u32 = 6;
+/// Maximum memory of answers of one namespace, in KiB: one answer of the maximum size, and small ones.
+const MEMORY_PER_NAMESPACE_KIB: u32 = 10 << 10;
+/// Memory that the smallest answer counts as.
 const MIN_KIB: u32 = 4;
-/// Answers parsed at once.
+/// Answers that are parsed at the same time.
 const PARSED_AT_ONCE: usize = 1;
-/// A measurement that waits longer for its turn ends with an error.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A measurement that waits longer ends with an error.
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// See the module.
 pub struct Quota {
-    room_mib: u32,
+    memory_mib: u32,
     requests: Fair<String>,
     answers: Fair<String>,
     parsing: Heavy,
 }
 
-/// The result of a measurement, with the memory that it takes: to be dropped with the last of it.
+/// The result of a measurement, and the share of memory to hold until the result is dropped.
 pub(super) type Measured = Result<(Sample, Option<Share>), String>;
 
 impl Quota {
-    /// With so much memory for all answers that are being parsed or wait to be judged.
+    /// A quota with this much memory for all answers that are being parsed or wait to be judged.
     #[must_use]
-    pub fn new(room_mib: u32) -> Self {
+    pub fn new(memory_mib: u32) -> Self {
         Self {
-            room_mib,
-            requests: Fair::new(AT_ONCE, OF_A_NAMESPACE),
-            answers: Fair::new(room_mib << 10, ROOM_OF_A_NAMESPACE_KIB),
+            memory_mib,
+            requests: Fair::new(MAX_CONCURRENT, PER_NAMESPACE),
+            answers: Fair::new(memory_mib << 10, MEMORY_PER_NAMESPACE_KIB),
             parsing: Heavy::new(PARSED_AT_ONCE),
         }
     }
 
-    /// Takes the steps of a measurement to its end. If `hosts` are named, no other is asked; `run` makes a Job and
-    /// waits for its end.
+    /// Carries out the steps of a measurement. If `hosts` are given, it queries only these; `run` creates a Job and
+    /// waits until it ends.
     ///
     /// # Errors
-    /// Why there is no result; also that there was no turn in time.
+    /// Why there is no result, for example that the quota did not allow a request in time.
     pub async fn follow<F: Future<Output = Result<JobEnd, String>>>(
         &self,
         namespace: &str,
@@ -70,8 +69,8 @@ impl Quota {
         loop {
             step = match step {
                 Step::Http(request, then) => {
-                    // What came of an answer before, such as a token, takes no room worth speaking of. Given back
-                    // before more is asked for, or many that have some would wait for each other.
+                    // What remains of the previous answer, such as a token, is small. Its memory is released before
+                    // more is requested: otherwise measurements could wait for each other.
                     drop(share.take());
                     let (next, taken) = self.send(namespace, clients, *request, hosts, then).await?;
                     share = Some(taken);
@@ -83,7 +82,7 @@ impl Quota {
         }
     }
 
-    /// Sends a request when it is its turn, and gives what follows from the answer, with the memory that it takes.
+    /// Sends a request when the quota allows it. Returns the next step, and the share of memory for the answer.
     async fn send(
         &self,
         namespace: &str,
@@ -92,11 +91,11 @@ impl Quota {
         hosts: Option<&[Hosts]>,
         then: Then<HttpResponse>,
     ) -> Result<(Step, Share), String> {
-        let turn = timeout(PATIENCE, self.requests.share(namespace.to_owned(), 1)).await;
+        let turn = timeout(MAX_WAIT, self.requests.share(namespace.to_owned(), 1)).await;
         let _turn = turn.map_err(|_| no_turn(namespace))?;
         let answer = clients.send(request, hosts).await?;
-        let share = timeout(PATIENCE, self.answers.share(namespace.to_owned(), kib(&answer))).await;
-        let share = share.map_err(|_| no_room(namespace, self.room_mib))?;
+        let share = timeout(MAX_WAIT, self.answers.share(namespace.to_owned(), kib(&answer))).await;
+        let share = share.map_err(|_| no_memory(namespace, self.memory_mib))?;
         Ok((self.parsing.run(|| then(answer)).await, share))
     }
 }
@@ -107,20 +106,18 @@ fn kib(answer: &HttpResponse) -> u32 {
 
 fn no_turn(namespace: &str) -> String {
     format!(
-        "had no turn to be measured within {}s: {OF_A_NAMESPACE} measurements of namespace {namespace} may be under \
-         way at once, and {AT_ONCE} of all; use fewer metrics, longer intervals or shorter timeouts",
-        PATIENCE.as_secs()
+        "could not start within {}s: the limit is {PER_NAMESPACE} concurrent measurements in namespace {namespace} and {MAX_CONCURRENT} in all namespaces; use fewer metrics, longer intervals or shorter timeouts",
+        MAX_WAIT.as_secs()
     )
 }
 
-fn no_room(namespace: &str, room_mib: u32) -> String {
+fn no_memory(namespace: &str, memory_mib: u32) -> String {
     format!(
-        "had no room for its answer within {}s: those of namespace {namespace} that wait to be judged may take \
-         {} MiB, and {room_mib} MiB those of all; ask for less, or aggregate in the query",
-        PATIENCE.as_secs(),
-        ROOM_OF_A_NAMESPACE_KIB >> 10,
+        "got no memory for its answer within {}s: the limit for answers that wait to be judged is {} MiB in namespace {namespace} and {memory_mib} MiB in all namespaces; query less, or aggregate in the query",
+        MAX_WAIT.as_secs(),
+        MEMORY_PER_NAMESPACE_KIB >> 10,
     )
 }
 
-// An answer that needs more would wait for ever.
-const _: () = assert!(MAX_PARSED >> 10 <= ROOM_OF_A_NAMESPACE_KIB as usize);
+// An answer that needs more would wait forever.
+const _: () = assert!(MAX_PARSED >> 10 <= MEMORY_PER_NAMESPACE_KIB as usize);

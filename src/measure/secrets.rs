@@ -1,11 +1,11 @@
-//! Secret arguments: read when a measurement is made, kept nowhere.
+//! Secret arguments: read for each measurement and stored nowhere.
 
 use crate::{analysis::ResolvedArg, cluster::api, domain::metric::SecretKeyRef};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use std::collections::BTreeMap;
 
-/// Who reads them, for the advice in an error.
+/// Reads Secrets; the names are for the advice in an error.
 #[derive(Clone)]
 pub struct Reader {
     /// The cluster.
@@ -20,7 +20,7 @@ impl Reader {
     /// The values of secret arguments.
     ///
     /// # Errors
-    /// Which one cannot be read, and how to grant it.
+    /// Which one cannot be read, and how to allow it.
     pub async fn read(
         &self,
         namespace: &str,
@@ -52,13 +52,13 @@ impl Reader {
             .unwrap_or_default()
             .remove(key)
             .ok_or_else(|| format!("secret {name:?} has no key {key:?}"))?;
-        String::from_utf8(bytes.0).map_err(|_| format!("key {key:?} of secret {name:?} is not a text"))
+        String::from_utf8(bytes.0).map_err(|_| format!("key {key:?} of secret {name:?} is not UTF-8 text"))
     }
 
     fn advice(&self, namespace: &str, name: &str) -> String {
         let Self { own_namespace, service_account, .. } = self;
         format!(
-            "secret {name:?} may not be read; allow it with: kubectl create rolebinding haldane-secrets -n {namespace} \
+            "Haldane may not read secret {name:?}; allow it with: kubectl create rolebinding haldane-secrets -n {namespace} \
              --clusterrole=haldane-secrets --serviceaccount={own_namespace}:{service_account}"
         )
     }

@@ -1,4 +1,4 @@
-//! Who may give which order, beyond what RBAC says.
+//! Rule allowed-verbs: restricts further than RBAC which users may give which order.
 
 use super::{Check, Occasion, Rule, Subject, profile::People};
 use crate::{
@@ -14,7 +14,7 @@ use strum::VariantNames;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "allowed-verbs",
-    doc: "For each order that is named, who may give it; RBAC must grant it as well. Orders that are not named are left to RBAC.",
+    doc: "For each order in the list, the users who may give it; RBAC must allow it as well. For other orders, RBAC alone decides.",
     example: "{promote-full: {groups: [release-managers]}, abort: {groups: [on-call], serviceAccounts: [\"ci:*\"]}}",
     read: |node| {
         let known: Vec<&str> = Verb::VARIANTS.to_vec();
@@ -26,7 +26,7 @@ pub(super) static RULE: Rule = Rule {
             .map(|(key, _)| key)
             .find(|key| !known.contains(&key.as_str()));
         if let Some(unknown) = unknown {
-            let problem = format!("{unknown:?} is no order, allowed are {}", known.join(", "));
+            let problem = format!("{unknown:?} is not an order, allowed are {}", known.join(", "));
             return node.fail(problem);
         }
         let people = node.map(|node: Node<'_>| node.object(|fields| Some(People::read(fields))))?;
@@ -46,7 +46,7 @@ impl Check for AllowedVerbs {
         let refused = self.people.get(&verb).filter(|people| !people.include(subject.user));
         let finding = |people: &People| {
             let problem = format!(
-                "{:?} may not give this order here, allowed are {}",
+                "the policy does not allow user {:?} to give this order here, allowed are {}",
                 subject.user.username,
                 people.describe()
             );

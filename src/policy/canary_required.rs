@@ -1,4 +1,4 @@
-//! Deployments with traffic must have a canary.
+//! Rule canary-required: Deployments with traffic must have a canary.
 
 use super::{Check, Occasion, Rule, Subject};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "canary-required",
-    doc: "A Deployment to which an Ingress leads must be opted in. Checked when it is made, changes its pod template or opts out; Deployments without a route, such as workers, are left alone. It is about Deployments alone: pods of a ReplicaSet, a StatefulSet or of another Deployment that a Service selects as well, and a Service whose selector is edited, get traffic without a canary. Where no pod is ready, for example after scaling to 0, a template starts without a canary, and a warning says so; the same holds for a restart, unless `restart-is-canary` is bound.",
+    doc: "A Deployment to which an Ingress routes traffic must be opted in. Checked when the Deployment is created, when its pod template changes and when it opts out. Deployments without a route, such as workers, are not affected. The rule covers Deployments only: pods of a ReplicaSet, of a StatefulSet or of another Deployment that the Service also selects, and pods that an edited selector of the Service selects, get traffic without a canary. While no pod is ready, for example after scaling to 0, a template starts without a canary and the user gets a warning; the same applies to a restart, unless the profile also has `restart-is-canary`.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(CanaryRequired) as Box<dyn Check>)),
 };
@@ -29,7 +29,7 @@ impl Check for CanaryRequired {
             format!("metadata.annotations[{}]", keys::CANARY),
             "",
             format!(
-                "a Deployment with an Ingress must release by canary: annotate it with {}: enabled, or with a plan",
+                "a Deployment with an Ingress must use canary releases: set the annotation {} to \"enabled\" or to a plan",
                 keys::CANARY
             ),
         )]
@@ -38,10 +38,10 @@ impl Check for CanaryRequired {
     fn notes(&self, subject: &Subject<'_>) -> Vec<String> {
         let note = match subject.occasion {
             Occasion::Native => {
-                "no pod is ready, so this pod template starts without a canary, which rule canary-required allows"
+                "no pod is ready, so this pod template starts without a canary; rule canary-required allows that"
             }
             Occasion::Restart => {
-                "a restart replaces all pods without a canary, which rule canary-required allows and restart-is-canary does not"
+                "a restart replaces all pods without a canary; rule canary-required allows that, rule restart-is-canary would not"
             }
             _ => return Vec::new(),
         };

@@ -1,4 +1,4 @@
-//! Not everything may change at once.
+//! Rule concurrent-canaries: limits how many releases run at the same time.
 
 use super::{Check, Rule, Subject};
 use crate::document::finding::Findings;
@@ -6,7 +6,7 @@ use crate::document::finding::Findings;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "concurrent-canaries",
-    doc: "At most so many canaries at once `perNamespace` and `perCluster`. A release beyond that is held, in phase `Held` with the reason in `message`, and starts when there is room; a retry waits in the same queue; who was held first starts first, in the namespace and in the cluster. A canary that has been paused for a day no longer counts in `perCluster`, so that forgotten ones do not stop other namespaces. Counted for namespaces that bind the profile by `haldane.dev/enforce`.",
+    doc: "The maximum number of canaries that run at the same time, `perNamespace` and `perCluster`. A release above the limit is held, in phase `Held` with the reason in `message`, and starts when another one ends. A retry waits in the same queue. The release that was held first starts first, in the namespace and in the cluster. A canary that has been paused for a day no longer counts in `perCluster`, so that forgotten canaries do not block other namespaces. Applies to namespaces that bind the profile with `haldane.dev/enforce`.",
     example: "{perNamespace: 2, perCluster: 10}",
     read: |node| {
         node.object(|fields| {
@@ -17,7 +17,7 @@ pub(super) static RULE: Rule = Rule {
     },
 };
 
-/// How many canaries may run at once; `None` = any number.
+/// How many canaries may run at the same time; `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// In the namespace of the Deployment.

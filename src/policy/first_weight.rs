@@ -1,4 +1,4 @@
-//! The first users that meet a new version must be few.
+//! Rule first-weight: only few users get a new version at first.
 
 use super::{Check, Rule, Subject};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "first-weight",
-    doc: "The first weight above 0 must not be over `max` percent.",
+    doc: "The first weight above 0 must be at most `max` percent.",
     example: "{max: 10}",
     read: |node| {
         node.object(|fields| {
@@ -29,7 +29,7 @@ impl Check for FirstWeight {
         let Some(plan) = subject.judged_plan() else { return Findings::new() };
         let strategy = plan.strategy;
         let weights = (0..strategy.steps.len()).map(|index| (index, strategy.weight_at(index)));
-        // Without any step above 0 promotion is the first.
+        // Without a step above 0, promotion is the first weight.
         let first = weights.into_iter().find(|(_, weight)| *weight > Weight::ZERO);
         let (index, weight) = first.unwrap_or((strategy.steps.len(), Weight::FULL));
         if weight.percent() <= self.max {

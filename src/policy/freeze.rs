@@ -1,4 +1,4 @@
-//! Times in which nothing is released.
+//! Rule freeze: times in which nothing is released.
 
 use super::{Check, Occasion, Rule, Subject};
 use crate::{
@@ -25,7 +25,7 @@ pub const FREEZE: &str = "freeze";
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: FREEZE,
-    doc: "Nothing starts in these windows: no release, no `retry`, no order to go on with a version that no user has met yet, and nothing that was held or queued before: from `cron` (five fields) for a `duration` of at most 7 days, or `from` a date or time to another (`to` a date includes that day), in `timeZone` (IANA name, UTC by default). Going back to the stable template and ending what is under way is always allowed, and so are a new Deployment where no pods run, a native restart, and everything that is not a Deployment. With verb `override-freeze` on `deployments`, the annotation `haldane.dev/override-freeze: REASON` in the same request lets it through, and is recorded.",
+    doc: "Nothing starts in these windows: no release, no `retry`, no order that continues with a version that no user has received yet, and no release that was held or queued before. A window starts at `cron` (five fields) and lasts for `duration` (at most 7 days), or goes `from` a date or time `to` another one (a date in `to` includes that day), in `timeZone` (IANA name, UTC by default). Always allowed are: a change back to the stable template, the end of a running rollout, a new Deployment where no pods run, a native restart, and everything that is not a Deployment. Users with the verb `override-freeze` on `deployments` can release in a freeze with the annotation `haldane.dev/override-freeze: REASON` in the same request; Haldane records the reason.",
     example: "{windows: [{name: weekend, cron: 0 18 * * fri, duration: 62h, timeZone: Europe/Berlin}, {name: christmas, from: 2026-12-20, to: 2027-01-03}]}",
     read: |node| {
         node.object(|fields| {
@@ -73,7 +73,7 @@ impl Check for Freeze {
         };
         let until = end.to_zoned(window.zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
         let problem = format!(
-            "nothing is released in the freeze {:?} until {until}; in an emergency, who has the verb override-freeze on deployments may add the annotation {}: REASON to the same request",
+            "the freeze {:?} does not allow releases until {until}; in an emergency, users with the verb override-freeze on deployments can add the annotation {}: REASON to the same request",
             window.name,
             keys::OVERRIDE_FREEZE
         );
@@ -87,12 +87,12 @@ impl Check for Freeze {
 }
 
 impl Window {
-    /// When the window that `now` is in ends.
+    /// When the current window ends, if `now` is in one.
     fn end(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.when {
             When::Schedule { cron, minutes } => {
                 let now = now.to_zoned(self.zone.clone());
-                // The latest start ends last.
+                // The window that started last ends last.
                 let start = cron.find_previous_occurrence(&now, true).ok()?.timestamp();
                 start.checked_add(minutes.minutes()).ok().filter(|end| now.timestamp() < *end)
             }
@@ -125,13 +125,13 @@ fn window(node: Node<'_>) -> Option<Window> {
     })
 }
 
-/// Two fields that belong together.
+/// Two fields that must be set together.
 enum Both<A, B> {
     Absent,
     Read(A, B),
     /// One of them is missing.
     Half,
-    /// What could not be read has its own finding.
+    /// A field that could not be read has its own finding.
     Unreadable,
 }
 
@@ -140,7 +140,7 @@ fn both<'a, A, B>(
     first: (&'static str, fn(Node<'a>) -> Option<A>),
     second: (&'static str, fn(Node<'a>) -> Option<B>),
 ) -> Both<A, B> {
-    // A reader's answer within one that is given at all.
+    // The result of reading a field that is present.
     let a = fields.optional(first.0, |node| Some(first.1(node)));
     let b = fields.optional(second.0, |node| Some(second.1(node)));
     match (a, b) {
@@ -167,7 +167,7 @@ fn schedule(node: Node<'_>) -> Option<Cron> {
 }
 
 fn time_zone(node: Node<'_>) -> Option<TimeZone> {
-    // The database within the program: a rule must not depend on the machine that it runs on.
+    // Uses the built-in database: a rule must not depend on the machine that it runs on.
     match node.value().as_str().map(|name| TimeZoneDatabase::bundled().get(name)) {
         Some(Ok(zone)) => Some(zone),
         _ => node.fail("must be a time zone such as Europe/Berlin"),
@@ -183,14 +183,14 @@ fn length(node: Node<'_>) -> Option<i64> {
     }
 }
 
-/// A day or a time; a day as the end includes that day.
+/// A date or a time; a date as the end includes that day.
 fn moment(node: Node<'_>, is_end: bool) -> Option<DateTime> {
     let text = node.value().as_str().unwrap_or_default();
     let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
     let day = day.and_then(|day| if is_end { day.tomorrow().ok() } else { Some(day) });
     match day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).or_else(|| text.parse().ok()) {
         Some(moment) => Some(moment),
-        None => node.fail("must be a day such as 2026-12-20, or a time such as 2026-12-20T18:00"),
+        None => node.fail("must be a date such as 2026-12-20, or a time such as 2026-12-20T18:00"),
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
             is_frozen("0 0 * * 7", "2026-01-04T00:30:00Z")
                 && is_frozen("0 0 24-31 12 *", "2026-12-24T00:30:00Z")
         );
-        // Both kinds of day: either.
+        // With both kinds of day, either of them matches.
         assert!(
             is_frozen("0 0 13 * 5", "2026-01-13T00:30:00Z")
                 && is_frozen("0 0 13 * 5", "2026-01-02T00:30:00Z")

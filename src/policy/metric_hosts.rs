@@ -1,4 +1,4 @@
-//! Metrics may be asked of known hosts only: a URL in an annotation makes Haldane send requests.
+//! Rule metric-hosts: metrics may query known hosts only, because a URL in an annotation makes Haldane send requests.
 
 use super::{Check, Rule, Subject};
 use crate::{
@@ -13,7 +13,7 @@ use url::Host;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "metric-hosts",
-    doc: "Metric providers may be asked at these hosts only: names, `*.example.com` for every host below that domain, addresses and nets such as `10.0.0.0/8` for metrics that name an address. Each connection is held to them as well, when arguments and secrets are filled in.",
+    doc: "Metrics may query these hosts only: names, `*.example.com` for every host below that domain, and for metrics that use an IP address, addresses and networks such as `10.0.0.0/8`. Checked at admission, and again for each connection, when the values of arguments and secrets are known.",
     example: "{allow: [prometheus.monitoring, \"*.example.com\"]}",
     read: |node| {
         node.object(|fields| {
@@ -37,7 +37,8 @@ impl Check for MetricHosts {
         let allowed = self.allow.iter().map(Hosts::to_string).collect::<Vec<_>>().join(", ");
         let foreign = foreign.map(|(metric, host)| {
             let path = format!("{}.provider.{}", metric.path, metric.spec.provider.key);
-            let problem = format!("metrics may not be asked of this host, allowed are {allowed}");
+            let problem =
+                format!("the policy does not allow metrics to query this host, allowed are {allowed}");
             Finding::new(path, host.as_ref().map_or_else(Clone::clone, Host::to_string), problem)
         });
         foreign.collect()

@@ -1,4 +1,4 @@
-//! One measurement proves little.
+//! Rule minimum-samples: one measurement proves little.
 
 use super::{Check, Rule, Subject};
 use crate::document::finding::{Finding, Findings};
@@ -6,7 +6,7 @@ use crate::document::finding::{Finding, Findings};
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "minimum-samples",
-    doc: "Every metric must be measured at least `count` times; without a count of its own it is measured until the end.",
+    doc: "Every metric must be measured at least `count` times. A metric with an interval and without a count meets this: it is measured until the analysis ends.",
     example: "{count: 3}",
     read: |node| {
         node.object(|fields| {

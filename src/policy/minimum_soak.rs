@@ -1,4 +1,4 @@
-//! A new version must have run for a while before everybody gets it.
+//! Rule minimum-soak: a new version must run for a while before all users get it.
 
 use super::{Check, Plan, Rule, Subject, Wait};
 use crate::{
@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "minimum-soak",
-    doc: "The canary must have traffic for at least `total` before promotion, and stay at each weight for at least `perStep`. Pauses and analyses count; a pause for a person counts as long enough.",
+    doc: "The canary must get traffic for at least `total` before promotion, and must stay at each weight for at least `perStep`. Pauses and analyses count. A pause without a duration, which waits for a person, counts as long enough.",
     example: "{total: 10m, perStep: 1m}",
     read: |node| {
         node.object(|fields| {
@@ -31,7 +31,7 @@ struct MinimumSoak {
     per_step: GoDuration,
 }
 
-/// The waits between one `setWeight` and the next.
+/// The time between one `setWeight` and the next.
 struct Level {
     step: usize,
     weight: Weight,
@@ -51,7 +51,7 @@ impl Check for MinimumSoak {
                 findings.push(Finding::new(
                     format!("{path}[{}].setWeight", level.step),
                     level.weight,
-                    format!("the canary stays at this weight for {} only; at least {} are required, so pause after it", printed(time), self.per_step),
+                    format!("the canary stays at this weight for {} only; at least {} are required: add a pause after this step", printed(time), self.per_step),
                 ));
             }
         }
@@ -62,7 +62,7 @@ impl Check for MinimumSoak {
             findings.push(Finding::new(
                 path,
                 "",
-                format!("the canary has traffic for {} before promotion; at least {} are required, so pause longer", printed(time), self.total),
+                format!("the canary gets traffic for {} before promotion; at least {} are required: add a longer pause", printed(time), self.total),
             ));
         }
         findings

@@ -1,8 +1,9 @@
-//! L1: what an installation demands of releases. Profiles are documents; a namespace's labels bind them.
+//! Policy: what an administrator requires of releases. A profile is a document with rules; the labels of a
+//! namespace bind it.
 //!
-//! A rule says what is wrong and never what follows from it: whether a violation refuses, warns or is only
-//! written down is the mode under which the namespace has bound the profile. A new rule is its file and one
-//! line in [`RULES`].
+//! A rule reports what is wrong and not what follows from it: the mode in which the namespace binds the profile
+//! decides whether a violation denies the request, warns or is only audited. A new rule is one file and one line in
+//! [`RULES`].
 
 mod allowed_verbs;
 mod canary_required;
@@ -34,14 +35,14 @@ use serde_json::Value;
 use std::fmt::Debug;
 use url::Host;
 
-/// A demand on releases, as a profile states it.
+/// A requirement for releases.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name in a profile.
+    /// Its key in a profile.
     pub id: &'static str,
-    /// What it demands, for the reference page.
+    /// What it requires, for the reference page.
     pub doc: &'static str,
-    /// Its settings as they stand below its name.
+    /// An example of its settings, as below its key.
     pub example: &'static str,
     /// Reads the settings.
     pub read: fn(Node<'_>) -> Option<Box<dyn Check>>,
@@ -49,20 +50,20 @@ pub struct Rule {
 
 /// A rule with its settings.
 pub trait Check: Debug + Send + Sync {
-    /// What is wrong with the subject: field, value, what is allowed and what to do.
+    /// What is wrong with the subject: field, value, what is allowed and what to do next.
     fn check(&self, subject: &Subject<'_>) -> Findings;
 
-    /// What deserves a warning because the rule does not cover it.
+    /// Warnings about what the rule does not cover.
     fn notes(&self, _subject: &Subject<'_>) -> Vec<String> {
         Vec::new()
     }
 
-    /// How many canaries may run at once. Admission cannot know when there is room: the controller asks.
+    /// How many canaries may run at the same time. Admission cannot know when another one ends, so the controller asks.
     fn limits(&self) -> Option<Limits> {
         None
     }
 
-    /// The only hosts that metrics may be asked of. Arguments may make others of an address, so the connection asks.
+    /// The only hosts that metrics may query. Arguments can change an address, so each connection checks them.
     fn metric_hosts(&self) -> Option<&[Hosts]> {
         None
     }
@@ -85,43 +86,43 @@ pub static RULES: &[&Rule] = &[
     &restart_is_canary::RULE,
 ];
 
-/// What a profile looks at.
+/// What a profile checks.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// Who asks.
+    /// The user.
     pub user: &'a User,
-    /// When.
+    /// The time.
     pub now: Timestamp,
-    /// What the request does.
+    /// The change that the request makes.
     pub occasion: Occasion,
     /// Whether the Deployment is opted in.
     pub opted_in: bool,
-    /// The plan; `None` where there is none or it could not be read, which is refused anyway.
+    /// The plan; `None` if there is none, or if it could not be read, which is an error of its own.
     pub plan: Option<Plan<'a>>,
     /// The pod template.
     pub template: &'a Value,
-    /// Whether an Ingress leads to the Deployment's pods.
+    /// Whether an Ingress routes to the pods of the Deployment.
     pub has_route: bool,
-    /// Whether no user has met the version on trial yet, so that an order to go on starts its release.
+    /// Whether no user has received the canary version yet, so that an order to continue starts its release.
     pub is_unexposed: bool,
-    /// The user's reason to release in a freeze; only where the right to do so was confirmed.
+    /// The user's reason to release in a freeze; only if the user has the right to do so.
     pub override_freeze: Option<&'a str>,
 }
 
-/// What a request does to the Deployment.
+/// The change that a request makes to the Deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// It is made.
+    /// It is created.
     Create,
     /// Its pod template changes.
     Release,
     /// Its pod template changes while no pod is ready: it starts without a canary.
     Native,
-    /// It is made where pods of another template run, and nothing holds it.
+    /// It is created where pods of another template run, and is not held.
     Takeover,
-    /// Its rollout starts, some time after admission.
+    /// Its rollout starts, at some time after admission.
     Start,
-    /// Its pods are replaced by pods of the same template, natively.
+    /// Its pods are replaced natively by pods of the same template.
     Restart,
     /// Its plan changes.
     Configure,
@@ -132,22 +133,22 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    /// Whether another pod template comes to run.
+    /// Whether pods of another template will run.
     #[must_use]
     pub const fn releases(self) -> bool {
         matches!(self, Self::Release | Self::Native | Self::Takeover | Self::Start)
     }
 }
 
-/// What admission writes on a Deployment, for the controller, about the user who has released it: the profile that does
-/// not hold for that user, or the one rule of it that does not.
+/// What admission writes on a Deployment for the controller: the profile, or the one rule of it, that does not
+/// apply to the user who made the release.
 #[must_use]
 pub fn exemption(profile: &str, rule: Option<&str>) -> String {
     // A profile's name is a label's value, which has no `/`.
     rule.map_or_else(|| profile.to_owned(), |rule| format!("{profile}/{rule}"))
 }
 
-/// A plan as rules see it.
+/// What rules check of a plan.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
     /// Steps and settings.
@@ -158,7 +159,7 @@ pub struct Plan<'a> {
     pub metrics: Vec<PlannedMetric<'a>>,
 }
 
-/// What a step waits for at least.
+/// The minimum wait of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// A person.
@@ -167,23 +168,23 @@ pub enum Wait {
     Time(SignedDuration),
 }
 
-/// A metric of a plan, its arguments filled in.
+/// A metric of a plan, with its arguments substituted.
 #[derive(Debug, Clone)]
 pub struct PlannedMetric<'a> {
-    /// Where it is written.
+    /// Its field path.
     pub path: &'a str,
-    /// What it says.
+    /// Its specification.
     pub spec: &'a MetricSpec,
-    /// Whether it is measured without a say in the verdict.
+    /// Whether it is in dry run and cannot fail the analysis.
     pub is_dry_run: bool,
-    /// Whether its provider judges by itself, without a condition.
+    /// Whether its provider gives a verdict without conditions.
     pub has_verdict: bool,
-    /// The hosts that will be asked; the whole address where a secret argument stands in it.
+    /// The hosts that it queries; the whole address if it contains a secret argument.
     pub hosts: Vec<Result<Host, String>>,
 }
 
 impl Subject<'_> {
-    /// The plan, where the request makes it or starts it.
+    /// The plan, if the request sets or starts it.
     #[must_use]
     pub fn judged_plan(&self) -> Option<&Plan<'_>> {
         let plans = matches!(self.occasion, Occasion::Create | Occasion::Configure);
@@ -191,15 +192,15 @@ impl Subject<'_> {
     }
 }
 
-/// What follows from a violation.
+/// What a violation causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
-    /// The request is refused.
+    /// The request is denied.
     Enforce,
-    /// The user is told.
+    /// The user gets a warning.
     Warn,
-    /// It is written into the API server's audit log.
+    /// It is recorded in the audit log of the API server.
     Audit,
 }
 
@@ -215,7 +216,7 @@ impl Mode {
     }
 }
 
-/// The profiles that a namespace's labels bind, strictest mode first.
+/// The profiles that the labels of a namespace bind, strictest mode first.
 #[must_use]
 pub fn bound(labels: &Labels) -> Vec<(Mode, &str)> {
     let modes = [Mode::Enforce, Mode::Warn, Mode::Audit].into_iter();

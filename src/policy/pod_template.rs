@@ -1,4 +1,4 @@
-//! What a pod template must have to be releasable.
+//! Rule pod-template: what a pod template must have to be released.
 
 use super::{Check, Occasion, Rule, Subject};
 use crate::document::{
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "pod-template",
-    doc: "What every container must have: with `readinessProbe: true` a readiness probe, without which a canary gets requests too early; with `pinnedImage: true` an image with a digest or a tag other than `latest`; with `registries` an image from one of them. Images of init containers and image volumes are held to the same. A registry is a host, or a host and the beginning of a path, which ends at a `/`; an image without a host is from `docker.io`, and from `docker.io/library` without a path. Checked for opted-in Deployments.",
+    doc: "What every container must have. `readinessProbe: true`: a readiness probe, because without one a canary gets requests too early. `pinnedImage: true`: an image with a digest, or with a tag other than `latest`. `registries`: an image from one of these registries. The last two also apply to init containers and image volumes. A registry is a host, or a host and the start of a path up to a `/`; an image without a host is from `docker.io`, and without a path from `docker.io/library`. Checked for opted-in Deployments.",
     example: "{readinessProbe: true, pinnedImage: true, registries: [registry.example.com/]}",
     read: |node| {
         node.object(|fields| {
@@ -58,7 +58,7 @@ impl PodTemplate {
         let is_missing = self.readiness_probe && container.get("readinessProbe").is_none_or(Value::is_null);
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let problem =
-            "must have a readinessProbe, so that the canary gets requests only when it can serve them";
+            "must have a readinessProbe, so that the canary gets requests only when it is ready for them";
         is_missing.then(|| Finding::new(format!("{path}.readinessProbe"), name, problem))
     }
 
@@ -66,7 +66,7 @@ impl PodTemplate {
         let image = image.and_then(Value::as_str).unwrap_or_default();
         let mut findings = Findings::new();
         if self.pinned_image && !is_pinned(image) {
-            let problem = "must have a digest, or a tag that is not latest, so that it stays what was judged";
+            let problem = "must have a digest, or a tag other than latest, so that the promoted image is the one that was tested";
             findings.push(Finding::new(path, image, problem));
         }
         let is_known =
@@ -79,7 +79,7 @@ impl PodTemplate {
     }
 }
 
-/// Whether an image comes from a registry: a host, or a host and the beginning of a path.
+/// Whether an image comes from a registry: a host, or a host and the start of a path.
 ///
 /// Source of the defaults: github.com/distribution/reference, `splitDockerDomain`.
 fn is_from(image: &str, registry: &str) -> bool {
@@ -105,7 +105,7 @@ fn split(image: &str) -> (&str, &str) {
     }
 }
 
-/// Whether what stands before the first `/` is a host, and not the beginning of a path at Docker Hub.
+/// Whether the part before the first `/` is a host, and not the start of a path on Docker Hub.
 fn is_host(text: &str) -> bool {
     let is_named = text.contains(['.', ':']) || text == "localhost" || text.contains(char::is_uppercase);
     is_named && !text.contains('/')

@@ -1,4 +1,4 @@
-//! The document of a profile: which rules, with which settings, and for whom they do not hold.
+//! The document of a profile: rules, their settings, and the users who are exempt.
 
 use super::{Check, Limits, RULES, Subject};
 use crate::{
@@ -38,7 +38,7 @@ pub struct Violation {
 }
 
 impl Profile {
-    /// Reads a profile; `path` stands before the path of every finding.
+    /// Reads a profile; every path of a finding begins with `path`.
     ///
     /// # Errors
     /// All findings.
@@ -46,7 +46,7 @@ impl Profile {
         read(document, path, |node| node.object(|fields| Some(profile(fields))))
     }
 
-    /// What the rules find; nothing for who is exempt.
+    /// The violations of all rules; none for exempt users.
     #[must_use]
     pub fn check(&self, subject: &Subject<'_>) -> Vec<Violation> {
         if self.exempt.include(subject.user) {
@@ -59,31 +59,31 @@ impl Profile {
         self.rules.iter().flat_map(of).collect()
     }
 
-    /// What deserves a warning because the rules do not cover it.
+    /// Warnings about what the rules do not cover.
     #[must_use]
     pub fn notes(&self, subject: &Subject<'_>) -> Vec<String> {
         self.rules.iter().flat_map(|(_, check)| check.notes(subject)).collect()
     }
 
-    /// Whether it has the rule of this name.
+    /// Whether it has the rule with this name.
     #[must_use]
     pub fn has(&self, rule: &str) -> bool {
         self.rules.iter().any(|(id, _)| *id == rule)
     }
 
-    /// The only hosts that metrics may be asked of.
+    /// The only hosts that metrics may query.
     #[must_use]
     pub fn metric_hosts(&self) -> Option<&[Hosts]> {
         self.rules.iter().find_map(|(_, check)| check.metric_hosts())
     }
 
-    /// How many canaries may run at once.
+    /// How many canaries may run at the same time.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.rules.iter().find_map(|(_, check)| check.limits())
     }
 
-    /// Whether no rule holds for this user.
+    /// Whether this user is exempt.
     #[must_use]
     pub fn exempts(&self, user: &User) -> bool {
         self.exempt.include(user)
@@ -106,17 +106,17 @@ impl People {
             || self.service_accounts.iter().any(is_account)
     }
 
-    /// All of them in words.
+    /// All of them, for a message.
     #[must_use]
     pub fn describe(&self) -> String {
         let kinds =
             [("users", &self.users), ("groups", &self.groups), ("service accounts", &self.service_accounts)];
-        let told: Vec<_> = kinds
+        let listed: Vec<_> = kinds
             .iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(kind, names)| format!("{kind} {}", names.join(", ")))
             .collect();
-        if told.is_empty() { "nobody".to_owned() } else { told.join("; ") }
+        if listed.is_empty() { "nobody".to_owned() } else { listed.join("; ") }
     }
 
     /// Reads users, groups and service accounts.

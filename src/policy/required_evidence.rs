@@ -1,4 +1,4 @@
-//! A metric must have seen the canary.
+//! Rule required-evidence: a metric must measure the canary.
 
 use super::{Check, Rule, Subject};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "required-evidence",
-    doc: "No metric may do without data: neither `noData: pass` nor `rehearsal: skip`.",
+    doc: "Every metric needs data: `noData: pass` and `rehearsal: skip` are not allowed.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(RequiredEvidence) as Box<dyn Check>)),
 };

@@ -1,4 +1,4 @@
-//! A release must be measured.
+//! Rule required-metrics: a release must be measured.
 
 use super::{Check, PlannedMetric, Rule, Subject};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "required-metrics",
-    doc: "The plan must measure something; with `names`, metrics of all these names. A `*` at the end of a name stands for anything. Only metrics that can fail count: not in `dryRun`, without `noData: pass`, with a condition on `result` unless the provider gives a verdict of its own, and with a `failureLimit` that can be exceeded, so below `count`, and at most 100 without one. Whether a condition asks enough is for people to judge.",
+    doc: "The plan must have a metric; with `names`, a metric for each of these names. A `*` at the end of a name matches anything. Only metrics that can fail count: not in `dryRun`, without `noData: pass`, with a condition on `result` unless the provider gives a verdict itself, and with a `failureLimit` that can be exceeded: below `count`, and at most 100 without a count. Whether a condition is strict enough is for people to review.",
     example: "{names: [success-rate, latency-*]}",
     read: |node| {
         node.object(|fields| {
@@ -57,10 +57,10 @@ impl Check for RequiredMetrics {
     }
 }
 
-/// Most failures that a metric without a count may be allowed: more would never be reached.
+/// Maximum failureLimit of a metric without a count: a higher one would never be exceeded.
 const MAX_FAILURE_LIMIT: i32 = 100;
 
-/// Why a metric cannot end an analysis badly, and what would let it.
+/// Why a metric cannot fail, as what to do about it.
 fn harmless(metric: &PlannedMetric<'_>) -> Option<(&'static str, String)> {
     let spec = metric.spec;
     let conditions = [&spec.success_condition, &spec.failure_condition];

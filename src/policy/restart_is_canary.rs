@@ -1,4 +1,5 @@
-//! A restart replaces every pod; configuration that pods read at start-up may be new.
+//! Rule restart-is-canary: a restart replaces every pod, and the configuration that pods read when they start may
+//! have changed.
 
 use super::{Check, Occasion, Rule, Subject};
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "restart-is-canary",
-    doc: "`kubectl rollout restart` of an opted-in Deployment must be a canary release, by `haldane.dev/restart: canary`. What counts as a restart is a change of the annotation `kubectl.kubernetes.io/restartedAt` alone, whatever its text, which pods can read.",
+    doc: "`kubectl rollout restart` of an opted-in Deployment must be a canary release: the Deployment needs the annotation `haldane.dev/restart: canary`. A restart is a change of the annotation `kubectl.kubernetes.io/restartedAt` only, to any text; pods can read that text.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(RestartIsCanary) as Box<dyn Check>)),
 };
@@ -23,6 +24,10 @@ impl Check for RestartIsCanary {
             return Findings::new();
         }
         let path = format!("metadata.annotations[{}]", keys::RESTART);
-        vec![Finding::new(path, "", "must be \"canary\": a restart is a release here")]
+        vec![Finding::new(
+            path,
+            "",
+            "must be \"canary\": in this namespace a restart must be a canary release",
+        )]
     }
 }

@@ -8,8 +8,8 @@ fn yaml(text: &str) -> Value {
 fn a_bad_profile_is_named_field_by_field() {
     let text = "rules: {first-wieght: {max: 10}, freeze: {windows: [{name: x, cron: soon, duration: 9h}, {name: last, from: 2026-01-02, to: 2026-01-01, timeZone: Mars/Base}]}}\nexemptions: {serviceAccounts: [ci]}";
     let findings = Profile::read(&yaml(text), "data.profile").unwrap_err();
-    let told: Vec<_> = findings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let problems: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(problems.join("\n"), @r#"
     data.profile.rules.freeze.windows[0].cron: "soon": must be five fields (minute hour day-of-month month day-of-week) of numbers, names, lists, ranges and steps, such as "0 18 * * fri"
     data.profile.rules.freeze.windows[1].timeZone: "Mars/Base": must be a time zone such as Europe/Berlin
     data.profile.rules.freeze.windows[1]: from must be before to

@@ -1,4 +1,4 @@
-//! Traffic must not jump.
+//! Rule weight-increase: traffic must not jump.
 
 use super::{Check, Rule, Subject};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "weight-increase",
-    doc: "No step, and not promotion either, may raise the weight by more than `max` points.",
+    doc: "No step, and not the promotion either, may increase the weight by more than `max` percentage points.",
     example: "{max: 50}",
     read: |node| {
         node.object(|fields| {
@@ -40,7 +40,7 @@ impl Check for WeightIncrease {
                 findings.push(Finding::new(
                     format!("metadata.annotations[{}].{field}", keys::CANARY),
                     weight,
-                    format!("the weight rises from {before} to {weight}; at most {} points at once are allowed, so add a step between", self.max),
+                    format!("the weight increases from {before} to {weight}; at most {} percentage points per step are allowed: add a step between", self.max),
                 ));
             }
             before = weight;

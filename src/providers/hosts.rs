@@ -1,20 +1,21 @@
-//! Which hosts a metric may be asked of.
+//! Which hosts a metric may query.
 //!
-//! Whoever may annotate a Deployment chooses addresses that Haldane calls from inside the cluster. So what
-//! no metric can be at is refused always: the machine itself, link-local addresses, where clouds serve
-//! credentials, and whatever is no host. What else is refused, an installation or a policy profile says.
-//! A name is checked before it is looked up, and every address that it leads to again before it is called.
+//! Users who can annotate a Deployment choose addresses that Haldane calls from inside the cluster. So some
+//! addresses are always refused: the machine itself, link-local addresses, the metadata services of clouds, which
+//! serve credentials, and addresses that are not a single host. The installation or a policy profile can refuse
+//! more. A name is checked before it is resolved, and every address that it resolves to is checked before it is
+//! called.
 
 use crate::domain::hosts::{Hosts, embedded, plain};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
-/// Names under which clouds serve the credentials of a machine.
+/// Names at which clouds serve the credentials of a machine.
 const METADATA_NAMES: &[&str] =
     &["metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
 
-/// Addresses at which clouds serve the credentials and settings of a machine, outside of the link-local ranges. Whose
-/// they are is in the documentation of their instance metadata services, or of what is named here.
+/// Addresses at which clouds serve the credentials and settings of a machine, outside of the link-local ranges.
+/// Source: the clouds' documentation of their instance metadata services, or of the named service.
 const METADATA_ADDRESSES: &[IpAddr] = &[
     // AWS, and EKS Pod Identity.
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
@@ -32,22 +33,22 @@ const METADATA_ADDRESSES: &[IpAddr] = &[
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
-/// Hosts that are allowed and denied beyond those that are refused always.
+/// Hosts that the installation allows and denies, in addition to those that are always refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostPolicy {
-    /// Only these, if there are any.
+    /// If not empty, only these hosts are allowed.
     pub allowed: Vec<Hosts>,
-    /// None of these, also among the allowed.
+    /// These hosts are denied, even if they are among the allowed ones.
     pub denied: Vec<Hosts>,
-    /// Services, as `NAME.NAMESPACE`, that are no metrics: the API server's and Haldane's own.
+    /// Services, as `NAME.NAMESPACE`, that control the cluster: the API server's and Haldane's own.
     pub control: Vec<String>,
 }
 
 impl HostPolicy {
-    /// Whether a URL may be called, as far as it can be told from its text.
+    /// Checks the host of a URL, as far as possible without resolving it.
     ///
     /// # Errors
-    /// Why it may not.
+    /// Why it is not allowed.
     pub fn check(&self, url: &Url) -> Result<(), String> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check_address("", address.into()),
@@ -59,67 +60,68 @@ impl HostPolicy {
 
     fn check_name(&self, name: &str) -> Result<(), String> {
         if METADATA_NAMES.contains(&name) || name == "localhost" || name.ends_with(".localhost") {
-            return Err(format!("{name} is no host of metrics: it is the machine itself or its metadata"));
+            return Err(format!(
+                "{name} is not allowed as a metric host: it is the machine itself or its metadata service"
+            ));
         }
         if self.control.iter().any(|service| is_service(name, service)) {
             return Err(self.is_control(name));
         }
         if self.denied.iter().any(|hosts| hosts.has_name(name)) {
-            return Err(format!("{name} is denied as a host of metrics"));
+            return Err(format!("{name} is denied as a metric host"));
         }
-        // An allowed net may still have the address that the name leads to.
+        // The name may still resolve to an address in an allowed network.
         let by_name_only = self.allowed.iter().all(|hosts| !matches!(hosts, Hosts::Net(..)));
         let is_allowed = self.allowed.is_empty() || self.allowed.iter().any(|hosts| hosts.has_name(name));
         if is_allowed || !by_name_only {
             Ok(())
         } else {
-            Err(format!("{name} is not among the allowed hosts of metrics"))
+            Err(format!("{name} is not among the allowed metric hosts"))
         }
     }
 
-    /// Whether a request may change something where it goes to. As long as every host may be asked, none may.
+    /// Whether requests that can change something are allowed. While metrics may query every host, they are not.
     ///
     /// # Errors
-    /// Why it may not.
+    /// Why it is not allowed.
     pub fn check_write(&self) -> Result<(), String> {
         if self.allowed.is_empty() {
-            return Err("only GET may be used, as long as metrics may be asked of every host: an administrator allows \
-                        POST and PUT by naming the hosts of metrics (--metric-hosts-allowed)"
+            return Err("only GET is allowed while metrics may query every host; to allow POST and PUT, an administrator restricts the metric hosts with --metric-hosts-allowed"
                 .to_owned());
         }
         Ok(())
     }
 
-    /// What is said of a host that is no metrics but what controls the cluster.
+    /// The problem of a host that is part of the control plane.
     #[must_use]
     pub fn is_control(&self, host: &str) -> String {
-        format!("{host} is no host of metrics: it is the API server or Haldane itself")
+        format!("{host} is not allowed as a metric host: it is the API server or Haldane itself")
     }
 
-    /// Whether an address that `name` leads to may be called; the name is empty for a bare address.
+    /// Checks an address that `name` resolves to; the name is empty for an address in the URL itself.
     ///
     /// # Errors
-    /// Why it may not.
+    /// Why it is not allowed.
     pub fn check_address(&self, name: &str, address: IpAddr) -> Result<(), String> {
         let address = embedded(address);
         let name = plain(name);
         if let Some(what) = never(address) {
-            return Err(format!("{address} is no host of metrics: it is {what}"));
+            return Err(format!("{address} is not allowed as a metric host: it is {what}"));
         }
         if self.denied.iter().any(|hosts| hosts.has_address(address)) {
-            return Err(format!("{address} is denied as a host of metrics"));
+            return Err(format!("{address} is denied as a metric host"));
         }
         let is_allowed = |hosts: &Hosts| hosts.has_name(&name) || hosts.has_address(address);
         if self.allowed.is_empty() || self.allowed.iter().any(is_allowed) {
             Ok(())
         } else {
-            Err(format!("{address} is not among the allowed hosts of metrics"))
+            Err(format!("{address} is not among the allowed metric hosts"))
         }
     }
 }
 
-/// Whether a name means this Service, `NAME.NAMESPACE`, or one of its pods. A name alone is looked for in Haldane's
-/// own namespace.
+/// Whether a name resolves to this Service, `NAME.NAMESPACE`, or to one of its pods. A name without a namespace is
+/// resolved in Haldane's own.
 fn is_service(name: &str, service: &str) -> bool {
     let is_whole = |rest: &str| rest.is_empty() || rest.starts_with('.');
     let bare = service.split('.').next().unwrap_or(service);
@@ -130,21 +132,21 @@ fn is_service(name: &str, service: &str) -> bool {
         })
 }
 
-/// What an address is that no metric can be at.
+/// Why an address is always refused; `None` if it is not.
 fn never(address: IpAddr) -> Option<&'static str> {
     if METADATA_ADDRESSES.contains(&address) {
-        return Some("where a cloud serves the machine's credentials");
+        return Some("the address where a cloud serves the machine's credentials");
     }
     let (is_link_local, is_broadcast) = match address {
-        // Of the net 0.0.0.0/8 every address is this machine to some systems.
+        // For some systems every address in 0.0.0.0/8 is this machine.
         IpAddr::V4(v4) if v4.octets().first() == Some(&0) => return Some("the machine itself"),
         IpAddr::V4(v4) => (v4.is_link_local(), v4.is_broadcast()),
         IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
     };
     match () {
-        () if is_link_local => Some("link-local"),
+        () if is_link_local => Some("a link-local address"),
         () if address.is_loopback() || address.is_unspecified() => Some("the machine itself"),
-        () if address.is_multicast() || is_broadcast => Some("no single host"),
+        () if address.is_multicast() || is_broadcast => Some("not a single host"),
         () => None,
     }
 }
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_of_metrics_is_refused_in_every_spelling() {
+    fn addresses_that_are_never_allowed_are_refused_in_every_spelling() {
         for url in [
             "http://169.254.169.254/latest",
             "http://2852039166/",
@@ -213,12 +215,12 @@ mod tests {
         assert!(check(&narrow, "http://old.monitoring").is_err());
         assert_eq!(
             check(&policy(&["*.monitoring"], &[]), "http://evil.example").unwrap_err(),
-            "evil.example is not among the allowed hosts of metrics"
+            "evil.example is not among the allowed metric hosts"
         );
     }
 
     #[test]
-    fn what_controls_the_cluster_is_no_host_of_metrics() {
+    fn the_control_plane_is_never_a_metric_host() {
         let control = ["kubernetes.default", "haldane-webhook.haldane-system"].map(str::to_owned).to_vec();
         let policy = HostPolicy { control, ..policy(&["*.default", "*.haldane-system", "*.local"], &[]) };
         for name in [
@@ -228,10 +230,10 @@ mod tests {
             "haldane-webhook",
             "10-1-2-3.haldane-webhook.haldane-system.svc.cluster.local",
         ] {
-            let told = check(&policy, &format!("https://{name}/")).unwrap_err();
+            let problem = check(&policy, &format!("https://{name}/")).unwrap_err();
             assert!(
-                told.ends_with("is no host of metrics: it is the API server or Haldane itself"),
-                "{told}"
+                problem.ends_with("is not allowed as a metric host: it is the API server or Haldane itself"),
+                "{problem}"
             );
         }
         for name in ["my-kubernetes.default", "kubernetes.default-2.svc.cluster.local", "prometheus.default"]
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_as_long_as_every_host_may_be_asked() {
+    fn post_is_refused_while_metrics_may_query_every_host() {
         assert!(HostPolicy::default().check_write().unwrap_err().contains("--metric-hosts-allowed"));
         assert_eq!(policy(&["*.monitoring"], &[]).check_write(), Ok(()));
     }

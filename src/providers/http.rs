@@ -1,4 +1,4 @@
-//! What providers that speak HTTP have in common: requests, headers, authentication.
+//! Common parts of providers that use HTTP: requests, headers, authentication.
 //!
 //! Source of the authentication's fields: Argo's `Authentication`; of the token's exchange: RFC 6749, 4.4.
 
@@ -15,29 +15,29 @@ use serde_json::Value;
 use std::time::Duration;
 use url::{Url, form_urlencoded};
 
-/// A measurement that takes longer holds the whole analysis up, in seconds.
+/// Maximum timeout in seconds: a measurement that takes longer delays the whole analysis.
 pub const MAX_TIMEOUT: u32 = 300;
 
-/// Memory that an answer may take when it is parsed, in bytes: 50 times as much as an answer of 1000 series.
+/// Maximum memory of a parsed answer, in bytes: 50 times as much as an answer with 1000 series needs.
 pub const MAX_PARSED: usize = 8 << 20;
 
-/// Headers that say how the request itself is made.
+/// Headers that the request sets itself.
 const OWN_HEADERS: &[&str] = &["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
 
-/// A request to send.
+/// An HTTP request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     /// HTTP method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: Url,
-    /// Names and values, not checked for what HTTP allows in them.
+    /// Names and values, not checked for characters that HTTP does not allow.
     pub headers: Vec<(String, String)>,
-    /// Content, may be empty.
+    /// The body; may be empty.
     pub body: String,
-    /// Longest time that the exchange may take.
+    /// Timeout of the request and its answer.
     pub timeout: Duration,
-    /// Whether any certificate of the server is good enough.
+    /// Whether to accept any certificate of the server.
     pub insecure: bool,
 }
 
@@ -46,24 +46,24 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Content, of limited length.
+    /// The body, of limited length.
     pub body: Vec<u8>,
 }
 
 impl HttpResponse {
-    /// Whether the status is one of success.
+    /// Whether the status is 2xx.
     #[must_use]
     pub const fn is_success(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
 
-    /// Memory that it takes when it is parsed; one that would take more than the most is not parsed.
+    /// Memory that the parsed body takes; a body above the maximum is not parsed.
     #[must_use]
     pub fn parsed_bytes(&self) -> usize {
         parsed_bytes(&self.body).min(MAX_PARSED)
     }
 
-    /// The content as JSON.
+    /// The body as JSON.
     pub(super) fn json(&self) -> Result<Value, BadAnswer> {
         if parsed_bytes(&self.body) > MAX_PARSED {
             return Err(BadAnswer::TooMuch);
@@ -75,17 +75,17 @@ impl HttpResponse {
 /// An answer that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadAnswer {
-    #[error("the answer holds more values than are read ({} MiB of memory); ask for fewer, or aggregate in the query", MAX_PARSED >> 20)]
+    #[error("the answer has more values than the limit of {} MiB of memory allows; query fewer, or aggregate in the query", MAX_PARSED >> 20)]
     TooMuch,
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
-/// What [`headers`] reads.
+/// The schema of [`headers`].
 pub(super) const HEADERS: Schema =
     Schema::List(&Schema::Object(&[("key", Schema::Text), ("value", Schema::Text)]));
 
-/// What [`timeout`] reads; 0 means the default.
+/// The schema of [`timeout`]; 0 means the default.
 pub(super) const TIMEOUT: Schema = Schema::Whole(0, MAX_TIMEOUT);
 
 /// The fields of [`Authentication`], for the reference.
@@ -104,10 +104,10 @@ pub(super) const AUTHENTICATION: super::Field = field(
         ),
     ]),
     "`basicAuth: {username, password}`, or `oauth2: {tokenUrl, clientId, clientSecret, scopes}` (client \
-     credentials). A bearer token goes into `headers`. Secrets come from arguments with a `secretKeyRef`.",
+     credentials). Put a bearer token into `headers`. For secrets, use arguments with a `secretKeyRef`.",
 );
 
-/// How requests prove who sends them.
+/// How requests authenticate.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct Authentication {
     basic: Option<String>,
@@ -136,9 +136,9 @@ pub(super) fn headers(fields: &mut Fields<'_>) -> Vec<(String, String)> {
 fn header_name(node: Node<'_>) -> Option<String> {
     match node.value().as_str() {
         Some(name) if has_argument(name) => node.string(),
-        Some(name) if HeaderName::from_bytes(name.as_bytes()).is_err() => node.fail("is not a header's name"),
+        Some(name) if HeaderName::from_bytes(name.as_bytes()).is_err() => node.fail("is not a header name"),
         Some(name) if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) => {
-            node.fail("is set by the request itself")
+            node.fail("is set by Haldane and cannot be changed")
         }
         _ => node.string(),
     }
@@ -147,13 +147,13 @@ fn header_name(node: Node<'_>) -> Option<String> {
 fn header_value(node: Node<'_>) -> Option<String> {
     match node.value().as_str() {
         Some(value) if HeaderValue::from_str(value).is_err() => {
-            node.fail("is not a header's value: control characters cannot be sent")
+            node.fail("is not a header value: control characters are not allowed")
         }
         _ => node.string(),
     }
 }
 
-/// Reads a URL. Hosts that are refused everywhere are a finding; `{{args.x}}` may stand in it.
+/// Reads a URL, which may contain `{{args.x}}`. A host that is always refused is a finding.
 pub(super) fn url(node: Node<'_>) -> Option<String> {
     let Some(text) = node.value().as_str().filter(|text| !has_argument(text)) else { return node.string() };
     match checked_url(text).and_then(|url| HostPolicy::default().check(&url)) {
@@ -162,17 +162,17 @@ pub(super) fn url(node: Node<'_>) -> Option<String> {
     }
 }
 
-/// A URL that a request can go to.
+/// Parses the URL of a request.
 ///
 /// # Errors
-/// Why none can.
+/// Why the URL cannot be used.
 pub fn checked_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok();
     let url = url.filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
     match url {
         None => Err(format!("{text:?} is not an http or https URL")),
         Some(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("a URL must hold no password; use authentication.basicAuth".to_owned())
+            Err("a URL must not contain a password; use authentication.basicAuth".to_owned())
         }
         Some(url) => Ok(url),
     }
@@ -190,16 +190,16 @@ impl Authentication {
         node.object(|fields| {
             let basic = fields.optional("basicAuth", basic);
             let oauth2 = fields.optional("oauth2", OAuth2::read);
-            fields.unsupported("sigv4", "put a signing proxy before Prometheus");
+            fields.unsupported("sigv4", "put a signing proxy in front of Prometheus");
             if basic.is_some() && oauth2.is_some() {
-                fields.fail("basicAuth and oauth2 exclude each other");
+                fields.fail("only one of basicAuth and oauth2 is allowed");
                 return None;
             }
             Some(Self { basic, oauth2 })
         })
     }
 
-    /// Sends `request` with the proof, for which a token may have to be fetched first.
+    /// Sends `request` with credentials; for `OAuth2` it requests a token first.
     pub fn send(self, mut request: HttpRequest, then: Then<HttpResponse>) -> Step {
         if let Some(oauth2) = self.oauth2 {
             return oauth2.send(request, then);
@@ -233,7 +233,7 @@ impl OAuth2 {
             let client_id = fields.required("clientId", Node::string);
             let client_secret = fields.required("clientSecret", Node::string);
             let scopes = fields.list("scopes", Node::string);
-            // While arguments stand in it, any URL will do: it is read again when they are known.
+            // While it contains arguments, any URL will do: it is read again when they are known.
             let unknown = |text: &String| Url::parse("http://unknown").ok().filter(|_| has_argument(text));
             let token_url = token_url?;
             let token_url = unknown(&token_url).or_else(|| checked_url(&token_url).ok())?;
@@ -241,8 +241,8 @@ impl OAuth2 {
         })
     }
 
-    /// The token's request: the client in a header as the standard wants it, or in the content for
-    /// servers that know only that.
+    /// The request for a token, with the client's credentials in a header, as the standard requires, or in the body
+    /// for servers that support only that.
     fn token_request(&self, timeout: Duration, insecure: bool, in_body: bool) -> HttpRequest {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
@@ -279,7 +279,7 @@ impl OAuth2 {
         )
     }
 
-    /// The answer's text is not shown: it could hold the token.
+    /// The body is not shown: it could contain the token.
     fn with_token(&self, answer: &HttpResponse, mut request: HttpRequest, then: Then<HttpResponse>) -> Step {
         let host = self.token_url.host_str().unwrap_or_default();
         if !answer.is_success() {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_fetched_and_carried() {
+    fn a_token_is_requested_and_sent() {
         let (token, then) = sent(begin());
         assert_eq!(token.url.as_str(), "https://login.example/token");
         assert_eq!(token.body, "grant_type=client_credentials&scope=a+b");
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_wants_the_client_in_the_content_gets_it() {
+    fn a_server_that_requires_the_client_in_the_body_gets_it_there() {
         let (_, then) = sent(begin());
         let (second, then) = sent(then(answer(401, &json!({"error": "invalid_client"}))));
         assert_eq!(second.body, "grant_type=client_credentials&scope=a+b&client_id=me&client_secret=s%3A1");
@@ -366,7 +366,7 @@ mod tests {
         let Step::Done(Err(problem)) = then(poison) else { panic!("it was parsed") };
         assert_eq!(
             problem,
-            "the answer holds more values than are read (8 MiB of memory); ask for fewer, or aggregate in the query"
+            "the answer has more values than the limit of 8 MiB of memory allows; query fewer, or aggregate in the query"
         );
     }
 
@@ -380,11 +380,11 @@ mod tests {
         let findings = read(&config, "web", |node| Web.check(node)).unwrap_err();
         let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(findings.join("\n"), @r#"
-        web.url: "http://169.254.169.254/latest/meta-data": 169.254.169.254 is no host of metrics: it is link-local
-        web.headers[0].key: "Host": is set by the request itself
-        web.headers[1].key: "a b": is not a header's name
-        web.headers[2].value: "a\r\nb": is not a header's value: control characters cannot be sent
-        web.authentication.oauth2.tokenUrl: "http://user:pw@login": a URL must hold no password; use authentication.basicAuth
+        web.url: "http://169.254.169.254/latest/meta-data": 169.254.169.254 is not allowed as a metric host: it is a link-local address
+        web.headers[0].key: "Host": is set by Haldane and cannot be changed
+        web.headers[1].key: "a b": is not a header name
+        web.headers[2].value: "a\r\nb": is not a header value: control characters are not allowed
+        web.authentication.oauth2.tokenUrl: "http://user:pw@login": a URL must not contain a password; use authentication.basicAuth
         "#);
     }
 }

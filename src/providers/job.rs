@@ -1,12 +1,12 @@
-//! A Kubernetes Job whose end is the verdict.
+//! A Kubernetes Job whose success or failure is the verdict.
 //!
-//! Source: argo-rollouts `metricproviders/job`. The Job is owned by the Deployment and named after the run,
-//! the metric and the number of the measurement, so that a controller that takes over finds it again.
+//! Source: argo-rollouts `metricproviders/job`. The Deployment owns the Job. Its name consists of the run, the
+//! metric and the number of the measurement, so that the next leader finds it again.
 
 use super::{Field, JobEnd, MetricProvider, Question, Sample, Step, field};
 use crate::{
     document::{
-        fields::{Node, told},
+        fields::{Node, reread},
         schema::Schema,
     },
     domain::{
@@ -23,16 +23,16 @@ use k8s_openapi::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Longest name of a Job: its pods carry it as the value of a label.
+/// Longest name of a Job: its pods have it as the value of a label.
 const MAX_NAME: usize = 63;
 
-/// Seconds for which a finished Job stays, so that its log can be read, unless it says otherwise.
+/// Default of `ttlSecondsAfterFinished`: a finished Job is kept so that its log can be read.
 const TTL_SECONDS: i32 = 600;
 
-/// Seconds after which a Job that does not end by itself is ended, unless it says otherwise.
+/// Default of `activeDeadlineSeconds`.
 const MAX_SECONDS: i64 = 3600;
 
-/// A Job that is made for every measurement.
+/// The provider that creates a Job for every measurement.
 #[derive(Debug)]
 pub struct Job;
 
@@ -41,10 +41,7 @@ static FIELDS: &[Field] = &[
     field(
         "spec",
         Schema::Any,
-        "The Job's spec. A Job that completes is a good measurement, one that fails a bad one. Unless it says \
-         otherwise it is ended after an hour (`activeDeadlineSeconds`), is not repeated (`backoffLimit: 0`), and \
-         is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is \
-         deleted.",
+        "The Job's spec. A Job that completes is a successful measurement, and one that fails is a failed one. By default it is terminated after an hour (`activeDeadlineSeconds`), is not retried (`backoffLimit: 0`), and is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is deleted.",
     ),
 ];
 
@@ -86,7 +83,7 @@ impl MetricProvider for Job {
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {
-        let mut job = match told(question.config, "job", read) {
+        let mut job = match reread(question.config, "job", read) {
             Ok(job) => job,
             Err(problem) => return Step::fail(problem),
         };
@@ -105,7 +102,7 @@ fn sample(name: String, end: JobEnd) -> Sample {
     Sample { reading: Reading::Verdict { phase, message }, metadata }
 }
 
-/// A name that Kubernetes takes; the number at its end is kept whatever is cut off.
+/// A name that Kubernetes accepts; the number at its end is kept when the name is shortened.
 fn name(measurement: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = measurement.chars().map(plain).collect();
@@ -186,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_job_is_refused() {
+    fn an_invalid_job_spec_is_refused() {
         for (config, problem) in [
             (json!({}), "job.spec: is required"),
             (json!({"spec": {"template": {"spec": {"containers": []}}}}), "must name a container"),

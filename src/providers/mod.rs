@@ -1,10 +1,10 @@
-//! Who measures: one file per metric provider, which says what to send and what the answer means.
+//! Metric providers: one file each, which defines the request and what the answer means.
 //!
-//! No provider talks to anyone: [`MetricProvider::measure`] answers with a [`Step`], and the shell that
-//! takes the step calls its continuation with the answer. So one request, a token before it, and a Job
-//! that runs for an hour are one mechanism, and every one is tested with recorded answers.
+//! A provider does no I/O: [`MetricProvider::measure`] returns a [`Step`], and the shell that carries out the step
+//! calls its continuation with the answer. So a request, a request for a token before it, and a Job that runs for
+//! an hour are one mechanism, and each is tested with recorded answers.
 //!
-//! A new provider is its file and one line in [`PROVIDERS`].
+//! A new provider is one file and one line in [`PROVIDERS`].
 
 pub mod hosts;
 pub mod http;
@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, fmt};
 /// All providers.
 pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus, &web::Web, &job::Job];
 
-/// The provider that templates call `key`.
+/// The provider with this key in templates.
 #[must_use]
 pub fn find(key: &str) -> Option<&'static dyn MetricProvider> {
     PROVIDERS.iter().copied().find(|provider| provider.key() == key)
@@ -33,60 +33,60 @@ pub fn find(key: &str) -> Option<&'static dyn MetricProvider> {
 
 /// Turns a metric's configuration into a measurement.
 pub trait MetricProvider: Sync {
-    /// Argo's word for it in a template.
+    /// Its key in a template, as in Argo.
     fn key(&self) -> &'static str;
 
     /// What it measures, in one line.
     fn doc(&self) -> &'static str;
 
-    /// A configuration in YAML, as it stands below the key.
+    /// An example of its configuration in YAML, as below the key.
     fn example(&self) -> &'static str;
 
     /// The fields below the key, for the reference.
     fn fields(&self) -> &'static [Field];
 
-    /// Leaves a finding for everything wrong with a configuration; `{{args.x}}` may still stand in it.
+    /// Adds a finding for everything that is wrong with a configuration, which may still contain `{{args.x}}`.
     fn check(&self, config: Node<'_>) -> Option<()>;
 
-    /// What is asked, in the words of who wrote it, for messages about what did not come.
+    /// The query as the user wrote it, for messages about missing data.
     fn asked(&self, config: &Value) -> Option<String>;
 
-    /// What more there is to say of an answer without data; `None` if it has some.
+    /// What a message adds about an answer without data; `None` if it has data.
     fn without_data(&self, value: &MetricValue) -> Option<String> {
         (!value.has_data()).then(String::new)
     }
 
-    /// The PromQL queries that a configuration asks, for those who look at what they can see; none in a dialect of it.
+    /// The PromQL queries of a configuration, for checks of which pods they select; none in another dialect.
     fn promql(&self, _config: &Value) -> Vec<String> {
         Vec::new()
     }
 
-    /// Why nobody looks at what the queries of a configuration can see.
+    /// Why the queries of a configuration are not checked.
     fn unchecked(&self, _config: &Value) -> Option<&'static str> {
         None
     }
 
-    /// What the conditions see of an answer.
+    /// The type of `result` in the conditions.
     fn result_type(&self, config: &Value) -> ResultType;
 
-    /// Every address that a measurement would call, as written; policy says which hosts are allowed.
+    /// Every address that a measurement would call, as written; policy decides which hosts are allowed.
     fn addresses(&self, config: &Value, _defaults: &Defaults) -> Vec<String> {
         let fields = ["/address", "/url", "/authentication/oauth2/tokenUrl"].into_iter();
         let texts = fields.filter_map(|field| config.pointer(field)?.as_str());
         texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Whether a measurement may change something where it asks: its request is not only a question.
+    /// Whether the request of a measurement can change something on the server.
     fn may_write(&self, _config: &Value) -> bool {
         false
     }
 
-    /// Whether the configuration becomes part of an object in the cluster, so that no secret may be in it.
+    /// Whether the configuration becomes part of an object in the cluster, and so must not contain secrets.
     fn stores_configuration(&self) -> bool {
         false
     }
 
-    /// The first step of a measurement, all arguments filled in.
+    /// The first step of a measurement; all arguments are substituted.
     fn measure(&self, question: &Question<'_>) -> Step;
 }
 
@@ -95,13 +95,13 @@ pub trait MetricProvider: Sync {
 pub struct Field {
     /// Its path below the provider's key.
     pub name: &'static str,
-    /// What it means and its default.
+    /// Its meaning and its default.
     pub doc: &'static str,
-    /// What its value may be.
+    /// Its type.
     pub kind: Schema,
 }
 
-/// Whether an argument still stands in `text`, so that it cannot be judged yet.
+/// Whether `text` still contains an argument and so cannot be checked yet.
 pub(crate) fn has_argument(text: &str) -> bool {
     text.split("{{").skip(1).any(|tag| tag.trim_start().starts_with("args."))
 }
@@ -112,20 +112,20 @@ pub const fn field(name: &'static str, kind: Schema, doc: &'static str) -> Field
     Field { name, doc, kind }
 }
 
-/// What is to be measured.
+/// What to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// The provider's configuration; nothing is left to fill in.
+    /// The provider's configuration, with all arguments substituted.
     pub config: &'a Value,
-    /// What the installation adds.
+    /// Defaults of the installation.
     pub defaults: &'a Defaults,
-    /// The time for which it is asked.
+    /// The time of the measurement.
     pub now: Timestamp,
-    /// Name of this one measurement: that of its run, its metric, and its number within them.
+    /// The name of this measurement: its run, its metric and its number.
     pub name: &'a str,
 }
 
-/// What the installation knows that templates need not say.
+/// Defaults that templates can omit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Defaults {
     /// Address of Prometheus.
@@ -134,28 +134,28 @@ pub struct Defaults {
 
 /// What a measurement needs next.
 pub enum Step {
-    /// An answer over HTTP. Redirects are not to be followed.
+    /// An HTTP request. Redirects must not be followed.
     Http(Box<HttpRequest>, Then<HttpResponse>),
-    /// A Job, and its end. When nobody waits for it any more it is to be deleted.
+    /// A Job and its end. It must be deleted when nobody waits for it any more.
     Job(Box<batch::Job>, Then<JobEnd>),
-    /// Nothing more.
+    /// Nothing: the measurement is complete.
     Done(Result<Sample, String>),
 }
 
 /// How a Job has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobEnd {
-    /// As it should.
+    /// Successfully.
     Complete,
-    /// With this reason.
+    /// Failed, with this reason.
     Failed(String),
 }
 
-/// How a measurement goes on with an answer.
+/// Continues a measurement with an answer.
 pub type Then<T> = Box<dyn FnOnce(T) -> Step + Send>;
 
 impl fmt::Debug for Step {
-    /// Without the content, which may hold secrets.
+    /// Without the body, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(request, _) => write!(f, "Http({})", request.url.host_str().unwrap_or_default()),
@@ -166,23 +166,23 @@ impl fmt::Debug for Step {
 }
 
 impl Step {
-    /// The end of a measurement that failed.
+    /// The last step of a measurement that failed.
     pub fn fail(problem: impl Into<String>) -> Self {
         Self::Done(Err(problem.into()))
     }
 }
 
-/// What was measured and what the provider says beside it.
+/// A measured value, and what the provider returns in addition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// A value for the conditions to judge, or the provider's own verdict.
     pub reading: Reading,
-    /// Kept with the measurement, e.g. warnings.
+    /// Stored with the measurement, e.g. warnings.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Sample {
-    /// With every text in it replaced, e.g. by one without secrets.
+    /// Replaces every text in it, for example to redact secrets.
     #[must_use]
     pub fn map_texts(self, replace: &impl Fn(&str) -> String) -> Self {
         let reading = match self.reading {

@@ -1,7 +1,7 @@
-//! Prometheus and everything that speaks its query API.
+//! Prometheus and everything that has its query API.
 //!
-//! Sources: argo-rollouts `metricproviders/prometheus` for the meaning, `prometheus/client_golang`'s API
-//! client for the treatment of status codes and error bodies.
+//! Sources: argo-rollouts `metricproviders/prometheus` for the meaning of the fields, the API client of
+//! `prometheus/client_golang` for status codes and error bodies.
 
 mod config;
 mod response;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     document::{
-        fields::{Node, told},
+        fields::{Node, reread},
         schema::Schema,
     },
     domain::value::{MetricValue, ResultType},
@@ -25,33 +25,29 @@ use response::Response;
 use serde_json::Value;
 use url::form_urlencoded;
 
-/// One query whose samples the conditions see as a list of numbers.
+/// The provider for PromQL queries; conditions get the samples as a list of numbers.
 #[derive(Debug)]
 pub struct Prometheus;
 
-/// Label that tells the named queries of one request apart.
+/// Label that distinguishes the named queries of one request.
 const NAME_LABEL: &str = "haldane_query";
 
 static FIELDS: &[Field] = &[
-    field("address", Schema::Text, "Where Prometheus is; by default what `--prometheus-address` says."),
+    field("address", Schema::Text, "The address of Prometheus; the default is `--prometheus-address`."),
     field(
         "query",
         Schema::Queries,
-        "PromQL. The conditions see its samples as a list of numbers. A mapping of names to queries (or \
-                 the same as JSON in a text) asks several for the same instant: `result.NAME` is a number, a \
-                 list if there are several samples, nil if there is none.",
+        "PromQL. In conditions, `result` is the list of its samples. A mapping of names to queries (or the same as JSON in a string) runs several queries for the same instant: `result.NAME` is a number, a list if there are several samples, or nil if there are none.",
     ),
     field(
         "rangeQuery",
         Schema::Object(&[("start", Schema::Text), ("end", Schema::Text), ("step", Schema::Span)]),
-        "`{start, end, step}` asks for a range, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', \
-                 step: 1m}`; the conditions see all samples, series by series.",
+        "`{start, end, step}` makes it a range query, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', step: 1m}`; `result` has all samples, series by series.",
     ),
     field(
         "dialect",
         Schema::Word(config::DIALECTS),
-        "`PromQL` (the default), or `MetricsQL` for what only VictoriaMetrics reads, or only a newer Prometheus: \
-                 nothing of the query is checked then, neither its syntax nor which side of the release it sees.",
+        "`PromQL` (the default), or `MetricsQL` for syntax that only VictoriaMetrics or a newer Prometheus supports: Haldane then checks neither the syntax of the query nor which side of the release it selects.",
     ),
     field("timeout", TIMEOUT, "Seconds, 1 to 300; 30 by default."),
     field("headers", HEADERS, "A list of `{key, value}`."),
@@ -65,7 +61,7 @@ impl MetricProvider for Prometheus {
     }
 
     fn doc(&self) -> &'static str {
-        "An instant query to Prometheus, Thanos, Mimir, VictoriaMetrics or any other of its kind."
+        "An instant query to Prometheus, or to Thanos, Mimir, VictoriaMetrics or another server with its API."
     }
 
     fn example(&self) -> &'static str {
@@ -89,7 +85,7 @@ impl MetricProvider for Prometheus {
         }
     }
 
-    /// Of several queries each must have data: which of them is about the canary, nobody says.
+    /// With several queries each must have data: it is unknown which of them is about the canary.
     fn without_data(&self, value: &MetricValue) -> Option<String> {
         let MetricValue::Map(by_name) = value else { return (!value.has_data()).then(String::new) };
         let missing: Vec<_> = by_name.iter().filter(|(_, value)| !value.has_data()).collect();
@@ -98,7 +94,7 @@ impl MetricProvider for Prometheus {
     }
 
     fn promql(&self, config: &Value) -> Vec<String> {
-        match told(config, "prometheus", Config::read) {
+        match reread(config, "prometheus", Config::read) {
             Ok(Config { dialect: Dialect::MetricsQl, .. }) | Err(_) => Vec::new(),
             Ok(Config { query: Query::One(query), .. }) => vec![query],
             Ok(Config { query: Query::Named(queries), .. }) => queries.into_values().collect(),
@@ -106,12 +102,12 @@ impl MetricProvider for Prometheus {
     }
 
     fn unchecked(&self, config: &Value) -> Option<&'static str> {
-        let config = told(config, "prometheus", Config::read).ok()?;
+        let config = reread(config, "prometheus", Config::read).ok()?;
         (config.dialect == Dialect::MetricsQl).then_some("its dialect is MetricsQL")
     }
 
     fn result_type(&self, config: &Value) -> ResultType {
-        match told(config, "prometheus", Config::read) {
+        match reread(config, "prometheus", Config::read) {
             Ok(Config { query: Query::Named(queries), .. }) => {
                 ResultType::Named(queries.into_keys().collect())
             }
@@ -135,7 +131,7 @@ impl MetricProvider for Prometheus {
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {
-        let parts = told(question.config, "prometheus", Config::read)
+        let parts = reread(question.config, "prometheus", Config::read)
             .and_then(|config| Ok((request(&config, question)?, config)));
         match parts {
             Err(problem) => Step::fail(problem),

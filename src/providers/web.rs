@@ -1,7 +1,7 @@
 //! Any service that answers with JSON.
 //!
-//! Source: argo-rollouts `metricproviders/webmetric`. One difference: an answer that is not JSON is an
-//! error; Argo 1.9 calls it successful, whatever the conditions say.
+//! Source: argo-rollouts `metricproviders/webmetric`. One difference: an answer that is not JSON is an error; in
+//! Argo 1.9 it is successful, even if the conditions are not satisfied.
 
 use super::{
     Field, MetricProvider, Question, Sample, Step, field, has_argument,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     document::{
-        fields::{Fields, Node, told},
+        fields::{Fields, Node, reread},
         schema::Schema,
     },
     domain::value::{MetricValue, Reading, ResultType},
@@ -19,10 +19,10 @@ use ::http::Method;
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Seconds, unless said otherwise.
+/// Default timeout, in seconds.
 const DEFAULT_TIMEOUT: u32 = 10;
 
-/// One request whose JSON answer has the value.
+/// The provider for a request whose JSON answer contains the value.
 #[derive(Debug)]
 pub struct Web;
 
@@ -39,20 +39,19 @@ struct Config {
 }
 
 static FIELDS: &[Field] = &[
-    field("url", Schema::Text, "Where to ask. Required."),
+    field("url", Schema::Text, "The URL of the request. Required."),
     field(
         "method",
         Schema::Word(&["GET", "POST", "PUT", ""]),
-        "`GET` (the default), `POST` or `PUT`; these two only where `--metric-hosts-allowed` names the hosts of metrics.",
+        "`GET` (the default), `POST` or `PUT`; the latter two only if `--metric-hosts-allowed` restricts the metric hosts.",
     ),
     field("headers", http::HEADERS, "A list of `{key, value}`."),
-    field("body", Schema::Text, "Content of a `POST` or `PUT`."),
-    field("jsonBody", Schema::Any, "The same as YAML; it is sent as `application/json`."),
+    field("body", Schema::Text, "The body of a `POST` or `PUT`."),
+    field("jsonBody", Schema::Any, "The body as YAML; it is sent as `application/json`."),
     field(
         "jsonPath",
         Schema::Text,
-        "Where the value is in the answer, as for `kubectl -o jsonpath`; the whole answer by default. \
-                 In a filter a number of the answer is a float: `[?(@.v>5.0)]`.",
+        "The path of the value in the answer, as for `kubectl -o jsonpath`; the whole answer by default. In a filter, a number of the answer is a float: `[?(@.v>5.0)]`.",
     ),
     field("timeoutSeconds", http::TIMEOUT, "1 to 300; 10 by default."),
     field("insecure", Schema::Bool, "`true` accepts any certificate."),
@@ -97,7 +96,7 @@ impl MetricProvider for Web {
     }
 
     fn measure(&self, question: &Question<'_>) -> Step {
-        let config = match told(question.config, "web", Config::read) {
+        let config = match reread(question.config, "web", Config::read) {
             Ok(config) => config,
             Err(problem) => return Step::fail(problem),
         };
@@ -137,7 +136,7 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
     Ok(Sample { reading: Reading::Value { value, text: found.marshal() }, metadata: BTreeMap::new() })
 }
 
-/// Enough of an answer to know what it is.
+/// The beginning of an answer, for a message.
 fn beginning(body: &[u8]) -> String {
     const MAX_SHOWN: usize = 80;
     let text: String = String::from_utf8_lossy(body).chars().take(MAX_SHOWN).collect();
@@ -176,7 +175,7 @@ fn method(node: Node<'_>) -> Option<Method> {
 
 fn path(node: Node<'_>) -> Option<JsonPath> {
     match node.value().as_str() {
-        // Arguments may stand in it, and braces are its own syntax too: it is read when they are known.
+        // Arguments use braces like the path itself, so it is parsed when they are known.
         Some(text) if has_argument(text) => JsonPath::parse("").ok(),
         Some(text) => match JsonPath::parse(text) {
             Ok(path) => Some(path),
@@ -191,12 +190,12 @@ fn body(fields: &mut Fields<'_>, method: &Method, headers: &mut Vec<(String, Str
     let json = fields.optional("jsonBody", |node| Some(node.value().to_string()));
     match (text, json) {
         (Some(_), Some(_)) => {
-            fields.fail("body and jsonBody exclude each other");
+            fields.fail("only one of body and jsonBody is allowed");
             None
         }
         (None, None) => Some(String::new()),
         _ if *method == Method::GET => {
-            fields.fail("a body can be sent with method POST or PUT only");
+            fields.fail("only the methods POST and PUT can have a body");
             None
         }
         (Some(text), None) => Some(text),

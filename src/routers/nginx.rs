@@ -292,7 +292,9 @@ mod tests {
         let none = Traffic::none(jiff::Timestamp::UNIX_EPOCH);
         let traffic = Traffic { weight: Weight::of(parts, total).unwrap(), routes, ..none };
         let mut world = World::default();
-        ingresses.iter().for_each(|ingress| world.add(ingress.clone()).unwrap());
+        for ingress in ingresses {
+            world.add(ingress.clone()).unwrap();
+        }
         let intent = RouteIntent {
             owner: &owner,
             canary_of: "web",

@@ -10,19 +10,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What must be true before requests may be sent here.
+/// The conditions for readiness.
 #[derive(Debug, Clone)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
 
 impl Readiness {
-    /// Ready once every one of `conditions` has been met.
+    /// Ready once all `conditions` are met.
     #[must_use]
     pub fn after(conditions: &[&'static str]) -> Self {
         let unmet = conditions.iter().map(|condition| (*condition, false)).collect();
         Self(Arc::new(Mutex::new(unmet)))
     }
 
-    /// Says whether `condition` is met now.
+    /// Sets whether `condition` is met.
     pub fn set(&self, condition: &'static str, met: bool) {
         self.lock().insert(condition, met);
     }
@@ -34,12 +34,12 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
-        // A map of flags cannot be left half-written.
+        // A map of flags cannot become inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Answers a request to the admin port; never waits for anything.
+/// Answers a request to the admin port without waiting for anything.
 pub fn answer<B>(request: &Request<B>, readiness: &Readiness, registry: &Registry) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "ok\n"),
@@ -53,7 +53,7 @@ pub fn answer<B>(request: &Request<B>, readiness: &Readiness, registry: &Registr
             Ok(metrics) => with_type(text(StatusCode::OK, metrics), metrics::CONTENT_TYPE),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
-        _ => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "use /healthz, /readyz or /metrics\n"),
     }
 }
 

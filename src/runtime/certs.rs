@@ -1,7 +1,6 @@
-//! The webhook's own certificate authority and serving certificate: made and judged, never stored here.
+//! The webhook's certificate authority and serving certificate: created and checked here, stored elsewhere.
 //!
-//! Renewal never breaks a handshake, because clients learn to trust a new authority before anything
-//! is signed by it:
+//! Renewal never breaks a handshake, because clients trust a new authority before it signs anything:
 //!
 //! ```text
 //! authority at 2/3 of its life ──► new authority first in the bundle, old one behind it, leaf kept
@@ -18,25 +17,25 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{fmt, time::SystemTime};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
-/// Certificates start this long before they are made, for clients whose clock is behind ours; a short-lived
-/// one by a tenth of its life.
+/// Certificates are valid from this long before their creation, for clients whose clock is behind ours; short-lived
+/// ones from a tenth of their lifetime before.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// Shortest life of a serving certificate: times in certificates are whole seconds.
+/// Shortest lifetime of a serving certificate: times in certificates are whole seconds.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(10);
 
-/// Longest time between looks at the age of the certificate.
+/// Maximum interval between checks of the certificate's age.
 const MAX_CHECK: SignedDuration = SignedDuration::from_mins(5);
 
 /// Last line of a certificate in a PEM text.
 const END_LINE: &str = "-----END CERTIFICATE-----";
 
-/// What is stored: PEM texts, under the keys that cert-manager and `kubectl create secret tls` use.
+/// The stored PEM texts, under the keys that cert-manager and `kubectl create secret tls` use.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Material {
     /// `ca.crt`: the authority that signs, then older ones that clients must still trust.
     pub ca_bundle: String,
-    /// `ca.key`: key of the first authority. None means that someone else brings the certificate.
+    /// `ca.key`: key of the first authority. `None` means that someone else provides the certificate.
     pub ca_key: Option<String>,
     /// `tls.crt`: the serving certificate, with intermediates if there are any.
     pub chain: String,
@@ -45,13 +44,13 @@ pub struct Material {
 }
 
 impl fmt::Debug for Material {
-    /// Shows no key, so that a stray log line cannot leak one.
+    /// Omits the keys, so that a log line cannot leak them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Material").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
-/// How long certificates live, and how long a new authority is known before it signs.
+/// The lifetimes of certificates, and how long a new authority is published before it signs.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     authority: SignedDuration,
@@ -59,11 +58,10 @@ pub struct Lifetimes {
     overlap: SignedDuration,
 }
 
-/// These lifetimes would leave the server without a trusted certificate.
+/// With these lifetimes the server could be without a trusted certificate.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "certificates that live {leaf:#}, of an authority that lives {authority:#} and is known {overlap:#} before it \
-     signs: {problem}"
+    "certificates with lifetime {leaf:#}, an authority with lifetime {authority:#} that is published {overlap:#} before it signs: {problem}"
 )]
 pub struct BadLifetimes {
     authority: SignedDuration,
@@ -73,32 +71,33 @@ pub struct BadLifetimes {
 }
 
 impl Lifetimes {
-    /// Life of an authority; of a serving certificate, which is cut to what is left of its authority's; and
-    /// the time from publishing a new authority to signing with it, longer than API servers take to notice.
+    /// `authority`: lifetime of an authority. `leaf`: lifetime of a serving certificate, which also ends with its
+    /// authority. `overlap`: time from publishing a new authority to signing with it; longer than API servers take
+    /// to notice.
     ///
     /// # Errors
-    /// When a certificate could expire before its successor may be used, which is made at two thirds of its
-    /// life and waits for the overlap.
+    /// When a certificate could expire before its successor can be used: the successor is created after two thirds
+    /// of its lifetime and waits for the overlap.
     pub fn new(
         authority: SignedDuration,
         leaf: SignedDuration,
         overlap: SignedDuration,
     ) -> Result<Self, BadLifetimes> {
         let problem = if leaf < SHORTEST {
-            "certificates must live 10s or longer"
+            "the lifetime of certificates must be at least 10s"
         } else if authority < leaf {
-            "the authority must not live shorter"
+            "the lifetime of the authority must not be shorter than the lifetime of certificates"
         } else if overlap < SignedDuration::from_secs(1) {
-            "an authority must be known 1s or longer"
+            "the overlap must be at least 1s"
         } else if overlap > leaf / 4 {
-            "an authority may be known for a quarter of a certificate's life at most"
+            "the overlap must be at most a quarter of the lifetime of certificates"
         } else {
             return Ok(Self { authority, leaf, overlap });
         };
         Err(BadLifetimes { authority, leaf, overlap, problem })
     }
 
-    /// How often to see whether a step of a renewal is due: every five minutes, or often enough for shorter lives.
+    /// How often to check whether a step of a renewal is due: every five minutes, or more often for shorter lifetimes.
     #[must_use]
     pub fn check_every(self) -> SignedDuration {
         MAX_CHECK.min(self.leaf / 20).min(self.overlap / 2)
@@ -106,7 +105,8 @@ impl Lifetimes {
 }
 
 impl Default for Lifetimes {
-    /// A year, 90 days and an hour: the last third of an authority outlives a leaf signed at its start.
+    /// A year, 90 days and an hour: the last third of an authority's lifetime is longer than a leaf certificate
+    /// that is signed at its start.
     fn default() -> Self {
         Self {
             authority: SignedDuration::from_hours(365 * 24),
@@ -116,49 +116,49 @@ impl Default for Lifetimes {
     }
 }
 
-/// A certificate could not be made or read.
+/// A certificate could not be created or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
-    /// Making or signing failed.
-    #[error("cannot make a certificate: {0}")]
+    /// Creating or signing failed.
+    #[error("cannot create a certificate: {0}")]
     Make(#[from] rcgen::Error),
-    /// The text is not what it should be.
+    /// The text is not valid PEM, or not a certificate or key.
     #[error("unreadable {0}")]
     Unreadable(&'static str),
 }
 
-/// What to issue: for whom, for how long and from when.
+/// The names, lifetimes and start of certificates.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// DNS names under which clients call the server.
     pub names: &'a [String],
-    /// How long certificates live.
+    /// Their lifetimes.
     pub lifetimes: Lifetimes,
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
 }
 
 impl Terms<'_> {
-    /// A new authority and a serving certificate, both starting now.
+    /// A new authority and a serving certificate, both valid from now on.
     ///
-    /// Authorities of `old_bundle` that are readable and not expired stay trusted behind the new one.
+    /// Authorities of `old_bundle` that are readable and not expired stay trusted, after the new one.
     ///
     /// # Errors
-    /// When the system has no randomness or a name is not ASCII.
+    /// When the system provides no randomness or a name is not ASCII.
     pub fn make(self, old_bundle: &str) -> Result<Material, CertError> {
         let (ca, ca_key) = self.new_authority()?;
         let (chain, key) = self.new_leaf(&ca, &ca_key)?;
         Ok(Material { ca_bundle: ca + &still_valid(old_bundle, self.now), ca_key: Some(ca_key), chain, key })
     }
 
-    /// What should be stored instead of `current`, or none while that is good.
+    /// What to store instead of `current`; `None` while that is good.
     ///
-    /// One call takes one step of the renewal shown above; call it again every few minutes. A step that
-    /// clients must be prepared for waits until their bundle is `published`. What cannot serve at all is
-    /// replaced at once. A certificate that someone else brings (no `ca_key`) is left alone.
+    /// One call makes one step of the renewal above; call it again every few minutes. A step that depends on the
+    /// clients' bundle waits until it is `published`. Material that cannot serve at all is replaced immediately. A
+    /// certificate that someone else provides (no `ca_key`) is not changed.
     ///
     /// # Errors
-    /// As [`make`](Self::make).
+    /// As for [`make`](Self::make).
     pub fn renew(self, current: &Material, published: bool) -> Result<Option<Material>, CertError> {
         let Some(ca_key) = &current.ca_key else { return Ok(None) };
         let old_bundle = still_valid(&current.ca_bundle, self.now);
@@ -193,7 +193,7 @@ impl Terms<'_> {
             return Ok(if leaf == LeafState::Useless { Need::All } else { Need::Authority });
         }
         let is_known = || {
-            // A leaf that was made for a shorter overlap than the present one cannot wait that long.
+            // A leaf that was created for a shorter overlap cannot wait for the current one.
             let patience = expiry(&current.chain)?.duration_since(ca_made) / 2;
             let known = self.now.duration_since(ca_made);
             Ok::<_, CertError>(published && known >= self.lifetimes.overlap.min(patience))
@@ -207,7 +207,7 @@ impl Terms<'_> {
         })
     }
 
-    /// How the serving certificate stands to the first authority.
+    /// The state of the serving certificate with respect to the first authority.
     ///
     /// # Errors
     /// When it is unreadable.
@@ -231,8 +231,8 @@ impl Terms<'_> {
         })
     }
 
-    /// Past two thirds of its life, so that a failing renewal has the last third to be noticed; or made to
-    /// live longer than is wanted now.
+    /// After two thirds of its lifetime, so that a failing renewal can be noticed in the last third; or if its
+    /// lifetime is longer than the current setting.
     fn is_old(self, cert: &X509Certificate, wanted: SignedDuration) -> Result<bool, CertError> {
         let (made, end) = life(cert)?;
         let left = end.duration_since(self.now);
@@ -242,7 +242,7 @@ impl Terms<'_> {
 
     fn new_authority(self) -> Result<(String, String), CertError> {
         let key = KeyPair::generate()?;
-        // A name of its own: two authorities of one name in a bundle confuse chain building.
+        // A unique name: two authorities with the same name in a bundle confuse chain building.
         let name = format!("haldane-ca-{}", self.now.as_millisecond());
         let mut params = self.params(&name, self.after(self.lifetimes.authority)?);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -287,12 +287,12 @@ enum Need {
     All,
 }
 
-/// How a serving certificate stands to the authority that signs now.
+/// The state of a serving certificate with respect to the authority that signs now.
 #[derive(PartialEq)]
 enum LeafState {
     Good,
     Due,
-    /// Good, but the authority is on its way out.
+    /// Good, but a new authority replaces this one.
     OfOlderAuthority,
     /// No client would accept it.
     Useless,
@@ -328,7 +328,7 @@ fn validity(cert: &X509Certificate) -> Result<(Timestamp, Timestamp), CertError>
     Ok((read(cert.validity.not_before.timestamp())?, read(cert.validity.not_after.timestamp())?))
 }
 
-/// When a certificate of ours was made, and when it ends: it starts earlier than it was made.
+/// When a certificate of ours was created, and when it expires: its validity starts before its creation.
 fn life(cert: &X509Certificate) -> Result<(Timestamp, Timestamp), CertError> {
     let (start, end) = validity(cert)?;
     Ok((start + SKEW.min(end.duration_since(start) / 11), end))

@@ -1,21 +1,21 @@
-//! The only place that reads a clock; everything else is told the time.
+//! The only place that reads a clock; everywhere else, the time is a parameter.
 
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
 use tokio::time;
 
-/// Between looks at the wall clock.
+/// Maximum interval between reads of the wall clock.
 const LOOK: SignedDuration = SignedDuration::from_secs(10);
 
-/// The wall clock: for what is stored, shown or compared across processes. It may jump.
+/// The wall clock, for times that are stored, shown or compared across processes. It can jump.
 #[must_use]
-// The one exception that the lint exists to make visible.
+// The only exception to the lint.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The monotonic clock: for deadlines inside this process. It never jumps, and means nothing outside.
+/// The monotonic clock, for deadlines inside this process. It never jumps, and has no meaning outside.
 #[must_use]
 pub fn monotonic() -> Instant {
     Instant::now()
@@ -23,7 +23,7 @@ pub fn monotonic() -> Instant {
 
 /// Waits until `deadline` by the wall clock.
 ///
-/// A machine that was asleep wakes up at most 10 s late: timers count the time that it was awake.
+/// After the machine was suspended it waits at most 10 s too long: timers do not count that time.
 pub async fn wait_until(deadline: Timestamp) {
     loop {
         let left = deadline.duration_since(now());
@@ -31,7 +31,7 @@ pub async fn wait_until(deadline: Timestamp) {
             return;
         }
         let pause = Duration::try_from(left.min(LOOK)).unwrap_or_default();
-        // Not a hair too early, which would make the last pauses many and tiny.
+        // Rounded up: waking up too early would cause many tiny pauses at the end.
         time::sleep(pause.max(Duration::from_millis(1))).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Something scarce that nobody can take from all others: each has a share of it at most.
+//! A limited resource of which each holder can get only a share.
 
 use std::{
     collections::HashMap,
@@ -7,16 +7,16 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So much for all, of which each has at most a part.
+/// A total amount, and the maximum that each holder gets of it.
 #[derive(Debug)]
 pub struct Fair<K> {
     all: Arc<Semaphore>,
     each: u32,
-    /// Those who have or want some.
+    /// Holders, and those that wait.
     taken: Mutex<HashMap<K, Weak<Semaphore>>>,
 }
 
-/// What somebody has of it, given back when dropped.
+/// An amount that a holder has; dropping it returns the amount.
 #[derive(Debug)]
 pub struct Share {
     _of_each: Option<OwnedSemaphorePermit>,
@@ -24,24 +24,24 @@ pub struct Share {
 }
 
 impl<K: Hash + Eq> Fair<K> {
-    /// `all` in all, of which nobody gets more than `each`.
+    /// `all` is the total, and `each` the maximum of one holder.
     #[must_use]
     pub fn new(all: u32, each: u32) -> Self {
         let all = Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS)));
         Self { all, each, taken: Mutex::default() }
     }
 
-    /// Waits for so much, in the order of asking. Whoever wants more than a part waits for the whole part.
-    /// More than there is in all never comes.
+    /// Waits for `amount`, first come, first served. A request for more than the maximum of one holder waits for
+    /// its whole share. A request for more than the total never completes.
     pub async fn share(&self, of: K, amount: u32) -> Share {
-        // Neither semaphore is ever closed. Of one's own first: who waits for that keeps nobody else waiting.
+        // Neither semaphore is ever closed. The holder's own share comes first: waiting for it does not block others.
         let of_each = self.of(of).acquire_many_owned(amount.min(self.each)).await.ok();
         let of_all = Arc::clone(&self.all).acquire_many_owned(amount).await.ok();
         Share { _of_each: of_each, _of_all: of_all }
     }
 
     fn of(&self, key: K) -> Arc<Semaphore> {
-        // A map cannot be left half-written by what is done with it here.
+        // A panic cannot leave the map inconsistent.
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = taken.get(&key).and_then(Weak::upgrade) {
             return known;
@@ -60,22 +60,22 @@ mod tests {
     use futures::FutureExt;
 
     #[test]
-    fn nobody_takes_more_than_a_part_and_gives_back_what_it_took() {
+    fn no_holder_gets_more_than_its_share_and_dropping_it_returns_it() {
         let fair = Fair::new(10, 4);
         let share = |of, amount| fair.share(of, amount).now_or_never();
         let first = share("a", 3).unwrap();
-        assert!(share("a", 2).is_none(), "its part is four");
+        assert!(share("a", 2).is_none(), "its share is four");
         let other = share("b", 4).unwrap();
         assert!(share("c", 4).is_none(), "only three are left");
         drop(other);
         let whole = share("c", 9);
         assert!(whole.is_none(), "seven are left");
         drop(first);
-        assert!(share("a", 9).is_some(), "more than a part counts as all of it");
+        assert!(share("a", 9).is_some(), "a request for more than its share counts as the whole share");
     }
 
     #[test]
-    fn who_has_nothing_is_forgotten() {
+    fn holders_without_a_share_are_removed() {
         let fair = Fair::new(10, 4);
         for name in 0..1000 {
             drop(fair.share(name, 1).now_or_never());

@@ -1,4 +1,4 @@
-//! L3: the process around the two decisions: clock, certificates, leadership, signals.
+//! L3: what the process needs: clock, certificates, HTTP server, signals, logs, metrics.
 
 pub mod admin;
 pub mod certs;

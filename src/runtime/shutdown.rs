@@ -1,4 +1,4 @@
-//! Leaving without a failed request: not ready, still serving, then gone.
+//! Shutdown without failed requests: not ready first, still serving, then stopped.
 
 use super::admin::Readiness;
 use std::{io, time::Duration};
@@ -9,18 +9,18 @@ use tokio::{
 };
 use tracing::info;
 
-/// How far the process is on its way out.
+/// The phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Working.
+    /// Running normally.
     Running,
-    /// Nothing new is begun, but admission requests still come and are answered; peers are told to go elsewhere.
+    /// No new work starts. Admission requests are still answered, and clients are asked to close their connections.
     Draining,
-    /// Sockets close.
+    /// The sockets close.
     Stopping,
 }
 
-/// Tells parts of the process when to end; cheap to clone.
+/// Signals the parts of the process when to end; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Phases(watch::Receiver<Phase>);
 
@@ -31,20 +31,20 @@ impl From<watch::Receiver<Phase>> for Phases {
 }
 
 impl Phases {
-    /// Whether `phase` or a later one has begun.
+    /// Whether `phase` or a later one has started.
     #[must_use]
     pub fn is_reached(&self, phase: Phase) -> bool {
         *self.0.borrow() >= phase
     }
 
-    /// Ends when `phase` or a later one begins.
+    /// Completes when `phase` or a later one starts.
     pub async fn reached(mut self, phase: Phase) {
-        // A lost sender means that the process is ending anyway.
+        // Without a sender the process is ending anyway.
         let _ = self.0.wait_for(|now| *now >= phase).await;
     }
 }
 
-/// SIGTERM and SIGINT, and the phases that they begin.
+/// SIGTERM and SIGINT, and the phases that they start.
 #[derive(Debug)]
 pub struct Shutdown {
     terminate: Signal,
@@ -53,7 +53,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Takes over both signals; from here on they do not kill the process.
+    /// Installs the handlers; from then on these signals do not kill the process.
     ///
     /// # Errors
     /// When the operating system refuses a signal handler.
@@ -65,16 +65,16 @@ impl Shutdown {
         })
     }
 
-    /// The phases, for those who must end.
+    /// The phases, for the parts that must end.
     #[must_use]
     pub fn phases(&self) -> Phases {
         self.phase.subscribe().into()
     }
 
-    /// Waits for a signal, then walks through the phases.
+    /// Waits for a signal, then goes through the phases.
     ///
-    /// Readiness is off at once, but endpoints reach API servers only some time later: until `drain` is
-    /// over, or a second signal comes, new connections are still served.
+    /// Readiness fails immediately, but API servers see the changed endpoints only later. New connections are
+    /// served until `drain` is over or a second signal arrives.
     pub async fn conduct(mut self, readiness: &Readiness, drain: Duration) {
         self.signalled().await;
         info!(?drain, "draining");

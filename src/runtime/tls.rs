@@ -1,4 +1,4 @@
-//! The serving side of TLS: a certificate that can be swapped under a running server.
+//! TLS for the server, with a certificate that can be replaced while it runs.
 
 use super::certs::{self, CertError, Material};
 use arc_swap::ArcSwapOption;
@@ -12,10 +12,10 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// Material cannot be served.
+/// The certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No usable PEM texts.
+    /// The texts are not PEM.
     #[error("tls.crt or tls.key is not PEM: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
     /// The certificate is damaged.
@@ -26,13 +26,13 @@ pub enum TlsError {
     Key(#[from] rustls::Error),
 }
 
-/// The certificate of the next handshake. Established connections are not affected by a swap.
+/// The certificate of the next handshake. Replacing it does not affect established connections.
 #[derive(Debug, Default)]
 pub struct LiveCertificate(ArcSwapOption<CertifiedKey>);
 
 impl LiveCertificate {
-    /// Serves `material` from the next handshake on and says when it expires; what is unusable leaves
-    /// the last good one in place.
+    /// Serves `material` from the next handshake on and returns when it expires. If it cannot be used, the last
+    /// good certificate stays.
     ///
     /// # Errors
     /// When the texts are not PEM, damaged, or do not belong together.
@@ -48,7 +48,7 @@ impl LiveCertificate {
 
 impl ResolvesServerCert for LiveCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // Whatever name is asked for: API servers may reach us by URL, port-forward or address.
+        // For any server name: API servers may use a URL, a port-forward or an address.
         self.0.load_full()
     }
 }
@@ -56,7 +56,7 @@ impl ResolvesServerCert for LiveCertificate {
 /// TLS 1.2 and 1.3, HTTP/2 preferred, no client certificates.
 ///
 /// # Errors
-/// When the crypto provider lacks the protocol versions, which the one built in does not.
+/// When the crypto provider does not support the protocol versions; the built-in one does.
 pub fn server_config(live: Arc<LiveCertificate>) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?

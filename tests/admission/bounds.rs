@@ -54,7 +54,7 @@ fn rules_and_metrics_beyond_the_most_are_refused() {
     let metrics = "{name: a, provider: {prometheus: {query: up}}},".repeat(51);
     assert_refused(
         &release(PLAN, &format!("{{metrics: [{metrics}]}}")),
-        "may have at most 50 metrics; divide them among templates",
+        "may have at most 50 metrics; split them into several templates",
     );
     let often = "{analysis: {}},".repeat(30);
     let few = template(&format!(
@@ -100,7 +100,7 @@ fn a_metric_that_writes_is_refused_until_hosts_are_named() {
             "{{metrics: [{{name: a, provider: {{web: {{url: 'https://a.example.com/', method: {method}, jsonBody: {{a: 1}}}}}}}}]}}"
         );
         let case = release(PLAN, &metric);
-        assert_refused(&case, &format!("provider.web.method: \"{method}\": only GET may be used"));
+        assert_refused(&case, &format!("provider.web.method: \"{method}\": only GET is allowed"));
         let mut named = config();
         named.hosts.allowed.extend("*.example.com".parse().ok());
         assert!(case.mutate_by(&named).starts_with("allowed"), "{}", case.mutate_by(&named));

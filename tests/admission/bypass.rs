@@ -135,7 +135,7 @@ fn a_profile_cannot_be_got_around_by_arguments_before_the_host() {
         "http://{{args.h}}/",
     ] {
         let told = told(url);
-        assert!(told.contains("metrics may not be asked of this host"), "{url}: {told}");
+        assert!(told.contains("the policy does not allow metrics to query this host"), "{url}: {told}");
     }
 }
 

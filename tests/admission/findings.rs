@@ -72,5 +72,5 @@ fn a_plan_that_could_not_be_recorded_is_refused() {
         Case::update(object("a"), object("b")).mutate()
     };
     assert!(release(5).starts_with("allowed"), "{}", release(5));
-    assert_snapshot!(release(20).lines().next().unwrap(), @r#"denied 422 Invalid: Deployment.apps "web" is invalid: metadata.annotations[haldane.dev/canary]: "2165149 bytes": the plan is recorded whole, with what each of its analyses measures, which may take 720896 bytes; use fewer analyses, metrics or templates, or shorter ones"#);
+    assert_snapshot!(release(20).lines().next().unwrap(), @r#"denied 422 Invalid: Deployment.apps "web" is invalid: metadata.annotations[haldane.dev/canary]: "2165149 bytes": the recorded plan, including all metrics of its analyses, must not exceed 720896 bytes; use fewer analyses, metrics or templates, or shorter ones"#);
 }

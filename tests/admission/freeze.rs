@@ -4,7 +4,7 @@ use crate::case::{Case, annotated, config, web, with};
 use haldane::{
     config::namespace::Namespace,
     decide::freeze,
-    domain::{keys, observed::Observed},
+    domain::{keys, observed::Observed, world::World},
 };
 use proptest::{
     prelude::*,
@@ -79,8 +79,8 @@ fn release(plan: &str, selector: &Value, objects: &[Value]) -> Case {
     };
     let mut case = Case::update(web("a"), web("b"));
     case.facts.neighbours.as_mut().unwrap().world =
-        objects.iter().fold(Default::default(), |mut world, object| {
-            haldane::domain::world::World::add(&mut world, object.clone()).unwrap();
+        objects.iter().fold(World::default(), |mut world, object| {
+            world.add(object.clone()).unwrap();
             world
         });
     case

@@ -1,4 +1,4 @@
-//! Whatever stands in an annotation: it is read, or refused with findings that name their place.
+//! Any text in an annotation: it is read, or refused with findings that name their place.
 
 use super::read;
 use haldane::{

@@ -68,7 +68,8 @@ fn every_annotation_of_the_examples_can_be_read() {
     }
 }
 
-/// The walk-through's recording rule is shown with the Prometheus of the test cluster, which must be told it.
+/// The walk-through's recording rule is shown with the Prometheus of the test cluster, whose configuration must
+/// contain it.
 #[test]
 fn the_test_clusters_prometheus_records_what_the_example_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -27,7 +27,7 @@ fn assert_unique<T: Ord + Display>(keys: impl IntoIterator<Item = T>) {
 }
 
 fn assert_sentence(owner: &str, doc: &str) {
-    assert!(doc.len() > 20 && doc.ends_with('.'), "{owner}: {doc:?} is no sentence");
+    assert!(doc.len() > 20 && doc.ends_with('.'), "{owner}: {doc:?} is not a sentence");
     assert!(!doc.contains('\n'), "{owner}: one line");
 }
 

@@ -19,6 +19,6 @@ fn a_secret_in_a_header_is_fine_and_in_a_job_it_would_be_stored() {
     let header = "{web: {url: 'https://metrics.example', headers: [{key: A, value: '{{args.token}}'}]}}";
     assert_eq!(problems(header), Vec::<String>::new());
     let job = "{job: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: a, args: ['{{args.token}}']}]}}}}}";
-    let problem = "metric \"m\": the secret args.token would be stored with the job; let its containers take it from the Secret by env[].valueFrom.secretKeyRef";
+    let problem = "metric \"m\": the secret args.token would be stored in the job; use env[].valueFrom.secretKeyRef in its containers instead";
     assert!(problems(job)[0].ends_with(problem), "{:?}", problems(job));
 }

@@ -52,7 +52,7 @@ fn pauses_are_seconds_durations_or_endless() {
 }
 
 #[test]
-fn a_pause_beside_an_analysis_is_its_least_time() {
+fn a_pause_next_to_an_analysis_is_its_minimum_time() {
     let at_least = |text: &str| match steps(text).remove(0) {
         Step::Analysis(step) => step.at_least.map(|span| span.to_string()),
         other => panic!("{other:?}"),
@@ -261,6 +261,6 @@ fn names_of_objects_cannot_lead_elsewhere() {
     ];
     for plan in paths {
         let text = canary(plan).unwrap_err()[0].to_string();
-        assert!(text.contains("must be a name of a"), "{text}");
+        assert!(text.contains("must be the name of a"), "{text}");
     }
 }

@@ -49,7 +49,7 @@ fn compare<T: PartialEq + std::fmt::Debug>(line: &Value, expected: T, got: Resul
     }
 }
 
-/// The same cause, told of a Deployment, or of the text itself where Argo shows it as JSON.
+/// The same cause, reported for a Deployment or for the text itself where Argo shows it as JSON.
 fn says_the_same(said: &str, argos: &str) -> bool {
     said.replace("in the Deployment", "in rollout").contains(argos)
         || argos.replace("\\\"", "\"") == said

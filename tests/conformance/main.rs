@@ -1,7 +1,7 @@
 //! Recorded answers of Argo Rollouts 1.9, each line run through the real code.
 //!
-//! A line passes, differs by a named rule of [`differences`], does not apply to Haldane, or fails the test.
-//! `make conformance` prints the figures, `make conformance DIR=folder` those of another folder of this format.
+//! A line passes, differs by a named rule of [`differences`], does not apply to Haldane, or fails the test. `make
+//! conformance` prints the figures, `make conformance DIR=folder` the recordings in another folder of this format.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -63,7 +63,7 @@ fn haldane_answers_as_argo_does() {
     }
 }
 
-/// The page of differences is what came of the recordings; `UPDATE_DOCS=1` writes it.
+/// The page of differences follows from the recordings; `UPDATE_DOCS=1` writes it.
 fn assert_documented(all: &Figures) {
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
     let text = all.page();

@@ -84,9 +84,9 @@ impl Difference {
             }
             ("message", _, got) if got.as_str()?.contains(" < consecutiveSuccessLimit (") => Some(&REASON),
             ("run_summary" | "dry_run_summary", argos, got) => {
-                (told_in_summary(argos, run, self.field == "dry_run_summary") == *got).then_some(&REASON)
+                (reported_in_summary(argos, run, self.field == "dry_run_summary") == *got).then_some(&REASON)
             }
-            ("metrics", argos, got) if told_in_metrics(argos, run) == *got => Some(&REASON),
+            ("metrics", argos, got) if reported_in_metrics(argos, run) == *got => Some(&REASON),
             ("metrics" | "message", argos, got) => (unnamed(got, run) == *argos).then_some(&CONDITION_NAMED),
             _ => None,
         }
@@ -132,7 +132,7 @@ fn is_too_few_in_a_row(spec: &MetricSpec, result: &MetricResult) -> bool {
 }
 
 /// Argo's summary, which counts such metrics as good, with their own phase.
-fn told_in_summary(argos: &Value, run: &AnalysisRun, dry_run: bool) -> Value {
+fn reported_in_summary(argos: &Value, run: &AnalysisRun, dry_run: bool) -> Value {
     let mut summary = argos.clone();
     let of_this = metrics(run).filter(|(_, result)| result.dry_run == dry_run);
     for (_, result) in of_this.filter(|(spec, result)| is_too_few_in_a_row(spec, result)) {
@@ -148,7 +148,7 @@ fn told_in_summary(argos: &Value, run: &AnalysisRun, dry_run: bool) -> Value {
 }
 
 /// Argo's metrics; those in dry run that were decided so without a message, with ours.
-fn told_in_metrics(argos: &Value, run: &AnalysisRun) -> Value {
+fn reported_in_metrics(argos: &Value, run: &AnalysisRun) -> Value {
     let mut told = argos.clone();
     for (_, result) in
         metrics(run).filter(|(spec, result)| result.dry_run && is_too_few_in_a_row(spec, result))
@@ -158,7 +158,7 @@ fn told_in_metrics(argos: &Value, run: &AnalysisRun) -> Value {
     told
 }
 
-/// OwnedObjects without the condition that an error names.
+/// Our message without the condition that it names.
 fn unnamed(ours: &Value, run: &AnalysisRun) -> Value {
     let mut text = ours.to_string();
     for spec in &run.specs {

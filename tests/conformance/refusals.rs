@@ -66,7 +66,7 @@ fn is_beyond_meaning(field: &str, value: &str, problem: &str) -> bool {
     }
 }
 
-/// Whether the value is a whole number outside of the range that the problem tells.
+/// Whether the value is a whole number outside of the range that the problem names.
 fn is_out_of(problem: &str, value: &str) -> bool {
     let range =
         problem.strip_prefix("must be a whole number from ").and_then(|range| range.split_once(" to "));

@@ -1,4 +1,4 @@
-//! Runs every line of a recorded file and counts what came of it.
+//! Runs every line of a recorded file and counts the results.
 
 use crate::differences::{Kind, Rule};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::{
 /// Failed lines that are shown of a file; the others only count.
 const MAX_SHOWN: usize = 20;
 
-/// What came of one line.
+/// The result of one line.
 pub enum Outcome {
     /// Haldane answers as Argo does.
     Passed,
@@ -34,7 +34,7 @@ pub struct Recording {
     pub check: fn(&Value) -> Outcome,
 }
 
-/// What came of all lines of a file.
+/// The results of all lines of a file.
 #[derive(Default)]
 pub struct Figures {
     pub passed: usize,

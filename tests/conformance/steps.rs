@@ -156,7 +156,7 @@ fn pause_done(line: &Value) -> Outcome {
         return Outcome::Different(&PAUSE_FIELDS);
     }
     let Some((strategy, duration)) = read_pause(&input["pause"]) else {
-        // Argo's validation refuses the same: it is no duration, or a negative one.
+        // Argo's validation refuses the same: it is not a duration, or is negative.
         let text = input["pause"]["duration"].as_str().unwrap_or_default();
         let is_bad = text.parse::<GoDuration>().is_err() && text.parse::<u32>().is_err();
         return if is_bad {

@@ -4,7 +4,7 @@ use haldane::domain::value::MetricValue;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// When the answers were recorded, as far as a condition can tell.
+/// When the answers were recorded, as far as a condition depends on it.
 pub fn now() -> Timestamp {
     "2026-11-23T10:00:00Z".parse().unwrap()
 }
@@ -37,7 +37,7 @@ fn float(value: &Value) -> f64 {
         Some("NaN") => f64::NAN,
         Some("+Inf") => f64::INFINITY,
         Some("-Inf") => f64::NEG_INFINITY,
-        Some(other) => panic!("{other} is no float"),
+        Some(other) => panic!("{other} is not a float"),
         None => value.as_f64().unwrap(),
     }
 }

@@ -1,4 +1,4 @@
-//! Every field of Argo Rollouts 1.9 is read or refused by name, and the pages beside Argo say which.
+//! Every field of Argo Rollouts 1.9 is read or refused by name, and the pages about compatibility say which.
 
 use crate::root;
 use haldane::{
@@ -66,7 +66,7 @@ fn every_field_of_argo_is_known_or_refused_by_name() {
 }
 
 #[test]
-fn the_pages_beside_argo_name_every_field() {
+fn the_compatibility_pages_name_every_field() {
     let pages = ["docs/argo-compatibility.md", "docs/analysis.md"];
     let told: String = pages.iter().map(|page| fs::read_to_string(root().join(page)).unwrap()).collect();
     let providers = "prometheus kayenta web datadog wavefront newRelic job cloudWatch graphite influxdb skywalking plugin";
@@ -81,5 +81,5 @@ fn the_pages_beside_argo_name_every_field() {
         })
     };
     let missing: Vec<_> = all.flat_map(str::split_whitespace).filter(|field| !is_told(field)).collect();
-    assert!(missing.is_empty(), "{pages:?} do not tell of {missing:?}");
+    assert!(missing.is_empty(), "{pages:?} do not mention {missing:?}");
 }

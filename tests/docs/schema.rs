@@ -183,10 +183,10 @@ fn a_slip_is_one_to_the_schema_too() {
     for (slip, place) in [
         (json!({"setps": []}), ".setps is unknown"),
         (json!({"steps": [{"setWeihgt": 5}]}), ".steps[0].setWeihgt is unknown"),
-        (json!({"steps": [{"setWeight": "5"}]}), ".steps[0].setWeight is no \"integer\""),
+        (json!({"steps": [{"setWeight": "5"}]}), ".steps[0].setWeight is not a \"integer\""),
         (json!({"steps": [{"setWeight": 101}]}), ".steps[0].setWeight is not from"),
         (json!({"analysis": {"startingStep": 0, "template": []}}), ".analysis.template is unknown"),
-        (json!("on"), "is no \"object\""),
+        (json!("on"), "is not a \"object\""),
     ] {
         let said = told(slip.clone()).unwrap_or_default();
         assert!(said.contains(place), "{slip}: {said}");

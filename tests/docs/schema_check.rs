@@ -22,7 +22,7 @@ fn fault_of_value(schema: &Value, value: &Value, path: &str) -> Option<String> {
         Some(other) => panic!("type {other}"),
     };
     if !fits {
-        return Some(format!("{path} is no {}", schema["type"]));
+        return Some(format!("{path} is not a {}", schema["type"]));
     }
     let number = |key: &str| schema[key].as_i64();
     let is_out = value.as_i64().is_some_and(|value| {

@@ -1,4 +1,4 @@
-//! What an input costs: memory and work, measured from outside.
+//! The cost of an input: memory and CPU time, measured from outside.
 
 use std::{
     fs,
@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-/// More memory than before is used for no input.
+/// Maximum memory for one input.
 const MEMORY: usize = 64 << 20;
-/// No input takes more of a processor.
+/// Maximum CPU time for one input.
 const WORK: Duration = Duration::from_secs(1);
 
-/// The peak is that of the process: inputs are measured one after the other.
+/// The peak belongs to the process, so inputs are measured one after the other.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Does it; an error says that it was too much.
+/// Runs it; exceeding a limit is an error.
 pub fn within_limits(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // Sets the peak back to what is used now.
+    // Resets the peak to the current use.
     fs::write("/proc/self/clear_refs", "5").expect("Linux");
     let (before, start) = (memory("VmRSS"), work());
     let result = run();
@@ -26,7 +26,7 @@ pub fn within_limits(run: impl FnOnce() -> Result<(), String>) -> Result<(), Str
         return Err(format!("it takes {} MiB of memory", taken >> 20));
     }
     if worked > WORK {
-        return Err(format!("it takes {worked:?} of a processor"));
+        return Err(format!("it takes {worked:?} of CPU time"));
     }
     result
 }
@@ -39,7 +39,7 @@ fn memory(name: &str) -> usize {
     kib << 10
 }
 
-/// What this thread has had of a processor, however busy the machine is.
+/// The CPU time of this thread, which does not depend on how busy the machine is.
 fn work() -> Duration {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
     let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a number");

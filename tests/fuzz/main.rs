@@ -3,7 +3,7 @@
 //!
 //! Each target gets every file of its folder in `corpus/`, changes of them, and patterns repeated to the size of
 //! all annotations of an object. `cargo test` makes the same few changes each time; `make fuzz N=…` makes N
-//! others. What it finds goes into the corpus, with its mend.
+//! others. An input that fails goes into the corpus, together with the fix; see `README.md`.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -20,11 +20,11 @@ use proptest::{
 use std::{env, fs, path::PathBuf, sync::mpsc, thread, time::Duration};
 use targets::{TARGETS, Target};
 
-/// Changed inputs a target, unless `FUZZ_CASES` says otherwise.
+/// Default of `FUZZ_CASES`: changed inputs per target.
 const CASES: u32 = 400;
-/// All annotations of an object together may be so long.
+/// Maximum size of all annotations of an object, in bytes.
 const MAX_TEXT: usize = 256 << 10;
-/// For one input on a busy machine; what grows faster than its input does not end in it.
+/// For one input on a busy machine; work that grows faster than the input takes longer.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The files of a target's corpus.
@@ -41,7 +41,7 @@ fn runner() -> TestRunner {
     let wanted = env::var("FUZZ_CASES").ok();
     let cases = wanted.as_ref().map_or(CASES, |cases| cases.parse().expect("FUZZ_CASES is a number"));
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
-    // A test that fails by chance would be blamed on whatever was changed last.
+    // Deterministic by default: a random failure would be blamed on the last change.
     let rng = if wanted.is_some() {
         TestRng::from_seed(RngAlgorithm::ChaCha, &fresh_seed())
     } else {
@@ -76,14 +76,14 @@ fn fuzz(name: &str) {
     match result {
         Ok(()) => println!("{name}: {} files and {cases} changes of them", seeds.len()),
         Err(TestError::Fail(why, input)) => panic!(
-            "{name}: {why}\nwith this input, to be mended and kept in tests/fuzz/corpus/{name}:\n{}",
+            "{name}: {why}\nwith this input; save it in tests/fuzz/corpus/{name} and fix the code:\n{}",
             String::from_utf8_lossy(&input)
         ),
         Err(other) => panic!("{name}: {other}"),
     }
 }
 
-/// Patterns that are deep, wide, or expand, as long as an object can hold.
+/// Patterns that are deep, wide, or expand, up to the size that an object can have.
 fn grow(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
     let run = target.run;

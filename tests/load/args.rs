@@ -120,7 +120,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("use the form 'Name: value'")?;
-    let name = name.trim().parse().map_err(|_| "this is no name of a header")?;
+    let name = name.trim().parse().map_err(|_| "this is not the name of a header")?;
     Ok((name, header_value(value.trim())?))
 }
 

@@ -19,7 +19,7 @@ pub struct Client {
     timeout: Duration,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// An answer came, complete.

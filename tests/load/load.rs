@@ -1,7 +1,7 @@
 //! Sends HTTP requests at a steady pace and says what came back, from which version.
 //!
 //! It exists to show that a canary release loses no request, so it keeps apart what the
-//! application answered and what got lost on the way. See `README.md` beside this file.
+//! application answered and what got lost on the way. See `README.md` in this folder.
 
 mod args;
 mod client;
@@ -115,7 +115,7 @@ fn ticks(period: Duration) -> tokio::time::Interval {
 
 /// Writes text for people: to standard output, unless that carries the JSON.
 fn say(args: &Args, text: &str) {
-    // Nobody reading it is no reason to end the run.
+    // The run continues even if nobody reads the output.
     let _ = if args.json_to_stdout() {
         writeln!(io::stderr(), "{text}")
     } else {

@@ -14,7 +14,7 @@ const RIGHT: f64 = 876.0;
 const TOP: f64 = 96.0;
 const BOTTOM: f64 = 352.0;
 
-/// Told apart also by people who do not see all colours.
+/// Distinguishable also for people who do not see all colours.
 const COLOURS: [&str; 7] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"];
 const UNKNOWN: &str = "#999999";
 const FAILED: &str = "#000000";

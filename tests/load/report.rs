@@ -23,7 +23,7 @@ pub enum StoppedBy {
     Duration,
     /// It had sent enough requests.
     MaxRequests,
-    /// The file it was told to watch for appeared.
+    /// The file of `--until-file` appeared.
     File,
     /// SIGINT or SIGTERM.
     Signal,

@@ -12,7 +12,7 @@ use crate::histogram::Histogram;
 /// How many failures of a kind are kept with their time and reason.
 const MAX_KEPT: usize = 100;
 
-/// How many versions are told apart; a header that always changes must not fill the memory.
+/// How many versions are counted separately; a header that always changes must not fill the memory.
 const VERSIONS: usize = 30;
 
 /// A request that is over.
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub due: Duration,
     /// When it was over.
     pub done: Duration,
-    /// What became of it.
+    /// Its result.
     pub reply: Reply,
 }
 
@@ -40,7 +40,7 @@ pub enum Kind {
     ClientOverload,
 }
 
-/// A failure worth telling.
+/// A failure to report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     /// When it was noticed, as RFC 3339.

@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Result<Url, String> {
         return Ok(url);
     }
     Err(format!(
-        "{host} is no test address; \
+        "{host} is not a test address; \
          allowed are localhost, 127.0.0.0/8, ::1 and 10.0.0.0/8 (use --host for names)"
     ))
 }
@@ -82,6 +82,6 @@ mod tests {
             assert!(parse(url).is_err(), "{url}");
         }
         let message = parse("http://example.com/").unwrap_err();
-        assert!(message.starts_with("example.com is no test address"));
+        assert!(message.starts_with("example.com is not a test address"));
     }
 }

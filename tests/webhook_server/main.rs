@@ -354,7 +354,7 @@ async fn connections_in_use_make_room_with_their_next_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_cannot_take_the_places_of_others() {
-    let server = Server::start(Limits { of_a_peer: 2, idle: 2 * PATIENCE, ..Limits::default() }).await;
+    let server = Server::start(Limits { per_peer: 2, idle: 2 * PATIENCE, ..Limits::default() }).await;
     let (mut first, mut second) = (server.connect().await.unwrap(), server.connect().await.unwrap());
     // Whether the end comes within the handshake or after it depends on who is faster.
     assert!(within("the end of a third", server.connect()).await.is_err());

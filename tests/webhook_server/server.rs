@@ -173,7 +173,7 @@ pub fn review(name: &str) -> Value {
 pub async fn eventually(what: &str, mut met: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !met().await {
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?}, but not yet: {what}");
         time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,13 +1,13 @@
 //! Paths of `fieldRef`, as Argo Rollouts and Kubernetes read them.
 //!
 //! Source: argo-rollouts `utils/analysis/factory.go`, `BuildArgumentsForRolloutAnalysisRun`, and Kubernetes
-//! `pkg/fieldpath`, `ExtractFieldPathAsString`, for everything below `metadata`. Other than there, a label or
-//! annotation that is not there is an error: an empty text would make a query that sees nothing.
+//! `pkg/fieldpath`, `ExtractFieldPathAsString`, for everything below `metadata`. Unlike there, a missing label or
+//! annotation is an error: with an empty string a query would find nothing.
 
 use crate::gocompat::validation::is_qualified_name;
 use serde_json::{Map, Value};
 
-/// What a path names.
+/// What a path refers to.
 enum Place<'a> {
     /// A part of the object's metadata.
     Part(&'a str),
@@ -17,10 +17,10 @@ enum Place<'a> {
     Below,
 }
 
-/// Whether an object can have something at `path` at all.
+/// Checks whether `path` is valid.
 ///
 /// # Errors
-/// What is wrong with the path.
+/// What is wrong with it.
 pub fn check(path: &str) -> Result<(), String> {
     place(path).map(|_| ())
 }
@@ -28,7 +28,7 @@ pub fn check(path: &str) -> Result<(), String> {
 /// The text at `path` of an object, such as `metadata.labels['app']` or `spec.template.spec.containers[0].image`.
 ///
 /// # Errors
-/// A path that names nothing, or something that is no text, number or boolean.
+/// A path that refers to nothing, or to something other than a string, number or boolean.
 pub fn read(object: &Value, path: &str) -> Result<String, String> {
     let part = |name: &str| object.get("metadata").and_then(|metadata| metadata.get(name));
     match place(path)? {
@@ -68,7 +68,7 @@ fn place(path: &str) -> Result<Place<'_>, String> {
     }
 }
 
-/// `key="value"`, a line each, sorted.
+/// `key="value"`, one per line, sorted.
 fn lines(entries: &Map<String, Value>) -> String {
     let mut lines: Vec<_> =
         entries.iter().filter_map(|(key, value)| Some(format!("{key}={:?}", value.as_str()?))).collect();

@@ -1,11 +1,10 @@
-//! Parts of raw objects.
+//! Access to parts of raw objects.
 
 use serde_json::Value;
 
-/// The part of `object` at `path`, names of fields from outside in: `/spec/template`.
+/// The part of `object` at `path`, such as `/spec/template`.
 ///
-/// As [`Value::pointer`], which costs two allocations a name, because it knows escapes. Neither they nor
-/// positions in lists are known here.
+/// Unlike [`Value::pointer`], it does not allocate, but supports neither escapes nor list indices.
 #[must_use]
 pub fn part<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('/').skip(1).try_fold(object, |outer, name| outer.get(name))

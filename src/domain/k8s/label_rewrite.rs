@@ -1,4 +1,4 @@
-//! How canary pods are told apart from stable ones: a few labels get other values.
+//! How canary pods differ from stable ones: a few labels have other values.
 
 use super::selector::Labels;
 use crate::domain::names::suffixed;
@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Label that names the side of the pair.
+/// Label with the side of the pair.
 pub const ROLE_LABEL: &str = "haldane.dev/role";
-/// Label that names the Deployment whose canary this is.
+/// Label with the name of the Deployment that a canary object belongs to.
 pub const CANARY_OF_LABEL: &str = "haldane.dev/canary-of";
 /// Kubernetes' limit for label values.
 const LABEL_VALUE_MAX: usize = 63;
@@ -18,11 +18,11 @@ const LABEL_VALUE_MAX: usize = 63;
 pub struct LabelRewrite {
     /// Name of the user's Deployment.
     pub of: String,
-    /// The keys; none where pods are the split.
+    /// The keys; none if the number of pods splits the traffic.
     pub keys: BTreeSet<String>,
 }
 
-/// The value of [`CANARY_OF_LABEL`] on everything of ours for this Deployment.
+/// The value of [`CANARY_OF_LABEL`] on all objects that Haldane creates for this Deployment.
 #[must_use]
 pub fn owner_label(deployment: &str) -> String {
     suffixed(deployment, "", LABEL_VALUE_MAX)
@@ -35,7 +35,8 @@ impl LabelRewrite {
         owner_label(&self.of)
     }
 
-    /// The canary's counterpart of a stable pod's labels, or of a map selector that picks stable pods.
+    /// The labels of canary pods for the labels of stable pods, or the selector of canary pods for a selector of
+    /// stable pods.
     #[must_use]
     pub fn apply(&self, stable: &Labels) -> Labels {
         let mut labels = self.rewritten(stable);
@@ -44,13 +45,13 @@ impl LabelRewrite {
         labels
     }
 
-    /// Exactly this Deployment's canary pods.
+    /// The selector of exactly the canary pods of this Deployment.
     #[must_use]
     pub fn canary_only(&self) -> LabelSelector {
         LabelSelector { match_labels: Some(self.apply(&Labels::new())), match_expressions: None }
     }
 
-    /// The new value of a label that is rewritten.
+    /// The new value of a label.
     #[must_use]
     pub fn value(value: &str) -> String {
         suffixed(value, "-canary", LABEL_VALUE_MAX)

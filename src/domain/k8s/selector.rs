@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
-/// Whether a Service's selector picks these labels. A Service without selector picks nothing.
+/// Whether a Service's selector matches these labels. A Service without a selector matches nothing.
 #[must_use]
 pub fn map_selects(selector: &Labels, labels: &Labels) -> bool {
     !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
-/// Whether a `LabelSelector` picks these labels. An empty selector picks everything.
+/// Whether a `LabelSelector` matches these labels. An empty selector matches everything.
 #[must_use]
 pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
@@ -29,12 +29,12 @@ fn holds(requirement: &LabelSelectorRequirement, labels: &Labels) -> bool {
         "NotIn" => !value.is_some_and(listed),
         "Exists" => value.is_some(),
         "DoesNotExist" => value.is_none(),
-        // The API server admits no other operator; one that it may know later selects nothing here.
+        // The API server allows no other operator; an unknown one matches nothing.
         _ => false,
     }
 }
 
-/// The label keys that a selector looks at.
+/// The label keys of a selector.
 #[must_use]
 pub fn keys(selector: &LabelSelector) -> BTreeSet<String> {
     let by_labels = selector.match_labels.iter().flatten().map(|(key, _)| key.clone());
@@ -47,7 +47,7 @@ pub fn unmet(selector: &LabelSelector, labels: &Labels) -> Vec<LabelSelectorRequ
     requirements(selector).filter(|requirement| !holds(requirement, labels)).collect()
 }
 
-/// A selector as list requests and `kubectl --selector` write it.
+/// A selector in the syntax of list requests and `kubectl --selector`.
 #[must_use]
 pub fn text(selector: &LabelSelector) -> String {
     requirements(selector).map(|requirement| written(&requirement)).collect::<Vec<_>>().join(",")

@@ -34,7 +34,7 @@ pub(in crate::expr) fn as_float(args: &[Value], _: &Env<'_>) -> Returned {
     }
 }
 
-/// Go passes only a float here; an integer that was no literal is refused in the call.
+/// Go accepts only a float here; an integer that is not a literal fails in the call.
 fn float_at(args: &[Value]) -> Result<f64, String> {
     match arg(args, 0) {
         Value::Float(value) => Ok(*value),
@@ -50,12 +50,12 @@ pub(in crate::expr) fn is_inf(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::Bool(float_at(args)?.is_infinite()))
 }
 
-/// Looks at the whole result, whatever it is asked about: so does Argo.
+/// Checks the whole result and ignores its argument, as Argo does.
 pub(in crate::expr) fn is_nil(_: &[Value], env: &Env<'_>) -> Returned {
     Ok(Value::Bool(matches!(env.result, Value::Nil)))
 }
 
-/// The whole result unless it is nil, whatever it is asked about: so does Argo.
+/// Returns the whole result unless it is nil, and ignores its first argument, as Argo does.
 pub(in crate::expr) fn default(args: &[Value], env: &Env<'_>) -> Returned {
     Ok(if matches!(env.result, Value::Nil) { arg(args, 1).clone() } else { env.result.clone() })
 }

@@ -83,7 +83,7 @@ pub(in crate::expr) fn sort_by(args: &[Value], _: &Env<'_>) -> Returned {
     sorted(keyed.collect(), args.get(2))
 }
 
-/// Items in the order of their keys, all of which must be of one type that has an order.
+/// The items sorted by their keys, which must all have the same ordered type.
 fn sorted(mut keyed: Vec<(Value, Value)>, direction: Option<&Value>) -> Returned {
     let is_descending = match direction.map(text).transpose()? {
         None | Some("asc") => false,

@@ -1,6 +1,6 @@
-//! What the functions do.
+//! The implementations of the functions.
 
-// All have the signature of the table in `functions`, also those that cannot fail.
+// All have the signature that the table in `functions` requires, even those that cannot fail.
 #![allow(clippy::unnecessary_wraps)]
 
 pub(super) mod argo;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 type Returned = Result<Value, String>;
 
-/// What functions may look at besides their arguments.
+/// What functions can use in addition to their arguments.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Env<'a> {
     /// The value that is judged.
@@ -27,7 +27,7 @@ pub(super) struct Env<'a> {
 /// Longest text that a function may make, in bytes.
 const MAX_TEXT: usize = 1_000_000;
 
-/// Arguments beyond those given are nil.
+/// Missing arguments are nil.
 fn arg(args: &[Value], index: usize) -> &Value {
     args.get(index).unwrap_or(&Value::Nil)
 }

@@ -57,7 +57,7 @@ pub(in crate::expr) fn float(args: &[Value], _: &Env<'_>) -> Returned {
     }
 }
 
-/// The argument that beats all before it.
+/// The largest or smallest argument.
 fn extreme(args: &[Value], beaten: Binary, sign: char) -> Returned {
     let mut best = arg(args, 0);
     for next in args.iter().skip(1) {
@@ -83,7 +83,7 @@ fn numbers(value: &Value, what: &str) -> Result<Vec<f64>, String> {
     items(value, what)?
         .iter()
         .map(|item| match item {
-            // A span of time is its nanoseconds there.
+            // A duration counts as its nanoseconds.
             Value::Duration(span) => Ok(to_float(span.0)),
             item => number(item).map_err(|_| format!("cannot {what} {}", item.type_of())),
         })

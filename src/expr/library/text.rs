@@ -1,4 +1,4 @@
-//! Functions of texts, and those that turn anything into a text and back.
+//! Functions of strings, and conversions to and from strings.
 
 use super::{Env, MAX_TEXT, Returned, arg, items, length, text_at};
 use crate::{
@@ -38,7 +38,7 @@ pub(in crate::expr) fn trim(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(whole.trim_matches(|c| cut.contains(c))))
 }
 
-/// The affix to cut off, a space unless given.
+/// The prefix or suffix to remove; a space by default.
 fn affix(args: &[Value]) -> Result<&str, String> {
     if args.len() < 2 { Ok(" ") } else { text_at(args, 1) }
 }
@@ -61,7 +61,7 @@ pub(in crate::expr) fn lower(args: &[Value], _: &Env<'_>) -> Returned {
     Ok(Value::text(text_at(args, 0)?.to_lowercase()))
 }
 
-/// The most parts to make, if a number is given and not negative.
+/// The maximum number of parts, if one is given and not negative.
 fn most(args: &[Value], index: usize) -> Result<Option<usize>, String> {
     match args.get(index) {
         None => Ok(None),
@@ -153,7 +153,7 @@ fn json(value: &Value) -> Result<serde_json::Value, String> {
         Value::Float(value) if !value.is_finite() => {
             return Err(format!("json: unsupported value: {}", GoFloat(*value)));
         }
-        // Whole floats have no point in JSON of Go.
+        // Go writes whole floats without a decimal point.
         #[allow(clippy::float_cmp)]
         Value::Float(value) if to_float(to_int(*value)) == *value => to_int(*value).into(),
         Value::Float(value) => (*value).into(),

@@ -8,7 +8,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-/// The forms of a date that need no layout, in the order in which they are tried.
+/// The formats that `date()` tries without a layout, in this order.
 const LAYOUTS: &[&str] = &[
     "2006-01-02",
     "15:04:05",
@@ -19,7 +19,7 @@ const LAYOUTS: &[&str] = &[
     "Mon, 02 Jan 2006 15:04:05 MST",
 ];
 
-/// Go's parts of a layout and what `strftime` calls them; of two with the same beginning the longer first.
+/// Parts of Go's layouts and their `strftime` equivalents; of two with the same beginning, the longer comes first.
 const PARTS: &[(&str, &str)] = &[
     ("2006", "%Y"),
     ("January", "%B"),
@@ -58,12 +58,12 @@ pub(in crate::expr) fn date(args: &[Value], _: &Env<'_>) -> Returned {
     found.map(Value::time).ok_or_else(|| format!("invalid date {text}"))
 }
 
-/// From the time zones that are compiled in, so that the answer does not depend on the machine.
+/// Uses the time zones that are compiled in, so that the result does not depend on the machine.
 fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZoneDatabase::bundled().get(name).map_err(|_| format!("unknown time zone {name}"))
 }
 
-/// `text` read by a layout of Go's; what the layout does not have is that of the year 0.
+/// Parses `text` with a layout of Go. Parts that the layout does not have default to the start of year 0.
 fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Zoned> {
     let format = strftime(layout, text);
     let parts = BrokenDownTime::parse(format.as_bytes(), text.as_bytes()).ok()?;
@@ -75,14 +75,13 @@ fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Zoned> {
         of(parts.second(), 0),
         parts.subsec_nanosecond().unwrap_or(0),
     );
-    // `strftime` takes one digit where Go's layout has two.
+    // `strftime` accepts one digit where Go's layout requires two.
     let is_strict = text.contains('.') || parts.to_string(&format).is_ok_and(|again| again == text);
     let zone = parts.offset().map_or_else(|| zone.clone(), TimeZone::fixed);
     at.to_zoned(zone).ok().filter(|_| is_strict)
 }
 
-/// The layout in the words of `strftime`. A zone's abbreviation says nothing about its offset, so, as in
-/// Go, any will do.
+/// The layout as a `strftime` format. A zone abbreviation does not determine the offset, so any is accepted, as in Go.
 fn strftime(layout: &str, text: &str) -> String {
     let mut format = String::new();
     let mut rest = layout;

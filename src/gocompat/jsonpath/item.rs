@@ -13,7 +13,7 @@ pub enum Item<'a> {
     Literal(&'a Literal),
 }
 
-/// A value that stands in the path itself.
+/// A literal in the path.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
     /// Text in quotes or outside of braces.
@@ -86,7 +86,7 @@ impl Item<'_> {
     }
 }
 
-/// A number of a body is a float, so it cannot be compared with a whole number: write `5.0` for `5`.
+/// A number in a body is a float, so it cannot be compared with an integer: write `5.0` for `5`.
 pub(super) fn compare(left: Item<'_>, operator: &str, right: Item<'_>) -> Result<bool, String> {
     let (Some(left), Some(right)) = (left.scalar(), right.scalar()) else {
         return Err("invalid type for comparison".to_owned());

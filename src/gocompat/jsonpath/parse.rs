@@ -1,9 +1,9 @@
-//! Reading a path.
+//! The parser of paths.
 
 use super::{Literal, Node, Slice};
 use regex::Regex;
 
-/// Paths within paths: unions and filters contain some.
+/// Maximum depth of paths within paths: unions and filters contain paths.
 const MAX_DEPTH: usize = 20;
 
 /// Longest path, in bytes.
@@ -54,14 +54,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes everything before the first character that `ends` it.
+    /// Consumes everything before the first character that `ends` it.
     fn take_until(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
         let (taken, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
         self.rest = rest;
         taken
     }
 
-    /// The parts up to the closing brace, which is taken too.
+    /// The parts up to the closing brace, which is consumed.
     fn action(&mut self) -> Result<Vec<Node>, String> {
         let mut nodes = Vec::new();
         loop {
@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The name after a point; a backslash takes the next character's meaning away.
+    /// The name after a dot; a backslash escapes the next character.
     fn field(&mut self) -> Node {
         let mut escaped = false;
         let end = self.rest.char_indices().find(|(_, c)| {
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
             .ok_or_else(|| format!("unquote string {quote}{text}{quote} error invalid syntax"))
     }
 
-    /// What stands between brackets, the first of which has been taken.
+    /// The content of brackets, after the opening one.
     fn array(&mut self, nodes: &mut Vec<Node>) -> Result<(), String> {
         let text = self.take_until(|c| matches!(c, ']' | '\n'));
         if !self.next_if("]") {
@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
         Parser { rest: &text, depth: self.depth + 1 }.action()
     }
 
-    /// What stands between `[?(` and `)]`.
+    /// The content between `[?(` and `)]`.
     fn filter(&mut self) -> Result<Node, String> {
         let mut quote = None;
         let mut is_closed = false;
@@ -245,7 +245,7 @@ fn slice(text: &str) -> Result<Slice, String> {
     })
 }
 
-/// A text without the escapes of Go; `None` for one that Go does not know.
+/// A text without Go's escapes; `None` for an unknown escape.
 fn unquote(text: &str) -> Option<String> {
     let mut plain = String::new();
     let mut chars = text.chars();

@@ -1,4 +1,4 @@
-//! What a template says about a Prometheus query.
+//! The configuration of a Prometheus query.
 
 use super::NAME_LABEL;
 use crate::{
@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use url::Url;
 
-/// Seconds, unless said otherwise.
+/// Default timeout, in seconds.
 const DEFAULT_TIMEOUT: u32 = 30;
 
 /// The configuration of one metric.
@@ -42,14 +42,14 @@ pub(super) enum Query {
 pub(super) enum Dialect {
     #[default]
     PromQl,
-    /// More than PromQL: nobody here can read it.
+    /// A superset of PromQL, which Haldane cannot parse.
     MetricsQl,
 }
 
 /// Their names.
 pub(super) const DIALECTS: &[&str] = &["PromQL", "MetricsQL"];
 
-/// The times for which a query is asked, the first two in the language of conditions.
+/// The times of a range query; the first two are in the language of conditions.
 #[derive(Debug)]
 pub(super) struct Range {
     start: String,
@@ -98,7 +98,7 @@ impl Range {
     /// The parameters of the API.
     ///
     /// # Errors
-    /// In Argo's words, which of the times is none.
+    /// Which of the times is invalid, with Argo's error text.
     pub fn parameters(&self, now: Timestamp) -> Result<[(&'static str, String); 3], String> {
         let at = |name: &str, text: &str| {
             condition::time(text, now)
@@ -122,7 +122,7 @@ fn time(node: Node<'_>) -> Option<String> {
 }
 
 impl Query {
-    /// Named queries go as one, so that all are answered for the same instant.
+    /// Named queries are sent as one query, so that all have the same instant.
     pub fn promql(&self) -> String {
         let labelled = |(name, query): (&String, &String)| {
             let query = own_hash_label(query);
@@ -135,12 +135,12 @@ impl Query {
     }
 }
 
-/// Argo's label of a pod's version, which is written on no pod here.
+/// Argo's label for the version of a pod, which pods do not have here.
 pub const ARGO_HASH_LABEL: &str = "rollouts_pod_template_hash";
-/// The label that Kubernetes writes on the pods of both sides.
+/// The label that Kubernetes sets on the pods of both sides.
 pub const HASH_LABEL: &str = "pod_template_hash";
 
-/// The query with matchers and groupings on Argo's label of a version as such on Kubernetes' own.
+/// Replaces Argo's label with Kubernetes' label in the matchers and groupings of a query.
 fn own_hash_label(query: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut quote = None;
@@ -169,7 +169,7 @@ fn own_hash_label(query: &str) -> String {
     text
 }
 
-/// The address as a URL below which the API is found.
+/// The base URL of the API.
 pub(super) fn base_url(address: &str) -> Result<Url, String> {
     http::checked_url(address).map_err(|problem| format!("prometheus address {problem}"))
 }
@@ -186,12 +186,12 @@ fn dialect(node: Node<'_>) -> Option<Dialect> {
     }
 }
 
-/// A query, a mapping of named queries, or the same mapping as a text.
+/// A query, a mapping of named queries, or the same mapping as a string.
 fn query(node: Node<'_>) -> Option<Query> {
     match node.value() {
-        Value::Object(queries) if queries.is_empty() => node.fail("names no query"),
+        Value::Object(queries) if queries.is_empty() => node.fail("must have at least one query"),
         Value::Object(queries) => match queries.keys().find(|name| !is_label_value(name)) {
-            Some(name) => node.fail(format!("{name:?} must be a word to be used as result.{name}")),
+            Some(name) => node.fail(format!("{name:?} must consist of letters, digits and '_', and not start with a digit, so that conditions can use result.{name}")),
             None => node.map(promql).map(Query::Named),
         },
         Value::String(text) => match named_queries(text) {
@@ -209,7 +209,7 @@ fn promql(node: Node<'_>) -> Option<String> {
     }
 }
 
-/// A query may begin with a brace too, but never is JSON.
+/// A query can also begin with a brace, but is never valid JSON.
 fn named_queries(text: &str) -> Option<BTreeMap<String, String>> {
     let one_line = text.replace(['\n', '\r', '\t'], " ");
     let queries: BTreeMap<String, String> = serde_json::from_str(&one_line).ok()?;

@@ -1,4 +1,4 @@
-//! What Prometheus answers.
+//! The answers of Prometheus.
 
 use super::NAME_LABEL;
 use crate::{domain::value::MetricValue, gocompat::float::GoFloat, providers::http::HttpResponse};
@@ -35,7 +35,7 @@ struct Envelope {
     data: Value,
     error_type: String,
     error: String,
-    /// Absent or null mostly.
+    /// Mostly absent or null.
     warnings: Option<Vec<String>>,
 }
 
@@ -62,7 +62,7 @@ impl Response {
     /// Source: `client_golang` `api/prometheus/v1/api.go`, `apiClientImpl.Do`.
     pub fn read(answer: &HttpResponse) -> Result<Self, String> {
         let status = answer.status;
-        // With these two, Prometheus explains in the body what is wrong with the query.
+        // With these two status codes, the body says what is wrong with the query.
         let is_api_error = matches!(status, 400 | 422);
         if !(200..300).contains(&status) && !is_api_error {
             return Err(match status {
@@ -85,7 +85,7 @@ impl Response {
     }
 }
 
-/// A part of the answer, which must have the form that the API promises.
+/// Parses a part of the answer, which must have the documented form.
 fn part<T: DeserializeOwned>(json: Value) -> Result<T, String> {
     serde_json::from_value(json).map_err(|error| format!("bad_response: {error}"))
 }
@@ -95,7 +95,7 @@ impl QueryResult {
         match self.result_type.as_str() {
             "scalar" => {
                 let pair: Pair = part(self.result)?;
-                // Other than a series' sample, it cannot be cut short.
+                // Unlike the sample of a series, it must be complete.
                 let value = pair.get(1).map_or_else(|| number(""), |_| sample(&pair))?;
                 Ok(Data::Scalar(value))
             }
@@ -153,7 +153,7 @@ impl Data {
         }
     }
 
-    /// The answers of named queries: a number for one sample, a list for several, nil for none.
+    /// The results of named queries: a number for one sample, a list for several, nil for none.
     pub fn by_name(&self, names: impl Iterator<Item = String>) -> MetricValue {
         let Self::Series(series) = self else { return self.value() };
         let samples_of = |name: &String| -> Vec<f64> {

@@ -20,7 +20,7 @@ fn authorities(material: &Material) -> usize {
     material.ca_bundle.matches(END_LINE).count()
 }
 
-/// What a client that trusts the bundle would check.
+/// Checks what a client that trusts the bundle checks.
 fn serves(material: &Material, now: Timestamp) -> bool {
     let leaf_der = first(&material.chain).unwrap();
     let leaf = parse(&leaf_der).unwrap();
@@ -32,7 +32,7 @@ fn serves(material: &Material, now: Timestamp) -> bool {
 }
 
 #[test]
-fn new_material_serves_every_name_and_needs_nothing() {
+fn new_material_serves_every_name_and_needs_no_renewal() {
     let names = names();
     let made = terms(&names, 0).make("").unwrap();
     assert!(serves(&made, start()));
@@ -56,7 +56,7 @@ fn a_clock_that_is_behind_ours_trusts_a_new_certificate_and_its_authority() {
 }
 
 #[test]
-fn a_leaf_is_renewed_at_two_thirds_of_its_life() {
+fn a_leaf_is_renewed_after_two_thirds_of_its_lifetime() {
     let names = names();
     let made = terms(&names, 0).make("").unwrap();
     assert_eq!(terms(&names, 59 * DAY).renew(&made, true).unwrap(), None);
@@ -84,10 +84,10 @@ fn an_authority_is_trusted_before_it_signs_and_after_it_is_replaced() {
     assert_eq!(authorities(&old), 1);
 
     let both = terms(&names, due).renew(&old, true).unwrap().unwrap();
-    assert_eq!((authorities(&both), &both.chain), (2, &old.chain), "known, not yet signing");
+    assert_eq!((authorities(&both), &both.chain), (2, &old.chain), "published, not yet signing");
     assert_eq!(terms(&names, due).renew(&both, true).unwrap(), None, "waits for the overlap");
 
-    assert_eq!(terms(&names, due + 1).renew(&both, false).unwrap(), None, "waits for clients to know it");
+    assert_eq!(terms(&names, due + 1).renew(&both, false).unwrap(), None, "waits until clients know it");
 
     let moved = terms(&names, due + 1).renew(&both, true).unwrap().unwrap();
     assert_eq!((authorities(&moved), &moved.ca_key), (2, &both.ca_key));
@@ -118,9 +118,9 @@ fn no_step_of_ten_years_leaves_the_server_without_a_trusted_certificate() {
     }
 }
 
-/// Lives of seconds go through the same steps, and leave the same time for each.
+/// Lifetimes of seconds have the same steps, with the same share of time for each.
 #[test]
-fn short_lives_never_leave_the_server_without_a_trusted_certificate() {
+fn short_lifetimes_never_leave_the_server_without_a_trusted_certificate() {
     let names = names();
     let seconds = SignedDuration::from_secs;
     let lifetimes = Lifetimes::new(seconds(40), seconds(16), seconds(4)).unwrap();
@@ -142,7 +142,7 @@ fn short_lives_never_leave_the_server_without_a_trusted_certificate() {
 }
 
 #[test]
-fn other_lives_than_before_come_with_overlap_too() {
+fn changed_lifetimes_apply_with_an_overlap() {
     let names = names();
     let seconds = SignedDuration::from_secs;
     let short = Lifetimes::new(seconds(40), seconds(16), seconds(4)).unwrap();
@@ -157,29 +157,29 @@ fn other_lives_than_before_come_with_overlap_too() {
         }
         assert!(serves(&current, now.now), "second {second}");
         if second == 119 {
-            assert!(expiry(&current.chain).unwrap() < now.now + seconds(17), "made for a short life");
+            assert!(expiry(&current.chain).unwrap() < now.now + seconds(17), "created with a short lifetime");
         }
     }
     assert!(expiry(&current.chain).unwrap() > start() + SignedDuration::from_hours(80 * DAY));
 }
 
 #[test]
-fn lives_that_could_not_be_renewed_in_time_are_refused() {
+fn lifetimes_that_are_too_short_to_renew_in_time_are_refused() {
     let seconds = SignedDuration::from_secs;
     let why = |authority, leaf, overlap| {
         Lifetimes::new(seconds(authority), seconds(leaf), seconds(overlap)).unwrap_err().to_string()
     };
     assert_eq!(
         why(3600, 9, 1),
-        "certificates that live 9s, of an authority that lives 1h and is known 1s before it signs: certificates must live 10s or longer"
+        "certificates with lifetime 9s, an authority with lifetime 1h that is published 1s before it signs: the lifetime of certificates must be at least 10s"
     );
-    assert!(why(59, 60, 1).ends_with("the authority must not live shorter"));
-    assert!(why(3600, 60, 0).ends_with("must be known 1s or longer"));
-    assert!(why(3600, 60, 16).ends_with("for a quarter of a certificate's life at most"));
+    assert!(why(59, 60, 1).ends_with("must not be shorter than the lifetime of certificates"));
+    assert!(why(3600, 60, 0).ends_with("the overlap must be at least 1s"));
+    assert!(why(3600, 60, 16).ends_with("at most a quarter of the lifetime of certificates"));
 }
 
 #[test]
-fn a_useless_leaf_is_replaced_at_once_under_the_same_authority() {
+fn an_unusable_leaf_is_replaced_immediately_under_the_same_authority() {
     let names = names();
     let made = terms(&names, 0).make("").unwrap();
     let other = terms(&names, 0).make("").unwrap();
@@ -187,18 +187,18 @@ fn a_useless_leaf_is_replaced_at_once_under_the_same_authority() {
         ("none", 0, Material { chain: String::new(), ..made.clone() }),
         ("damaged", 0, Material { chain: made.chain.replace('M', "N"), ..made.clone() }),
         ("another's key", 0, Material { key: other.key.clone(), ..made.clone() }),
-        ("a stranger's", 0, Material { chain: other.chain, key: other.key, ..made.clone() }),
+        ("an unknown certificate", 0, Material { chain: other.chain, key: other.key, ..made.clone() }),
         ("expired", 91 * DAY, made.clone()),
     ];
     for (what, hours, material) in broken {
         let renewed = terms(&names, hours).renew(&material, true).unwrap().expect(what);
         assert!(serves(&renewed, terms(&names, hours).now), "{what}");
-        assert_eq!(renewed.ca_bundle, made.ca_bundle, "{what}: clients need not learn anything");
+        assert_eq!(renewed.ca_bundle, made.ca_bundle, "{what}: the bundle does not change");
     }
 }
 
 #[test]
-fn a_useless_authority_is_replaced_with_its_leaf_and_stays_trusted_while_valid() {
+fn an_unusable_authority_is_replaced_with_its_leaf_and_stays_trusted_while_valid() {
     let names = names();
     let made = terms(&names, 0).make("").unwrap();
     let other = terms(&names, 0).make("").unwrap();
@@ -215,7 +215,7 @@ fn a_useless_authority_is_replaced_with_its_leaf_and_stays_trusted_while_valid()
 }
 
 #[test]
-fn a_brought_certificate_is_never_touched() {
+fn a_provided_certificate_is_never_changed() {
     let names = names();
     let brought = Material { ca_key: None, ..terms(&names, 0).make("").unwrap() };
     assert_eq!(terms(&names, 4000 * DAY).renew(&brought, true).unwrap(), None);

@@ -1,4 +1,4 @@
-//! What goes on at one connection, for those who decide when it ends.
+//! The activity of a connection, which decides when it is closed.
 
 use crate::runtime::clock;
 use http::Version;
@@ -15,12 +15,12 @@ pub(super) struct Activity(watch::Sender<Requests>);
 #[derive(Debug, Clone, Copy)]
 struct Requests {
     open: usize,
-    /// Of the first request, which all others share.
+    /// The protocol of the first request, which all others share.
     version: Option<Version>,
-    /// When `open` became what it is.
+    /// When `open` changed last.
     since: Instant,
-    /// Somebody else needs the place.
-    unwanted: bool,
+    /// Another connection needs the slot.
+    slot_needed: bool,
 }
 
 /// Keeps a request counted as open.
@@ -28,7 +28,7 @@ pub(super) struct Open(Arc<Activity>);
 
 impl Activity {
     pub fn new() -> Arc<Self> {
-        let begin = Requests { open: 0, version: None, since: clock::monotonic(), unwanted: false };
+        let begin = Requests { open: 0, version: None, since: clock::monotonic(), slot_needed: false };
         Arc::new(Self(watch::Sender::new(begin)))
     }
 
@@ -41,28 +41,28 @@ impl Activity {
         Open(Arc::clone(self))
     }
 
-    /// Since when no request is open; none while one is, or after [`Activity::ask_to_leave`].
+    /// Since when no request is open; `None` while one is, or after [`Activity::ask_to_close`].
     pub fn idle_since(&self) -> Option<Instant> {
         let now = *self.0.borrow();
-        (now.open == 0 && !now.unwanted).then_some(now.since)
+        (now.open == 0 && !now.slot_needed).then_some(now.since)
     }
 
-    /// The connection can be used from now on.
+    /// Marks the connection as ready for requests.
     pub fn is_ready(&self) {
         self.0.send_modify(|requests| requests.since = clock::monotonic());
     }
 
-    /// Its place is needed: see [`Activity::idle`].
-    pub fn ask_to_leave(&self) {
-        self.0.send_modify(|requests| requests.unwanted = true);
+    /// Another connection needs the slot: see [`Activity::idle`].
+    pub fn ask_to_close(&self) {
+        self.0.send_modify(|requests| requests.slot_needed = true);
     }
 
-    /// Ends when no request has been open for `idle`, or for `spare` and the place is needed.
+    /// Completes when no request has been open for `idle`, or for `spare` if the slot is needed.
     pub async fn idle(&self, idle: Duration, spare: Duration) {
-        self.quiet(|now| if now.unwanted { spare } else { idle }).await;
+        self.quiet(|now| if now.slot_needed { spare } else { idle }).await;
     }
 
-    /// Ends when no request has been open for `patience`, counted from now on.
+    /// Completes when no request has been open for `patience`, counted from now.
     pub async fn idle_for(&self, patience: Duration) {
         let start = clock::monotonic();
         self.quiet(|now| patience.saturating_add(start.saturating_duration_since(now.since))).await;
@@ -72,7 +72,7 @@ impl Activity {
         let mut requests = self.0.subscribe();
         loop {
             let now = *requests.borrow_and_update();
-            // The sender lives in `self`, so this ends with a change only.
+            // `self` owns the sender, so this completes only with a change.
             let changed = requests.changed();
             if now.open > 0 {
                 let _ = changed.await;
@@ -83,7 +83,7 @@ impl Activity {
         }
     }
 
-    /// The protocol, once the first request tells.
+    /// The protocol, once there is a request.
     pub async fn version(&self) -> Version {
         let mut requests = self.0.subscribe();
         let known = requests.wait_for(|now| now.version.is_some()).await;

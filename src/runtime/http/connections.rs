@@ -1,4 +1,4 @@
-//! The places for connections, and who makes room for another one when all are taken.
+//! The slots for connections, and which connection closes when all are in use and another one arrives.
 
 use super::{Limits, activity::Activity};
 use std::{
@@ -11,20 +11,20 @@ use std::{
 };
 use tokio::time;
 
-/// Who sits where.
+/// The open connections and their peers.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     taken: Vec<(IpAddr, Weak<Activity>)>,
-    /// Somebody stands: the next to be answered makes room.
+    /// A connection waits: the next one with an answer closes.
     wanted: Arc<AtomicBool>,
 }
 
-/// Asks whether the answer that is being given is the connection's last, for another one to have its place.
+/// Decides whether an answer is the last of its connection, because another connection needs the slot.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted(Arc<AtomicBool>);
 
 impl Wanted {
-    /// True for one answer each time that somebody waits.
+    /// True for one answer per waiting connection.
     pub fn take(&self) -> bool {
         self.0.swap(false, Relaxed)
     }
@@ -33,13 +33,13 @@ impl Wanted {
 impl Connections {
     /// How many connections a peer has.
     pub fn of(&self, peer: IpAddr) -> usize {
-        self.taken.iter().filter(|(other, seat)| *other == peer && seat.strong_count() > 0).count()
+        self.taken.iter().filter(|(other, slot)| *other == peer && slot.strong_count() > 0).count()
     }
 
-    /// A place for one more.
+    /// Registers a connection.
     pub fn take(&mut self, peer: IpAddr) -> Arc<Activity> {
         let activity = Activity::new();
-        self.taken.retain(|(_, seat)| seat.strong_count() > 0);
+        self.taken.retain(|(_, slot)| slot.strong_count() > 0);
         self.taken.push((peer, Arc::downgrade(&activity)));
         self.wanted.store(false, Relaxed);
         activity
@@ -50,23 +50,23 @@ impl Connections {
         Wanted(Arc::clone(&self.wanted))
     }
 
-    /// Sees to it that somebody leaves; never ends, dropped when somebody has left.
+    /// Closes a connection. It never completes: the caller drops it when a slot is free.
     ///
-    /// The one that is idle for longest goes at once. While all are in use, the next to be answered over
-    /// HTTP/1.1 is told that this is the last answer: its peer then opens another connection, behind those
-    /// that wait. Nothing that is under way is lost.
-    pub async fn make_room(&self, limits: Limits) {
+    /// The connection that has been idle for longest closes immediately. While all are in use, the next answer over
+    /// HTTP/1.1 says `Connection: close`; its client then opens another connection, after those that wait. No
+    /// request in flight is lost.
+    pub async fn free_a_slot(&self, limits: Limits) {
         self.wanted.store(true, Relaxed);
         loop {
-            let idle = self.taken.iter().filter_map(|(_, seat)| seat.upgrade());
-            let idle = idle.filter_map(|seat| seat.idle_since().map(|since| (since, seat)));
+            let idle = self.taken.iter().filter_map(|(_, slot)| slot.upgrade());
+            let idle = idle.filter_map(|slot| slot.idle_since().map(|since| (since, slot)));
             let longest = idle.min_by_key(|(since, _)| *since);
             let left = longest
                 .as_ref()
                 .map_or(limits.spare, |(since, _)| limits.spare.saturating_sub(since.elapsed()));
-            if let (Duration::ZERO, Some((_, seat))) = (left, longest) {
-                seat.ask_to_leave();
-                // If it has not left by then, its peer holds it up: the next one goes.
+            if let (Duration::ZERO, Some((_, slot))) = (left, longest) {
+                slot.ask_to_close();
+                // If it is still open after that, its peer delays it: close the next one.
                 time::sleep(limits.spare).await;
             } else {
                 time::sleep(left).await;

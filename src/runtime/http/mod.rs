@@ -1,6 +1,6 @@
-//! Serving HTTP/1.1 and HTTP/2 on a socket: what the webhook and the admin port have in common.
+//! An HTTP/1.1 and HTTP/2 server, for the webhook and the admin port.
 //!
-//! No peer can hold a connection without using it, and none loses a request at shutdown.
+//! No client can keep an unused connection open, and none loses a request at shutdown.
 
 mod activity;
 mod connections;
@@ -41,37 +41,37 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-/// Requests at once on an HTTP/2 connection. API servers ask webhooks over HTTP/1.1, which is one at a time.
+/// Concurrent requests on an HTTP/2 connection. API servers call webhooks over HTTP/1.1, with one at a time.
 const STREAMS: u32 = 8;
 
-/// Bytes of a request body that are taken in before anyone reads it. With all streams of all connections: 64 MiB.
+/// Bytes of a request body that are buffered before it is read. With all streams of all connections: 64 MiB.
 const STREAM_WINDOW: u32 = 32 << 10;
 
-/// Bytes of a request's headers, decoded. With all streams of all connections: 16 MiB.
+/// Bytes of the decoded headers of a request. With all streams of all connections: 16 MiB.
 const HEADER_LIST: u32 = 8 << 10;
 
-/// Bytes of a connection over HTTP/1.1 that are taken in before anyone reads them.
+/// Bytes of an HTTP/1.1 connection that are buffered before they are read.
 const READ_AHEAD: usize = 64 << 10;
 
-/// How long peers may keep us waiting, and how many may.
+/// Timeouts and maximum numbers of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// From accepting a connection to the end of its TLS handshake.
     pub handshake: Duration,
-    /// Without any request. Above Go's 90 s, so that an API server closes first and never sends a request
-    /// into a closing connection.
+    /// Without a request. Longer than Go's 90 s, so that an API server closes first and never sends a request into
+    /// a closing connection.
     pub idle: Duration,
-    /// Idle for so long, a connection is cut when another one needs its place.
+    /// Without a request, if another connection needs the slot.
     pub spare: Duration,
     /// For requests in flight at shutdown.
     pub grace: Duration,
-    /// Connections open at once; further ones make those go that are idle.
+    /// Maximum number of connections; a further one closes an idle one.
     pub connections: usize,
-    /// Of which one address has at most so many; further ones of it are closed at once.
-    pub of_a_peer: usize,
+    /// Maximum number of connections of one address; further ones are closed immediately.
+    pub per_peer: usize,
 }
 
-/// Where a request comes from: an extension of each request that is answered.
+/// The address of the client: an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
@@ -83,7 +83,7 @@ impl Default for Limits {
             spare: Duration::from_secs(1),
             grace: Duration::from_secs(10),
             connections: 256,
-            of_a_peer: 256,
+            per_peer: 256,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Default for Limits {
 /// Binds `address`; `[::]` falls back to `0.0.0.0` where the kernel has no IPv6.
 ///
 /// # Errors
-/// When the address is taken, not local or not allowed.
+/// When the address is in use, not local or not allowed.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if address.is_ipv6() && address.ip().is_unspecified() => {
@@ -102,18 +102,18 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Serves `listener` until the process stops, then finishes the requests in flight, within the grace.
+/// Serves `listener` until the process stops, then finishes the requests in flight within the grace period.
 ///
-/// `accept` makes a connection readable: the TLS handshake, or nothing. `answer` makes a response of a
-/// request; it must end by itself in bounded time.
+/// `accept` does the TLS handshake, or nothing. `answer` turns a request into a response; it must complete in
+/// bounded time.
 ///
 /// # Guarantees
-/// A peer never learns of the end by a connection that closes under its request, as long as the drain is
-/// longer than its pauses. While draining, everything is answered; HTTP/2 peers are told to go away, and
-/// HTTP/1.1 peers with each answer that it is the connection's last. API servers speak HTTP/1.1 with
-/// webhooks, and do not repeat a POST that met a closing connection. After that no connection is accepted,
-/// those that lie idle are closed, those that were just opened may still ask; a request whose headers have
-/// arrived is answered if that takes less than the grace.
+/// No connection closes while a client sends a request, if the drain period is longer than the client's pauses.
+/// While draining, every request is answered; HTTP/2 clients get GOAWAY, and HTTP/1.1 clients get `Connection:
+/// close` with each answer. API servers call webhooks over HTTP/1.1, and do not repeat a POST on a connection that
+/// closes. After the drain period no connection is accepted and idle ones are closed, but a connection that was
+/// just opened may still send a request; a request whose headers have arrived is answered if that takes less than
+/// the grace period.
 pub async fn serve<A, AF, T, S, SF>(
     listener: TcpListener,
     limits: Limits,
@@ -127,10 +127,10 @@ pub async fn serve<A, AF, T, S, SF>(
     S: Fn(Request<Incoming>) -> SF + Clone + Send + Sync + 'static,
     SF: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let (mut connections, mut open, mut standing) = (Connections::default(), JoinSet::new(), None);
+    let (mut connections, mut open, mut waiting) = (Connections::default(), JoinSet::new(), None);
     let mut stop = std::pin::pin!(phases.clone().reached(Phase::Stopping));
-    let seat = |(stream, peer), connections: &mut Connections, open: &mut JoinSet<()>| {
-        if connections.of(peer) >= limits.of_a_peer {
+    let open_slot = |(stream, peer), connections: &mut Connections, open: &mut JoinSet<()>| {
+        if connections.of(peer) >= limits.per_peer {
             debug!(%peer, "too many connections");
             return;
         }
@@ -142,31 +142,31 @@ pub async fn serve<A, AF, T, S, SF>(
         };
         let state = Arc::new(ServerState { limits, phases: phases.clone(), wanted: connections.wanted() });
         open.spawn(async move {
-            let shaken = tokio::select! {
-                shaken = handshake => shaken,
+            let accepted = tokio::select! {
+                accepted = handshake => accepted,
                 () = activity.idle(limits.handshake, limits.spare) => Err(io::ErrorKind::TimedOut.into()),
             };
-            match shaken {
+            match accepted {
                 Ok(stream) => connection(stream, answer, &activity, &state).await,
                 Err(error) => debug!(%error, "handshake failed"),
             }
         });
     };
     loop {
-        if let Some(stream) = standing.take_if(|_| open.len() < limits.connections) {
-            seat(stream, &mut connections, &mut open);
+        if let Some(stream) = waiting.take_if(|_| open.len() < limits.connections) {
+            open_slot(stream, &mut connections, &mut open);
         }
         tokio::select! {
             () = &mut stop => break,
             Some(ended) = open.join_next() => log_panic(ended),
-            stream = next(&listener), if standing.is_none() => standing = Some(stream),
-            () = connections.make_room(limits), if standing.is_some() => {}
+            stream = next(&listener), if waiting.is_none() => waiting = Some(stream),
+            () = connections.free_a_slot(limits), if waiting.is_some() => {}
         }
     }
-    // Their peers believe that they are connected.
+    // For their clients these connections are already open.
     let arrived = std::iter::from_fn(|| listener.accept().now_or_never()?.ok()).map(from);
-    for stream in standing.into_iter().chain(arrived.take(limits.connections)) {
-        seat(stream, &mut connections, &mut open);
+    for stream in waiting.into_iter().chain(arrived.take(limits.connections)) {
+        open_slot(stream, &mut connections, &mut open);
     }
     drop(listener);
     let all = async {
@@ -175,29 +175,32 @@ pub async fn serve<A, AF, T, S, SF>(
         }
     };
     if time::timeout(limits.grace, all).await.is_err() {
-        warn!(connections = open.len(), "cut requests that outlasted the grace period");
+        warn!(
+            connections = open.len(),
+            "closed connections with requests that took longer than the grace period"
+        );
     }
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        error!(%error, "a connection's task failed");
+        error!(%error, "the task of a connection failed");
     }
 }
 
-/// The next connection. Failures of single connections are passed over.
+/// The next connection. Errors of single connections are ignored.
 async fn next(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => {
-                // Answers are single small writes: waiting to coalesce them only adds latency.
+                // Answers are single small writes: coalescing them only adds latency.
                 if let Err(error) = accepted.0.set_nodelay(true) {
                     debug!(%error, "no TCP_NODELAY");
                 }
                 return from(accepted);
             }
             Err(error) => {
-                // Mostly out of file descriptors, which passes when connections end.
+                // Usually out of file descriptors, until connections end.
                 warn!(%error, "cannot accept a connection");
                 time::sleep(Duration::from_millis(100)).await;
             }
@@ -205,12 +208,12 @@ async fn next(listener: &TcpListener) -> (TcpStream, IpAddr) {
     }
 }
 
-/// A connection and its peer's address, IPv4 in one spelling.
+/// A connection and the canonical address of its peer.
 fn from((stream, address): (TcpStream, SocketAddr)) -> (TcpStream, IpAddr) {
     (stream, address.ip().to_canonical())
 }
 
-/// What a connection must know of the server.
+/// The state of the server that a connection needs.
 struct ServerState {
     limits: Limits,
     phases: Phases,
@@ -218,23 +221,23 @@ struct ServerState {
 }
 
 impl ServerState {
-    /// Ends when a connection has to be given up for the server's sake.
-    async fn is_left(&self, activity: &Activity) {
+    /// Completes when the server must close a connection to stop.
+    async fn must_close(&self, activity: &Activity) {
         self.phases.clone().reached(Phase::Draining).await;
-        // One that was just opened is about to be used.
+        // A connection that was just opened will be used.
         if activity.version().await != Version::HTTP_2 {
-            // There is no other way to tell the peer than with an answer.
+            // In HTTP/1.1 only an answer can announce the end.
             self.phases.clone().reached(Phase::Stopping).await;
         }
     }
 
-    /// Whether an answer over HTTP/1.1 is the last on its connection.
+    /// Whether an answer over HTTP/1.1 is the last one of its connection.
     fn is_last_answer(&self) -> bool {
         self.phases.is_reached(Phase::Draining) || self.wanted.take()
     }
 }
 
-/// Serves one connection until the peer closes it, it lies idle, or it is not wanted any more.
+/// Serves one connection until the client closes it, it is idle for too long, or the server needs its slot or stops.
 async fn connection<T, S, SF>(stream: T, answer: S, activity: &Arc<Activity>, state: &Arc<ServerState>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -258,16 +261,16 @@ where
     });
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let farewell = tokio::select! {
+    let patience = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = activity.idle(limits.idle, limits.spare) => limits.spare,
-        () = state.is_left(activity) => limits.grace,
+        () = state.must_close(activity) => limits.grace,
     };
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => log_end(ended),
-        () = activity.idle_for(farewell) => debug!("connection cut"),
-        () = time::sleep(limits.grace) => debug!("connection cut in use"),
+        () = activity.idle_for(patience) => debug!("closed a connection"),
+        () = time::sleep(limits.grace) => debug!("closed a connection in use"),
     }
 }
 
@@ -279,9 +282,9 @@ fn log_end(ended: Result<(), Box<dyn Error + Send + Sync>>) {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // `Activity` bounds slow headers of both protocols; hyper's own timer knows HTTP/1.1 only.
+    // `Activity` limits slow headers in both protocols; hyper's timer covers HTTP/1.1 only.
     builder.http1().header_read_timeout(None).max_buf_size(READ_AHEAD);
-    // Room for all streams at once: else bodies that nobody reads yet hold up those being read.
+    // Large enough for all streams: otherwise bodies that are not read yet would block those being read.
     builder
         .http2()
         .max_concurrent_streams(STREAMS)

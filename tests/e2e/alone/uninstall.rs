@@ -48,7 +48,7 @@ fn eject_reverts_what_is_under_way_and_leaves_plain_deployments() {
     kubectl(&["label", "namespace", &space.namespace, "haldane.dev/canary=enabled"]).ok();
     kubectl(&["annotate", "namespace", &space.namespace, "haldane.dev/settle=1s"]).ok();
     let undecided = eject(&space, &[]).refused();
-    let named = format!("rollouts are under way: {}/web (Paused); say --revert", space.namespace);
+    let named = format!("rollouts are running: {}/web (Paused); use --revert", space.namespace);
     assert!(undecided.contains(&named), "{undecided}");
     eject(&space, &["--revert"]).ok();
     for name in ["web", "idle"] {
@@ -82,7 +82,7 @@ fn eject_leaves_what_it_cannot_read_and_says_what_to_do() {
         space.kubectl(&["patch", "configmap", &format!("haldane-{name}"), "--patch", &patch]).ok();
     }
     let told = eject(&space, &["--revert"]).refused();
-    let head = "2 Deployments are left as they were; mend each, then eject again:";
+    let head = "2 Deployments are not ejected; fix each, then run eject again:";
     let broken = format!("\n  {}/broken: ConfigMap \"haldane-broken\", key \"state\": EOF", space.namespace);
     let newer = format!("\n  {}/newer: ConfigMap \"haldane-newer\" has version 99", space.namespace);
     assert!([head, &broken, &newer].iter().all(|part| told.contains(part)), "{told}");

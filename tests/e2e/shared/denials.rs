@@ -135,7 +135,7 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     let blind = of(&errors("web")).with("VERSION", "v2");
     let refused = space.apply(&blind.deployment().to_string()).refused();
     let told = refused.lines().find(|line| line.contains("sees stable only")).unwrap_or(&refused).to_owned();
-    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{namespace=\"NAMESPACE\",service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary"; if the application sets this label itself, allow both values: service=~"web|web-canary""#);
+    insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{namespace=\"NAMESPACE\",service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary"; if the application sets this label itself, match both values: service=~"web|web-canary""#);
 
     let release = of(&errors("web-canary")).with("VERSION", "v2").deployment().to_string();
     let shown = space.apply_with(&["--dry-run=server"], &release);
@@ -148,8 +148,7 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     Warning: haldane: plan: promotion: the canary grows to 2 pods, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least 1m6s
     Warning: haldane: plan: rollback: a fault is found by errors when it is measured; then the canary's traffic ends at once, its pods 30s later
     Warning: haldane: plan: so that nothing takes them for stable ones, canary pods have app=web-canary
-    Warning: haldane: metric "errors" can see nobody: on stable there is no series for errors{namespace="NAMESPACE",service="web"}; check the name of the metric, its labels and the address of Prometheus, or set rehearsal: skip on a metric that only the new version
-    Warning: haldane: … has
+    Warning: haldane: metric "errors" cannot see the canary: stable has no series for errors{namespace="NAMESPACE",service="web"}; check the metric name, its labels and the address of Prometheus, or set rehearsal: skip if only the new version has it
     "#);
     assert!(space.get("v1 ConfigMap", "haldane-web").is_none_or(|map| map["data"]["phase"] == "Healthy"));
     let deployment = space.the("apps/v1 Deployment", "web");

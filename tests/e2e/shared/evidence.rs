@@ -126,12 +126,12 @@ fn a_query_that_sees_nobody_on_stable_pauses_at_weight_0() {
     space.deploy(&app);
     space.answers("v1");
     let tried = space.kubectl(&["set", "env", "deployment/web", "VERSION=v2", "--dry-run=server"]);
-    assert!(tried.ok().err.replace("haldane: … ", "").contains("can see nobody"), "a dry run says so");
+    assert!(tried.ok().err.replace("haldane: … ", "").contains("cannot see the canary"), "a dry run says so");
     space.set_env("web", &["VERSION=v2"]).ok();
     is_asked(
         &space,
         "0",
-        "metric \"errors\" can see nobody: on stable there is no series for http_request_total",
+        "metric \"errors\" cannot see the canary: stable has no series for http_request_total",
     );
     assert_eq!(space.weight("web").as_deref(), Some("0"));
     space.order("web", "promote").ok();

@@ -44,7 +44,7 @@ fn a_poisoned_answer_is_an_error_and_ends_no_replica() {
     poison.behave(Manner::Poison);
     eventually("the poison to be told", SOON, || {
         let run = tenant.state("web")["rollout"]["runs"][0]["run"].to_string();
-        if run.contains("holds more values than are read") { Ok(()) } else { Err(run) }
+        if run.contains("has more values than the limit") { Ok(()) } else { Err(run) }
     });
     is_measured(&good);
     assert_eq!(haldane::restarts(), before);

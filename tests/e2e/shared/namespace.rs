@@ -103,7 +103,7 @@ fn a_namespace_that_says_nonsense_is_refused_and_an_idle_one_lets_go() {
     let refused = said(namespace(&space, "label", "haldane.dev/canary=yes"));
     insta::assert_snapshot!(refused.trim_end(), @r#"The Namespace "NAMESPACE" is invalid: metadata.labels[haldane.dev/canary]: Invalid value: "yes": must be "enabled", or left out"#);
     let refused = kubectl(&["label", "namespace", "kube-system", LABEL]).refused();
-    assert!(refused.contains("Deployments of this namespace never pass Haldane"), "{refused}");
+    assert!(refused.contains("Haldane does not manage Deployments of this namespace"), "{refused}");
     // Everything at once, in the order of a folder: the Deployment comes before its route.
     namespace(&space, "label", LABEL).ok();
     let app = App::plain().sized(1);

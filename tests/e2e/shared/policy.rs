@@ -65,7 +65,7 @@ fn a_profile_holds_releases_of_its_namespace_to_its_rules() {
     space.apply(&shop.service().to_string()).ok();
     space.apply(&shop.ingress(&space).to_string()).ok();
     let refused = space.apply(&shop.deployment().to_string()).refused();
-    insta::assert_snapshot!(policy_line(&space, &refused), @"[haldane.dev/canary]: a Deployment with an Ingress must release by canary: annotate it with haldane.dev/canary: enabled, or with a plan (policy NAMESPACE, rule canary-required)");
+    insta::assert_snapshot!(policy_line(&space, &refused), @r#"[haldane.dev/canary]: a Deployment with an Ingress must use canary releases: set the annotation haldane.dev/canary to "enabled" or to a plan (policy NAMESPACE, rule canary-required)"#);
 
     // Told only, and a profile that cannot be read is refused when it is written.
     kubectl(&[
@@ -97,7 +97,7 @@ fn a_freeze_holds_until_a_reason_comes_from_who_may_give_one() {
     );
     let refused = space.set_env("web", &["VERSION=v2"]).refused();
     assert!(
-        refused.contains("nothing is released in the freeze \"always\" until 2100-01-01 00:00 CET"),
+        refused.contains("the freeze \"always\" does not allow releases until 2100-01-01 00:00 CET"),
         "{refused}"
     );
     let release = json!({
@@ -182,7 +182,7 @@ fn a_new_deployment_over_running_pods_is_held_for_its_canary() {
     );
     let newer = app.with("VERSION", "v2").deployment().to_string();
     let refused = space.apply(&newer).refused();
-    assert!(refused.contains("nothing is released in the freeze \"always\""), "{refused}");
+    assert!(refused.contains("the freeze \"always\" does not allow releases"), "{refused}");
     profile.write("{canary-required: {}}").ok();
     let told = space.apply(&newer);
     assert!(told.err.contains("pods of another template run already"), "{}", told.err);

@@ -209,7 +209,7 @@ fn thin_data_is_waited_for_and_then_left_to_a_person() {
     space.set_env("web", &["VERSION=v2"]).ok();
     let summary = space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "20")]);
     let message = summary["message"].as_str().unwrap_or_default();
-    assert!(message.contains("only 0 of the 5 samples that minSamples asks for after 3s"), "{summary}");
+    assert!(message.contains("only 0 of the 5 samples that minSamples requires after 3s"), "{summary}");
     space.order("web", "skip-step").ok();
     space.is_healthy("web", SOON);
 }
