@@ -208,10 +208,7 @@ fn reference() -> String {
         }
     }
 
-    text += "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: `nginx` if `trafficRouting` names it or an Ingress routes to a Service of the Deployment.\n\n| router | what it does |\n| --- | --- |\n";
-    for router in ROUTERS {
-        writeln!(text, "| `{}` | {} |", router.key(), router.doc()).unwrap();
-    }
+    text += &traffic_routers();
 
     text += "\n## Flags of `haldane run`\n\nEach can be given as an environment variable instead.\n\n| flag | variable | default | meaning |\n| --- | --- | --- | --- |\n";
     let command = Cli::command();
@@ -240,6 +237,33 @@ fn reference() -> String {
         let labels = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         writeln!(text, "| `{}` | {} | {labels} | {} |", metric.full_name(), metric.kind(), metric.help())
             .unwrap();
+    }
+    text
+}
+
+fn traffic_routers() -> String {
+    let mut text = String::from(
+        "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: the one that `trafficRouting` names, else the first that finds a route to a Service of the Deployment. What a router cannot do is refused.\n",
+    );
+    for router in ROUTERS {
+        let of = router.capabilities(&serde_json::Value::Null);
+        write!(text, "\n### `{}`\n\n{}\n\n", router.key(), router.doc()).unwrap();
+        let yes = |can: bool| if can { "yes" } else { "no" };
+        writeln!(
+            text,
+            "Header routes at a time: {}; headers of a route: {}; mirror routes: {}; canary pods without traffic: {}.",
+            of.header_routes,
+            of.headers_of_route,
+            yes(of.mirrors),
+            yes(!of.by_pods)
+        )
+        .unwrap();
+        if !router.fields().is_empty() {
+            text += "\n| field | meaning |\n| --- | --- |\n";
+        }
+        for field in router.fields() {
+            writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
+        }
     }
     text
 }

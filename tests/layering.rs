@@ -4,6 +4,8 @@
 
 #[path = "layering/circles.rs"]
 mod circles;
+#[path = "layering/data_planes.rs"]
+mod data_planes;
 
 use std::{
     fs,
@@ -34,11 +36,12 @@ const ROOMS: &[Room] = &[
     core("document", &["gocompat"]),
     core("domain", &["gocompat", "document"]),
     core("analysis", &["gocompat", "expr", "document", "domain"]),
-    core("promql", &["domain"]),
+    core("objects", &["document", "domain"]),
+    core("routers", &["gocompat", "document", "domain", "objects"]),
+    // The series of routers tell the sides of a pair apart.
+    core("promql", &["domain", "routers"]),
     core("policy", &["gocompat", "document", "domain"]),
     core("providers", &["gocompat", "document", "domain", "analysis", "promql"]),
-    core("objects", &["document", "domain"]),
-    core("routers", &["gocompat", "document", "domain", "promql", "objects"]),
     core("config", CORE),
     core("decide", CORE_AND_CONFIG),
     core("admit", CORE_AND_DECIDE),
@@ -57,11 +60,11 @@ const CORE: &[&str] = &[
     "document",
     "domain",
     "analysis",
+    "objects",
+    "routers",
     "promql",
     "policy",
     "providers",
-    "objects",
-    "routers",
 ];
 /// What a decision may import. Admission asks the decision which orders are legal, never the other way.
 const CORE_AND_CONFIG: &[&str] = &[

@@ -15,11 +15,9 @@ use haldane::{
     },
     decide::ABORT_PREFIX,
     domain::{k8s::label_rewrite::CANARY_OF_LABEL, keys},
-    objects::{
-        manifest::Kind,
-        marks::{MANAGED_BY, MANAGED_BY_LABEL},
-    },
+    objects::marks::{MANAGED_BY, MANAGED_BY_LABEL},
     policy::Mode,
+    routers::kinds,
     runtime::http::Limits,
     webhook::server::TIME_LIMIT,
 };
@@ -375,7 +373,7 @@ fn every_api_that_selects_pods_may_be_listed() {
 fn every_kind_that_haldane_makes_may_be_written_watched_and_deleted() {
     let role = of_kind("deploy/rbac.yaml", "ClusterRole");
     let rules = role["rules"].as_array().unwrap();
-    for kind in Kind::iter() {
+    for kind in kinds() {
         let (group, resource) =
             (kind.api_version().rsplit_once('/').map_or("", |(group, _)| group), plural(&kind.to_string()));
         let of_kind = rules.iter().find(|rule| {
@@ -401,7 +399,8 @@ fn everything_that_haldane_makes_is_guarded() {
         .flat_map(|rule| rule["resources"].as_array().unwrap())
         .map(|resource| resource.as_str().unwrap().to_owned())
         .collect();
-    let made: BTreeSet<String> = Kind::iter()
+    let made: BTreeSet<String> = kinds()
+        .iter()
         .map(|kind| plural(&kind.to_string()))
         .chain(["configmaps", "jobs"].map(str::to_owned))
         .collect();

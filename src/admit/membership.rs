@@ -18,7 +18,7 @@ use crate::{
         review::{Stage, Verdict},
     },
     objects::marks::is_canary,
-    routers::has_route,
+    routers::{self, has_route},
 };
 
 /// What can be told without the cluster.
@@ -170,6 +170,9 @@ fn without_route(write: &DeploymentWrite<'_>, facts: &Facts) -> Option<String> {
         .as_ref()
         .is_ok_and(|found| is_served(&write.new.pod_labels(), &found.world.services));
     (asked && is_served).then(|| {
-        "no Ingress leads to a Service of this Deployment, so it is released without the canary that its Namespace asks for".to_owned()
+        format!(
+            "no {} routes to a Service of this Deployment, so it is released without the canary that its Namespace asks for",
+            routers::routes()
+        )
     })
 }

@@ -15,6 +15,7 @@ use crate::{
         review::{Review, Verdict},
         strategy::TemplateRef,
     },
+    routers,
 };
 
 /// See the module.
@@ -64,7 +65,8 @@ impl<'a> NamespaceWrite<'a> {
         let was_labelled = self.old.is_some_and(|old| old.labels().contains_key(keys::CANARY));
         if self.namespace.opts_in() && !was_labelled {
             warnings.push(format!(
-                "from its next release on, each Deployment of this Namespace to which an Ingress leads takes a canary; the annotation {}: disabled keeps one out",
+                "from its next release on, each Deployment of this Namespace to which an {} routes takes a canary; the annotation {}: disabled keeps one out",
+                routers::routes(),
                 keys::CANARY
             ));
         }

@@ -29,6 +29,12 @@ pub fn is_forbidden(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 403)
 }
 
+/// There is no such API or object, or we may not see it.
+#[must_use]
+pub fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404) || is_forbidden(error)
+}
+
 /// Another writer was faster: read again and decide anew.
 #[must_use]
 pub fn lost_race(error: &Error) -> bool {

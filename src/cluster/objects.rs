@@ -1,6 +1,7 @@
 //! Access to objects by kind, as raw JSON.
 
-use crate::objects::manifest::Kind;
+use super::api::is_absent;
+use crate::{objects::manifest::Kind, routers};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
@@ -24,7 +25,33 @@ pub fn api(client: &Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
 /// Where the API server has a kind of ours.
 #[must_use]
 pub fn resource(kind: Kind) -> ApiResource {
-    resource_of(kind.api_version(), &kind.to_string())
+    resource_of(kind.api_version(), kind.name())
+}
+
+/// The objects of a kind of ours, by whomever, that `labels` selects; none where the cluster is without an API that it may
+/// be without.
+///
+/// # Errors
+/// The API server's.
+pub async fn list_kind(
+    client: &Client,
+    kind: Kind,
+    namespace: &str,
+    labels: &str,
+) -> kube::Result<Vec<Value>> {
+    match list(&api(client, kind, namespace), kind.name(), labels).await {
+        Err(error) if routers::is_optional(kind) && is_absent(&error) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// Whether the cluster has the API of a kind of ours, and lets us read it.
+pub async fn is_served(client: &Client, kind: Kind) -> bool {
+    if !routers::is_optional(kind) {
+        return true;
+    }
+    let api = Api::<DynamicObject>::all_with(client.clone(), &resource(kind));
+    !matches!(api.list_metadata(&ListParams::default().limit(1)).await, Err(error) if is_absent(&error))
 }
 
 /// The API of `ReplicaSets`, in a namespace.

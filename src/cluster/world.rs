@@ -1,6 +1,6 @@
 //! Looking at the cluster: the one place where admission and a rollout's decision learn what is around a Deployment.
 
-use super::objects::{api, every, list, raw, replica_sets};
+use super::objects::{api, every, list, list_kind, raw, replica_sets};
 use crate::{
     domain::{
         k8s::{
@@ -14,12 +14,12 @@ use crate::{
         marks::{is_owned_by, marks, selector_for},
         separate::Separated,
     },
+    routers,
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
 use serde_json::Value;
-use strum::IntoEnumIterator;
 
 /// The cluster could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub async fn deployment(
     namespace: &str,
     name: &str,
 ) -> Result<Option<(Owner, Observed)>, ObserveError> {
-    let Some(object) = api(client, Kind::Deployment, namespace).get_opt(name).await? else { return Ok(None) };
+    let Some(object) = api(client, Kind::DEPLOYMENT, namespace).get_opt(name).await? else { return Ok(None) };
     let owner = Owner {
         name: name.to_owned(),
         namespace: namespace.to_owned(),
@@ -49,7 +49,7 @@ pub async fn deployment(
     };
     let object = raw(object, "Deployment");
     let template = object.pointer("/spec/template").cloned().unwrap_or_default().into();
-    let malformed = |error| ObserveError::Malformed(Kind::Deployment, error);
+    let malformed = |error| ObserveError::Malformed(Kind::DEPLOYMENT, error);
     let deployment = serde_json::from_value(object).map_err(malformed)?;
     Ok(Some((owner, Observed { deployment, template, ..Observed::default() })))
 }
@@ -60,9 +60,8 @@ pub async fn deployment(
 /// # Errors
 /// See [`ObserveError`].
 pub async fn look_up(client: &Client, namespace: &str, uid: &str) -> Result<Separated, ObserveError> {
-    let lists = Kind::iter().filter(|kind| *kind != Kind::Deployment).map(|kind| async move {
-        let objects = list(&api(client, kind, namespace), &kind.to_string(), "").await?;
-        Ok::<_, kube::Error>((kind, objects))
+    let lists = routers::read_kinds().map(|kind| async move {
+        Ok::<_, kube::Error>((kind, list_kind(client, kind, namespace, "").await?))
     });
     let mut found = Separated::default();
     for (kind, objects) in try_join_all(lists).await? {
@@ -90,7 +89,7 @@ pub async fn surroundings(
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
     let stable_by_label = selector::text(&seen.deployment.spec.selector);
     let sets = replica_sets(client, namespace);
-    let deployments = api(client, Kind::Deployment, namespace);
+    let deployments = api(client, Kind::DEPLOYMENT, namespace);
     let slices = async {
         let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
         if rolling { every(&slices, "").await } else { Ok(Vec::new()) }
@@ -125,8 +124,8 @@ pub async fn ours(client: &Client, owner: &Owner) -> Result<Vec<Value>, ObserveE
     let canary_of = owner_label(&owner.name);
     let ours_by_label = selector_for(&canary_of);
     let mut ours = Vec::new();
-    for kind in Kind::iter().rev() {
-        let found = list(&api(client, kind, &owner.namespace), &kind.to_string(), &ours_by_label).await?;
+    for kind in routers::kinds().iter().rev() {
+        let found = list_kind(client, *kind, &owner.namespace, &ours_by_label).await?;
         ours.extend(found.into_iter().filter(|object| owner.owns(object)));
     }
     Ok(ours)

@@ -14,9 +14,10 @@ use crate::{
     },
     domain::{
         names::Weight,
-        strategy::{AnalysisRef, AnalysisStep, CanaryScale, CanaryStrategy, Router, Step},
+        strategy::{AnalysisRef, AnalysisStep, CanaryScale, CanaryStrategy, Step},
     },
     gocompat::duration::GoDuration,
+    routers,
 };
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ pub struct BlueGreen {
 pub static SETTINGS: &[Setting<BlueGreen>] = &[
     Setting {
         key: "activeService",
-        doc: "The user's Service; an Ingress leads to it. It is never changed: the switch is a weight of 100.",
+        doc: "The user's Service; a route leads to it. It is never changed: the switch is a weight of 100.",
         example: "activeService: web",
         kind: Schema::Text,
         read: |node, plan| node.object_name().map(|name| plan.strategy.stable_service = Some(name)),
@@ -117,7 +118,7 @@ pub static SETTINGS: &[Setting<BlueGreen>] = &[
         key: "trafficRouting",
         doc: "As in `haldane.dev/canary`; with `canary-by-header` or `canary-by-cookie` people reach the preview on the application's own host. In Argo there is none.",
         example: "activeService: web, trafficRouting: {nginx: {additionalIngressAnnotations: {canary-by-header: X-Preview}}}",
-        kind: settings::ROUTING,
+        kind: Schema::Named("trafficRouting"),
         read: |node, plan| settings::traffic_routing(node, &mut plan.strategy),
     },
     Setting {
@@ -201,8 +202,8 @@ impl BlueGreen {
         ];
         CanaryStrategy {
             steps: steps.into_iter().flatten().collect(),
-            // Without an Ingress there is nothing that could switch.
-            router: Some(Router::Nginx),
+            // Where pods are the split there is nothing that could switch.
+            router: self.strategy.router.or_else(|| Some(routers::DEFAULT.key().to_owned())),
             ..self.strategy
         }
     }

@@ -13,7 +13,7 @@ use crate::{
         Problem, Query, parse,
         sight::{Correction, Mark, Side, Sight, UNKNOWN, corrections, marks, sight},
     },
-    providers,
+    providers, routers,
 };
 use k8s_openapi::api::core::v1::Service;
 
@@ -86,7 +86,7 @@ pub fn marks_of(
 fn reached(stable: &str, strategy: &CanaryStrategy) -> Vec<(String, String)> {
     // If the number of pods splits the traffic, the user's Service selects both sides.
     let split =
-        if strategy.splits_by_pods() { stable.to_owned() } else { canary_service_name(stable, strategy) };
+        if routers::by_pods(strategy) { stable.to_owned() } else { canary_service_name(stable, strategy) };
     let named = [&strategy.preview_service, &strategy.canary_service].into_iter().flatten();
     let more = named.filter(|name| **name != split).cloned().collect::<Vec<_>>();
     [split].into_iter().chain(more).map(|canary| (stable.to_owned(), canary)).collect()

@@ -1,9 +1,6 @@
 //! The fields of Argo's `strategy.canary`: one table, from which parser and reference page are made.
 
-use super::{
-    routes::canary_keys,
-    steps::{analysis_ref, percent, step},
-};
+use super::steps::{analysis_ref, percent, step};
 use crate::{
     document::{
         fields::{Fields, Node},
@@ -11,31 +8,19 @@ use crate::{
     },
     domain::{
         names::Weight,
-        strategy::{
-            AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, ProgressThreshold,
-            Router,
-        },
+        strategy::{AntiAffinity, BackgroundAnalysis, CanaryPods, CanaryStrategy, ProgressThreshold},
     },
     gocompat::duration::GoDuration,
+    routers::{self, TrafficRouter},
 };
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// What [`traffic_routing`] reads.
-pub(super) const ROUTING: Schema = Schema::Object(&[
-    (
-        "nginx",
-        Schema::Object(&[
-            ("stableIngress", Schema::Text),
-            ("stableIngresses", Schema::List(&Schema::Text)),
-            ("annotationPrefix", Schema::Text),
-            ("additionalIngressAnnotations", Schema::Map(&Schema::Text)),
-            ("canaryIngressAnnotations", Schema::Map(&Schema::Text)),
-        ]),
-    ),
+/// What [`traffic_routing`] reads, in addition to routers by their names.
+pub static ROUTING: &[(&str, Schema)] = &[
     ("managedRoutes", Schema::List(&Schema::Object(&[("name", Schema::Text)]))),
     ("maxTrafficWeight", Schema::Whole(*WEIGHT_TOTALS.start(), *WEIGHT_TOTALS.end())),
-]);
+];
 
 /// What [`anti_affinity`] reads.
 pub(super) const ANTI_AFFINITY: Schema = Schema::Object(&[
@@ -71,13 +56,13 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
         kind: Schema::List(&Schema::Named("step")),
         read: |node, strategy| {
-            let total = strategy.nginx.weight_total;
+            let total = strategy.weight_total;
             node.list(|node| step(node, total)).map(|steps| strategy.steps = steps)
         },
     },
     Setting {
         key: "analysis",
-        doc: "An analysis beside the steps, from `startingStep` (counted from 0) until promotion.",
+        doc: "An analysis alongside the steps, from `startingStep` (counted from 0) until promotion.",
         example: "analysis: {startingStep: 0, templates: [{templateName: success-rate}]}",
         kind: Schema::Named("backgroundAnalysis"),
         read: |node, strategy| node.object(background).map(|analysis| strategy.background = Some(analysis)),
@@ -91,16 +76,16 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
     },
     Setting {
         key: "canaryService",
-        doc: "Name of the Service that Haldane makes for the canary and removes after the rollout; `SERVICE-canary` by default, and without an Ingress none. It is the canary's of `stableService`, or of the one Service that selects the pods.",
+        doc: "Name of the Service that Haldane makes for the canary and removes after the rollout; `SERVICE-canary` by default, and none where pods are the split. It is the canary's of `stableService`, or of the one Service that selects the pods.",
         example: "canaryService: web-next",
         kind: Schema::Text,
         read: |node, strategy| node.service_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
         key: "trafficRouting",
-        doc: "`nginx`: `stableIngress` or `stableIngresses` (by default every Ingress that leads to the Service), `annotationPrefix`, `additionalIngressAnnotations` (`canaryIngressAnnotations` means the same) such as `canary-by-header` or `canary-by-cookie`. `managedRoutes`: the names that `setHeaderRoute` may use. `maxTrafficWeight`: the total of which all weights are parts, 100 by default and at least, so that 5 of 1000 is half a percent.",
+        doc: "The router by its name, with its settings (see [Traffic routers](#traffic-routers)); by default the router that finds a route to the Service. `managedRoutes`: the names that `setHeaderRoute` and `setMirrorRoute` may use. `maxTrafficWeight`: the total of which all weights are parts, 100 by default and at least, so that 5 of 1000 is half a percent.",
         example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
-        kind: ROUTING,
+        kind: Schema::Named("trafficRouting"),
         read: traffic_routing,
     },
     Setting {
@@ -279,21 +264,32 @@ pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
 
 pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
     node.object(|fields| {
-        let nginx = fields.optional("nginx", |node| nginx_routing(node, &mut strategy.nginx));
-        // Asked for by name: an Ingress that is not there yet will be.
-        strategy.router = nginx.map(|()| Router::Nginx);
-        strategy.nginx.managed_routes =
+        let mut named = Vec::new();
+        for router in routers::nameable() {
+            let defaults = strategy.settings.get(router.key()).cloned();
+            let read = |node| routers::read(router, node, defaults.as_ref());
+            let Some(settings) = fields.optional(router.key(), read) else { continue };
+            strategy.settings.insert(router.key().to_owned(), settings);
+            named.push(router.key());
+        }
+        if named.len() > 1 {
+            fields.fail(format!("must have one of {}", named.join(", ")));
+        }
+        // Asked for by name: a route that is not there yet will be.
+        strategy.router = named.first().map(|key| (*key).to_owned());
+        strategy.managed_routes =
             fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
+        let known: Vec<&str> = routers::nameable().map(TrafficRouter::key).collect();
         for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
-            fields.unsupported(key, "traffic is routed by nginx annotations");
+            fields.unsupported(key, &format!("there is no such router; supported are {}", known.join(", ")));
         }
         let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));
-        strategy.nginx.weight_total = total.unwrap_or(Weight::PERCENT);
+        strategy.weight_total = total.unwrap_or(Weight::PERCENT);
         Some(())
     })
 }
 
-/// What `maxTrafficWeight` may be: NGINX ignores a smaller total.
+/// What `maxTrafficWeight` may be: some data planes ignore a smaller total.
 pub(super) const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
 
 /// The total of which a strategy's weights are parts, before anything of it is read.
@@ -301,22 +297,4 @@ pub(super) fn weight_total(strategy: &Value) -> u32 {
     let total = strategy.pointer("/trafficRouting/maxTrafficWeight").and_then(Value::as_u64);
     let total = total.and_then(|total| u32::try_from(total).ok());
     total.filter(|total| WEIGHT_TOTALS.contains(total)).unwrap_or(Weight::PERCENT)
-}
-
-fn nginx_routing(node: Node<'_>, nginx: &mut NginxRouting) -> Option<()> {
-    node.object(|fields| {
-        let one = fields.optional("stableIngress", Node::object_name);
-        let several = fields.list("stableIngresses", Node::object_name);
-        if one.is_some() && !several.is_empty() {
-            fields.fail("must have stableIngress or stableIngresses, not both");
-        }
-        if let Some(prefix) = fields.optional("annotationPrefix", Node::object_name) {
-            nginx.annotation_prefix = prefix;
-        }
-        let additional = fields.optional("additionalIngressAnnotations", canary_keys);
-        let more = fields.optional("canaryIngressAnnotations", canary_keys);
-        nginx.stable_ingresses = one.into_iter().chain(several).collect();
-        nginx.additional_annotations = additional.into_iter().chain(more).flatten().collect();
-        Some(())
-    })
 }

@@ -1,7 +1,7 @@
 //! The kinds of steps: one table, from which parser and reference page are made.
 
 use super::{
-    routes::header_route,
+    routes::{header_route, mirror_route},
     settings::WEIGHT_TOTALS,
     template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
 };
@@ -75,7 +75,7 @@ pub static STEPS: &[StepKind] = &[
     },
     StepKind {
         key: "pause",
-        doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. Beside an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
+        doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. With an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
         kind: Schema::Object(&[("duration", Schema::PauseTime)]),
         read: |node, _| pause(node),
@@ -103,10 +103,17 @@ pub static STEPS: &[StepKind] = &[
     },
     StepKind {
         key: "setHeaderRoute",
-        doc: "Sends requests with this header to the canary, beside its share of all others: `exact`, `prefix` or `regex` (the whole value). NGINX holds one such route at a time; the same `name` without `match` removes it.",
+        doc: "Sends requests with this header to the canary, in addition to its share of all others: `exact`, `prefix` or `regex` (the whole value). The same `name` without `match` removes it. How many such routes there can be at a time is the router's.",
         example: "setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: \"true\"}}]}",
         kind: HEADER_ROUTE,
         read: |node, _| node.object(header_route).map(Step::SetHeaderRoute),
+    },
+    StepKind {
+        key: "setMirrorRoute",
+        doc: "Copies `percentage` of the requests to the canary, whose answers nobody sees. The same `name` without `percentage` removes it. Needs a router that can mirror.",
+        example: "setMirrorRoute: {name: shadow, percentage: 10}",
+        kind: Schema::Object(&[("name", Schema::Text), ("percentage", Schema::Whole(0, 100))]),
+        read: |node, _| node.object(mirror_route).map(Step::SetMirrorRoute),
     },
 ];
 
@@ -129,7 +136,6 @@ pub static ANALYSIS_FIELDS: &[Field] = &[
 
 /// Steps of Argo Rollouts that are refused, and why.
 pub static REFUSED_STEPS: &[(&str, &str)] = &[
-    ("setMirrorRoute", "NGINX cannot mirror traffic to a canary"),
     ("experiment", "it needs Argo's own objects; compare the two sides of the release in an analysis"),
     ("plugin", "it needs Argo's plugins"),
 ];
@@ -170,7 +176,7 @@ pub fn step(node: Node<'_>, total: u32) -> Option<Step> {
     })
 }
 
-/// A pause with an analysis beside it: both must be over, and an endless pause is over with the verdict.
+/// A pause together with an analysis: both must be over, and an endless pause is over with the verdict.
 fn paused_analysis(pause: Step, analysis: Step) -> Option<Step> {
     match (pause, analysis) {
         (Step::Pause(at_least), Step::Analysis(step)) => {

@@ -8,11 +8,10 @@ use crate::{
     },
     domain::{
         names::Weight,
-        strategy::{
-            AnalysisRef, BackgroundAnalysis, CanaryPods, CanaryStrategy, NginxRouting, Step, TemplateRef,
-        },
+        strategy::{AnalysisRef, BackgroundAnalysis, CanaryPods, CanaryStrategy, Step, TemplateRef},
     },
     gocompat::duration::GoDuration,
+    routers,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ use std::collections::BTreeMap;
 pub struct Defaults {
     /// See [`CanaryStrategy::settle`].
     pub settle: GoDuration,
-    /// See [`NginxRouting::annotation_prefix`].
+    /// Prefix of the canary annotations, for routers that write such.
     pub annotation_prefix: String,
 }
 
@@ -42,7 +41,7 @@ pub fn default_strategy(defaults: &Defaults) -> CanaryStrategy {
 
 /// The settings where the user gives none.
 pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
-    CanaryStrategy {
+    let mut strategy = CanaryStrategy {
         steps: Vec::new(),
         background: None,
         abort_scale_down_delay: Some(ABORT_SCALE_DOWN_DELAY),
@@ -56,15 +55,13 @@ pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
         canary_service: None,
         preview_service: None,
         router: None,
-        nginx: NginxRouting {
-            stable_ingresses: Vec::new(),
-            annotation_prefix: defaults.annotation_prefix.clone(),
-            additional_annotations: BTreeMap::new(),
-            managed_routes: Vec::new(),
-            weight_total: Weight::PERCENT,
-        },
+        managed_routes: Vec::new(),
+        weight_total: Weight::PERCENT,
         settle: defaults.settle,
-    }
+        settings: BTreeMap::new(),
+    };
+    routers::with_defaults(&mut strategy, &defaults.annotation_prefix);
+    strategy
 }
 
 /// Reads Argo's `strategy.canary`; also accepted are `canary:` and `strategy: {canary:}` around it.
@@ -92,7 +89,7 @@ pub(super) fn unwrap<'a>(document: &'a Value, path: &str, key: &str) -> (&'a Val
 fn canary(fields: &mut Fields<'_>, total: u32, defaults: &Defaults) -> CanaryStrategy {
     let mut strategy = without_steps(defaults);
     // Steps are read before the field that says so.
-    strategy.nginx.weight_total = total;
+    strategy.weight_total = total;
     settings::read_all(settings::SETTINGS, settings::REFUSED, fields, &mut strategy);
     check_services(fields, &strategy);
     check_routes(fields, &strategy);

@@ -4,7 +4,7 @@ use super::{
     context::{Context, ReconcileError},
     shell::Requests,
 };
-use crate::cluster::objects::{api, api_of, list};
+use crate::cluster::objects::{api, api_of, list, list_kind};
 use crate::cluster::world::{self, ObserveError};
 use crate::{
     cluster::api::FIELD_MANAGER,
@@ -18,10 +18,7 @@ use crate::{
         keys,
     },
     gocompat::duration::GoDuration,
-    objects::{
-        manifest::Kind,
-        marks::{self, is_ours},
-    },
+    objects::marks::{self, is_ours},
     routers,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
@@ -32,7 +29,6 @@ use kube::{
     runtime::reflector::ObjectRef,
 };
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
 use tokio::time;
 use tracing::{info, warn};
 
@@ -156,24 +152,22 @@ async fn remove_orphans_now(
     let labels = marks::selector_for(mark);
     let records = api_of(client, "v1", "ConfigMap", namespace);
     let mut waits = false;
-    let kinds: Vec<Kind> = Kind::iter().collect();
-    for kind in kinds.into_iter().rev() {
-        let api = api(client, kind, namespace);
-        let orphans = orphans(&api, &labels).await?;
-        if kind != Kind::Ingress && !orphans.is_empty() && std::mem::take(&mut waits) {
+    for kind in routers::kinds().iter().rev() {
+        let orphans = without_owner(list_kind(client, *kind, namespace, &labels).await?);
+        if !kind.is_route() && !orphans.is_empty() && std::mem::take(&mut waits) {
             time::sleep(settle.signed().unsigned_abs()).await;
         }
-        waits |= kind == Kind::Ingress && !orphans.is_empty();
-        remove(&api, orphans, namespace).await?;
+        waits |= kind.is_route() && !orphans.is_empty();
+        remove(&api(client, *kind, namespace), orphans, namespace).await?;
     }
-    let left = orphans(&records, &labels).await?;
+    let left = without_owner(list(&records, "", &labels).await?);
     remove(&records, left, namespace).await
 }
 
 /// Objects of ours without an owner; those with one are left to garbage collection.
-async fn orphans(api: &Api<DynamicObject>, labels: &str) -> kube::Result<Vec<Value>> {
-    let found = list(api, "", labels).await?;
-    Ok(found.into_iter().filter(|object| object.pointer("/metadata/ownerReferences/0").is_none()).collect())
+fn without_owner(mut ours: Vec<Value>) -> Vec<Value> {
+    ours.retain(|object| object.pointer("/metadata/ownerReferences/0").is_none());
+    ours
 }
 
 async fn remove(api: &Api<DynamicObject>, orphans: Vec<Value>, namespace: &str) -> kube::Result<()> {

@@ -20,8 +20,8 @@ use kube::runtime::{controller::Action, reflector::ObjectRef};
 use std::{sync::Arc, time::Duration};
 use tracing::{Instrument, debug, error, warn};
 
-/// An active rollout is looked at this often even if nothing seems to happen: Services and Ingresses
-/// of users are not watched.
+/// An active rollout is looked at this often even if nothing seems to happen: Services and routes of
+/// users are not watched.
 const RESYNC: Duration = Duration::from_secs(30);
 /// After a lost race the world is looked at again at once.
 const AT_ONCE: Duration = Duration::from_millis(20);

@@ -6,13 +6,14 @@ use super::{
     reconcile::{on_error, reconcile},
     resilient_watch::steady,
 };
-use crate::cluster::objects::resource;
+use crate::cluster::objects::{is_served, resource};
 use crate::{
     config::namespace::{ENABLED, reserved},
     domain::keys,
     objects::{manifest::Kind, marks},
+    routers,
 };
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Namespace},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -28,7 +29,6 @@ use kube::{
     },
 };
 use std::sync::Arc;
-use strum::IntoEnumIterator;
 use tracing::warn;
 
 /// Deployments whose metadata is read at once when the watch begins.
@@ -54,7 +54,9 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
     let deployments = steady(watched.map_ok(named).reflect(writer).touched_objects());
     let watching = Controller::for_stream(deployments, reader.clone())
         .with_config(Config::default().concurrency(CONCURRENCY));
-    let owning = Kind::iter().fold(watching, |controller, kind| {
+    let kinds = stream::iter(routers::kinds().iter().copied());
+    let kinds: Vec<Kind> = kinds.filter(|kind| is_served(&client, *kind)).collect().await;
+    let owning = kinds.into_iter().fold(watching, |controller, kind| {
         controller.owns_stream_with(context.ours.watch(&client, kind, marked.clone()), resource(kind))
     });
     let mut passes = std::pin::pin!(

@@ -1,23 +1,30 @@
-//! A rollout that cannot be tried where it is: its application is scaled to 0, or nothing leads traffic to it.
+//! A rollout that cannot be tried where it is: its application is scaled to 0, or nothing routes to it.
 //!
 //! It waits, and its step begins again afterwards: what does not run or has no traffic is not judged.
 
 use super::{Event, decision::Decision};
-use crate::domain::state::{Rollout, Stage};
+use crate::{
+    domain::state::{Rollout, Stage},
+    routers,
+};
 
 /// A person has stopped the application, or KEDA found nothing to do. Whoever stops it means all of it, so
 /// its canary has no pods either.
 const STOPPED: &str = "its canary has no pods, because the Deployment is scaled to 0";
 
-/// The user's Ingresses are gone.
-const UNROUTED: &str = "no Ingress leads to a Service of the Deployment any more, so its canary can have no traffic; bring one back, or end it with haldane.dev/do=abort or promote-full";
+/// The user's routes of this kind are gone.
+fn unrouted(route: &str) -> String {
+    format!(
+        "no {route} routes to a Service of the Deployment any more, so its canary can have no traffic; make one again, or end it with haldane.dev/do=abort or promote-full"
+    )
+}
 
 /// Whether the rollout waits for something that only people can change. It is told once.
 pub(super) fn waits(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     let why = reason(rollout, decision);
-    match why {
+    match &why {
         Some(why) => {
-            if rollout.waiting.as_deref() != Some(why) {
+            if rollout.waiting.as_ref() != Some(why) {
                 decision.events.push(Event::normal("RolloutPaused", format!("Rollout waits: {why}")));
             }
             wait(rollout, why == STOPPED, decision);
@@ -29,21 +36,22 @@ pub(super) fn waits(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool 
         }
         None => {}
     }
-    rollout.waiting = why.map(str::to_owned);
-    why.is_some()
+    rollout.waiting = why;
+    rollout.waiting.is_some()
 }
 
-fn reason(rollout: &Rollout, decision: &Decision<'_>) -> Option<&'static str> {
+fn reason(rollout: &Rollout, decision: &Decision<'_>) -> Option<String> {
     let (at_steps, promoting) = match rollout.stage {
         Stage::Start | Stage::Step { .. } => (true, false),
         Stage::PromoteScale | Stage::PromoteShift => (false, true),
         _ => (false, false),
     };
     if (at_steps || promoting) && decision.seen().replicas() == 0 {
-        return Some(STOPPED);
+        return Some(STOPPED.to_owned());
     }
     // Nothing is tried any more by a promotion, and it needs no traffic.
-    (at_steps && !decision.is_routed(rollout)).then_some(UNROUTED)
+    let route = || unrouted(routers::of(rollout.strategy()).route());
+    (at_steps && !decision.is_routed(rollout)).then(route)
 }
 
 fn wait(rollout: &mut Rollout, stopped: bool, decision: &Decision<'_>) {
@@ -70,7 +78,6 @@ mod tests {
         names::Weight,
         observed::Observed,
         state::{Outcome, Phase, RolloutState, Stage},
-        strategy::Router,
     };
     use serde_json::{Value, json};
 
@@ -116,7 +123,7 @@ mod tests {
 
     fn by_nginx(stage: Stage) -> RolloutState {
         let mut on_trial = state(&routed(&[]), stage);
-        on_trial.rollout.as_mut().unwrap().spec.strategy.router = Some(Router::Nginx);
+        on_trial.rollout.as_mut().unwrap().spec.strategy.router = Some("nginx".to_owned());
         on_trial
     }
 
@@ -127,7 +134,10 @@ mod tests {
         let lost = decided(by_nginx(stage.clone()), &routed(&[]));
         let rollout = lost.state.rollout.as_ref().unwrap();
         assert_eq!((&rollout.stage, rollout.traffic.seen_at), (&stage, None));
-        assert_eq!((rollout.phase(), rollout.message()), (Phase::Paused, Some(super::UNROUTED)));
+        assert_eq!(
+            (rollout.phase(), rollout.message()),
+            (Phase::Paused, Some(super::unrouted("Ingress").as_str()))
+        );
         assert_eq!(lost.events.len(), 1, "{:?}", lost.events);
         let again = decided(lost.state, &routed(&[]));
         assert_eq!(again.events.len(), 0, "told once");

@@ -13,9 +13,9 @@ use crate::{
     objects::{
         canary_deployment::{autoscaled_size, canary_name},
         manifest::{Kind, Manifest, Owner, TEMPLATE_ANNOTATION},
-        pair::{Pair, find, named},
+        pair::{Pair, find},
     },
-    routers::size,
+    routers::{self, size, traffic},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -129,6 +129,7 @@ impl<'a> Decision<'a> {
             owner: self.input.owner,
             strategy: rollout.strategy(),
             rewrite: &rollout.rewrite,
+            by_pods: routers::by_pods(rollout.strategy()),
         }
     }
 
@@ -145,7 +146,7 @@ impl<'a> Decision<'a> {
 
     pub(super) fn canary(&self, rollout: &Rollout) -> Canary {
         let name = canary_name(&self.input.owner.name);
-        let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return Canary::default() };
+        let Some(object) = find(&self.seen().ours, Kind::DEPLOYMENT, &name) else { return Canary::default() };
         let number = |pointer: &str| part(object, pointer).and_then(Value::as_i64).unwrap_or(0);
         let template = part(object, "/metadata/annotations").and_then(|a| a.get(TEMPLATE_ANNOTATION));
         let current = template.and_then(Value::as_str) == Some(rollout.hash.as_str())
@@ -157,7 +158,7 @@ impl<'a> Decision<'a> {
     /// Why Kubernetes cannot even make pods of the canary, e.g. because a quota is used up.
     fn refusal(&self) -> Option<&'a str> {
         let name = canary_name(&self.input.owner.name);
-        let conditions = part(find(&self.seen().ours, Kind::Deployment, &name)?, "/status/conditions")?;
+        let conditions = part(find(&self.seen().ours, Kind::DEPLOYMENT, &name)?, "/status/conditions")?;
         let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
         let failure = conditions
             .as_array()?
@@ -185,7 +186,7 @@ impl<'a> Decision<'a> {
     /// it is now is what the canary is beside.
     fn stable_size(&self, rollout: &Rollout) -> i32 {
         let now = self.seen().replicas();
-        if rollout.strategy().splits_by_pods() { now } else { rollout.baseline_replicas.max(now) }
+        if routers::by_pods(rollout.strategy()) { now } else { rollout.baseline_replicas.max(now) }
     }
 
     /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
@@ -212,10 +213,10 @@ impl<'a> Decision<'a> {
     pub(super) fn routing(&self, rollout: &Rollout) -> Rc<[Manifest]> {
         let mut known = self.routing.borrow_mut();
         match &*known {
-            Some((traffic, objects)) if *traffic == rollout.traffic => Rc::clone(objects),
+            Some((known, objects)) if *known == rollout.traffic => Rc::clone(objects),
             _ => {
-                let objects: Rc<[Manifest]> = self.pair(rollout).routing(&rollout.traffic).into();
-                *known = Some((rollout.traffic, Rc::clone(&objects)));
+                let objects: Rc<[Manifest]> = traffic::desired(&self.pair(rollout), &rollout.traffic).into();
+                *known = Some((rollout.traffic.clone(), Rc::clone(&objects)));
                 objects
             }
         }
@@ -224,33 +225,14 @@ impl<'a> Decision<'a> {
     /// Whether traffic can reach the canary. A plan that was recorded before plans named their router is taken at
     /// its word.
     pub(super) fn is_routed(&self, rollout: &Rollout) -> bool {
-        rollout.strategy().router.is_none() || self.pair(rollout).is_routed()
+        rollout.strategy().router.is_none() || traffic::is_routed(&self.pair(rollout))
     }
 
-    /// Every routing object that the rollout wants is observed as wanted, and no other exists.
+    /// Whether the traffic that the rollout asks for is in force, as far as the cluster shows it.
     fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
-        let ours = &self.seen().ours;
-        if rollout.strategy().splits_by_pods() {
-            return self.canary_counts(self.size_for(rollout, rollout.traffic.weight));
-        }
-        let retreating = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
-        let routing = self.routing(rollout);
-        let mut routes = ours.iter().filter_map(named).filter(|(kind, _)| *kind == Kind::Ingress);
-        routes.all(|(_, name)| routing.iter().any(|wanted| wanted.name == name))
-            && routing.iter().all(|wanted| match find(ours, wanted.kind, &wanted.name) {
-                Some(observed) => wanted.is_satisfied_by(observed),
-                None => retreating,
-            })
-    }
-
-    /// Whether there are exactly `pods` canary pods.
-    fn canary_counts(&self, pods: i32) -> bool {
-        let name = canary_name(&self.input.owner.name);
-        let Some(object) = find(&self.seen().ours, Kind::Deployment, &name) else { return pods == 0 };
-        let number = |pointer: &str| part(object, pointer).and_then(Value::as_i64).unwrap_or(0);
-        let current = number("/status/observedGeneration") >= number("/metadata/generation");
-        let all = ["/spec/replicas", "/status/replicas"];
-        current && all.iter().all(|pointer| number(pointer) == i64::from(pods))
+        let retreats = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
+        let pods = self.size_for(rollout, rollout.traffic.weight);
+        traffic::in_force(&self.pair(rollout), &self.routing(rollout), pods, retreats)
     }
 
     /// Whether the traffic asked for has reached the data plane; if not, looks again when it has.
@@ -307,7 +289,7 @@ impl<'a> Decision<'a> {
             });
         }
         rollout.traffic.ask(Weight::ZERO, false, self.now());
-        if rollout.strategy().splits_by_pods() {
+        if routers::by_pods(rollout.strategy()) {
             rollout.canary_replicas = 0;
         }
         rollout.manual_pause = None;

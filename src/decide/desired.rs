@@ -8,8 +8,9 @@ use crate::{
     },
     objects::{
         manifest::{Kind, Manifest},
-        pair::{find, named},
+        pair::find,
     },
+    routers::{self, named, traffic},
 };
 use serde_json::Value;
 
@@ -27,14 +28,14 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
     let mut delete = unwanted(&decision.seen().ours, &wanted);
     if state.rollout.as_ref().is_some_and(retreats) && !removal {
         // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
-        delete.retain(|(kind, _)| *kind == Kind::Ingress);
+        delete.retain(|(kind, _)| kind.is_route());
     }
     let missing = |wanted: Manifest| {
         if let Some(observed) = find(&decision.seen().ours, wanted.kind, &wanted.name) {
             return (!wanted.is_satisfied_by(observed)).then_some(wanted);
         }
         let rollout = state.rollout.as_ref()?;
-        Some(decision.pair(rollout).newborn(wanted, &rollout.traffic))
+        Some(traffic::newborn(&decision.pair(rollout), wanted, &rollout.traffic))
     };
     let apply = wanted.into_iter().filter_map(missing).collect();
     let wakes = decision.wake_at.into_iter().chain(decision.analysis_wake_at);
@@ -84,7 +85,7 @@ fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
         Stage::Retreat { .. } | Stage::Aborted { .. } => {
             let exists = |m: &Manifest| find(&decision.seen().ours, m.kind, &m.name).is_some();
             let mut routing = decision.routing(rollout).to_vec();
-            if rollout.strategy().splits_by_pods() {
+            if routers::by_pods(rollout.strategy()) {
                 routing.push(pair.deployment(0, &rollout.traffic));
             }
             routing.into_iter().filter(exists).collect()
@@ -96,7 +97,7 @@ fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
 fn holds_another_canary(rollout: &Rollout, decision: &Decision<'_>) -> bool {
     let name = crate::objects::canary_deployment::canary_name(&decision.input.owner.name);
     let selector = serde_json::to_value(rollout.rewrite.canary_only()).unwrap_or_default();
-    find(&decision.seen().ours, Kind::Deployment, &name)
+    find(&decision.seen().ours, Kind::DEPLOYMENT, &name)
         .is_some_and(|object| part(object, "/spec/selector") != Some(&selector))
 }
 

@@ -5,24 +5,27 @@ use crate::{
     domain::{
         hosts::Hosts,
         k8s::label_rewrite::LabelRewrite,
-        strategy::{CanaryStrategy, RolloutSpec, Router},
+        strategy::{CanaryStrategy, RolloutSpec},
         world::{Workload, World},
     },
     objects::{
-        canary_service::{NoStableService, find_stable_service, is_split, our_services},
+        canary_service::{NoStableService, both_services, find_stable_service, is_split, our_services},
         labels::{self, CannotSeparate},
     },
-    routers::{self, replicas},
+    routers::{self, Obstacle, Refusal, Routes},
 };
 use k8s_openapi::api::core::v1::Service;
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The plan of the next rollout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frozen {
     /// From the annotations and templates as they are now, with its router.
     pub spec: RolloutSpec,
-    /// How its canary will be told apart.
+    /// How its canary will be distinguished.
     pub rewrite: LabelRewrite,
     /// The only hosts that its metrics may be asked of, if a policy names some.
     pub metric_hosts: Option<Vec<Hosts>>,
@@ -35,7 +38,11 @@ pub struct Draft<'a> {
     pub spec: RolloutSpec,
     /// The user's Services that are split.
     pub split: Vec<&'a Service>,
-    /// How the canary will be told apart, if it can be.
+    /// The canary's Service for each of them.
+    pub services: BTreeMap<String, String>,
+    /// What of the user's routes to them.
+    pub routes: Routes<'a>,
+    /// How the canary will be distinguished, if it can be.
     pub rewrite: Option<LabelRewrite>,
     /// Why no rollout can start with this plan.
     pub problems: Vec<Unfit>,
@@ -46,26 +53,21 @@ pub struct Draft<'a> {
 pub enum Unfit {
     /// The Service of which `canaryService` is the canary is not known.
     StableService(NoStableService),
-    /// A Service of the user is in the way.
-    Service {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// Canary pods cannot be kept out of a selector.
     Selector(CannotSeparate),
     /// The router cannot do what the plan asks for.
-    Router(String),
+    Router(Refusal),
+    /// An object of the user is in the way.
+    Object(Obstacle),
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StableService(error) => write!(f, "canaryService: {error}"),
-            Self::Service { name, problem } => write!(f, "Service {name:?}: {problem}"),
             Self::Selector(error) => error.fmt(f),
-            Self::Router(problem) => problem.fmt(f),
+            Self::Router(refusal) => refusal.fmt(f),
+            Self::Object(obstacle) => write!(f, "{:?}: {}", obstacle.name, obstacle.problem),
         }
     }
 }
@@ -96,33 +98,34 @@ impl<'a> Draft<'a> {
             .iter()
             .filter(|service| is_split(service, strategy, &workload.pod_labels))
             .collect();
-        let names: Vec<&str> = split.iter().map(|service| name_of(service)).collect();
-        let router = routers::choose(strategy, &names, world);
-        strategy.router = Some(router);
-        let ours: Vec<String> = names.iter().flat_map(|name| our_services(name, strategy)).collect();
-        problems.extend(split.iter().flat_map(|service| in_the_way(service, strategy, world)));
-        let rewrite = match router {
+        let services = both_services(split.iter().copied(), strategy);
+        let router = routers::choose(strategy, &services, world);
+        strategy.router = Some(router.key().to_owned());
+        problems.extend(routers::refused_by(router, strategy).into_iter().map(Unfit::Router));
+        let found = router.survey(&services, strategy.settings_of(router.key()), world);
+        problems.extend(found.conflicts.iter().cloned().map(Unfit::Object));
+        let by_pods = routers::by_pods(strategy);
+        let ours: Vec<String> =
+            services.keys().flat_map(|name| our_services(name, strategy, by_pods)).collect();
+        problems.extend(split.iter().flat_map(|service| in_the_way(service, strategy, by_pods, world)));
+        let rewrite = if by_pods {
             // The user's Services must select the canary too.
-            Router::Replicas => {
-                problems.extend(replicas::unfit(strategy).map(Unfit::Router));
-                Ok(LabelRewrite { of: workload.name.clone(), keys: BTreeSet::new() })
-            }
-            Router::Nginx => {
-                // A Service in the place of ours is a problem of its own; that it selects our pods goes without saying.
-                let is_in_place = |service: &&Service| ours.iter().any(|name| name == name_of(service));
-                let others: Vec<&Service> =
-                    world.services.iter().filter(|service| !is_in_place(service)).collect();
-                labels::choose(workload, &others, &world.policies)
-            }
+            Ok(LabelRewrite { of: workload.name.clone(), keys: BTreeSet::new() })
+        } else {
+            // A Service in the place of ours is a problem of its own; that it selects our pods goes without saying.
+            let is_in_place = |service: &&Service| ours.iter().any(|name| name == name_of(service));
+            let others: Vec<&Service> =
+                world.services.iter().filter(|service| !is_in_place(service)).collect();
+            labels::choose(workload, &others, &world.policies)
         };
         let rewrite = rewrite.map_err(|error| problems.push(Unfit::Selector(error))).ok();
-        Self { spec, split, rewrite, problems }
+        Self { spec, split, services, routes: found, rewrite, problems }
     }
 }
 
 /// Why the Services of ours for a user's cannot be made.
-fn in_the_way(service: &Service, strategy: &CanaryStrategy, world: &World) -> Vec<Unfit> {
-    let ours = our_services(name_of(service), strategy);
+fn in_the_way(service: &Service, strategy: &CanaryStrategy, by_pods: bool, world: &World) -> Vec<Unfit> {
+    let ours = our_services(name_of(service), strategy, by_pods);
     let is_taken = |ours: &&String| world.services.iter().any(|user| name_of(user) == ours.as_str());
     let taken = ours.iter().filter(is_taken).map(|taken| {
         format!(
@@ -132,8 +135,8 @@ fn in_the_way(service: &Service, strategy: &CanaryStrategy, world: &World) -> Ve
     let is_external = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName");
     let external = (is_external && !ours.is_empty())
         .then(|| "the Service is an ExternalName, which has no pods to split between".to_owned());
-    let unfit = |problem| Unfit::Service { name: name_of(service).to_owned(), problem };
-    taken.chain(external).map(unfit).collect()
+    let obstacle = |problem| Obstacle { field: "", name: name_of(service).to_owned(), problem };
+    taken.chain(external).map(obstacle).map(Unfit::Object).collect()
 }
 
 fn name_of(service: &Service) -> &str {

@@ -209,7 +209,7 @@ fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     // Each pass enters another stage or step, so the plan's length bounds the passes.
     for _ in 0..rollout.strategy().steps.len() + 5 {
         decision.wake_at = decision.analysis_wake_at;
-        let before = (rollout.stage.clone(), rollout.traffic);
+        let before = (rollout.stage.clone(), rollout.traffic.clone());
         match rollout.stage {
             Stage::Start => steps::start(rollout, decision),
             Stage::Step { index, entered_at, .. } => steps::step(rollout, index, entered_at, decision),
@@ -218,7 +218,7 @@ fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
             Stage::PromoteRoll => promotion::roll(rollout, decision),
             Stage::Retreat { .. } | Stage::Aborted { .. } => {}
         }
-        if before == (rollout.stage.clone(), rollout.traffic) {
+        if before.0 == rollout.stage && before.1 == rollout.traffic {
             break;
         }
     }

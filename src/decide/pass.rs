@@ -20,10 +20,8 @@ use crate::{
         state::{Rollout, RolloutState},
         strategy::RolloutSpec,
     },
-    objects::{
-        manifest::{Kind, Owner},
-        pair::named,
-    },
+    objects::manifest::{Kind, Owner},
+    routers::named,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc};

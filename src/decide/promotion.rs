@@ -1,9 +1,12 @@
 //! Replacing stable behind a canary that carries all traffic.
 
 use super::{Event, decision::Decision, steps};
-use crate::domain::{
-    names::Weight,
-    state::{Outcome, Rollout, Stage},
+use crate::{
+    domain::{
+        names::Weight,
+        state::{Outcome, Rollout, Stage},
+    },
+    routers,
 };
 
 /// The canary grows to the capacity that stable had before it.
@@ -16,7 +19,7 @@ use crate::domain::{
 pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.canary_replicas = decision.size_for(rollout, Weight::FULL);
     let least = decision.size_for(rollout, rollout.traffic.weight).max(1);
-    let by_pods = rollout.strategy().splits_by_pods();
+    let by_pods = routers::by_pods(rollout.strategy());
     match decision.canary_has(rollout, if by_pods { least } else { rollout.canary_replicas }) {
         Ok(true) => rollout.stage = if by_pods { Stage::PromoteRoll } else { Stage::PromoteShift },
         Ok(false) => {}
@@ -147,13 +150,8 @@ mod tests {
         let mut state = state(seen, Stage::PromoteRoll);
         let rollout = state.rollout.as_mut().unwrap();
         rollout.canary_replicas = 4;
-        rollout.traffic = Traffic {
-            weight: Weight::FULL,
-            routes: true,
-            header: None,
-            asked_at: now(),
-            seen_at: Some(now()),
-        };
+        let none = Traffic::none(now());
+        rollout.traffic = Traffic { weight: Weight::FULL, routes: true, seen_at: Some(now()), ..none };
         state
     }
 

@@ -14,6 +14,7 @@ use crate::{
     },
     gocompat::duration::GoDuration,
     promql::sight::Mark,
+    routers,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -121,7 +122,7 @@ fn made(rollout: &Rollout, decision: &Decision<'_>) -> Option<AnalysisRun> {
     let (metrics, secrets) = metrics(rollout, decision)?;
     let mut specs: Vec<MetricSpec> = metrics.iter().filter_map(|spec| rehearsed(spec, &marks)).collect();
     // Where pods are the split there is no canary before there is traffic.
-    if !rollout.strategy().splits_by_pods() {
+    if !routers::by_pods(rollout.strategy()) {
         specs.extend(metrics.iter().find_map(|spec| scraped(spec, &marks)));
     }
     let result =

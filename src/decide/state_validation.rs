@@ -13,6 +13,7 @@ use crate::{
         state::{Rollout, RolloutState, RunRecord, Stage},
         strategy::Step,
     },
+    routers,
 };
 
 /// More pods, measurements or attempts than these nobody has.
@@ -41,6 +42,11 @@ fn rollout_can_be(rollout: &Rollout) -> Result<(), Finding> {
     if let Some(unseen) = &rollout.unseen {
         must(unseen.index <= count, "unseen.index", unseen.index, || format!("the plan has {count} steps"))?;
     }
+    if let Some(router) = &strategy.router {
+        must(routers::is_known(router), "spec.strategy.router", router, || {
+            "there is no such router".to_owned()
+        })?;
+    }
     traffic(rollout)?;
     for (index, record) in rollout.runs.iter().enumerate() {
         run(record, rollout).map_err(|finding| finding.under(&format!("runs[{index}]")))?;
@@ -65,9 +71,14 @@ fn traffic(rollout: &Rollout) -> Result<(), Finding> {
     must(!(ended && traffic.routes), "traffic.routes", traffic.routes, || {
         format!("in stage {name} there are none")
     })?;
-    let Some(header) = traffic.header else { return Ok(()) };
-    must(strategy.header_match(header).is_some(), "traffic.header", header, || {
-        "it must be the index of a setHeaderRoute step with a match".to_owned()
+    for header in &traffic.headers {
+        must(strategy.header_route(*header).is_some(), "traffic.header", header, || {
+            "it must be the index of a setHeaderRoute step with a match".to_owned()
+        })?;
+    }
+    let Some(mirror) = traffic.mirror else { return Ok(()) };
+    must(strategy.mirror_route(mirror).is_some(), "traffic.mirror", mirror, || {
+        "it must be the index of a setMirrorRoute step with a percentage".to_owned()
     })
 }
 

@@ -1,18 +1,21 @@
 //! From the first canary pod to the end of the plan.
 
 use super::{Event, analyses, decision::Decision, evidence, rehearsal};
-use crate::domain::{
-    metric::AnalysisPhase,
-    names::Weight,
-    state::{Rollout, Stage},
-    strategy::{CanaryScale, Step},
+use crate::{
+    domain::{
+        metric::AnalysisPhase,
+        names::Weight,
+        state::{Rollout, Stage},
+        strategy::{CanaryScale, Step},
+    },
+    routers,
 };
 use jiff::Timestamp;
 
 /// The canary is made at weight 0, in the size of the first step; where pods are the split, without any.
 pub(super) fn start(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.canary_replicas =
-        if rollout.strategy().splits_by_pods() { 0 } else { decision.size_at(rollout, 0) };
+        if routers::by_pods(rollout.strategy()) { 0 } else { decision.size_at(rollout, 0) };
     rollout.traffic.ask(Weight::ZERO, true, decision.now());
     match decision.canary_is_sized(rollout) {
         Err(late) => on_deadline(rollout, &late, decision),
@@ -53,7 +56,7 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, d
     }
     let in_force = shift(rollout, index, sized, decision);
     let done = match &step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) => true,
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => true,
         Step::SetCanaryScale(_) => sized,
         Step::Pause(None) => false,
         Step::Pause(Some(duration)) => decision.passed(entered_at, duration.signed()),
@@ -72,13 +75,17 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, d
 ///
 /// It rises only on a canary that can carry it. A step that was jumped to has its weight too, as in Argo.
 fn shift(rollout: &mut Rollout, index: usize, sized: bool, decision: &mut Decision<'_>) -> bool {
-    let (weight, header) = (rollout.strategy().weight_at(index), rollout.strategy().header_at(index));
-    let before = rollout.traffic;
-    let more = weight > before.weight || (header.is_some() && header != before.header);
+    let strategy = rollout.strategy();
+    let (weight, headers, mirror) =
+        (strategy.weight_at(index), strategy.headers_at(index), strategy.mirror_at(index));
+    let before = rollout.traffic.clone();
+    let more = weight > before.weight
+        || !headers.is_subset(&before.headers)
+        || (mirror.is_some() && mirror != before.mirror);
     if more && !sized {
         return false;
     }
-    rollout.traffic.ask_all(weight, true, header, decision.now());
+    rollout.traffic.ask_all(weight, headers, mirror, decision.now());
     if before.weight != weight {
         let message = format!("Traffic weight updated from {} to {weight}", before.weight);
         decision.events.push(Event::normal("TrafficWeightUpdated", message));
@@ -141,10 +148,14 @@ pub fn describe(step: &Step) -> String {
         Step::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
             "setCanaryScale: matchTrafficWeight".to_owned()
         }
-        Step::SetHeaderRoute(route) if route.matching.is_none() => {
+        Step::SetHeaderRoute(route) if route.matching.is_empty() => {
             format!("setHeaderRoute: {} removed", route.name)
         }
         Step::SetHeaderRoute(route) => format!("setHeaderRoute: {}", route.name),
+        Step::SetMirrorRoute(route) => match route.share {
+            Some(share) => format!("setMirrorRoute: {}, {share} %", route.name),
+            None => format!("setMirrorRoute: {} removed", route.name),
+        },
         Step::Pause(None) => "pause: {}".to_owned(),
         Step::Pause(Some(duration)) => format!("pause: {duration}"),
         Step::Analysis(step) => {

@@ -229,7 +229,7 @@ fn stable(state: &RolloutState, seen: &Observed) -> PodsView {
 /// The canary Deployment; before there is one, the held template.
 fn canary(rollout: &Rollout, seen: &Observed) -> PodsView {
     let name = canary_name(seen.deployment.metadata.name.as_deref().unwrap_or_default());
-    let Some(object) = find(&seen.ours, Kind::Deployment, &name) else {
+    let Some(object) = find(&seen.ours, Kind::DEPLOYMENT, &name) else {
         let is_held = seen.template_hash() == rollout.hash;
         let images = if is_held { container_images(seen.template.body()) } else { Vec::new() };
         return PodsView { images, desired: rollout.canary_replicas, ready: 0 };

@@ -120,7 +120,7 @@ fn at_step(rollout: &Rollout, step: &Step, entered_at: Timestamp) -> Waits {
             Waits { until, ..for_(WaitReason::Verdict, what) }
         }
         Step::SetCanaryScale(_) => for_(WaitReason::Pods, what),
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) => {
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
             traffic(rollout, format!("{what} to reach every proxy"))
         }
     }

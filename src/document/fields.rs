@@ -369,14 +369,14 @@ mod tests {
                 f.optional("setWeight", |n| n.integer(0..=100));
                 f.optional("nothing", Node::string);
                 f.required("name", Node::string);
-                f.unsupported("mirror", "NGINX cannot mirror to a canary");
+                f.unsupported("mirror", "this router cannot mirror");
                 f.fail("only one of these is allowed");
                 Some(())
             })
         });
         insta::assert_snapshot!(found.join("\n"), @r#"
         spec.name: is required
-        spec.mirror: "{}": is not supported: NGINX cannot mirror to a canary
+        spec.mirror: "{}": is not supported: this router cannot mirror
         spec: only one of these is allowed
         spec.SetWeight: unknown field, did you mean "setWeight"?
         spec.zzz: unknown field, allowed are setWeight, nothing, name, mirror

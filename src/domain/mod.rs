@@ -6,6 +6,7 @@ pub mod keys;
 pub mod metric;
 pub mod names;
 pub mod observed;
+pub mod one_or_many;
 pub mod request;
 pub mod review;
 pub mod state;

@@ -6,10 +6,12 @@ use super::{
     k8s::selector::Labels,
     metric::{AnalysisTemplate, MetricRules, RunMetadata},
     names::Weight,
+    one_or_many,
 };
 use crate::gocompat::duration::GoDuration;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The plan of one rollout, complete in itself: frozen when the rollout starts, so that later
 /// edits of annotations or templates reach the next revision only.
@@ -71,43 +73,20 @@ pub struct CanaryStrategy {
     /// A second Service for the canary, under which people reach it whatever its traffic; only with `stable_service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview_service: Option<String>,
-    /// How traffic is split; `None` until the rollout starts, which chooses by what leads to the pods.
+    /// The router by which traffic is split; `None` until the rollout starts, which chooses by what routes to the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub router: Option<Router>,
-    /// Settings of [`Router::Nginx`].
-    pub nginx: NginxRouting,
-    /// How long a change of weight takes to reach every proxy.
-    pub settle: GoDuration,
-}
-
-/// A way to split traffic, kept from a rollout's start to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Router {
-    /// By canary annotations on an Ingress.
-    Nginx,
-    /// By the number of pods behind the user's own Service.
-    Replicas,
-}
-
-/// Argo's `trafficRouting.nginx`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NginxRouting {
-    /// The user's Ingresses to split; empty means every one that routes to a split Service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stable_ingresses: Vec<String>,
-    /// Prefix of the canary annotations.
-    pub annotation_prefix: String,
-    /// More annotations for the canary Ingress while it may carry traffic, e.g. `canary-by-header`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub additional_annotations: BTreeMap<String, String>,
-    /// Names that header routes may have; empty means any.
+    pub router: Option<String>,
+    /// Names that header and mirror routes may have; empty means any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed_routes: Vec<String>,
-    /// The total of which weights are parts; over 100 it is told to NGINX, which ignores a smaller one.
+    /// The total of which weights are parts.
     #[serde(default = "percent", skip_serializing_if = "is_percent")]
     pub weight_total: u32,
+    /// How long a change of weight takes to reach every proxy.
+    pub settle: GoDuration,
+    /// Settings of routers, by their names; each router reads its own.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, Value>,
 }
 
 const fn percent() -> u32 {
@@ -129,6 +108,8 @@ pub enum Step {
     SetCanaryScale(CanaryScale),
     /// Send requests with some header to the canary, beside its share of the others.
     SetHeaderRoute(HeaderRoute),
+    /// Copy requests to the canary as well, whose answers nobody sees.
+    SetMirrorRoute(MirrorRoute),
     /// Wait: for a time, or for a person when no time is given.
     Pause(Option<GoDuration>),
     /// Wait for the verdict of an analysis.
@@ -155,9 +136,20 @@ pub enum CanaryScale {
 pub struct HeaderRoute {
     /// Name by which a later step changes or removes it.
     pub name: String,
-    /// Requests that go to the canary; `None` removes the route.
+    /// Requests that go to the canary have all of these; without any the route is removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "one_or_many")]
+    pub matching: Vec<HeaderMatch>,
+}
+
+/// Copies of requests: one of this name replaces what was there, one without a share removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MirrorRoute {
+    /// Name by which a later step changes or removes it.
+    pub name: String,
+    /// Share of the requests that is copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matching: Option<HeaderMatch>,
+    pub share: Option<Weight>,
 }
 
 /// A header and what it must hold.
@@ -311,45 +303,56 @@ impl CanaryStrategy {
         scales.next_back().unwrap_or(CanaryScale::MatchTrafficWeight)
     }
 
-    /// Index of the step whose header route is in force at the step at `index`.
+    /// Indices of the steps whose header routes are in force at the step at `index`.
     #[must_use]
-    pub fn header_at(&self, index: usize) -> Option<usize> {
-        self.reached(index).fold(None, |known, (at, step)| match step {
-            Step::SetHeaderRoute(HeaderRoute { matching: Some(_), .. }) => Some(at),
-            Step::SetHeaderRoute(removed)
-                if known.and_then(|k| self.header_route(k)) == Some(&removed.name) =>
-            {
-                None
+    pub fn headers_at(&self, index: usize) -> BTreeSet<usize> {
+        let mut on: BTreeMap<&str, usize> = BTreeMap::new();
+        for (at, step) in self.reached(index) {
+            let Step::SetHeaderRoute(route) = step else { continue };
+            if route.matching.is_empty() {
+                on.remove(route.name.as_str());
+            } else {
+                on.insert(&route.name, at);
             }
-            _ => known,
-        })
+        }
+        on.into_values().collect()
     }
 
-    /// The match of the header route that the step at `index` sets.
+    /// Index of the step whose mirror route is in force at the step at `index`.
     #[must_use]
-    pub fn header_match(&self, index: usize) -> Option<&HeaderMatch> {
+    pub fn mirror_at(&self, index: usize) -> Option<usize> {
+        let mut mirrors = self.reached(index).filter(|(_, step)| matches!(step, Step::SetMirrorRoute(_)));
+        let (at, _) = mirrors.next_back()?;
+        self.mirror_route(at).map(|_| at)
+    }
+
+    /// The header route that the step at `index` sets, if it does not remove one.
+    #[must_use]
+    pub fn header_route(&self, index: usize) -> Option<&HeaderRoute> {
         match self.steps.get(index) {
-            Some(Step::SetHeaderRoute(route)) => route.matching.as_ref(),
+            Some(Step::SetHeaderRoute(route)) => Some(route).filter(|route| !route.matching.is_empty()),
             _ => None,
         }
     }
 
-    fn header_route(&self, index: usize) -> Option<&String> {
+    /// The mirror route that the step at `index` sets, if it does not remove one.
+    #[must_use]
+    pub fn mirror_route(&self, index: usize) -> Option<&MirrorRoute> {
         match self.steps.get(index) {
-            Some(Step::SetHeaderRoute(route)) => Some(&route.name),
+            Some(Step::SetMirrorRoute(route)) => Some(route).filter(|route| route.share.is_some()),
             _ => None,
         }
+    }
+
+    /// What the plan says to the router of this name.
+    #[must_use]
+    pub fn settings_of(&self, router: &str) -> &Value {
+        self.settings.get(router).unwrap_or(&Value::Null)
     }
 
     fn reached(&self, index: usize) -> impl DoubleEndedIterator<Item = (usize, &Step)> {
         let count = index.saturating_add(1).min(self.steps.len());
         self.steps.iter().take(count).enumerate()
-    }
-
-    /// Whether the number of canary pods is its share of the traffic, so that none may be there without.
-    #[must_use]
-    pub fn splits_by_pods(&self) -> bool {
-        self.router == Some(Router::Replicas)
     }
 
     /// How many of `wanted` canary pods must be available for a step to go on.

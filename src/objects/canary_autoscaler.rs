@@ -35,7 +35,7 @@ pub fn canary_autoscaler(
     fields.insert("minReplicas".to_owned(), json!(least));
     fields.insert("maxReplicas".to_owned(), json!(most));
     let meta = Meta::default();
-    Some(Manifest::new(Kind::HorizontalPodAutoscaler, &name, owner, &rewrite.owner_label(), meta, spec))
+    Some(Manifest::new(Kind::AUTOSCALER, &name, owner, &rewrite.owner_label(), meta, spec))
 }
 
 /// Whether an autoscaler's target is the user's Deployment. KEDA's are autoscalers like any other.

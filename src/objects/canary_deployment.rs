@@ -25,7 +25,7 @@ pub fn canary_name(deployment: &str) -> String {
 /// is found, so that the two do not fight. 0 outranks the autoscaler, which leaves a size of 0 alone.
 #[must_use]
 pub fn autoscaled_size(seen: &Observed, owner: &Owner, replicas: i32) -> i32 {
-    let canary = find(&seen.ours, Kind::Deployment, &canary_name(&owner.name));
+    let canary = find(&seen.ours, Kind::DEPLOYMENT, &canary_name(&owner.name));
     let found = canary.and_then(|object| part(object, "/spec/replicas")?.as_i64());
     let found = found.and_then(|size| i32::try_from(size).ok()).unwrap_or(0);
     if replicas == 0 { 0 } else { replicas.max(found) }
@@ -67,7 +67,7 @@ pub fn canary_deployment(
     }
     annotations.insert(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string());
     let meta = Meta { annotations, ..Meta::default() };
-    Manifest::new(Kind::Deployment, &canary_name(&owner.name), owner, &rewrite.owner_label(), meta, spec)
+    Manifest::new(Kind::DEPLOYMENT, &canary_name(&owner.name), owner, &rewrite.owner_label(), meta, spec)
 }
 
 /// Adds entries to the map `key`, which is made if there is none.

@@ -52,7 +52,7 @@ pub fn canary_policies(
         let name = policy.metadata.name.as_deref()?;
         let spec = Manifest::spec(counterpart(policy.spec.as_ref()?, &pair)?);
         let name = suffixed(&canary_name(&owner.name), &format!("-{name}"), NAME_MAX);
-        Some(Manifest::new(Kind::NetworkPolicy, &name, owner, &rewrite.owner_label(), Meta::default(), spec))
+        Some(Manifest::new(Kind::NETWORK_POLICY, &name, owner, &rewrite.owner_label(), Meta::default(), spec))
     };
     policies.iter().filter_map(clone).collect()
 }

@@ -14,6 +14,7 @@ use crate::domain::{
     strategy::CanaryStrategy,
 };
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use std::collections::BTreeMap;
 
 /// Kubernetes' limit for names of Services.
 const NAME_MAX: usize = 63;
@@ -49,12 +50,21 @@ pub fn canary_service_name(service: &str, strategy: &CanaryStrategy) -> String {
     }
 }
 
+/// The canary's Service for each of these of the user's.
+pub fn both_services<'a>(
+    users: impl IntoIterator<Item = &'a Service>,
+    strategy: &CanaryStrategy,
+) -> BTreeMap<String, String> {
+    let names = users.into_iter().filter_map(|service| service.metadata.name.clone());
+    names.map(|name| (name.clone(), canary_service_name(&name, strategy))).collect()
+}
+
 /// Names of the Services that Haldane makes for the user's `service`: the canary's, and the preview's under its own
-/// name, because NGINX lets a Service of a canary Ingress be in no other Ingress, and people may want a host for the
+/// name, because a router may let a Service of a canary be in no other route, and people may want a host for the
 /// preview. Where pods are the split the user's Service reaches the canary: it gets another only by name.
 #[must_use]
-pub fn our_services(service: &str, strategy: &CanaryStrategy) -> Vec<String> {
-    let is_made = !strategy.splits_by_pods() || strategy.canary_service.is_some();
+pub fn our_services(service: &str, strategy: &CanaryStrategy, by_pods: bool) -> Vec<String> {
+    let is_made = !by_pods || strategy.canary_service.is_some();
     let canary = is_made.then(|| canary_service_name(service, strategy));
     canary.into_iter().chain(strategy.preview_service.clone()).collect()
 }
@@ -132,7 +142,7 @@ pub fn canary_service(user: &Service, owner: &Owner, rewrite: &LabelRewrite, nam
         labels: canary_labels(user, rewrite),
         annotations: copied(user.metadata.annotations.as_ref(), is_copied),
     };
-    Manifest::new(Kind::Service, name, owner, &rewrite.owner_label(), meta, Manifest::spec(clone))
+    Manifest::new(Kind::SERVICE, name, owner, &rewrite.owner_label(), meta, Manifest::spec(clone))
 }
 
 /// The labels of the canary's counterpart of a user's Service.
@@ -155,7 +165,6 @@ fn copied(from: Option<&Labels>, wanted: impl Fn(&str) -> bool) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::strategy::Router;
     use proptest::{prelude::*, sample::subsequence};
     use serde_json::{Value, json};
 
@@ -178,14 +187,13 @@ mod tests {
         LabelRewrite { of: "web".into(), keys }
     }
 
-    fn strategy(router: Router, stable: Option<&str>, canary: Option<&str>) -> CanaryStrategy {
+    fn strategy(stable: Option<&str>, canary: Option<&str>) -> CanaryStrategy {
         let plan = json!({
-            "steps": [], "progressDeadlineAbort": true, "nginx": {"annotationPrefix": "nginx"}, "settle": "6s",
+            "steps": [], "progressDeadlineAbort": true, "settle": "6s",
         });
         CanaryStrategy {
             stable_service: stable.map(str::to_owned),
             canary_service: canary.map(str::to_owned),
-            router: Some(router),
             ..serde_json::from_value(plan).unwrap()
         }
     }
@@ -251,16 +259,16 @@ mod tests {
 
     #[test]
     fn where_pods_are_the_split_a_canary_has_a_service_only_by_name() {
-        let names = |router, canary| our_services("web", &strategy(router, Some("web"), canary));
-        assert_eq!(names(Router::Nginx, None), ["web-canary"]);
-        assert_eq!(names(Router::Nginx, Some("next")), ["next"]);
-        assert_eq!(names(Router::Replicas, None), Vec::<String>::new());
-        assert_eq!(names(Router::Replicas, Some("next")), ["next"]);
+        let names = |by_pods, canary| our_services("web", &strategy(Some("web"), canary), by_pods);
+        assert_eq!(names(false, None), ["web-canary"]);
+        assert_eq!(names(false, Some("next")), ["next"]);
+        assert_eq!(names(true, None), Vec::<String>::new());
+        assert_eq!(names(true, Some("next")), ["next"]);
     }
 
     /// What comes of a plan with `canaryService: next`.
     fn found(services: &[Service]) -> Result<Option<String>, String> {
-        let mut plan = strategy(Router::Replicas, None, Some("next"));
+        let mut plan = strategy(None, Some("next"));
         let pods = labels(&[("app", "web")]);
         find_stable_service(&mut plan, services, &pods).map_err(|error| error.to_string())?;
         Ok(plan.stable_service)
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn a_plan_that_names_its_stable_service_or_no_canary_service_is_left_alone() {
         for (stable, canary) in [(Some("web"), Some("next")), (Some("web"), None), (None, None)] {
-            let mut plan = strategy(Router::Nginx, stable, canary);
+            let mut plan = strategy(stable, canary);
             let before = plan.clone();
             assert_eq!(find_stable_service(&mut plan, &[], &Labels::new()), Ok(()));
             assert_eq!(plan, before);

@@ -7,6 +7,7 @@ use crate::domain::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::fmt;
 
 /// Annotation with the hash of what was applied, so that a key that is no longer wanted is noticed.
 pub const APPLIED_ANNOTATION: &str = "haldane.dev/applied";
@@ -17,43 +18,73 @@ pub const RUN_ANNOTATION: &str = "haldane.dev/run";
 /// Annotation on what routes: when its traffic was asked for, see `Traffic::asked_at`.
 pub const ASKED_AT_ANNOTATION: &str = "haldane.dev/asked-at";
 
-/// Kinds of the canary side, in the order in which they are made.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    strum::Display,
-    strum::EnumIter,
-    strum::EnumString,
-)]
-pub enum Kind {
-    /// Before the pods that it guards.
-    NetworkPolicy,
-    /// The canary's pods.
-    Deployment,
-    /// After the Deployment that it scales.
-    HorizontalPodAutoscaler,
-    /// Before the Ingress that names it.
-    Service,
-    /// Last: from here on traffic can flow.
-    Ingress,
+/// What an object of the canary side is for. Objects are made in this order, and deleted in the opposite one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// It guards pods, so it is there before them.
+    Guard,
+    /// It is the pods.
+    Pods,
+    /// It scales the pods that are there.
+    Scaler,
+    /// By it pods are reached.
+    Address,
+    /// It routes: from here on traffic can flow.
+    Route,
+}
+
+/// A kind of object of the canary side. Routers have kinds of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    role: Role,
+    name: &'static str,
+    api_version: &'static str,
 }
 
 impl Kind {
+    /// A network policy.
+    pub const NETWORK_POLICY: Self = Self::new(Role::Guard, "NetworkPolicy", "networking.k8s.io/v1");
+    /// The canary Deployment.
+    pub const DEPLOYMENT: Self = Self::new(Role::Pods, "Deployment", "apps/v1");
+    /// An autoscaler.
+    pub const AUTOSCALER: Self = Self::new(Role::Scaler, "HorizontalPodAutoscaler", "autoscaling/v2");
+    /// A Service.
+    pub const SERVICE: Self = Self::new(Role::Address, "Service", "v1");
+    /// Every kind that does not depend on the router.
+    pub const OF_PAIR: [Self; 4] = [Self::NETWORK_POLICY, Self::DEPLOYMENT, Self::AUTOSCALER, Self::SERVICE];
+
+    const fn new(role: Role, name: &'static str, api_version: &'static str) -> Self {
+        Self { role, name, api_version }
+    }
+
+    /// A kind of object by which a router routes.
+    #[must_use]
+    pub const fn route(name: &'static str, api_version: &'static str) -> Self {
+        Self::new(Role::Route, name, api_version)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
     /// `apiVersion` of the kind.
     #[must_use]
     pub const fn api_version(self) -> &'static str {
-        match self {
-            Self::Deployment => "apps/v1",
-            Self::HorizontalPodAutoscaler => "autoscaling/v2",
-            Self::Service => "v1",
-            Self::Ingress | Self::NetworkPolicy => "networking.k8s.io/v1",
-        }
+        self.api_version
+    }
+
+    /// Whether traffic flows by it.
+    #[must_use]
+    pub fn is_route(self) -> bool {
+        self.role == Role::Route
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 
@@ -82,7 +113,7 @@ impl Owner {
     }
 }
 
-/// An object that shall exist.
+/// An object that must exist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// Its kind.
@@ -141,8 +172,8 @@ impl Manifest {
         body
     }
 
-    /// Whether `observed` already is what this asks for: made from the same wish, and every field of
-    /// the wish still has its value.
+    /// Whether `observed` already is what this asks for: made from the same desired object, and
+    /// every field of it still has its value.
     #[must_use]
     pub fn is_satisfied_by(&self, observed: &Value) -> bool {
         // Lists of the API server leave `kind` and `apiVersion` out.
@@ -153,7 +184,7 @@ impl Manifest {
     }
 }
 
-/// Labels and annotations of a [`Manifest`] beside its marks.
+/// Labels and annotations of a [`Manifest`] in addition to its marks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// Labels.
@@ -191,14 +222,14 @@ mod tests {
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let annotations = Labels::from([("w".to_owned(), weight.to_owned())]);
         let meta = Meta { annotations, ..Meta::default() };
-        Manifest::new(Kind::Ingress, "web-canary", &owner, "web", meta, json!({"rules": [{"host": "a"}]}))
+        Manifest::new(Kind::SERVICE, "web-canary", &owner, "web", meta, json!({"rules": [{"host": "a"}]}))
     }
 
     #[test]
     fn defaults_added_by_the_server_do_not_matter() {
         let mut observed = manifest("5").body;
         observed["metadata"]["resourceVersion"] = json!("7");
-        observed["spec"]["ingressClassName"] = json!("nginx");
+        observed["spec"]["sessionAffinity"] = json!("None");
         assert!(manifest("5").is_satisfied_by(&observed));
     }
 
@@ -210,7 +241,7 @@ mod tests {
         // "w" is no longer wanted: only the fingerprint tells.
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let spec = json!({"rules": [{"host": "a"}]});
-        let without = Manifest::new(Kind::Ingress, "web-canary", &owner, "web", Meta::default(), spec);
+        let without = Manifest::new(Kind::SERVICE, "web-canary", &owner, "web", Meta::default(), spec);
         assert!(!without.is_satisfied_by(&manifest("5").body));
     }
 }

@@ -1,25 +1,20 @@
-//! The pair as a whole: which of the user's Services and Ingresses belong to it, and every object of ours.
+//! The pair as a whole: which of the user's Services belong to it, and every object of ours.
 
 use super::{
     canary_autoscaler::canary_autoscaler,
     canary_deployment::{autoscaled_size, canary_deployment},
     canary_policy::canary_policies,
-    canary_service::{canary_service, canary_service_name, is_split, our_services},
+    canary_service::{both_services, canary_service, is_split, our_services},
     manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
 };
-use crate::{
-    domain::{
-        k8s::label_rewrite::LabelRewrite, names::Weight, observed::Observed, state::Traffic,
-        strategy::CanaryStrategy,
-    },
-    routers::{self, RouteIntent},
+use crate::domain::{
+    k8s::label_rewrite::LabelRewrite, observed::Observed, state::Traffic, strategy::CanaryStrategy,
 };
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A Deployment, its canary and how they are told apart.
+/// A Deployment, its canary and how they are distinguished.
 #[derive(Debug)]
 pub struct Pair<'a> {
     /// The cluster as seen.
@@ -30,6 +25,8 @@ pub struct Pair<'a> {
     pub strategy: &'a CanaryStrategy,
     /// How canary pods are labelled.
     pub rewrite: &'a LabelRewrite,
+    /// Whether the number of canary pods is its share of the traffic.
+    pub by_pods: bool,
 }
 
 impl Pair<'_> {
@@ -43,7 +40,7 @@ impl Pair<'_> {
     pub fn objects(&self, replicas: i32, traffic: &Traffic) -> Vec<Manifest> {
         let labels = self.seen.pod_labels();
         let mut objects = canary_policies(&self.seen.world.policies, &labels, self.owner, self.rewrite);
-        if self.strategy.splits_by_pods() {
+        if self.by_pods {
             // Their number is the split, and the user's own Services reach them.
             objects.push(self.deployment(replicas, traffic));
         } else {
@@ -55,72 +52,32 @@ impl Pair<'_> {
             objects.push(self.deployment(size, traffic));
             objects.extend(autoscaler);
         }
-        objects.extend(self.services());
+        objects.extend(self.canary_services());
         objects.sort_by_key(|object| object.kind);
         objects
     }
 
-    /// What `object` is made as: what carries traffic is born without any, and gets it as an update of the object
-    /// that was seen. So a write that arrives when nobody wants it any more brings no traffic back; unlike an
-    /// update, the making of an object cannot be tied to what its sender has seen.
-    #[must_use]
-    pub fn newborn(&self, object: Manifest, traffic: &Traffic) -> Manifest {
-        match object.kind {
-            Kind::Ingress => {
-                let nothing = Traffic { weight: Weight::ZERO, routes: false, header: None, ..*traffic };
-                let born = self.routing(&nothing).into_iter().find(|born| born.name == object.name);
-                born.unwrap_or(object)
-            }
-            Kind::Deployment if self.strategy.splits_by_pods() => self.deployment(0, traffic),
-            _ => object,
-        }
-    }
-
-    /// The canary Deployment alone. Where its pods are the split it is what routes, and says so as an Ingress does:
-    /// every new wish is a write, so that a late one of an older wish is refused.
+    /// The canary Deployment alone. Where its pods are the split it is what routes, and says so as a route does:
+    /// every new desired size is a write, so that a late one of an older size is refused.
     #[must_use]
     pub fn deployment(&self, replicas: i32, traffic: &Traffic) -> Manifest {
         let asked_at = (ASKED_AT_ANNOTATION.to_owned(), traffic.asked_at.to_string());
-        let annotations = self.strategy.splits_by_pods().then_some(asked_at).into_iter().collect();
+        let annotations = self.by_pods.then_some(asked_at).into_iter().collect();
         canary_deployment(self.seen, self.owner, self.rewrite, &self.strategy.pods, replicas, annotations)
     }
 
-    fn services(&self) -> impl Iterator<Item = Manifest> {
+    fn canary_services(&self) -> impl Iterator<Item = Manifest> {
         self.stable_services().flat_map(|user| {
             let stable = user.metadata.name.as_deref().unwrap_or_default();
-            let names = our_services(stable, self.strategy).into_iter();
+            let names = our_services(stable, self.strategy, self.by_pods).into_iter();
             names.map(|name| canary_service(user, self.owner, self.rewrite, &name))
         })
     }
 
-    /// Whether anything of the user's leads traffic to the pair.
+    /// The canary's Service for each of the user's that is split.
     #[must_use]
-    pub fn is_routed(&self) -> bool {
-        let nothing = Traffic::none(Timestamp::UNIX_EPOCH);
-        self.with_intent(&nothing, |intent| routers::of(self.strategy).leads(intent))
-    }
-
-    /// The routing objects alone.
-    #[must_use]
-    pub fn routing(&self, traffic: &Traffic) -> Vec<Manifest> {
-        self.with_intent(traffic, |intent| routers::of(self.strategy).objects(intent))
-    }
-
-    fn with_intent<T>(&self, traffic: &Traffic, then: impl FnOnce(&RouteIntent<'_>) -> T) -> T {
-        let name = |service: &Service| service.metadata.name.clone().unwrap_or_default();
-        let services: BTreeMap<String, String> = self
-            .stable_services()
-            .map(|service| (name(service), canary_service_name(&name(service), self.strategy)))
-            .collect();
-        then(&RouteIntent {
-            owner: self.owner,
-            canary_of: &self.rewrite.owner_label(),
-            services: &services,
-            world: &self.seen.world,
-            settings: &self.strategy.nginx,
-            traffic,
-            header: traffic.header.and_then(|index| self.strategy.header_match(index)),
-        })
+    pub fn services(&self) -> BTreeMap<String, String> {
+        both_services(self.stable_services(), self.strategy)
     }
 }
 
@@ -136,12 +93,10 @@ pub fn stable_services<'a>(
 /// The observed object of ours with this kind and name.
 #[must_use]
 pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
-    ours.iter().find(|object| named(object) == Some((kind, name)))
-}
-
-/// Kind and name of an observed object, if it is of a kind of ours.
-#[must_use]
-pub fn named(object: &Value) -> Option<(Kind, &str)> {
-    let kind = object.get("kind")?.as_str()?.parse().ok()?;
-    Some((kind, object.get("metadata")?.get("name")?.as_str()?))
+    let is = |object: &&Value| {
+        let named = object.get("metadata").and_then(|metadata| metadata.get("name"));
+        object.get("kind").is_some_and(|found| found == kind.name())
+            && named.is_some_and(|found| found == name)
+    };
+    ours.iter().find(is)
 }

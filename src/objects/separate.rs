@@ -7,9 +7,9 @@ use serde_json::Value;
 /// The objects of a namespace, by whose they are.
 #[derive(Debug, Default)]
 pub struct Separated {
-    /// Those of users.
+    /// Objects of users.
     pub world: World,
-    /// Those of ours for one Deployment, raw.
+    /// Objects of ours for one Deployment, raw.
     pub ours: Vec<Value>,
 }
 

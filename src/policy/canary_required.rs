@@ -9,7 +9,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "canary-required",
-    doc: "A Deployment to which an Ingress routes traffic must be opted in. Checked when the Deployment is created, when its pod template changes and when it opts out. Deployments without a route, such as workers, are not affected. The rule covers Deployments only: pods of a ReplicaSet, of a StatefulSet or of another Deployment that the Service also selects, and pods that an edited selector of the Service selects, get traffic without a canary. While no pod is ready, for example after scaling to 0, a template starts without a canary and the user gets a warning; the same applies to a restart, unless the profile also has `restart-is-canary`.",
+    doc: "A Deployment with a route must be opted in. Checked when the Deployment is created, when its pod template changes and when it opts out. Deployments without a route, such as workers, are not affected. The rule covers Deployments only: pods of a ReplicaSet, of a StatefulSet or of another Deployment that the Service also selects, and pods that an edited selector of the Service selects, get traffic without a canary. While no pod is ready, for example after scaling to 0, a template starts without a canary and the user gets a warning; the same applies to a restart, unless the profile also has `restart-is-canary`.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(CanaryRequired) as Box<dyn Check>)),
 };
@@ -29,7 +29,7 @@ impl Check for CanaryRequired {
             format!("metadata.annotations[{}]", keys::CANARY),
             "",
             format!(
-                "a Deployment with an Ingress must use canary releases: set the annotation {} to \"enabled\" or to a plan",
+                "a Deployment with a route must use canary releases: set the annotation {} to \"enabled\" or to a plan",
                 keys::CANARY
             ),
         )]

@@ -101,7 +101,7 @@ pub struct Subject<'a> {
     pub plan: Option<Plan<'a>>,
     /// The pod template.
     pub template: &'a Value,
-    /// Whether an Ingress routes to the pods of the Deployment.
+    /// Whether a route of the user goes to the pods of the Deployment.
     pub has_route: bool,
     /// Whether no user has received the canary version yet, so that an order to continue starts its release.
     pub is_unexposed: bool,

@@ -2,6 +2,7 @@
 //! proxy, of kube-state-metrics or of the kubelet describe several objects, and only some labels describe the pair.
 
 use super::Selector;
+use crate::routers::{self, Series};
 use promql_parser::label::{MatchOp, Matcher};
 
 /// Who exports the series of a selector, as far as its name and matchers show.
@@ -11,8 +12,8 @@ pub(super) enum Exporter {
     Pod,
     /// A proxy beside a client: only the labels of the destination describe the pair.
     Client,
-    /// ingress-nginx: the names of the stable side, and a label `canary`.
-    Nginx,
+    /// A router of ours: it names stable for both sides, and has a label for the canary.
+    Router(&'static Series),
     /// kube-state-metrics: labels of objects.
     Objects,
     /// The kubelet: labels of containers.
@@ -23,7 +24,6 @@ pub(super) enum Exporter {
 
 /// Beginnings of metric names, and who exports them.
 const PREFIXES: &[(&str, Exporter)] = &[
-    ("nginx_ingress_controller_", Exporter::Nginx),
     ("kube_", Exporter::Objects),
     ("container_", Exporter::Containers),
     ("outbound_", Exporter::Client),
@@ -47,6 +47,9 @@ impl Exporter {
             let mut matchers = selector.matchers.iter().filter(|matcher| matcher.name == label);
             matchers.any(|matcher| is_positive(matcher) && matcher.is_match(value))
         };
+        if let Some(router) = routers::series().find(|series| selector.metric.starts_with(series.prefix)) {
+            return Self::Router(router);
+        }
         let known = PREFIXES.iter().find(|(prefix, _)| selector.metric.starts_with(prefix));
         match known {
             Some((_, exporter)) => *exporter,
@@ -59,9 +62,9 @@ impl Exporter {
     /// Whether this label describes the pair, and not who has measured it.
     pub fn describes(self, label: &str) -> bool {
         match self {
-            Self::Pod => label != NGINX_CANARY,
+            Self::Pod => !routers::series().any(|series| series.side == label),
             Self::Client => is_of_destination(label),
-            Self::Nginx => label == NGINX_CANARY,
+            Self::Router(series) => label == series.side,
             Self::Objects => OBJECT_LABELS.contains(&label) || label.starts_with("label_"),
             Self::Containers => OBJECT_LABELS.contains(&label),
             Self::Gateway => false,
@@ -73,14 +76,11 @@ impl Exporter {
         match self {
             Self::Client if metric.starts_with(ISTIO) => "destination_workload_namespace",
             Self::Client => "dst_namespace",
-            Self::Nginx => "exported_namespace",
+            Self::Router(series) => series.namespace,
             Self::Pod | Self::Objects | Self::Containers | Self::Gateway => "namespace",
         }
     }
 }
-
-/// The label by which ingress-nginx tells the canary's upstream from stable's.
-pub(super) const NGINX_CANARY: &str = "canary";
 
 /// Istio's and Linkerd's labels of who was asked.
 pub(super) fn is_of_destination(label: &str) -> bool {

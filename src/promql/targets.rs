@@ -123,8 +123,9 @@ fn says_namespace(matcher: &Matcher, exporter: Exporter) -> bool {
     let is_host = matches!(label, "destination_service" | "authority") && matcher.value.contains('.');
     let is_named = matches!(label, "namespace" | "kubernetes_namespace" | "exported_namespace");
     let of_destination = is_of_destination(label) && label.ends_with("_namespace");
-    // ingress-nginx begins the name of an upstream with it.
-    let is_upstream = exporter == Exporter::Nginx && label == "canary" && matcher.value.contains('-');
+    // The name of a router's upstream begins with it.
+    let is_of_router = matches!(exporter, Exporter::Router(series) if series.side == label);
+    let is_upstream = is_of_router && matcher.value.contains('-');
     // A proxy's own namespace is that of the client.
     let fits = match exporter {
         Exporter::Client => of_destination || is_host,

@@ -1,96 +1,237 @@
-//! L1: routing backends. Each turns the wanted traffic into objects; it is in force when they are observed.
+//! L1: who splits the traffic: one folder or file per router.
+//!
+//! A router says what of the user's routes to the pair, which objects of ours split it, and when the split is in force.
+//! What it cannot do is refused by its [`Capabilities`]. Nothing outside of its file names it: a new router is its file
+//! and one line in [`ROUTERS`].
 
+mod capabilities;
+mod choice;
+mod fields;
+pub mod gateway;
+mod kinds;
 pub mod nginx;
 pub mod replicas;
 pub mod size;
+pub mod traffic;
+
+pub use capabilities::{Capabilities, Refusal, refusals, refused_by};
+pub use choice::{by_pods, choose, has_route, is_known, of, routes};
+pub use fields::{RouterField, nameable, read, with_defaults};
+pub use kinds::{Resource, is_optional, kinds, named, read_kinds};
 
 use crate::{
+    document::fields::Fields,
     domain::{
-        k8s::selector::{Labels, map_selects},
         names::Weight,
-        state::Traffic,
-        strategy::{CanaryStrategy, HeaderMatch, NginxRouting, Router},
+        strategy::{CanaryStrategy, HeaderRoute, MirrorRoute},
         world::World,
     },
     objects::{
-        labels::service_selector,
         manifest::{Manifest, Owner},
+        pair::find,
     },
 };
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What shall be routed, and how.
-#[derive(Debug)]
-pub struct RouteIntent<'a> {
-    /// The user's Deployment.
-    pub owner: &'a Owner,
-    /// Value of the label that marks this pair's objects.
-    pub canary_of: &'a str,
-    /// The canary's Service for each of the user's.
-    pub services: &'a BTreeMap<String, String>,
-    /// What users have in the namespace.
-    pub world: &'a World,
-    /// Settings of the user.
-    pub settings: &'a NginxRouting,
-    /// Traffic that shall be in force.
-    pub traffic: &'a Traffic,
-    /// The header route that shall be in force.
-    pub header: Option<&'a HeaderMatch>,
-}
+/// Every router, in the order in which they are tried and of the reference page.
+pub static ROUTERS: &[&dyn TrafficRouter] = &[&nginx::Nginx, &gateway::Gateway, &replicas::Replicas];
+
+/// The router of plans that were recorded before plans named theirs.
+pub static DEFAULT: &dyn TrafficRouter = &nginx::Nginx;
 
 /// A way to split traffic.
 pub trait TrafficRouter: Sync {
     /// Its name, in Argo's `trafficRouting` where it has one.
     fn key(&self) -> &'static str;
 
-    /// One sentence for the reference page.
+    /// One or two sentences for the reference page.
     fn doc(&self) -> &'static str;
 
-    /// By which plans name it.
-    fn router(&self) -> Router;
+    /// The kind of object by which users route to their Services.
+    fn route(&self) -> &'static str;
 
-    /// How many canary pods `weight` needs beside a stable of `stable` pods; at least `least` with traffic.
-    fn pods_for(&self, weight: Weight, stable: i32, least: i32) -> i32;
+    /// How a plan comes to it.
+    fn chosen(&self) -> Chosen;
 
-    /// Whether anything of the user's leads traffic to the pair.
-    fn leads(&self, intent: &RouteIntent<'_>) -> bool;
+    /// Its fields below [`TrafficRouter::key`].
+    fn fields(&self) -> &'static [RouterField] {
+        &[]
+    }
 
-    /// The objects that route as intended; none when nothing of the user's routes to the pair.
-    fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest>;
+    /// Its settings where a plan has none, if it records any. `annotation_prefix` is the installation's.
+    fn defaults(&self, _annotation_prefix: &str) -> Option<Value> {
+        None
+    }
+
+    /// The settings of a plan that has given these fields. Leaves a finding for what does not fit together.
+    fn settings(
+        &self,
+        given: Map<String, Value>,
+        _defaults: Option<&Value>,
+        _fields: &mut Fields<'_>,
+    ) -> Value {
+        given.into()
+    }
+
+    /// What it can do.
+    fn capabilities(&self, settings: &Value) -> Capabilities;
+
+    /// What else it cannot do of a plan.
+    fn refused(&self, _strategy: &CanaryStrategy, _settings: &Value) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    /// What it reads, and which of it it writes.
+    fn resources(&self) -> &'static [Resource] {
+        &[]
+    }
+
+    /// What of the user's routes to these Services. Keys are the user's Services, values the canary's.
+    fn survey<'a>(
+        &self,
+        services: &BTreeMap<String, String>,
+        settings: &Value,
+        world: &'a World,
+    ) -> Routes<'a>;
+
+    /// What people should know about these routes before a release.
+    fn hazards(
+        &self,
+        _services: &BTreeMap<String, String>,
+        _settings: &Value,
+        _routes: &Routes<'_>,
+    ) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The objects that split the traffic as intended, except the pair's own.
+    fn desired(&self, _intent: &Intent<'_>, _routes: &Routes<'_>) -> Vec<Manifest> {
+        Vec::new()
+    }
+
+    /// Whether the desired traffic is in force, as far as the cluster shows it.
+    fn in_force(&self, sight: &Sight<'_>) -> bool {
+        sight.is_written()
+    }
+
+    /// How many canary pods `weight` needs alongside a stable of `stable` pods; at least `least` with traffic.
+    ///
+    /// By default `⌈weight × stable⌉`; without traffic one, so that it is known to start before it gets any.
+    fn canary_size(&self, weight: Weight, stable: i32, least: i32) -> i32 {
+        let least = if weight == Weight::ZERO { 1 } else { least.max(1) };
+        weight.share_of(stable).max(least)
+    }
+
+    /// How the two sides differ in its own metrics, if it has any.
+    fn series(&self) -> Option<&'static Series> {
+        None
+    }
 }
 
-/// Every router, in the order of the reference page.
-pub static ROUTERS: &[&dyn TrafficRouter] = &[&nginx::Nginx, &replicas::Replicas];
-
-/// The router that a plan goes by: NGINX, until a rollout's start has chosen.
-#[must_use]
-pub fn of(strategy: &CanaryStrategy) -> &'static dyn TrafficRouter {
-    let wanted = strategy.router.unwrap_or(Router::Nginx);
-    ROUTERS.iter().copied().find(|router| router.router() == wanted).unwrap_or(&nginx::Nginx)
+/// How a plan comes to a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// By its name in the plan, or because a route of its kind is there.
+    ByRoutes,
+    /// Only by its name in the plan.
+    ByName,
+    /// Where no other router finds a route.
+    Otherwise,
 }
 
-/// The router for a rollout that starts now: the one that the plan names, else NGINX where an Ingress of the
-/// user routes to one of `services`.
-#[must_use]
-pub fn choose(strategy: &CanaryStrategy, services: &[&str], world: &World) -> Router {
-    let prefix = &strategy.nginx.annotation_prefix;
-    let mut stable = nginx::ingresses(world).iter().filter(|ingress| !nginx::is_canary(ingress, prefix));
-    strategy.router.unwrap_or_else(|| {
-        if stable.any(|ingress| nginx::routes_to(ingress, services)) {
-            Router::Nginx
-        } else {
-            Router::Replicas
-        }
-    })
+/// What of the user's routes to the pair.
+#[derive(Debug, Default)]
+pub struct Routes<'a> {
+    /// Objects of users that route to a Service of the pair.
+    pub found: Vec<&'a Value>,
+    /// Whether requests can reach the pair.
+    pub is_routed: bool,
+    /// Names in the settings that route to no Service of the pair.
+    pub missing: Vec<Obstacle>,
+    /// Objects of users because of which the traffic cannot be split.
+    pub conflicts: Vec<Obstacle>,
 }
 
-/// Whether an Ingress of users routes to a Service of users that selects these pods.
-#[must_use]
-pub fn has_route(pods: &Labels, world: &World) -> bool {
-    let selecting = world
-        .services
-        .iter()
-        .filter(|service| service_selector(service).is_some_and(|selector| map_selects(selector, pods)));
-    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
-    nginx::ingresses(world).iter().any(|ingress| nginx::routes_to(ingress, &names))
+/// An object that is missing or in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The field that names it, below `trafficRouting`; empty where no field does.
+    pub field: &'static str,
+    /// Name of the object.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What is to be routed, and how.
+#[derive(Debug)]
+pub struct Intent<'a> {
+    /// The user's Deployment.
+    pub owner: &'a Owner,
+    /// Value of the label that marks this pair's objects.
+    pub canary_of: &'a str,
+    /// The canary's Service for each of the user's.
+    pub services: &'a BTreeMap<String, String>,
+    /// Settings of the user.
+    pub settings: &'a Value,
+    /// The total of which weights are parts.
+    pub weight_total: u32,
+    /// Share of the canary.
+    pub weight: Weight,
+    /// Whether routes by header or cookie are on.
+    pub is_open: bool,
+    /// The header routes that are on.
+    pub headers: Vec<&'a HeaderRoute>,
+    /// The mirror route that is on.
+    pub mirror: Option<&'a MirrorRoute>,
+    /// When this was asked for. Every object that routes carries it.
+    pub asked_at: Timestamp,
+}
+
+/// What is seen of the desired traffic.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    /// The desired objects.
+    pub desired: &'a [Manifest],
+    /// Objects of ours.
+    pub ours: &'a [Value],
+    /// Name of the canary Deployment.
+    pub canary: &'a str,
+    /// Pods that carry the desired weight.
+    pub pods: i32,
+    /// Whether traffic is taken back, so that an object that is gone is as good.
+    pub retreats: bool,
+}
+
+impl Sight<'_> {
+    /// Every desired object is observed as desired, and no other object routes.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        let mut routes = self.ours.iter().filter_map(named).filter(|(kind, _)| kind.is_route());
+        routes.all(|route| self.desired.iter().any(|wanted| (wanted.kind, wanted.name.as_str()) == route))
+            && self.desired.iter().all(|wanted| match find(self.ours, wanted.kind, &wanted.name) {
+                Some(observed) => wanted.is_satisfied_by(observed),
+                None => self.retreats,
+            })
+    }
+}
+
+/// How the two sides differ in a router's own metrics.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Series {
+    /// What the names of its metrics begin with.
+    pub prefix: &'static str,
+    /// The label that holds the canary's upstream, `NAMESPACE-SERVICE-PORT`; empty for stable.
+    pub side: &'static str,
+    /// Labels that name stable's Service for both sides.
+    pub services: &'static [&'static str],
+    /// The label that names the namespace.
+    pub namespace: &'static str,
+}
+
+/// How the two sides differ in the metrics of each router.
+pub fn series() -> impl Iterator<Item = &'static Series> {
+    ROUTERS.iter().filter_map(|router| router.series())
 }

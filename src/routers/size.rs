@@ -5,7 +5,7 @@ use crate::domain::{
     strategy::{CanaryScale, CanaryStrategy},
 };
 
-/// Size of the canary at the step at `index`, beside a stable of `stable` pods; after the last step as many
+/// Size of the canary at the step at `index`, alongside a stable of `stable` pods; after the last step as many
 /// as it can have. Never fewer than the traffic `in_force` needs, unless a `setCanaryScale` says so.
 ///
 /// Source: argo-rollouts `utils/replicaset/canary.go`, `CalculateReplicaCountsForTrafficRoutedCanary`. Other
@@ -25,8 +25,8 @@ pub fn canary_size(strategy: &CanaryStrategy, index: usize, in_force: Weight, st
     }
 }
 
-/// The pods that a canary needs to carry `weight` beside a stable of `stable` pods.
+/// The pods that a canary needs to carry `weight` alongside a stable of `stable` pods.
 #[must_use]
 pub fn pods_for(strategy: &CanaryStrategy, weight: Weight, stable: i32) -> i32 {
-    super::of(strategy).pods_for(weight, stable, strategy.min_pods)
+    super::of(strategy).canary_size(weight, stable, strategy.min_pods)
 }

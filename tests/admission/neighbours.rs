@@ -94,7 +94,7 @@ fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
     let release = told(Case::update(blue_green("a"), blue_green("b")));
     assert!(release.starts_with("denied") && release.contains("make the Ingress first"), "{release}");
     let early = told(Case::create(blue_green("a")));
-    assert!(early.starts_with("allowed") && early.contains("no Ingress leads"), "{early}");
+    assert!(early.starts_with("allowed") && early.contains("no Ingress routes"), "{early}");
 }
 
 #[test]

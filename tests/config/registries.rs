@@ -8,13 +8,13 @@ use haldane::{
         declared_plan::read_annotations,
         metric::{self, METRIC_FIELDS},
         settings::{REFUSED, SETTINGS},
-        steps::{REFUSED_STEPS, STEPS},
+        steps::{self, REFUSED_STEPS, STEPS},
     },
     document::{fields, yaml},
-    domain::{k8s::selector::Labels, keys, request::Verb, strategy::Router},
+    domain::{k8s::selector::Labels, keys, request::Verb},
     policy::RULES,
     providers::PROVIDERS,
-    routers::ROUTERS,
+    routers::{self, ROUTERS},
 };
 use std::{collections::BTreeSet, fmt::Display, path::Path, str::FromStr};
 
@@ -55,8 +55,10 @@ fn steps() {
     for step in STEPS {
         assert_sentence(step.key, step.doc);
         assert!(step.example.starts_with(step.key), "{}: {:?}", step.key, step.example);
-        let plan = canary(&format!("{{steps: [{{{}}}]}}", step.example));
-        assert!(plan.is_ok(), "{}: {plan:?}", step.key);
+        // Whether a router can do it is another question.
+        let step_alone = yaml::parse(&format!("{{{}}}", step.example)).unwrap();
+        let read = fields::read(&step_alone, "step", |node| steps::step(node, 100));
+        assert!(read.is_ok(), "{}: {read:?}", step.key);
     }
     for (key, why) in REFUSED_STEPS {
         let findings = canary(&format!("{{steps: [{{{key}: {{}}}}]}}")).expect_err(key);
@@ -140,10 +142,10 @@ fn routers() {
     assert_unique(ROUTERS.iter().map(|router| router.key()));
     for router in ROUTERS {
         assert_sentence(router.key(), router.doc());
-        if router.router() == Router::Replicas {
-            // Not asked for, but what is left where nothing routes.
-            continue;
-        }
+        assert_unique(router.fields().iter().map(|field| field.key));
+        router.fields().iter().for_each(|field| assert_sentence(field.key, field.doc));
+    }
+    for router in routers::nameable() {
         let plan = canary(&format!("{{trafficRouting: {{{}: {{}}}}}}", router.key()));
         assert!(plan.is_ok(), "{}: {plan:?}", router.key());
     }

@@ -6,8 +6,8 @@ use haldane::{
     domain::{
         keys,
         strategy::{
-            AnalysisStep, AntiAffinity, ArgSource, CanaryScale, HeaderMatch, HeaderRoute, HeaderValue,
-            ProgressThreshold, Side, Step, TemplateRef,
+            AnalysisStep, AntiAffinity, ArgSource, CanaryScale, HeaderRoute, HeaderValue, ProgressThreshold,
+            Side, Step, TemplateRef,
         },
     },
 };
@@ -80,14 +80,14 @@ fn a_header_route_is_exact_a_prefix_or_a_pattern_and_goes_without_a_match() {
             "{{setHeaderRoute: {{name: r, match: [{{headerName: X-A, headerValue: {{{value}}}}}]}}}}"
         );
         match steps(&text).remove(0) {
-            Step::SetHeaderRoute(HeaderRoute { matching: Some(HeaderMatch { value, .. }), .. }) => value,
+            Step::SetHeaderRoute(HeaderRoute { mut matching, .. }) => matching.remove(0).value,
             other => panic!("{other:?}"),
         }
     };
     assert_eq!(route("exact: yes-1"), HeaderValue::Exact("yes-1".into()));
     assert_eq!(route("prefix: qa"), HeaderValue::Prefix("qa".into()));
     assert_eq!(route("regex: 'a|b.*'"), HeaderValue::Regex("a|b.*".into()));
-    let removed = HeaderRoute { name: "r".into(), matching: None };
+    let removed = HeaderRoute { name: "r".into(), matching: vec![] };
     assert_eq!(steps("{setHeaderRoute: {name: r}}"), [Step::SetHeaderRoute(removed)]);
 }
 
@@ -214,8 +214,9 @@ fn settings_have_argos_meaning() {
          additionalIngressAnnotations: {canary-by-header: X}}}}",
     );
     assert_eq!((nginx.stable_service.as_deref(), nginx.canary_service.as_deref()), (Some("s"), Some("c")));
-    assert_eq!(nginx.nginx.stable_ingresses, ["i"]);
-    assert_eq!(nginx.nginx.additional_annotations["canary-by-header"], "X");
+    let settings = nginx.settings_of("nginx");
+    assert_eq!(settings["stableIngresses"], serde_json::json!(["i"]));
+    assert_eq!(settings["additionalAnnotations"]["canary-by-header"], "X");
     assert_eq!(strategy("{scaleDownDelaySeconds: 300}").scale_down_delay.to_string(), "5m");
     assert_eq!(strategy("{rollbackWindow: {revisions: 3}}").rollback_window, 3);
     assert_eq!(strategy("{minPodsPerReplicaSet: 2}").min_pods, 2);

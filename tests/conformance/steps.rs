@@ -96,7 +96,7 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     // A full promotion is a stage of its own here, not a step.
     if !is_full {
         let weight = rollout.weight();
-        let parts = weight.parts_of(strategy.nginx.weight_total);
+        let parts = weight.parts_of(strategy.weight_total);
         if expect["setWeight"] != parts || expect["desiredCanaryWeight"] != parts {
             return Outcome::Failed(format!("weight {weight}"));
         }
@@ -115,7 +115,7 @@ fn in_force(line: &Value, rollout: &Rollout) -> Outcome {
     let scale =
         if index < strategy.steps.len() { strategy.scale_at(index) } else { CanaryScale::MatchTrafficWeight };
     let of_total = |number: &Value| {
-        Weight::of(u32::try_from(number.as_u64().unwrap()).unwrap(), strategy.nginx.weight_total).unwrap()
+        Weight::of(u32::try_from(number.as_u64().unwrap()).unwrap(), strategy.weight_total).unwrap()
     };
     let argos = match &expect["setCanaryScale"] {
         _ if is_full => CanaryScale::MatchTrafficWeight,

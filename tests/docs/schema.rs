@@ -15,6 +15,7 @@ use haldane::{
     document::{fields, schema::Schema, yaml},
     domain::keys,
     providers::{Field, PROVIDERS},
+    routers,
 };
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -93,6 +94,11 @@ fn schema() -> Value {
     let canary = settings::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
     let blue_green =
         blue_green::SETTINGS.iter().map(|known| (known.key, described(of(&known.kind), known.doc)));
+    let routing = routers::nameable().map(|router| {
+        let fields = router.fields().iter().map(|field| (field.key, described(of(&field.kind), field.doc)));
+        (router.key(), described(object(fields), router.doc()))
+    });
+    let routing = routing.chain(settings::ROUTING.iter().map(|(key, kind)| (*key, of(kind))));
     let starting_step = ("startingStep", of(&Schema::Whole(0, 100)));
     let definitions = json!({
         "canary": percents_by_default(object(canary)),
@@ -103,6 +109,7 @@ fn schema() -> Value {
         "analysisTemplate": object(fields(TEMPLATE_FIELDS)),
         "metric": object(fields(METRIC_FIELDS)),
         "provider": object(provider),
+        "trafficRouting": object(routing),
     });
     let annotation = |name: &str| match name {
         keys::CANARY => json!({"anyOf": [{"enum": ["enabled", "disabled"]}, {"$ref": "#/$defs/canary"}]}),

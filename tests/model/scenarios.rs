@@ -16,6 +16,7 @@ use haldane::{
         state::{Outcome, Phase, Stage},
     },
     objects::manifest::Kind,
+    routers::nginx,
 };
 
 const METRICS: &str = r#"
@@ -102,7 +103,7 @@ fn rehearse(process: &mut Process, cluster: &Cluster) {
 }
 
 const IS_STATE: Is = |write| matches!(write, Write::State(_));
-const IS_INGRESS: Is = |write| matches!(write, Write::Apply(manifest) if manifest.kind == Kind::Ingress);
+const IS_INGRESS: Is = |write| matches!(write, Write::Apply(manifest) if manifest.kind == nginx::INGRESS);
 
 #[test]
 fn an_answer_counts_once_when_the_answer_to_its_record_is_lost() {
@@ -142,7 +143,7 @@ fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
     story.apply("b");
     story.pass(20);
     // The Ingress is gone, and a replica has read the record of the pause.
-    story.cluster.delete(Kind::Ingress, "web-canary");
+    story.cluster.delete(nginx::INGRESS, "web-canary");
     let mut old = Process::default();
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);
     assert_eq!(old.step(&story.cluster, &story.spec), Step::Read);

@@ -205,7 +205,7 @@ fn without_an_ingress_pods_are_the_split_and_an_abort_takes_them_away() {
 #[test]
 fn without_an_ingress_a_canary_service_lives_as_long_as_its_canary() {
     let service = |story: &Story| {
-        let of_kind = story.cluster.find(Kind::Service, "web-canary");
+        let of_kind = story.cluster.find(Kind::SERVICE, "web-canary");
         of_kind.map(|index| story.cluster.ours[index]["spec"]["selector"].clone())
     };
     let mut story = without_ingress(4, "{canaryService: web-canary, steps: [{setWeight: 20}, {pause: {}}]}");

@@ -28,7 +28,7 @@ fn a_record_of_an_earlier_version_is_read_whole() {
         assert_eq!(read(&serde_json::to_string(&state).unwrap()), state);
         let rollout = state.rollout.as_ref().unwrap();
         let has_header = line.contains(r#""routes":true,"header":0"#);
-        assert_eq!(rollout.traffic.header.is_some(), has_header, "{line}");
+        assert_eq!(!rollout.traffic.headers.is_empty(), has_header, "{line}");
     }
 }
 

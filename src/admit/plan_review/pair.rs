@@ -20,6 +20,7 @@ use crate::{
         canary_service::{NoStableService, canary_labels, our_services},
         labels::service_selector,
     },
+    routers::{self, Obstacle},
 };
 use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::util::intstr::IntOrString};
 use serde_json::Value;
@@ -34,7 +35,7 @@ pub fn alone(object: Object<'_>) -> Findings {
     vec![Finding::new(
         "spec.strategy.type",
         kind,
-        "a canary needs RollingUpdate: stable must keep serving while it is replaced, or NGINX answers 503; remove spec.strategy, or opt out",
+        "a canary needs RollingUpdate: stable must keep serving while it is replaced, or requests fail; remove spec.strategy, or opt out",
     )]
 }
 
@@ -42,7 +43,7 @@ pub fn alone(object: Object<'_>) -> Findings {
 #[must_use]
 pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, releases: bool) -> Report {
     let mut report = Report::default();
-    let Draft { spec: RolloutSpec { strategy, .. }, split, rewrite, problems } = draft;
+    let Draft { spec: RolloutSpec { strategy, .. }, split, rewrite, problems, .. } = draft;
     for problem in problems {
         unfit(problem, object, strategy, releases, &mut report);
     }
@@ -71,12 +72,10 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
             format!("{} {:?} exists and is not Haldane's; rename or delete it", holder.kind, holder.name);
         report.findings.push(Finding::new("metadata.name", object.name(), problem));
     }
-    if strategy.splits_by_pods() {
-        routes::check_service(split, strategy, &pods, releases, &mut report);
-    } else {
+    if !routers::by_pods(strategy) {
         report.warnings.extend(split.iter().flat_map(|service| unnamed_ports(service, object)));
-        routes::check(split, strategy, &neighbours.world, &pods, releases, &mut report);
     }
+    routes::check(draft, &pods, releases, &mut report);
     report
 }
 
@@ -95,7 +94,6 @@ fn unfit(
             let named = strategy.canary_service.as_deref().unwrap_or_default();
             return routes::lacking(report, is_binding, "canaryService", named, error.to_string());
         }
-        Unfit::Service { name, problem } => Finding::new(path(keys::CANARY), name, problem),
         Unfit::Selector(error) => {
             let shown = part(object.0, "/spec/selector").map(Value::to_string).unwrap_or_default();
             let advice = format!(
@@ -104,7 +102,8 @@ fn unfit(
             );
             Finding::new("spec.selector", shown, advice)
         }
-        Unfit::Router(problem) => Finding::new(path(keys::CANARY), "", problem),
+        Unfit::Router(refusal) => Finding::new(path(keys::CANARY), "", refusal.to_string()),
+        Unfit::Object(Obstacle { name, problem, .. }) => Finding::new(path(keys::CANARY), name, problem),
     };
     report.findings.push(finding);
 }
@@ -140,7 +139,7 @@ fn both_services(
     namespace: &str,
 ) -> Option<foreign_policies::Sides> {
     // A preview's Service is the canary's under another name.
-    let canary = our_services(name_of(service), strategy).into_iter().next()?;
+    let canary = our_services(name_of(service), strategy, routers::by_pods(strategy)).into_iter().next()?;
     let stable = (name_of(service), service.metadata.labels.clone().unwrap_or_default());
     Some(foreign_policies::Sides::services(stable, (&canary, canary_labels(service, rewrite)), namespace))
 }

@@ -12,7 +12,10 @@ use crate::{
     },
     gocompat::duration::GoDuration,
     providers::prometheus::{ARGO_HASH_LABEL, HASH_LABEL},
-    routers::size::{canary_size, pods_for},
+    routers::{
+        self,
+        size::{canary_size, pods_for},
+    },
 };
 use jiff::SignedDuration;
 
@@ -39,7 +42,7 @@ pub fn plan(strategy: &CanaryStrategy, dry_starts: &[DryStart], replicas: i64) -
 /// The real share of each weight where pods are the split: whole pods come only so near.
 #[must_use]
 pub fn shares(strategy: &CanaryStrategy, replicas: i64) -> Option<String> {
-    if !strategy.splits_by_pods() {
+    if !routers::by_pods(strategy) {
         return None;
     }
     let stable = i32::try_from(replicas).unwrap_or(i32::MAX);
@@ -52,7 +55,8 @@ pub fn shares(strategy: &CanaryStrategy, replicas: i64) -> Option<String> {
     };
     let shares: Vec<String> = strategy.steps.iter().filter_map(share).collect();
     Some(format!(
-        "no Ingress leads to a Service of this Deployment, so the traffic is split by the number of pods, of which at most half are the canary's: {}",
+        "no {} routes to a Service of this Deployment, so the traffic is split by the number of pods, of which at most half are the canary's: {}",
+        routers::routes(),
         shares.join("; ")
     ))
 }
@@ -97,14 +101,14 @@ pub fn whole_plan(strategy: &CanaryStrategy, dry_starts: &[DryStart], replicas: 
         let detail = match step {
             Step::SetWeight(_) => format!(", {size}, {} to settle", strategy.settle),
             Step::SetCanaryScale(_) => format!(", {size}"),
-            Step::SetHeaderRoute(_) => format!(", {} to settle", strategy.settle),
+            Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => format!(", {} to settle", strategy.settle),
             Step::Pause(None) => ", until a person orders promote or resume".to_owned(),
             Step::Pause(Some(_)) => String::new(),
             Step::Analysis(_) => metrics(dry_starts, Some(index)),
         };
         lines.push(format!("plan {number}/{count}: {said}{detail}"));
     }
-    if strategy.splits_by_pods() {
+    if routers::by_pods(strategy) {
         lines.push(format!(
             "plan: promotion: the Deployment rolls natively beside the canary, the canary goes; all of it takes at least {}",
             printed(least_time(strategy, dry_starts))
@@ -199,7 +203,7 @@ pub fn step_time(
     step: &Step,
 ) -> SignedDuration {
     match step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) => strategy.settle.signed(),
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => strategy.settle.signed(),
         Step::Pause(duration) => duration.unwrap_or(GoDuration::ZERO).signed(),
         Step::SetCanaryScale(_) => SignedDuration::ZERO,
         Step::Analysis(step) => {

@@ -1,22 +1,26 @@
 //! The traffic of a canary, as it is recorded.
 
-use crate::domain::names::Weight;
+use crate::domain::{names::Weight, one_or_many};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-/// Traffic that shall be in force, and since when the data plane has been told so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Traffic that must be in force, and since when the data plane knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
     /// Share of the canary.
     pub weight: Weight,
     /// Whether header and cookie routes to the canary are on.
     pub routes: bool,
-    /// Index of the step whose header route is on; only with `routes`.
+    /// Indices of the steps whose header routes are on; only with `routes`.
+    #[serde(rename = "header", default, skip_serializing_if = "BTreeSet::is_empty", with = "one_or_many")]
+    pub headers: BTreeSet<usize>,
+    /// Index of the step whose mirror route is on; only with `routes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<usize>,
-    /// When it was asked for. The routing objects carry it, so every new wish changes them, and a write
-    /// of an older wish that is still on its way is refused.
+    pub mirror: Option<usize>,
+    /// When it was asked for. The routing objects carry it, so each new desired traffic changes them, and
+    /// an older write that is still on its way is refused.
     pub asked_at: Timestamp,
     /// When the routing objects were first seen to carry this; `None` = not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,20 +31,72 @@ impl Traffic {
     /// None for the canary.
     #[must_use]
     pub const fn none(asked_at: Timestamp) -> Self {
-        Self { weight: Weight::ZERO, routes: false, header: None, asked_at, seen_at: None }
-    }
-
-    /// Asks for this traffic; what was already asked for keeps its times. Without `routes` the header route
-    /// goes as well.
-    pub fn ask(&mut self, weight: Weight, routes: bool, now: Timestamp) {
-        self.ask_all(weight, routes, self.header, now);
-    }
-
-    /// As [`Traffic::ask`], also for the header route of the step at index `header`.
-    pub fn ask_all(&mut self, weight: Weight, routes: bool, header: Option<usize>, now: Timestamp) {
-        let wanted = (weight, routes, header.filter(|_| routes));
-        if (self.weight, self.routes, self.header) != wanted {
-            *self = Self { weight, routes, header: wanted.2, asked_at: now, seen_at: None };
+        Self {
+            weight: Weight::ZERO,
+            routes: false,
+            headers: BTreeSet::new(),
+            mirror: None,
+            asked_at,
+            seen_at: None,
         }
+    }
+
+    /// Asks for this traffic; what was already asked for keeps its times. Without `routes` header and mirror routes go
+    /// as well.
+    pub fn ask(&mut self, weight: Weight, routes: bool, now: Timestamp) {
+        let routes_now = if routes { self.clone() } else { Self::none(now) };
+        self.become_wanted(Self { weight, routes, asked_at: now, seen_at: None, ..routes_now });
+    }
+
+    /// As [`Traffic::ask`] with routes, also for these header routes and this mirror route, by the indices of their steps.
+    pub fn ask_all(
+        &mut self,
+        weight: Weight,
+        headers: BTreeSet<usize>,
+        mirror: Option<usize>,
+        now: Timestamp,
+    ) {
+        self.become_wanted(Self { weight, routes: true, headers, mirror, asked_at: now, seen_at: None });
+    }
+
+    fn become_wanted(&mut self, wanted: Self) {
+        let is_same = self.weight == wanted.weight
+            && self.routes == wanted.routes
+            && self.headers == wanted.headers
+            && self.mirror == wanted.mirror;
+        if !is_same {
+            *self = wanted;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_header_route_is_recorded_as_before_there_were_several() {
+        let mut recorded =
+            json!({"weight": 5, "routes": true, "header": 2, "askedAt": "2026-01-01T00:00:00Z"});
+        let mut traffic: Traffic = serde_json::from_value(recorded.clone()).unwrap();
+        assert_eq!(traffic.headers, BTreeSet::from([2]));
+        assert_eq!(serde_json::to_value(&traffic).unwrap(), recorded);
+        traffic.headers.insert(4);
+        recorded["header"] = json!([2, 4]);
+        assert_eq!(serde_json::to_value(&traffic).unwrap(), recorded);
+        assert_eq!(serde_json::from_value::<Traffic>(recorded).unwrap(), traffic);
+    }
+
+    #[test]
+    fn routes_that_are_off_leave_no_header_and_no_mirror() {
+        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let mut traffic = Traffic::none(then);
+        traffic.ask_all(Weight::FULL, BTreeSet::from([1]), Some(2), then);
+        let before = traffic.clone();
+        traffic.ask(Weight::FULL, true, now);
+        assert_eq!(traffic, before, "what was asked for keeps its time");
+        traffic.ask(Weight::ZERO, false, now);
+        assert_eq!(traffic, Traffic::none(now));
     }
 }

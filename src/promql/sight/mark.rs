@@ -1,6 +1,6 @@
 //! The labels by which Prometheus tells the sides of a pair apart, with the values that each side has.
 
-use crate::{domain::k8s::selector::Labels, promql::series::NGINX_CANARY};
+use crate::{domain::k8s::selector::Labels, routers};
 use promql_parser::label::{MatchOp, Matcher};
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ pub enum Value {
         /// Its namespace, if it is known.
         namespace: Option<String>,
     },
-    /// The name that ingress-nginx gives a port of a Service: `shop-web-canary-80`.
+    /// The name that a router gives a port of a Service: `shop-web-canary-80`.
     Upstream {
         /// Name of the Service.
         service: String,
@@ -246,9 +246,11 @@ fn of_service(stable: &str, canary: &str, namespace: Option<&str>, marks: &mut V
     mark("authority", host(stable), host(canary), true);
     let own = Value::Upstream { service: canary.to_owned(), namespace: namespace.map(str::to_owned) };
     let none = Value::Word(String::new());
-    // Where one Service reaches both sides, NGINX does not split.
+    // Where one Service reaches both sides, no router splits.
     let upstream = if stable == canary { none.clone() } else { own };
-    mark(NGINX_CANARY, none, upstream, false);
+    for series in routers::series() {
+        mark(series.side, none.clone(), upstream.clone(), false);
+    }
 }
 
 fn of_objects(stable: &Side<'_>, canary: &Side<'_>, marks: &mut Vec<Mark>) {

@@ -9,7 +9,7 @@ pub use mark::{Mark, Side, UNKNOWN, Value, marks};
 
 use super::{
     Query, Selector,
-    series::{Exporter, NGINX_CANARY, is_positive},
+    series::{Exporter, is_positive},
 };
 pub(super) use mark::Admits;
 use promql_parser::label::{MatchOp, Matcher};
@@ -67,8 +67,10 @@ pub(super) fn admitted(matchers: &[&Matcher], exporter: Exporter, marks: &[Mark]
     let known: Vec<&Matcher> =
         matchers.iter().copied().filter(|matcher| !matcher.value.contains(UNKNOWN)).collect();
     let Some(first) = known.first() else { return Admits::BOTH };
-    if exporter == Exporter::Nginx && NGINX_SERVICE.contains(&first.name.as_str()) {
-        return nginx_service(&known, marks);
+    if let Exporter::Router(series) = exporter
+        && series.services.contains(&first.name.as_str())
+    {
+        return by_service_of_stable(&known, marks);
     }
     let marks: Vec<&Mark> = of_label(&first.name, exporter, marks).collect();
     let admits = marks.iter().map(|mark| mark.admitted_by(&known));
@@ -80,10 +82,8 @@ pub(super) fn admitted(matchers: &[&Matcher], exporter: Exporter, marks: &[Mark]
     if is_open && any == Admits::NEITHER { Admits::BOTH } else { any }
 }
 
-/// Where ingress-nginx names stable's Service for both sides; whatever scrapes it may add its own.
-const NGINX_SERVICE: &[&str] = &["service", "exported_service"];
-
-fn nginx_service(matchers: &[&Matcher], marks: &[Mark]) -> Admits {
+/// Where a router names stable's Service for both sides; whatever scrapes it may add its own.
+fn by_service_of_stable(matchers: &[&Matcher], marks: &[Mark]) -> Admits {
     let mut split = marks.iter().filter(|mark| mark.label == "service");
     let is_wrong = split.any(|mark| mark.admitted_by(matchers) == Admits::CANARY);
     if is_wrong { Admits::NEITHER } else { Admits::BOTH }
@@ -97,8 +97,8 @@ pub(super) fn of_label<'a>(
 ) -> impl Iterator<Item = &'a Mark> {
     let describes = exporter.describes(label);
     marks.iter().filter(move |mark| {
-        let of_nginx = matches!(mark.canary, Value::Upstream { .. });
-        describes && mark.label == label && (!of_nginx || exporter == Exporter::Nginx)
+        let of_router = matches!(mark.canary, Value::Upstream { .. });
+        describes && mark.label == label && (!of_router || matches!(exporter, Exporter::Router(_)))
     })
 }
 
@@ -148,10 +148,13 @@ pub fn corrections(queries: &[Query], marks: &[Mark]) -> Vec<Correction> {
 fn correction(matcher: &Matcher, exporter: Exporter, marks: &[Mark]) -> Option<Correction> {
     let label = &matcher.name;
     let written = matcher.to_string();
-    if exporter == Exporter::Nginx && label != NGINX_CANARY {
+    if let Exporter::Router(series) = exporter
+        && label != series.side
+    {
         let hit = marks.iter().find(|m| m.label == "service" && m.canary.is_admitted_by(matcher))?;
         let Value::Word(stable) = &hit.stable else { return None };
-        return Some(Correction { written, wanted: format!("{label}={stable:?},canary!=\"\""), open: None });
+        let wanted = format!("{label}={stable:?},{}!=\"\"", series.side);
+        return Some(Correction { written, wanted, open: None });
     }
     let known: Vec<&Mark> = of_label(label, exporter, marks).collect();
     let meant = known.iter().find(|mark| mark.stable.is_admitted_by(matcher)).or(known.first())?;

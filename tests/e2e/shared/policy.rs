@@ -65,7 +65,7 @@ fn a_profile_holds_releases_of_its_namespace_to_its_rules() {
     space.apply(&shop.service().to_string()).ok();
     space.apply(&shop.ingress(&space).to_string()).ok();
     let refused = space.apply(&shop.deployment().to_string()).refused();
-    insta::assert_snapshot!(policy_line(&space, &refused), @r#"[haldane.dev/canary]: a Deployment with an Ingress must use canary releases: set the annotation haldane.dev/canary to "enabled" or to a plan (policy NAMESPACE, rule canary-required)"#);
+    insta::assert_snapshot!(policy_line(&space, &refused), @r#"[haldane.dev/canary]: a Deployment with a route must use canary releases: set the annotation haldane.dev/canary to "enabled" or to a plan (policy NAMESPACE, rule canary-required)"#);
 
     // Told only, and a profile that cannot be read is refused when it is written.
     kubectl(&[

@@ -18,6 +18,7 @@ use haldane::{
         strategy::Step,
     },
     objects::manifest::Kind,
+    routers,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -304,7 +305,7 @@ impl Invariants {
                 phase => return Err(format!("analysis step {index} was passed with {phase:?}")),
             }
         }
-        if now.strategy().splits_by_pods() {
+        if routers::by_pods(now.strategy()) {
             return Ok(());
         }
         let seen = &request.look.seen;
@@ -343,7 +344,7 @@ impl Invariants {
 
     fn on_delete(&self, kind: Kind, name: &str, cluster: &Cluster) -> Result<(), Violation> {
         let proxied = cluster.proxied_weight();
-        let carries = matches!(kind, Kind::Deployment | Kind::Service);
+        let carries = matches!(kind, Kind::DEPLOYMENT | Kind::SERVICE);
         if carries && proxied > 0 && !self.tampered {
             return Err(format!("{kind} {name} is removed while proxies still send it {proxied} %"));
         }

@@ -9,7 +9,7 @@ use haldane::{
         strategy::Step,
     },
     objects::manifest::{Kind, Manifest},
-    routers,
+    routers::{self, nginx},
 };
 use serde_json::Value;
 
@@ -29,10 +29,10 @@ fn served_pods(deployment: &Manifest) -> i64 {
 /// An object that nobody wants any more sends nobody to the canary.
 pub fn is_harmless(manifest: &Manifest) -> Result<(), Violation> {
     match manifest.kind {
-        Kind::Ingress if traffic(manifest) != (0, false) => {
+        nginx::INGRESS if traffic(manifest) != (0, false) => {
             Err(format!("a replica that no longer leads has made an Ingress of {:?}", traffic(manifest)))
         }
-        Kind::Deployment if served_pods(manifest) > 0 => {
+        Kind::DEPLOYMENT if served_pods(manifest) > 0 => {
             Err("a replica that no longer leads has made canary pods behind the user's Service".to_owned())
         }
         _ => Ok(()),
@@ -51,9 +51,9 @@ pub fn on_apply(
     }
     let state = cluster.state();
     match (manifest.kind, &state.rollout) {
-        (Kind::Ingress, Some(rollout)) => on_ingress(manifest, rollout, tampered, cluster),
-        (Kind::Deployment, Some(rollout)) => on_pods(served_pods(manifest), rollout, request),
-        (Kind::Ingress | Kind::Deployment, None) => is_harmless(manifest),
+        (nginx::INGRESS, Some(rollout)) => on_ingress(manifest, rollout, tampered, cluster),
+        (Kind::DEPLOYMENT, Some(rollout)) => on_pods(served_pods(manifest), rollout, request),
+        (nginx::INGRESS | Kind::DEPLOYMENT, None) => is_harmless(manifest),
         _ => Ok(()),
     }
 }

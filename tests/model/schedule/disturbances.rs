@@ -17,6 +17,7 @@ use haldane::{
         state::{RolloutState, Stage},
     },
     objects::manifest::Kind,
+    routers::nginx,
 };
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -96,7 +97,7 @@ impl Schedule {
             }
             3 => self.edit(),
             _ => {
-                let kind = self.rng.pick(&[Kind::Ingress, Kind::Service, Kind::Deployment]);
+                let kind = self.rng.pick(&[nginx::INGRESS, Kind::SERVICE, Kind::DEPLOYMENT]);
                 self.invariants.tampered = true;
                 self.cluster.delete(kind, "web-canary");
                 self.note(|_| format!("{kind} is deleted by hand"));
@@ -215,7 +216,7 @@ fn edit(state: &mut RolloutState, field: u64, number: u8) {
         2 => rollout.canary_replicas = i32::from(number) - 100,
         3 => rollout.baseline_replicas = i32::from(number) - 100,
         4 => rollout.traffic.seen_at = None,
-        5 => rollout.traffic.header = Some(usize::from(number % 4)),
+        5 => rollout.traffic.headers = [usize::from(number % 4)].into(),
         _ => rollout
             .runs
             .iter_mut()

@@ -28,11 +28,10 @@ impl Cluster {
             web["spec"]["replicas"] = json!(size);
             self.store_web(web);
         }
-        let clone =
-            self.find(Kind::HorizontalPodAutoscaler, "web-canary").map(|index| &self.ours[index]["spec"]);
+        let clone = self.find(Kind::AUTOSCALER, "web-canary").map(|index| &self.ours[index]["spec"]);
         let bound = |spec: &Value, key: &str| i32::try_from(spec[key].as_i64().unwrap()).unwrap();
         let size = clone.map(|spec| canary.clamp(bound(spec, "minReplicas"), bound(spec, "maxReplicas")));
-        let Some((size, index)) = size.zip(self.find(Kind::Deployment, "web-canary")) else { return };
+        let Some((size, index)) = size.zip(self.find(Kind::DEPLOYMENT, "web-canary")) else { return };
         let replicas = &self.ours[index]["spec"]["replicas"];
         if *replicas == 0 || *replicas == size {
             return;

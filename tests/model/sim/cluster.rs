@@ -9,10 +9,8 @@ use super::{
 };
 use haldane::{
     domain::{k8s::selector::Labels, keys, names::TemplateHash, state::RolloutState},
-    objects::{
-        manifest::{Kind, Manifest, Owner},
-        pair::named,
-    },
+    objects::manifest::{Kind, Manifest, Owner},
+    routers::{named, nginx},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -158,11 +156,11 @@ impl Cluster {
 
     /// The canary Deployment.
     pub fn canary(&self) -> Option<&Value> {
-        self.find(Kind::Deployment, "web-canary").map(|index| &self.ours[index])
+        self.find(Kind::DEPLOYMENT, "web-canary").map(|index| &self.ours[index])
     }
 
     fn ingresses(&self) -> impl Iterator<Item = &Value> {
-        self.ours.iter().filter(|object| named(object).is_some_and(|(kind, _)| kind == Kind::Ingress))
+        self.ours.iter().filter(|object| named(object).is_some_and(|(kind, _)| kind == nginx::INGRESS))
     }
 
     /// The highest weight on a canary Ingress; `None` when there is none.

@@ -91,7 +91,7 @@ impl Cluster {
             same.map_or_else(|| object.clone(), |index| known.swap_remove(index))
         };
         seen.ours = self.ours.iter().filter(|object| owner.owns(object)).map(kept).collect();
-        let canary = find(&seen.ours, Kind::Deployment, "web-canary").map(|o| &o["metadata"]["uid"]);
+        let canary = find(&seen.ours, Kind::DEPLOYMENT, "web-canary").map(|o| &o["metadata"]["uid"]);
         let canary = canary.and_then(Value::as_str);
         let of = |uid: Option<&str>| {
             self.sets.iter().filter(move |set| Some(set.owner.as_str()) == uid).map(set_view).collect()

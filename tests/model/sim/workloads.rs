@@ -74,7 +74,7 @@ impl Cluster {
             web["metadata"]["resourceVersion"] = json!(self.bump().to_string());
         }
         self.web = web;
-        if let Some(index) = self.find(Kind::Deployment, "web-canary") {
+        if let Some(index) = self.find(Kind::DEPLOYMENT, "web-canary") {
             let mut canary = std::mem::take(&mut self.ours[index]);
             if self.deployment(&mut canary) {
                 canary["metadata"]["resourceVersion"] = json!(self.bump().to_string());

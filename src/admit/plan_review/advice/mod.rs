@@ -108,7 +108,9 @@ fn traffic_before(strategy: &CanaryStrategy, start: usize) -> Option<SignedDurat
             continue;
         }
         total = total.saturating_add(match step {
-            Step::SetWeight(_) | Step::SetHeaderRoute(_) => strategy.settle.signed(),
+            Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
+                strategy.settle.signed()
+            }
             Step::Pause(duration) => (*duration)?.signed(),
             Step::Analysis(step) => step.at_least.unwrap_or(GoDuration::ZERO).signed(),
             Step::SetCanaryScale(_) => SignedDuration::ZERO,

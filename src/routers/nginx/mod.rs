@@ -4,12 +4,16 @@
 //! Service, so it reaches every host and path that uses it; host, path and pathType must equal the stable
 //! rule's or the backend is dropped; other annotations on a canary Ingress are ignored.
 
-use super::{RouteIntent, TrafficRouter};
+mod routes;
+mod settings;
+
+use super::{Capabilities, Chosen, Intent, Refusal, Resource, RouterField, Routes, Series, TrafficRouter};
 use crate::{
+    document::fields::Fields,
     domain::{
         k8s::{json_pointer::part, selector::Labels},
         names::{Weight, suffixed},
-        strategy::{HeaderMatch, HeaderValue, Router},
+        strategy::{CanaryStrategy, HeaderMatch, HeaderValue},
         world::World,
     },
     objects::{
@@ -17,13 +21,18 @@ use crate::{
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
     },
 };
+use routes::{annotation, backend, items, paths};
 use serde_json::{Map, Value, json};
+use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Annotation that named the class before `spec.ingressClassName` did; still honoured.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// Kubernetes' limit for names of Ingresses.
 const NAME_MAX: usize = 253;
+
+/// What carries the canary's traffic.
+pub const INGRESS: Kind = Kind::route("Ingress", "networking.k8s.io/v1");
 
 /// See the module.
 #[derive(Debug)]
@@ -46,23 +55,64 @@ impl TrafficRouter for Nginx {
         "Canary annotations of ingress-nginx on one Ingress per class, made from the rules of the user's Ingresses."
     }
 
-    fn router(&self) -> Router {
-        Router::Nginx
+    fn route(&self) -> &'static str {
+        "Ingress"
     }
 
-    /// `⌈weight × stable⌉`; without traffic one, so that it is known to start before it gets any.
-    fn pods_for(&self, weight: Weight, stable: i32, least: i32) -> i32 {
-        let least = if weight == Weight::ZERO { 1 } else { least.max(1) };
-        weight.share_of(stable).max(least)
+    fn chosen(&self) -> Chosen {
+        Chosen::ByRoutes
     }
 
-    fn leads(&self, intent: &RouteIntent<'_>) -> bool {
-        stable_ingresses(intent).next().is_some()
+    fn fields(&self) -> &'static [RouterField] {
+        settings::FIELDS
     }
 
-    fn objects(&self, intent: &RouteIntent<'_>) -> Vec<Manifest> {
+    fn defaults(&self, annotation_prefix: &str) -> Option<Value> {
+        Some(Settings::with_prefix(annotation_prefix))
+    }
+
+    fn settings(
+        &self,
+        given: Map<String, Value>,
+        defaults: Option<&Value>,
+        fields: &mut Fields<'_>,
+    ) -> Value {
+        Settings::given(&given, defaults, fields)
+    }
+
+    fn capabilities(&self, _: &Value) -> Capabilities {
+        Capabilities { header_routes: 1, headers_of_route: 1, mirrors: false, by_pods: false }
+    }
+
+    fn refused(&self, strategy: &CanaryStrategy, settings: &Value) -> Vec<Refusal> {
+        settings::refused(strategy, &Settings::of(settings))
+    }
+
+    fn resources(&self) -> &'static [Resource] {
+        const { &[Resource::written(INGRESS)] }
+    }
+
+    fn survey<'a>(
+        &self,
+        services: &BTreeMap<String, String>,
+        settings: &Value,
+        world: &'a World,
+    ) -> Routes<'a> {
+        routes::survey(services, &Settings::of(settings), world)
+    }
+
+    fn hazards(
+        &self,
+        services: &BTreeMap<String, String>,
+        settings: &Value,
+        routes: &Routes<'_>,
+    ) -> Vec<String> {
+        routes::hazards(services, &Settings::of(settings), routes)
+    }
+
+    fn desired(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Vec<Manifest> {
         let mut by_class: BTreeMap<Class, Vec<&Value>> = BTreeMap::new();
-        for ingress in stable_ingresses(intent) {
+        for ingress in &routes.found {
             by_class.entry(class_of(ingress)).or_default().push(ingress);
         }
         let several = by_class.len() > 1;
@@ -71,68 +121,15 @@ impl TrafficRouter for Nginx {
             .filter_map(|(class, ingresses)| canary_ingress(intent, class, ingresses, several))
             .collect()
     }
-}
 
-/// The Ingresses of users.
-#[must_use]
-pub fn ingresses(world: &World) -> &[Value] {
-    world.routes("Ingress")
-}
-
-/// The user's Ingresses that route to a Service of the pair.
-fn stable_ingresses<'a>(intent: &RouteIntent<'a>) -> impl Iterator<Item = &'a Value> {
-    let (settings, services) = (intent.settings, intent.services);
-    ingresses(intent.world).iter().filter(move |ingress| {
-        let name = name_of(ingress);
-        let asked =
-            settings.stable_ingresses.is_empty() || settings.stable_ingresses.iter().any(|n| n == name);
-        asked
-            && !is_canary(ingress, &settings.annotation_prefix)
-            && paths(ingress).any(|(_, p)| backend(p).is_some_and(|s| services.contains_key(s)))
-    })
-}
-
-/// Name of an object.
-#[must_use]
-pub fn name_of(object: &Value) -> &str {
-    part(object, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// An annotation of an object.
-#[must_use]
-pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    part(object, "/metadata/annotations")?.get(key)?.as_str()
-}
-
-/// Whether an Ingress is a canary itself, of whomever.
-#[must_use]
-pub fn is_canary(ingress: &Value, prefix: &str) -> bool {
-    annotation(ingress, &format!("{prefix}/canary")) == Some("true")
-}
-
-/// Whether an Ingress routes to one of these Services.
-#[must_use]
-pub fn routes_to(ingress: &Value, services: &[&str]) -> bool {
-    paths(ingress).any(|(_, path)| backend(path).is_some_and(|service| services.contains(&service)))
-}
-
-/// Hosts (empty = any) and paths of an Ingress.
-pub fn paths(ingress: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    items(ingress, "/spec/rules").flat_map(|rule| {
-        let host = rule.get("host").and_then(Value::as_str).unwrap_or_default();
-        items(rule, "/http/paths").map(move |path| (host, path))
-    })
-}
-
-/// Name of the Service that a path routes to, if it is one.
-#[must_use]
-pub fn backend(path: &Value) -> Option<&str> {
-    part(path, "/backend/service/name")?.as_str()
-}
-
-/// The items of a list.
-fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    part(object, pointer).and_then(Value::as_array).into_iter().flatten()
+    fn series(&self) -> Option<&'static Series> {
+        Some(&Series {
+            prefix: "nginx_ingress_controller_",
+            side: "canary",
+            services: &["service", "exported_service"],
+            namespace: "exported_namespace",
+        })
+    }
 }
 
 fn class_of(ingress: &Value) -> Class {
@@ -145,7 +142,7 @@ fn class_of(ingress: &Value) -> Class {
 }
 
 fn canary_ingress(
-    intent: &RouteIntent<'_>,
+    intent: &Intent<'_>,
     class: &Class,
     ingresses: &[&Value],
     several: bool,
@@ -171,11 +168,11 @@ fn canary_ingress(
     spec.extend(class_name.map(|class| ("ingressClassName".to_owned(), Value::from(class))));
     spec.extend((!tls.is_empty()).then(|| ("tls".to_owned(), Value::from(tls))));
     let meta = Meta { annotations, ..Meta::default() };
-    Some(Manifest::new(Kind::Ingress, &name, intent.owner, intent.canary_of, meta, spec.into()))
+    Some(Manifest::new(INGRESS, &name, intent.owner, intent.canary_of, meta, spec.into()))
 }
 
 /// Every host, path and pathType that routes to a Service of the pair, routing to the canary's instead.
-fn canary_rules(intent: &RouteIntent<'_>, ingresses: &[&Value]) -> Vec<Value> {
+fn canary_rules(intent: &Intent<'_>, ingresses: &[&Value]) -> Vec<Value> {
     let mut by_host: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for (host, path) in ingresses.iter().flat_map(|ingress| paths(ingress)) {
         let Some(canary) = backend(path).and_then(|service| intent.services.get(service)) else { continue };
@@ -210,23 +207,26 @@ fn canary_tls(ingresses: &[&Value], hosts: &BTreeSet<&str>) -> Vec<Value> {
 }
 
 /// `canary-weight` always; the user's additional annotations and the header route only while such routes are on.
-fn canary_annotations(intent: &RouteIntent<'_>) -> Labels {
-    let prefix = &intent.settings.annotation_prefix;
+fn canary_annotations(intent: &Intent<'_>) -> Labels {
+    let settings = Settings::of(intent.settings);
+    let prefix = &settings.annotation_prefix;
     let full = |key: &str| if key.contains('/') { key.to_owned() } else { format!("{prefix}/{key}") };
-    let additional = intent.settings.additional_annotations.iter().filter(|_| intent.traffic.routes);
+    let additional = settings.additional_annotations.iter().filter(|_| intent.is_open);
     let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
     annotations.insert(full("canary"), "true".to_owned());
-    let total = intent.settings.weight_total;
-    annotations.insert(full("canary-weight"), intent.traffic.weight.parts_of(total).to_string());
+    let total = intent.weight_total.max(settings.weight_total);
+    annotations.insert(full("canary-weight"), intent.weight.parts_of(total).to_string());
     if total > Weight::PERCENT {
         annotations.insert(full("canary-weight-total"), total.to_string());
     }
-    if let Some(route) = intent.header.filter(|_| intent.traffic.routes) {
-        let (key, value) = header_value(route);
-        annotations.insert(full("canary-by-header"), route.header.clone());
+    // There is one at most, with one match: more is refused.
+    let matching = intent.headers.iter().flat_map(|route| &route.matching).next();
+    if let Some(matching) = matching.filter(|_| intent.is_open) {
+        let (key, value) = header_value(matching);
+        annotations.insert(full("canary-by-header"), matching.header.clone());
         annotations.insert(full(key), value);
     }
-    annotations.insert(ASKED_AT_ANNOTATION.to_owned(), intent.traffic.asked_at.to_string());
+    annotations.insert(ASKED_AT_ANNOTATION.to_owned(), intent.asked_at.to_string());
     annotations
 }
 
@@ -249,10 +249,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        domain::{state::Traffic, strategy::NginxRouting},
-        objects::manifest::Owner,
-    };
+    use crate::{domain::strategy::HeaderRoute, objects::manifest::Owner};
     fn ingress(name: &str, class: &str, rules: &[(&str, &str, &str)]) -> Value {
         let rules: Vec<_> = rules
             .iter()
@@ -282,29 +279,29 @@ mod tests {
             if header.is_some() { ("canary-by-cookie", "testers") } else { ("canary-by-header", "X-Canary") };
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
-        let settings = NginxRouting {
-            stable_ingresses: vec![],
-            annotation_prefix: "nginx.ingress.kubernetes.io".into(),
-            additional_annotations: BTreeMap::from([(additional.0.into(), additional.1.into())]),
-            managed_routes: vec![],
-            weight_total: total,
-        };
-        let none = Traffic::none(jiff::Timestamp::UNIX_EPOCH);
-        let traffic = Traffic { weight: Weight::of(parts, total).unwrap(), routes, ..none };
+        let settings = json!({
+            "annotationPrefix": "nginx.ingress.kubernetes.io",
+            "additionalAnnotations": {additional.0: additional.1},
+        });
+        let route = header.map(|matching| HeaderRoute { name: "r".into(), matching: vec![matching.clone()] });
         let mut world = World::default();
         for ingress in ingresses {
             world.add(ingress.clone()).unwrap();
         }
-        let intent = RouteIntent {
+        let intent = Intent {
             owner: &owner,
             canary_of: "web",
             services: &services,
-            world: &world,
             settings: &settings,
-            traffic: &traffic,
-            header,
+            weight_total: total,
+            weight: Weight::of(parts, total).unwrap(),
+            is_open: routes,
+            headers: route.iter().collect(),
+            mirror: None,
+            asked_at: jiff::Timestamp::UNIX_EPOCH,
         };
-        Nginx.objects(&intent).into_iter().map(|m| m.body).collect()
+        let found = Nginx.survey(&services, &settings, &world);
+        Nginx.desired(&intent, &found).into_iter().map(|m| m.body).collect()
     }
 
     #[test]

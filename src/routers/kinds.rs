@@ -1,0 +1,69 @@
+//! All kinds of objects on the canary side: the pair's own, and the ones that routers make.
+
+use super::ROUTERS;
+use crate::objects::manifest::Kind;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// An API that a router reads in the user's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resource {
+    /// What it reads.
+    pub kind: Kind,
+    /// Whether it makes such objects for the canary as well.
+    pub is_written: bool,
+    /// Whether a cluster may be without this API.
+    pub is_optional: bool,
+}
+
+impl Resource {
+    /// An API of every cluster, of which the router makes objects.
+    #[must_use]
+    pub const fn written(kind: Kind) -> Self {
+        Self { kind, is_written: true, is_optional: false }
+    }
+
+    /// The same of an API that a cluster may be without.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
+    }
+}
+
+fn resources() -> impl Iterator<Item = &'static Resource> {
+    ROUTERS.iter().flat_map(|router| router.resources())
+}
+
+/// Kinds of objects that are made for a canary, in the order in which they are made.
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let routes = resources().filter(|resource| resource.is_written).map(|resource| resource.kind);
+    let mut kinds: Vec<Kind> = Kind::OF_PAIR.into_iter().chain(routes).collect();
+    kinds.sort_unstable();
+    kinds
+});
+
+/// Kinds of objects that are made for a canary, in the order in which they are made.
+#[must_use]
+pub fn kinds() -> &'static [Kind] {
+    &KINDS
+}
+
+/// Kinds of the users' objects that are read around a Deployment.
+pub fn read_kinds() -> impl Iterator<Item = Kind> {
+    let read = resources().filter(|resource| !resource.is_written).map(|resource| resource.kind);
+    kinds().iter().copied().filter(|kind| *kind != Kind::DEPLOYMENT).chain(read)
+}
+
+/// Whether a cluster may be without the API of this kind.
+#[must_use]
+pub fn is_optional(kind: Kind) -> bool {
+    resources().any(|resource| resource.kind == kind && resource.is_optional)
+}
+
+/// Kind and name of an observed object, if it is of a kind of ours.
+#[must_use]
+pub fn named(object: &Value) -> Option<(Kind, &str)> {
+    let name = object.get("kind")?.as_str()?;
+    let kind = *kinds().iter().find(|kind| kind.name() == name)?;
+    Some((kind, object.get("metadata")?.get("name")?.as_str()?))
+}
