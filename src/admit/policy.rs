@@ -197,7 +197,9 @@ pub(super) fn plan<'a>(spec: &'a RolloutSpec, dry_starts: &'a [DryStart], provid
     let wait = |(index, step): (usize, &Step)| match step {
         Step::Pause(None) => Wait::Person,
         // Settling is not soaking: the proxies are still learning the weight.
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => Wait::Time(jiff::SignedDuration::ZERO),
+        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
+            Wait::Time(jiff::SignedDuration::ZERO)
+        }
         _ => Wait::Time(step_time(strategy, dry_starts, index, step)),
     };
     let metrics = dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| PlannedMetric {

@@ -88,7 +88,7 @@ pub async fn delete(
     kind: Kind,
     name: &str,
 ) -> Result<(), ApplyError> {
-    let object = crate::objects::pair::find(&seen.ours, kind, name);
+    let object = crate::objects::manifest::find(&seen.ours, kind, name);
     let text = |pointer| object?.pointer(pointer)?.as_str().map(str::to_owned);
     let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
     let params = DeleteParams {

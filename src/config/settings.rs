@@ -1,6 +1,6 @@
 //! The fields of Argo's `strategy.canary`: one table, from which parser and reference page are made.
 
-use super::steps::{analysis_ref, percent, step};
+use super::steps::{WEIGHT_TOTALS, analysis_ref, percent, step};
 use crate::{
     document::{
         fields::{Fields, Node},
@@ -14,7 +14,6 @@ use crate::{
     routers::{self, TrafficRouter},
 };
 use serde_json::Value;
-use std::ops::RangeInclusive;
 
 /// What [`traffic_routing`] reads, in addition to routers by their names.
 pub static ROUTING: &[(&str, Schema)] = &[
@@ -288,9 +287,6 @@ pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
         Some(())
     })
 }
-
-/// What `maxTrafficWeight` may be: some data planes ignore a smaller total.
-pub(super) const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
 
 /// The total of which a strategy's weights are parts, before anything of it is read.
 pub(super) fn weight_total(strategy: &Value) -> u32 {

@@ -2,7 +2,6 @@
 
 use super::{
     routes::{header_route, mirror_route},
-    settings::WEIGHT_TOTALS,
     template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
 };
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     gocompat::duration::GoDuration,
     providers::{Field, field},
 };
+use std::ops::RangeInclusive;
 
 /// An argument of a step's analysis.
 const ARGUMENT: Schema = Schema::Object(&[
@@ -46,6 +46,9 @@ const HEADER_ROUTE: Schema = Schema::Object(&[
         ])),
     ),
 ]);
+
+/// What `maxTrafficWeight` may be: some data planes ignore a smaller total.
+pub(super) const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
 
 /// A weight: parts of a total that may be as large.
 const WEIGHT: Schema = Schema::Whole(0, *WEIGHT_TOTALS.end());

@@ -15,7 +15,7 @@ use crate::{
     },
     document::finding::Finding,
     domain::{keys, observed::Observed, state::RolloutState, strategy::RolloutSpec},
-    objects::{manifest::Owner, pair::find},
+    objects::manifest::{Owner, find},
     runtime::clock,
 };
 use jiff::Timestamp;

@@ -12,8 +12,8 @@ use crate::{
     },
     objects::{
         canary_deployment::{autoscaled_size, canary_name},
-        manifest::{Kind, Manifest, Owner, TEMPLATE_ANNOTATION},
-        pair::{Pair, find},
+        manifest::{Kind, Manifest, Owner, TEMPLATE_ANNOTATION, find},
+        pair::Pair,
     },
     routers::{self, size, traffic},
 };

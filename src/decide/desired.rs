@@ -6,10 +6,7 @@ use crate::{
         k8s::json_pointer::part,
         state::{Outcome, Rollout, RolloutState, Stage},
     },
-    objects::{
-        manifest::{Kind, Manifest},
-        pair::find,
-    },
+    objects::manifest::{Kind, Manifest, find},
     routers::{self, named, traffic},
 };
 use serde_json::Value;

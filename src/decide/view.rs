@@ -10,7 +10,10 @@ use crate::{
         observed::{Observed, container_images},
         state::{Phase, Rollout, RolloutState, RunRecord, Stage},
     },
-    objects::{canary_deployment::canary_name, manifest::Kind, pair::find},
+    objects::{
+        canary_deployment::canary_name,
+        manifest::{Kind, find},
+    },
 };
 use jiff::Timestamp;
 use serde::Serialize;

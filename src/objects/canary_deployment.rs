@@ -1,9 +1,6 @@
 //! The canary's Deployment: the user's new template under other labels, sized by weight.
 
-use super::{
-    manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION},
-    pair::find,
-};
+use super::manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION, find};
 use crate::domain::{
     k8s::{json_pointer::part, label_rewrite::LabelRewrite, selector::Labels},
     names::suffixed,

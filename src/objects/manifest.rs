@@ -184,6 +184,17 @@ impl Manifest {
     }
 }
 
+/// The observed object of ours with this kind and name.
+#[must_use]
+pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
+    let is = |object: &&Value| {
+        let named = object.get("metadata").and_then(|metadata| metadata.get("name"));
+        object.get("kind").is_some_and(|found| found == kind.name())
+            && named.is_some_and(|found| found == name)
+    };
+    ours.iter().find(is)
+}
+
 /// Labels and annotations of a [`Manifest`] in addition to its marks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {

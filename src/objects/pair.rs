@@ -5,13 +5,12 @@ use super::{
     canary_deployment::{autoscaled_size, canary_deployment},
     canary_policy::canary_policies,
     canary_service::{both_services, canary_service, is_split, our_services},
-    manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
+    manifest::{ASKED_AT_ANNOTATION, Manifest, Owner},
 };
 use crate::domain::{
     k8s::label_rewrite::LabelRewrite, observed::Observed, state::Traffic, strategy::CanaryStrategy,
 };
 use k8s_openapi::api::core::v1::Service;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A Deployment, its canary and how they are distinguished.
@@ -88,15 +87,4 @@ pub fn stable_services<'a>(
 ) -> impl Iterator<Item = &'a Service> {
     let labels = seen.pod_labels();
     seen.world.services.iter().filter(move |service| is_split(service, strategy, &labels))
-}
-
-/// The observed object of ours with this kind and name.
-#[must_use]
-pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
-    let is = |object: &&Value| {
-        let named = object.get("metadata").and_then(|metadata| metadata.get("name"));
-        object.get("kind").is_some_and(|found| found == kind.name())
-            && named.is_some_and(|found| found == name)
-    };
-    ours.iter().find(is)
 }

@@ -26,10 +26,7 @@ use crate::{
         strategy::{CanaryStrategy, HeaderRoute, MirrorRoute},
         world::World,
     },
-    objects::{
-        manifest::{Manifest, Owner},
-        pair::find,
-    },
+    objects::manifest::{Manifest, Owner, find},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};

@@ -4,7 +4,7 @@
 use super::{Capabilities, Chosen, Routes, Sight, TrafficRouter};
 use crate::{
     domain::{k8s::json_pointer::part, names::Weight, world::World},
-    objects::{manifest::Kind, pair::find},
+    objects::manifest::{Kind, find},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -16,10 +16,7 @@ use crate::{
         schema::Schema,
     },
     domain::{k8s::json_pointer::part, world::World},
-    objects::{
-        manifest::{Kind, Manifest},
-        pair::find,
-    },
+    objects::manifest::{Kind, Manifest, find},
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

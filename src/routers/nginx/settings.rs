@@ -117,7 +117,7 @@ pub(super) static FIELDS: &[RouterField] = &[
     },
     RouterField {
         key: "canaryIngressAnnotations",
-        doc: "The same.",
+        doc: "Argo's other name for `additionalIngressAnnotations`.",
         kind: Schema::Map(&Schema::Text),
         read: canary_keys,
     },

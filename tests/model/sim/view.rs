@@ -8,7 +8,7 @@ use haldane::{
         keys,
         observed::{Observed, ReplicaSetView},
     },
-    objects::{manifest::Kind, pair::find},
+    objects::manifest::{Kind, find},
 };
 use serde_json::Value;
 use std::sync::Arc;

@@ -8,10 +8,7 @@ use haldane::{
         pass::{Look, Stored},
     },
     domain::state::RolloutState,
-    objects::{
-        manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner},
-        pair::find,
-    },
+    objects::manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner, find},
 };
 use serde_json::{Value, json};
 use std::{fmt, sync::Arc};
