@@ -1,18 +1,17 @@
-//! What a request is about. It is read once; each case has its questions about the cluster, and decides by the answers.
+//! What a request is about. It is read once. Each case has its questions about the cluster, and decides by the answers.
 
 use super::{
     AdmitConfig,
     change::Change,
-    config_map::ConfigMapWrite,
-    deployment::DeploymentWrite,
+    config_map::ConfigMapRequest,
+    deployment::{DeploymentRequest, Standing},
     facts::{Fact, Facts, Questions},
     final_check::FinalCheck,
     hold::is_held,
-    membership::Standing,
-    namespace::NamespaceWrite,
+    namespace::NamespaceRequest,
     no_effect,
     object::Object,
-    rehearsal::Rehearsal,
+    ruling::Ruling,
     scale::ScaleDown,
     stale_condition::Observation,
 };
@@ -25,16 +24,16 @@ use jiff::Timestamp;
 /// An admission request, by what it is about.
 #[derive(Debug)]
 pub enum Case<'a> {
-    /// Nothing is to be decided: the request is not Haldane's business, or what it writes is as strict as can be.
+    /// Nothing needs to be decided: the request does not concern Haldane, or the Deployment is already held.
     NotOurs,
     /// An autoscaler asks for fewer pods.
     ScaleDown(ScaleDown),
     /// The deployment controller writes the status of a Deployment whose release was aborted.
     Observation(Observation<'a>),
     /// A policy profile or an analysis template is written.
-    ConfigMap(ConfigMapWrite<'a>),
+    ConfigMap(ConfigMapRequest<'a>),
     /// A Namespace is written.
-    Namespace(Box<NamespaceWrite<'a>>),
+    Namespace(Box<NamespaceRequest<'a>>),
     /// A Deployment that nothing opts in is written.
     Unmanaged(Object<'a>),
     /// A Deployment is written, and may still be patched: a release, an order, a new plan or any other change.
@@ -43,35 +42,20 @@ pub enum Case<'a> {
     FinalCheck(Box<FinalCheck<'a>>),
 }
 
-/// What follows from a request.
-#[derive(Debug)]
-pub struct Ruling {
-    /// The answer.
-    pub verdict: Verdict,
-    /// Metrics to try, whose values are further warnings.
-    pub rehearsals: Vec<Rehearsal>,
-}
-
-impl From<Verdict> for Ruling {
-    fn from(verdict: Verdict) -> Self {
-        Self { verdict, rehearsals: Vec::new() }
-    }
-}
-
 impl<'a> Case<'a> {
     /// Reads a request that is decided `now`.
     #[must_use]
     pub fn read(stage: Stage, review: &'a Review, config: &'a AdmitConfig, now: Timestamp) -> Self {
         let scale_down = || ScaleDown::read(review, now).map(Self::ScaleDown);
         let observation = || Observation::read(review, now).map(Self::Observation);
-        let config_map = || ConfigMapWrite::read(review).map(Self::ConfigMap);
-        let namespace = || NamespaceWrite::read(review, config).map(Box::new).map(Self::Namespace);
-        let deployment = || Self::of_deployment(stage, DeploymentWrite::read(stage, review, config, now)?);
+        let config_map = || ConfigMapRequest::read(review).map(Self::ConfigMap);
+        let namespace = || NamespaceRequest::read(review, config).map(Box::new).map(Self::Namespace);
+        let deployment = || Self::of_deployment(stage, DeploymentRequest::read(stage, review, config, now)?);
         let case = scale_down().or_else(observation).or_else(config_map).or_else(namespace);
         case.or_else(deployment).unwrap_or(Self::NotOurs)
     }
 
-    fn of_deployment(stage: Stage, write: DeploymentWrite<'a>) -> Option<Self> {
+    fn of_deployment(stage: Stage, write: DeploymentRequest<'a>) -> Option<Self> {
         match stage {
             Stage::Warn => Some(Self::Unmanaged(write.new)),
             Stage::Mutate => Some(Self::Change(Box::new(Change::read(write)))),
@@ -86,7 +70,7 @@ impl<'a> Case<'a> {
         matches!(self, Self::Change(_) | Self::FinalCheck(_))
     }
 
-    /// Reads the request in its Namespace, whose defaults complete it.
+    /// Completes the request with the defaults of its Namespace.
     #[must_use]
     pub fn in_namespace(self, namespace: Fact<Namespace>) -> Self {
         match self {

@@ -1,9 +1,8 @@
 //! A Deployment in the mutating phase: a release is held for its canary, an order becomes a recorded request, and a
-//! plan is read before it runs.
+//! plan is checked before it runs.
 
 use super::{
-    case::Ruling,
-    deployment::DeploymentWrite,
+    deployment::{DeploymentRequest, Standing},
     examine::examine,
     facts::{Fact, Facts, NOT_LOOKED_UP, Questions},
     hold::{self, TemplateChange},
@@ -13,6 +12,7 @@ use super::{
     rehearsal::rehearsals,
     report::Report,
     rules,
+    ruling::Ruling,
 };
 use crate::{
     config::{
@@ -28,12 +28,12 @@ use crate::{
 };
 
 /// Shown when a new Deployment is held, see [`hold::change`].
-const TAKEN_OVER: &str = "pods of another template run already and become the stable side of this Deployment, so its own template is held for a canary";
+const TAKEN_OVER: &str = "pods of another template already run and become the stable side of this Deployment, so its own template is held for a canary";
 
 /// See the module.
 #[derive(Debug)]
 pub struct Change<'a> {
-    write: DeploymentWrite<'a>,
+    write: DeploymentRequest<'a>,
     order: Result<Option<Order>, Verdict>,
     namespace: Fact<Namespace>,
     declaration: Fact<Declaration>,
@@ -47,7 +47,7 @@ struct Declaration {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn read(write: DeploymentWrite<'a>) -> Self {
+    pub(super) fn read(write: DeploymentRequest<'a>) -> Self {
         let not_looked_up = || NOT_LOOKED_UP.to_owned();
         let order = orders::ordered(&write);
         Self { write, order, namespace: Err(not_looked_up()), declaration: Err(not_looked_up()) }
@@ -71,7 +71,7 @@ impl<'a> Change<'a> {
         let order = self.order.as_ref().ok().copied().flatten();
         let plan = self.declaration.as_ref().ok().and_then(|declaration| declaration.plan.as_ref().ok());
         let is_judged = order.is_some() || write.concerns_plan();
-        let may_go_on = was_managed && write.standing == membership::Standing::Open;
+        let may_go_on = was_managed && write.standing == Standing::Open;
         Questions {
             state: is_judged || may_go_on,
             pair: true,
@@ -95,8 +95,8 @@ impl<'a> Change<'a> {
         let occasion = policy::occasion(&write, change, order.map(|order| order.verb), facts);
         let judge = |occasion| policy::judge(&write, occasion, true, &settings, &examined, facts);
         let mut report = occasion.map(judge).unwrap_or_default();
-        // What is wrong stops what would start by it. Orders and the way back stay open: a template that was
-        // deleted in the middle of a rollout must not keep people from aborting it.
+        // A problem stops only the rollout that it would affect. Orders and the way back stay possible: a template that
+        // was deleted during a rollout must not prevent an abort.
         let goes_back = change == TemplateChange::Held && policy::is_stable(&write, facts);
         if goes_back || !write.is_binding() {
             examined.postpone();
@@ -128,18 +128,18 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The refusal for what is wrong with the plan, and what policy has found.
-fn refusal(write: &DeploymentWrite<'_>, mut plan: Report, policy: Report) -> Verdict {
+/// The refusal for the problems of the plan and the violations of policy.
+fn refusal(write: &DeploymentRequest<'_>, mut plan: Report, policy: Report) -> Verdict {
     plan.rules.extend((!plan.findings.is_empty()).then_some(rules::PLAN));
     plan.warnings.clear();
     plan.extend(policy);
-    plan.warnings.extend(membership::how_it_came(write));
+    plan.warnings.extend(membership::opted_in_by_namespace(write));
     plan.refuse(&write.review.name)
 }
 
 /// Whether the Deployment is held after this request, and which order is recorded.
 fn edits(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     change: TemplateChange,
     order: Option<Order>,
     facts: &Facts,
@@ -163,7 +163,8 @@ fn edits(
         request = Some(orders::authorise(write, order, change, facts)?);
     } else if held_before.is_some() && !write.new.is_paused() {
         warnings.push(format!(
-            "spec.paused stays true: the canary of this template decides when it starts; orders are given with {}=promote|abort|…", keys::DO
+            "spec.paused stays true while the template is held for its canary; give orders with {}=promote|abort|…",
+            keys::DO
         ));
     } else if change == TemplateChange::Held && held_before.is_none() && is_paused_by_user(write, &edits) {
         warnings.push(format!(
@@ -173,14 +174,14 @@ fn edits(
         request = Some(orders::record(write, Verb::Pause.into()));
     }
     if let Some(request) = request {
-        // A typed record always serialises.
+        // A typed record can always be serialised.
         edits.request = serde_json::to_string(&request).ok();
     }
     Ok(edits)
 }
 
-/// Paused by the user before or with the change, and not by us a moment ago in this same request.
-fn is_paused_by_user(write: &DeploymentWrite<'_>, edits: &Edits) -> bool {
+/// Paused by the user before or with the change, and not by Haldane earlier in this request.
+fn is_paused_by_user(write: &DeploymentRequest<'_>, edits: &Edits) -> bool {
     let ours = write.new.annotation(keys::HELD) == edits.held.as_deref();
     write.old.is_some_and(Object::is_paused) || (write.new.is_paused() && !ours)
 }

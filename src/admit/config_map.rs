@@ -1,5 +1,4 @@
-//! The verdict about a `ConfigMap` that is being written: a policy profile or an analysis template must be
-//! readable.
+//! A `ConfigMap` that is created or updated. A policy profile or an analysis template must be valid.
 
 use super::{object::Object, rules};
 use crate::{
@@ -12,12 +11,12 @@ use crate::{
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
-pub struct ConfigMapWrite<'a> {
+pub struct ConfigMapRequest<'a> {
     name: &'a str,
     object: Object<'a>,
 }
 
-impl<'a> ConfigMapWrite<'a> {
+impl<'a> ConfigMapRequest<'a> {
     /// The request, if it is one.
     #[must_use]
     pub(super) fn read(review: &'a Review) -> Option<Self> {

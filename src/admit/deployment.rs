@@ -1,29 +1,53 @@
-//! A Deployment that is created or updated, as far as the request itself tells.
+//! A Deployment that is created or updated, as read from the request alone.
 
-use super::{
-    AdmitConfig,
-    membership::{Standing, standing},
-    object::Object,
-    rules,
-};
+use super::{AdmitConfig, object::Object, rules};
 use crate::{
-    config::annotations::INTERNAL_KEYS,
+    config::annotations::{Choice, INTERNAL_KEYS, choice},
     document::finding::Finding,
     domain::{
         k8s::json_pointer::part,
         keys,
         review::{Operation, Review, Stage, Verdict},
     },
+    objects::marks::is_canary,
 };
 use jiff::Timestamp;
 use std::fmt::Display;
 
-/// Annotations that say nothing about the plan.
+/// Annotations that do not belong to the plan.
 const NO_PLAN: [&str; 2] = [keys::DO, keys::OVERRIDE_FREEZE];
+
+/// What the request alone decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is managed.
+    Managed,
+    /// It is not.
+    Unmanaged,
+    /// It has no annotation that decides: its Namespace, its routes and its record decide.
+    Open,
+}
+
+/// What the request alone decides. In the validating phase the label shows what the mutating phase has decided.
+fn standing(stage: Stage, new: Object<'_>) -> Standing {
+    match choice(&new.annotations()) {
+        Choice::In => Standing::Managed,
+        Choice::Out => Standing::Unmanaged,
+        // A canary of Haldane's belongs to its Deployment.
+        Choice::Silent if is_canary(new.0) => Standing::Unmanaged,
+        Choice::Silent if stage == Stage::Validate && is_marked(new) => Standing::Managed,
+        Choice::Silent => Standing::Open,
+    }
+}
+
+/// Whether the object has the label of managed Deployments.
+pub(super) fn is_marked(object: Object<'_>) -> bool {
+    object.labels().contains_key(keys::MANAGED)
+}
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
-pub struct DeploymentWrite<'a> {
+pub struct DeploymentRequest<'a> {
     /// The request.
     pub review: &'a Review,
     /// Settings of the installation.
@@ -34,12 +58,12 @@ pub struct DeploymentWrite<'a> {
     pub old: Option<Object<'a>>,
     /// The Deployment as it would be stored.
     pub new: Object<'a>,
-    /// Whether it says itself that it is managed.
+    /// Whether its own annotations decide that it is managed.
     pub standing: Standing,
 }
 
-impl<'a> DeploymentWrite<'a> {
-    /// Reads it; `None` when the request is about something else, or a write of Haldane's own.
+impl<'a> DeploymentRequest<'a> {
+    /// Reads it. `None` if the request is about something else, or is Haldane's own write.
     #[must_use]
     pub fn read(stage: Stage, review: &'a Review, config: &'a AdmitConfig, now: Timestamp) -> Option<Self> {
         let is_deployment =
@@ -62,8 +86,8 @@ impl<'a> DeploymentWrite<'a> {
         self.old.is_some_and(|old| !old.has_template_of(self.new))
     }
 
-    /// Whether the request is about the plan or the pods, and not only an order or a pause: then people want to
-    /// read advice.
+    /// Whether the request changes the plan or the pods. Users get advice on these requests only, not on every order
+    /// or pause.
     pub fn concerns_plan(&self) -> bool {
         let Some(old) = self.old else { return true };
         let (before, after) = (old.annotations(), self.new.annotations());
@@ -72,14 +96,14 @@ impl<'a> DeploymentWrite<'a> {
         self.changes_template() || ours.any(|key| is_plan(key) && before.get(key) != after.get(key))
     }
 
-    /// Whether the request may be refused for what is wrong with the plan and around it: because it changes some
-    /// of that, or starts a rollout.
+    /// Whether the request may be refused for problems of the plan and of the objects around it: because it changes
+    /// one of them, or starts a rollout.
     pub fn is_binding(&self) -> bool {
         let differs = |pointer| self.old.is_none_or(|old| part(old.0, pointer) != part(self.new.0, pointer));
         self.concerns_plan() || differs("/spec/strategy") || differs("/spec/selector")
     }
 
-    /// What was read of the Namespace.
+    /// The Namespace, or what was read from it.
     ///
     /// # Errors
     /// The refusal, when the Namespace could not be read.

@@ -1,7 +1,7 @@
-//! Everything that can be said about a plan before it runs: all findings at once, and warnings.
+//! Checks a plan before it runs, and reports all findings at once, with warnings.
 
 use super::{
-    deployment::DeploymentWrite,
+    deployment::DeploymentRequest,
     facts::Facts,
     plan_review::{advice, hosts, pair, preview},
     report::Report,
@@ -18,20 +18,20 @@ use crate::{
     domain::{keys, strategy::RolloutSpec},
 };
 
-/// What came of the examination.
+/// The result of the examination.
 #[derive(Debug, Default)]
 pub(super) struct Examined {
     /// The plan, if it could be read.
     pub spec: Option<RolloutSpec>,
-    /// Its analyses, started for trial.
+    /// Its analyses, as a dry start resolves them.
     pub dry_starts: Vec<DryStart>,
     /// What was found.
     pub report: Report,
 }
 
-/// Examines the Deployment, its plan and what is around it. `releases`: a changed template is held now.
+/// Examines the Deployment, its plan and the objects around it. `releases`: a changed template is held now.
 pub(super) fn examine(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     settings: &Settings,
     plan: Result<DeclaredPlan, Findings>,
     releases: bool,
@@ -71,8 +71,8 @@ pub(super) fn examine(
     examined.located(settings)
 }
 
-/// The plan with its templates; templates that could not be looked up in time are a refusal, because
-/// a plan that was never read whole must not start.
+/// The plan with its templates. Templates that could not be read in time lead to a refusal, because a plan that was
+/// not read completely must not start.
 fn complete(declared: DeclaredPlan, facts: &Facts) -> Result<RolloutSpec, Findings> {
     match &facts.templates {
         Ok(templates) => declared.complete(templates),
@@ -90,15 +90,15 @@ impl Examined {
         self
     }
 
-    /// What is wrong is not refused now, but warned of.
+    /// Turns the findings into warnings.
     pub fn postpone(&mut self) {
         let later = std::mem::take(&mut self.report.findings);
-        let warnings = later.iter().map(|finding| format!("refused at the next release: {finding}"));
+        let warnings = later.iter().map(|finding| format!("would be refused at the next release: {finding}"));
         self.report.warnings.extend(warnings);
     }
 
-    /// The plan as people shall read it: one line, or all of it where nothing but that is wanted.
-    pub fn plan(&self, write: &DeploymentWrite<'_>) -> Vec<String> {
+    /// The plan in words: one line, or every step in a dry run.
+    pub fn plan(&self, write: &DeploymentRequest<'_>) -> Vec<String> {
         let Some(spec) = &self.spec else { return Vec::new() };
         let new = write.new;
         let mut lines = vec![preview::plan(&spec.strategy, &self.dry_starts, new.replicas())];

@@ -1,4 +1,4 @@
-//! What admission must know of the cluster. The shell looks it up; the decision only reads it.
+//! What admission must know about the cluster. The shell looks it up; the decision only reads it.
 
 use crate::{
     config::{profile::Bound, template_tree::Lookup},
@@ -10,17 +10,14 @@ use crate::{
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why a fact is missing that nobody has asked for.
+/// Why a fact is missing that was not requested.
 pub(super) const NOT_LOOKED_UP: &str = "it was not looked up";
 
-/// Something looked up, or why it could not be in time.
+/// A fact, or why it could not be looked up in time.
 pub type Fact<T> = Result<T, String>;
 
 /// What a [case](super::Case) must know to be decided; each answer becomes one of the [`Facts`].
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a look-up of its own, wanted or not whatever the others are"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a look-up of its own, independent of the others")]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Questions {
     /// The recorded state.
@@ -35,11 +32,11 @@ pub struct Questions {
     pub override_freeze: bool,
     /// Profiles that a Namespace with these labels binds.
     pub policy: Option<Labels>,
-    /// `ReplicaSets` that a new Deployment would take over.
+    /// `ReplicaSets` that a new Deployment would adopt.
     pub adoptable: bool,
 }
 
-/// An object with a name that Haldane will need, as far as it matters whose it is.
+/// An object that has a name that Haldane needs for its own objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Kind, for the message.
@@ -68,7 +65,7 @@ pub struct Neighbours {
 pub struct Facts {
     /// The recorded state; `None` when nothing is recorded.
     pub state: Fact<Option<RolloutState>>,
-    /// Everything beside the Deployment.
+    /// The objects around the Deployment.
     pub neighbours: Fact<Neighbours>,
     /// Templates that were found.
     pub templates: Fact<BTreeMap<TemplateRef, Lookup>>,
@@ -78,7 +75,7 @@ pub struct Facts {
     pub may_override: Fact<bool>,
     /// Profiles that bind the namespace, strictest mode first.
     pub policy: Fact<Vec<Bound>>,
-    /// `ReplicaSets` that the selector of the Deployment picks and that nobody controls.
+    /// `ReplicaSets` that the Deployment selects and that have no controller.
     pub adoptable: Fact<Vec<ReplicaSetView>>,
 }
 

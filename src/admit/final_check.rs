@@ -1,12 +1,12 @@
-//! The last look at a Deployment, when no webhook can change it any more: what must be held is held, and what is not
-//! managed keeps the policy of its namespace.
+//! The final check of a Deployment, after which no webhook can change it: a changed template is held, and a Deployment
+//! that is not managed complies with the policy of its namespace.
 
 use super::{
-    deployment::DeploymentWrite,
+    deployment::{DeploymentRequest, Standing},
     examine::Examined,
     facts::{Fact, Facts, NOT_LOOKED_UP, Questions},
     hold::{TemplateChange, change, is_held},
-    membership::{Standing, is_managed, may_be_managed},
+    membership::{is_managed, may_be_managed},
     policy, rules,
 };
 use crate::{
@@ -18,12 +18,12 @@ use crate::{
 /// See the module.
 #[derive(Debug)]
 pub struct FinalCheck<'a> {
-    write: DeploymentWrite<'a>,
+    write: DeploymentRequest<'a>,
     namespace: Fact<Namespace>,
 }
 
 impl<'a> FinalCheck<'a> {
-    pub(super) fn read(write: DeploymentWrite<'a>) -> Self {
+    pub(super) fn read(write: DeploymentRequest<'a>) -> Self {
         Self { write, namespace: Err(NOT_LOOKED_UP.to_owned()) }
     }
 
@@ -48,7 +48,8 @@ impl<'a> FinalCheck<'a> {
 
     pub(super) fn decide(&self, facts: &Facts) -> Result<Verdict, Verdict> {
         let write = &self.write;
-        // The mutating phase is not asked about one that is created without a word, and so cannot have held it.
+        // The mutating webhook is not called for the creation of a Deployment without annotations, so nothing could hold
+        // it.
         let is_unseen = write.old.is_none() && write.standing == Standing::Open;
         if is_managed(write, &self.namespace, facts)? && !is_unseen {
             self.check_hold(facts)
@@ -71,7 +72,7 @@ impl<'a> FinalCheck<'a> {
         Err(Verdict::forbid(
             rules::HOLD,
             format!(
-                "Deployment {:?}: the changed pod template is not held (spec.paused {}, {} {:?}): another admission webhook changed the object after Haldane's; exclude Deployments annotated {} from it",
+                "Deployment {:?}: the changed pod template is not held (spec.paused {}, {} {:?}): another admission webhook changed the object after Haldane's; exclude Deployments with the annotation {} from that webhook",
                 write.review.name,
                 write.new.is_paused(),
                 keys::HELD,
@@ -84,7 +85,7 @@ impl<'a> FinalCheck<'a> {
     fn check_policy(&self, facts: &Facts) -> Result<Verdict, Verdict> {
         let write = &self.write;
         let Some(mut occasion) = policy::unmanaged_occasion(write) else { return Ok(Verdict::allow()) };
-        // One that has just been created is managed from its next release on.
+        // A new Deployment is managed from its next release on.
         let will_be_managed =
             write.known(self.namespace.as_ref())?.opts_in() && write.standing == Standing::Open;
         let settings = Settings::default();

@@ -1,29 +1,29 @@
-//! Whether a change of the pod template must be held.
+//! Whether a changed pod template must be held.
 
-use super::{deployment::DeploymentWrite, facts::Facts, object::Object, rules};
+use super::{deployment::DeploymentRequest, facts::Facts, object::Object, rules};
 use crate::{
     config::namespace::Settings,
     document::finding::Finding,
     domain::{keys, names::TemplateHash, observed::ReplicaSetView, review::Verdict},
 };
 
-/// What becomes of the template in this request.
+/// What a request does to the pod template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TemplateChange {
-    /// The template is the same: nothing to hold.
+    /// It does not change the template.
     Unchanged,
-    /// It changed and starts natively, because there is nothing to protect.
+    /// The template changes and is rolled out natively, because there is nothing to protect.
     Native,
-    /// It changed and waits for its canary.
+    /// The template changes and waits for its canary.
     Held,
 }
 
-/// What becomes of the template in this request.
+/// What the request does to the pod template.
 ///
 /// # Errors
-/// The refusal, when what would be taken over is not known: that must not let a template pass.
+/// The refusal, when the `ReplicaSets` that would be adopted are not known: a template must not pass because of that.
 pub(super) fn change(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     settings: &Settings,
     facts: &Facts,
 ) -> Result<TemplateChange, Verdict> {
@@ -31,8 +31,9 @@ pub(super) fn change(
         (Some(old), _) => Ok(hold(old, write.new, settings)),
         (None, Ok(sets)) => Ok(hold_new(write.new, sets, settings)),
         (None, Err(why)) => {
-            let problem =
-                format!("the ReplicaSets that it would take over could not be read: {why}; try again");
+            let problem = format!(
+                "the ReplicaSets that this Deployment would adopt could not be read: {why}; try again"
+            );
             Err(Verdict::invalid(rules::HOLD, vec![Finding::new("spec.selector", "", problem)]))
         }
     }
@@ -40,9 +41,9 @@ pub(super) fn change(
 
 /// Compares the templates.
 ///
-/// Native are: a Deployment without ready pods (a first rollout that never became healthy, or one
-/// scaled to 0), and `kubectl rollout restart`, which runs the same code, unless the user wants that too.
-/// One that is scaled to 0 by the same request still has its pods, and may be scaled up by the next.
+/// A Deployment without ready pods is rolled out natively: its first rollout never became healthy, or it is scaled to
+/// 0. So is `kubectl rollout restart`, which runs the same code, unless the user asks for a canary. A Deployment that
+/// the same request scales to 0 still has its pods, and may be scaled up by the next request.
 #[must_use]
 pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> TemplateChange {
     if old.has_template_of(new) {
@@ -55,8 +56,8 @@ pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> TemplateCh
     if old.ready() == 0 || restart { TemplateChange::Native } else { TemplateChange::Held }
 }
 
-/// What becomes of the template of a Deployment that is made where `ReplicaSets` run that it would take over: those
-/// that another left behind. Theirs is the stable side, so a template that runs other code is a change.
+/// The same for a new Deployment that adopts running `ReplicaSets`, which another Deployment left behind. They are the
+/// stable side, so a template with other code is a change.
 #[must_use]
 pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: &Settings) -> TemplateChange {
     let code = TemplateHash::of_code(new.template());
@@ -70,13 +71,13 @@ pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: 
     }
 }
 
-/// Whether an object is held for the template that it has.
+/// Whether an object is held for its present template.
 #[must_use]
 pub fn is_held(object: Object<'_>) -> bool {
     object.is_paused() && object.annotation(keys::HELD) == Some(object.template_hash().as_str())
 }
 
-/// Only `kubectl rollout restart`'s time stamp differs.
+/// Whether only the time stamp of `kubectl rollout restart` differs.
 pub(super) fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
     TemplateHash::same_code(old.template(), new.template())
 }
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_where_nothing_serves() {
+    fn a_deployment_without_ready_pods_is_not_held() {
         let (old, mut new) = (deployment("a", 0), deployment("b", 0));
         assert_eq!(decided(&old, &new), TemplateChange::Native);
         new["spec"]["replicas"] = json!(0);
@@ -144,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_held_deployment_stays_held_whatever_happens_to_it() {
+    fn a_held_deployment_stays_held() {
         let mut old = deployment("a", 0);
         old["metadata"]["annotations"][keys::HELD] = json!("x");
         assert_eq!(decided(&old, &deployment("b", 0)), TemplateChange::Held);
     }
 
     #[test]
-    fn a_restart_is_native_unless_the_user_wants_a_canary() {
+    fn a_restart_is_native_unless_the_user_asks_for_a_canary() {
         let old = deployment("a", 2);
         let mut new = deployment("a", 2);
         new["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});

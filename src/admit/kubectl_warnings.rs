@@ -1,11 +1,11 @@
-//! Warnings as kubectl can show them.
+//! Warnings in lines that kubectl can show.
 //!
-//! Source of the limit: k8s.io/apiserver `pkg/endpoints/filters/warning.go`: 256 characters each once all
-//! of them together are over 4096.
+//! Source of the limit: k8s.io/apiserver `pkg/endpoints/filters/warning.go` cuts each warning to 256 characters once
+//! all of them exceed 4096.
 
-/// Before every line, so that people know who speaks.
-const SPEAKER: &str = "haldane: ";
-/// Before the second and further lines of one warning.
+/// Before every line, so that users know where it comes from.
+const SOURCE: &str = "haldane: ";
+/// Before the second and later lines of one warning.
 const CONTINUED: &str = "haldane: … ";
 /// Longest line.
 const WIDTH: usize = 256;
@@ -17,7 +17,7 @@ pub fn lines<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) -> Vec<String
 }
 
 fn broken(warning: &str) -> Vec<String> {
-    let mut lines = vec![SPEAKER.to_owned()];
+    let mut lines = vec![SOURCE.to_owned()];
     for word in warning.split_whitespace() {
         let Some(line) = lines.last_mut() else { break };
         let is_fresh = line.ends_with(' ');
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(broken.len(), 3);
         assert!(broken.iter().all(|line| line.chars().count() <= WIDTH), "{broken:?}");
         let text: String =
-            broken.iter().map(|line| line.replace(CONTINUED, " ").replace(SPEAKER, "")).collect();
+            broken.iter().map(|line| line.replace(CONTINUED, " ").replace(SOURCE, "")).collect();
         assert_eq!(text, long, "nothing is lost");
     }
 }

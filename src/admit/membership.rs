@@ -1,7 +1,7 @@
-//! Whether a Deployment takes part: by what it says itself, by its Namespace, or because it is held.
+//! Whether a Deployment is managed: by its own annotations, by its Namespace, or because a rollout is under way.
 
 use super::{
-    deployment::DeploymentWrite,
+    deployment::{DeploymentRequest, Standing, is_marked},
     facts::{Fact, Facts, Neighbours},
     kubectl_warnings, no_effect,
     object::{Edits, Object},
@@ -13,44 +13,17 @@ use crate::{
         annotations::{Choice, choice, plan_key},
         namespace::Namespace,
     },
-    domain::{
-        keys,
-        review::{Stage, Verdict},
-    },
-    objects::marks::is_canary,
+    domain::{keys, review::Verdict},
     routers::{self, has_route},
 };
-
-/// What can be told without the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It is managed.
-    Managed,
-    /// It is not.
-    Unmanaged,
-    /// It says nothing: its Namespace, its routes and its record decide.
-    Open,
-}
-
-/// What the objects of a request tell. After the mutating phase the mark tells what that has decided.
-pub(super) fn standing(stage: Stage, new: Object<'_>) -> Standing {
-    match choice(&new.annotations()) {
-        Choice::In => Standing::Managed,
-        Choice::Out => Standing::Unmanaged,
-        // A canary of ours is released by its own Deployment.
-        Choice::Silent if is_canary(new.0) => Standing::Unmanaged,
-        Choice::Silent if stage == Stage::Validate && is_marked(new) => Standing::Managed,
-        Choice::Silent => Standing::Open,
-    }
-}
 
 /// Whether the Deployment was managed before the request.
 pub(super) fn was_managed(old: Option<Object<'_>>) -> bool {
     old.is_some_and(|old| choice(&old.annotations()) == Choice::In || is_marked(old) || has_hold(old))
 }
 
-/// Whether the answers may show that the Deployment is managed.
-pub(super) fn may_be_managed(write: &DeploymentWrite<'_>, namespace: &Fact<Namespace>) -> bool {
+/// Whether the Deployment may turn out to be managed.
+pub(super) fn may_be_managed(write: &DeploymentRequest<'_>, namespace: &Fact<Namespace>) -> bool {
     match write.standing {
         Standing::Managed => true,
         Standing::Unmanaged => false,
@@ -60,13 +33,13 @@ pub(super) fn may_be_managed(write: &DeploymentWrite<'_>, namespace: &Fact<Names
 
 /// Whether the Deployment is managed after the request.
 ///
-/// One whose rollout is under way stays managed until that has ended: its plan is frozen, and a label that is
-/// removed from its Namespace must not leave half a canary.
+/// It stays managed while a rollout is under way: the plan is frozen, and removing the label from the Namespace must
+/// not leave half a canary.
 ///
 /// # Errors
-/// The refusal, when its Namespace decides and could not be read.
+/// The refusal, if its Namespace decides and could not be read.
 pub(super) fn is_managed(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     namespace: &Fact<Namespace>,
     facts: &Facts,
 ) -> Result<bool, Verdict> {
@@ -80,12 +53,12 @@ pub(super) fn is_managed(
         return Ok(true);
     }
     let routed = |found: &Neighbours| has_route(&write.new.pod_labels(), &found.world);
-    // What is not known must not let a template pass.
+    // A template must not pass because its routes are not known.
     Ok(write.known(namespace.as_ref())?.opts_in() && facts.neighbours.as_ref().map_or(true, routed))
 }
 
 fn is_busy(old: Object<'_>, facts: &Facts) -> bool {
-    // What is not known may be under way.
+    // If the state is not known, a rollout may be under way.
     let is_recorded = || {
         let state = facts.state.as_ref();
         state.map_or(true, |state| state.as_ref().is_some_and(|state| state.rollout.is_some()))
@@ -97,15 +70,11 @@ fn has_hold(object: Object<'_>) -> bool {
     object.annotation(keys::HELD).is_some()
 }
 
-fn is_marked(object: Object<'_>) -> bool {
-    object.labels().contains_key(keys::MANAGED)
-}
-
-/// How a Deployment that says nothing itself came to be examined; for who has never heard of canaries.
-pub(super) fn how_it_came(write: &DeploymentWrite<'_>) -> Option<String> {
+/// Why a Deployment without annotations is managed, for a user who does not expect a canary.
+pub(super) fn opted_in_by_namespace(write: &DeploymentRequest<'_>) -> Option<String> {
     (choice(&write.new.annotations()) == Choice::Silent).then(|| {
         format!(
-            "Namespace {} releases its Deployments by canary (label {}); the annotation {}: disabled keeps one out",
+            "Namespace {} opts its Deployments in to canary releases (label {}); to opt this one out, annotate it with {}: disabled",
             write.review.namespace,
             keys::CANARY,
             keys::CANARY
@@ -113,12 +82,12 @@ pub(super) fn how_it_came(write: &DeploymentWrite<'_>) -> Option<String> {
     })
 }
 
-/// Leaving makes a plain Deployment; in the middle of a rollout it would leave half a one.
+/// Opting out leaves a plain Deployment. During a rollout it would leave half a canary.
 ///
 /// # Errors
-/// The refusal, with the ways to end the rollout.
+/// The refusal, with the ways to end the rollout first.
 pub(super) fn leave(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     namespace: &Fact<Namespace>,
     facts: &Facts,
 ) -> Result<Verdict, Verdict> {
@@ -135,7 +104,7 @@ pub(super) fn leave(
         let busy = state.as_ref().and_then(|state| state.rollout.as_ref());
         if busy.is_some() || old.is_some_and(has_hold) {
             let phase = state.as_ref().map_or_else(|| "Held".to_owned(), |state| state.phase().to_string());
-            // An aborted revision cannot be promoted, so that advice would lead to the next refusal.
+            // An aborted revision cannot be promoted, so that advice would cause the next refusal.
             let aborted = busy.is_some_and(|rollout| rollout.abort_message().is_some());
             let finish = if aborted {
                 String::new()
@@ -162,8 +131,8 @@ pub(super) fn leave(
     Ok(verdict)
 }
 
-/// Where a Namespace asks for canaries and people may expect one.
-fn without_route(write: &DeploymentWrite<'_>, facts: &Facts) -> Option<String> {
+/// A user of a Namespace that opts in may expect a canary.
+fn without_route(write: &DeploymentRequest<'_>, facts: &Facts) -> Option<String> {
     let asked = write.standing == Standing::Open && write.changes_template();
     let is_served = facts
         .neighbours

@@ -7,7 +7,6 @@ mod deployment;
 mod examine;
 pub mod facts;
 mod final_check;
-pub mod frozen;
 mod hold;
 mod kubectl_warnings;
 mod membership;
@@ -19,11 +18,14 @@ pub mod plan_review;
 mod policy;
 pub mod rehearsal;
 mod report;
+pub mod rollout_start;
 mod rules;
+mod ruling;
 pub mod scale;
 pub mod stale_condition;
 
-pub use case::{Case, Ruling};
+pub use case::Case;
+pub use ruling::Ruling;
 
 use crate::{
     config::strategy::Defaults,
@@ -33,14 +35,14 @@ use crate::{
 /// Settings of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmitConfig {
-    /// What applies where the user says nothing.
+    /// What applies where a plan leaves a setting out.
     pub defaults: Defaults,
-    /// What providers need not be told.
+    /// What applies where a provider's configuration leaves a setting out.
     pub providers: providers::Defaults,
-    /// Where metrics may be asked.
+    /// The hosts that metrics may query.
     pub hosts: HostPolicy,
     /// Haldane's own namespace.
     pub own_namespace: String,
-    /// Haldane's own user name: its writes are the decision's results and pass.
+    /// Haldane's own user name. Its writes carry out decisions and are always allowed.
     pub own_user: String,
 }

@@ -1,4 +1,4 @@
-//! The verdict about a Namespace that is being written: what it says must be readable.
+//! A Namespace that is created or updated. Its label and its defaults for Deployments must be valid.
 
 use super::{
     AdmitConfig,
@@ -20,13 +20,13 @@ use crate::{
 
 /// See the module.
 #[derive(Debug)]
-pub struct NamespaceWrite<'a> {
+pub struct NamespaceRequest<'a> {
     old: Option<Object<'a>>,
     namespace: Namespace,
     defaults: Result<DeclaredPlan, Findings>,
 }
 
-impl<'a> NamespaceWrite<'a> {
+impl<'a> NamespaceRequest<'a> {
     /// The request, if it is one.
     #[must_use]
     pub(super) fn read(review: &'a Review, config: &AdmitConfig) -> Option<Self> {
@@ -57,7 +57,7 @@ impl<'a> NamespaceWrite<'a> {
         }
         if self.namespace.has_no_effect() {
             warnings.push(format!(
-                "annotations {}… of a Namespace are defaults for Deployments that it opts in, and it has no label {}: enabled",
+                "annotations {}… of a Namespace are defaults for the Deployments that it opts in, but it has no label {}: enabled, so they have no effect; add the label, or remove the annotations",
                 keys::PREFIX,
                 keys::CANARY
             ));
@@ -65,7 +65,7 @@ impl<'a> NamespaceWrite<'a> {
         let was_labelled = self.old.is_some_and(|old| old.labels().contains_key(keys::CANARY));
         if self.namespace.opts_in() && !was_labelled {
             warnings.push(format!(
-                "from its next release on, each Deployment of this Namespace to which an {} routes takes a canary; the annotation {}: disabled keeps one out",
+                "from its next release on, each Deployment of this Namespace that an {} routes to is released by canary; to opt one out, annotate it with {}: disabled",
                 routers::routes(),
                 keys::CANARY
             ));
@@ -75,12 +75,15 @@ impl<'a> NamespaceWrite<'a> {
     }
 }
 
-/// What is wrong with the plan as a whole, and what may still come: templates are often made after the
+/// The findings of the plan as a whole, and warnings about missing templates: they are often created after the
 /// Namespace, and each release looks for them again.
 fn complete(declared: DeclaredPlan, facts: &Facts) -> (Findings, Vec<String>) {
     let missing = |reference: &TemplateRef| match &facts.templates {
         Ok(found) if found.contains_key(reference) => None,
-        Ok(_) => Some(format!("analysis template {:?} does not exist yet; releases need it", reference.name)),
+        Ok(_) => Some(format!(
+            "analysis template {:?} does not exist yet; create it before the next release",
+            reference.name
+        )),
         Err(why) => Some(format!("analysis template {:?} was not checked: {why}", reference.name)),
     };
     let warnings: Vec<String> = declared.references().iter().filter_map(missing).collect();

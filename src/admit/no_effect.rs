@@ -1,5 +1,5 @@
-//! Keys of Haldane's that have no effect where they stand, such as a misspelt one: whoever wrote them expects
-//! a canary, and would get none.
+//! Haldane's keys that have no effect where they are, such as a misspelt one: the user expects a canary and would not
+//! get one.
 
 use super::{
     kubectl_warnings,
@@ -16,10 +16,10 @@ use crate::{
 /// Labels that only a Namespace has.
 const OF_NAMESPACES: [&str; 3] = [keys::ENFORCE, keys::WARN, keys::AUDIT];
 
-/// Where keys of a pod template are.
+/// The maps of a pod template that may have keys.
 const OF_PODS: [&str; 2] = ["annotations", "labels"];
 
-/// The verdict about a Deployment that nothing opts in: it passes, whatever it says.
+/// The verdict on a Deployment that is not opted in: it always passes.
 pub(super) fn decide(new: Object<'_>) -> Verdict {
     let warnings = warnings(new, false);
     let verdict = Verdict::allow_with(Edits::default().patch(new));
@@ -29,11 +29,11 @@ pub(super) fn decide(new: Object<'_>) -> Verdict {
     Verdict { warnings: kubectl_warnings::lines(warnings), ..verdict.by(rules::NO_EFFECT) }
 }
 
-/// What a Deployment that is not managed says without effect. `by_namespace`: its Namespace opts in, so what
-/// it says has an effect as soon as it has a route.
+/// Warnings about keys of a Deployment that is not managed. `by_namespace`: its Namespace opts in, so most keys have an
+/// effect as soon as it has a route.
 pub(super) fn warnings(new: Object<'_>, by_namespace: bool) -> Vec<String> {
     let annotations = new.annotations();
-    let mut warnings: Vec<String> = new.annotation(keys::DO).map(dropped_order).into_iter().collect();
+    let mut warnings: Vec<String> = new.annotation(keys::DO).map(ignored_order).into_iter().collect();
     if choice(&annotations) == Choice::Out {
         return warnings;
     }
@@ -52,7 +52,7 @@ pub(super) fn warnings(new: Object<'_>, by_namespace: bool) -> Vec<String> {
     warnings
 }
 
-/// Keys that would have an effect as annotations of the Deployment itself.
+/// Warnings about keys that would have an effect as annotations of the Deployment itself.
 pub(super) fn misplaced(new: Object<'_>) -> Vec<String> {
     if is_canary(new.0) {
         return Vec::new();
@@ -78,12 +78,12 @@ pub(super) fn misplaced(new: Object<'_>) -> Vec<String> {
 
 fn elsewhere(key: &str, place: &str) -> String {
     nearest_key(key).map_or_else(
-        || format!("has no effect {place}, and Haldane knows no such annotation; remove it"),
-        |known| format!("has no effect {place}; write it as the annotation {known} of the Deployment"),
+        || format!("has no effect {place}, and Haldane has no such annotation; remove it"),
+        |known| format!("has no effect {place}; set the annotation {known} of the Deployment instead"),
     )
 }
 
-/// Annotations that say how a canary is made, where nothing asks for one.
+/// Settings of a canary on a Deployment that does not get one.
 fn without_plan(annotations: &Labels) -> Findings {
     let given = KEYS.iter().filter(|key| key.name != keys::DO && annotations.contains_key(key.name));
     given
@@ -91,6 +91,6 @@ fn without_plan(annotations: &Labels) -> Findings {
         .collect()
 }
 
-fn dropped_order(order: &str) -> String {
-    format!("the order {order} was dropped: the Deployment is not opted in by {}", keys::CANARY)
+fn ignored_order(order: &str) -> String {
+    format!("the order {order} is ignored, because the Deployment is not opted in by {}", keys::CANARY)
 }

@@ -1,4 +1,4 @@
-//! The Deployment of a review as it was sent, and edits of it.
+//! The object of a review as it was sent, and edits of it.
 
 use crate::domain::{
     k8s::{json_pointer::part, selector::Labels},
@@ -9,12 +9,12 @@ use crate::domain::{
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 
-/// A raw Deployment. Raw, because a typed form would lose fields newer than this program.
+/// A raw object. Raw, because a typed form would lose fields that are newer than this program.
 #[derive(Debug, Clone, Copy)]
 pub struct Object<'a>(pub &'a Value);
 
 impl<'a> Object<'a> {
-    /// Annotations of Haldane's; the others are none of its business, and often as long as the whole object.
+    /// Haldane's annotations. Others are not needed, and are often as long as the rest of the object.
     #[must_use]
     pub fn annotations(self) -> Labels {
         self.map("/metadata/annotations", keys::PREFIX)
@@ -86,7 +86,7 @@ impl<'a> Object<'a> {
         part(self.0, "/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
     }
 
-    /// `status.readyReplicas`: the pods that serve, whatever `minReadySeconds` says.
+    /// `status.readyReplicas`: the pods that serve, regardless of `minReadySeconds`.
     #[must_use]
     pub fn ready(self) -> i64 {
         part(self.0, "/status/readyReplicas").and_then(Value::as_i64).unwrap_or(0)
@@ -101,9 +101,9 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The values that keys of ours and `spec.paused` shall have after admission.
+/// The values that Haldane's own keys and `spec.paused` must have after admission.
 ///
-/// Computed from what is allowed, never from what was sent: a forged value is simply not the result.
+/// They are computed from what is allowed, never from what was sent, so a forged value is overwritten.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Edits {
     /// `haldane.dev/managed`.
@@ -119,7 +119,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// The operations that bring `object` there; none if it is there.
+    /// The operations that set these values in `object`; none if it has them already.
     #[must_use]
     pub fn patch(&self, object: Object<'_>) -> Vec<PatchOperation> {
         let mut patch = Vec::new();

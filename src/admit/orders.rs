@@ -1,6 +1,6 @@
-//! Orders of people, from whichever words they used to the one recorded request.
+//! Orders of users, in whatever form they are given, become one recorded request.
 
-use super::{deployment::DeploymentWrite, facts::Facts, hold::TemplateChange, rules};
+use super::{deployment::DeploymentRequest, facts::Facts, hold::TemplateChange, rules};
 use crate::{
     config::annotations::path,
     decide::verbs,
@@ -17,15 +17,15 @@ use jiff::SignedDuration;
 /// kubectl's field manager for `rollout pause|resume|undo|restart`.
 const KUBECTL_ROLLOUT: &str = "kubectl-rollout";
 
-/// A request that was made this long ago at most may come back to us within one API request, when
-/// another webhook changed the object after us.
+/// A request of at most this age may come back within the same API request, if another webhook has changed the object
+/// after Haldane's and the API server calls Haldane's again.
 const REINVOCATION: SignedDuration = SignedDuration::from_secs(30);
 
-/// What the user orders in this request, if anything.
+/// The order that the user gives in this request, if any.
 ///
 /// # Errors
-/// The verdict for an unknown word, and for a forged `haldane.dev/request`.
-pub(super) fn ordered(write: &DeploymentWrite<'_>) -> Result<Option<Order>, Verdict> {
+/// The refusal of an unknown order, and of a forged `haldane.dev/request`.
+pub(super) fn ordered(write: &DeploymentRequest<'_>) -> Result<Option<Order>, Verdict> {
     let new = write.new;
     if let Some(word) = new.annotation(keys::DO) {
         let refusal = |error: UnknownOrder| {
@@ -39,7 +39,7 @@ pub(super) fn ordered(write: &DeploymentWrite<'_>) -> Result<Option<Order>, Verd
     }
     match sent.map(serde_json::from_str::<Request>) {
         None => Ok(resumed(write)),
-        Some(Ok(request)) if is_own_echo(write, &request) => Ok(Some(request.order())),
+        Some(Ok(request)) if is_reinvocation(write, &request) => Ok(Some(request.order())),
         Some(_) => Err(Verdict::forbid(
             rules::FORGERY,
             format!(
@@ -52,24 +52,24 @@ pub(super) fn ordered(write: &DeploymentWrite<'_>) -> Result<Option<Order>, Verd
     }
 }
 
-/// Our own answer to this user a moment ago. It is authorised anew, so an imitation gains nothing.
-fn is_own_echo(write: &DeploymentWrite<'_>, request: &Request) -> bool {
+/// Whether Haldane itself has just recorded this request. It is authorised again, so an imitation gains nothing.
+fn is_reinvocation(write: &DeploymentRequest<'_>, request: &Request) -> bool {
     request.by == write.review.user.username && write.now.duration_since(request.at).abs() <= REINVOCATION
 }
 
 /// `kubectl rollout resume` on a held Deployment.
-fn resumed(write: &DeploymentWrite<'_>) -> Option<Order> {
+fn resumed(write: &DeploymentRequest<'_>) -> Option<Order> {
     let held = write.before(keys::HELD).is_some();
     let by_kubectl = write.review.field_manager.as_deref() == Some(KUBECTL_ROLLOUT);
     (held && !write.new.is_paused() && by_kubectl).then_some(Verb::Resume.into())
 }
 
-/// The request to record for an order that may be given now, by this user.
+/// The request to record, if this user may give the order now.
 ///
 /// # Errors
-/// The refusal, with the way out.
+/// The refusal, with what to do instead.
 pub(super) fn authorise(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     order: Order,
     change: TemplateChange,
     facts: &Facts,
@@ -80,7 +80,7 @@ pub(super) fn authorise(
         return Err(Verdict::forbid(
             rules::ORDER,
             format!(
-                "Deployment {name:?}: an order ({}) cannot be given to a Deployment that is being created",
+                "Deployment {name:?}: an order ({}) cannot be given to a Deployment that is being created; remove the annotation",
                 keys::DO
             ),
         ));
@@ -89,7 +89,7 @@ pub(super) fn authorise(
         return Err(Verdict::forbid(
             rules::ORDER,
             format!(
-                "Deployment {name:?}: the order {order} came together with a changed pod template; give it in a request of its own"
+                "Deployment {name:?}: the order {order} cannot be combined with a changed pod template; give it in a request of its own"
             ),
         ));
     }
@@ -115,7 +115,7 @@ pub(super) fn authorise(
 
 /// The record of an order given in this request.
 #[must_use]
-pub(super) fn record(write: &DeploymentWrite<'_>, order: Order) -> Request {
+pub(super) fn record(write: &DeploymentRequest<'_>, order: Order) -> Request {
     Request {
         id: write.review.uid.clone(),
         verb: order.verb,

@@ -1,7 +1,7 @@
-//! What the profiles of the namespace say to a request, and what follows from it.
+//! Judges a request by the policy profiles that its namespace binds.
 
 use super::{
-    deployment::DeploymentWrite,
+    deployment::DeploymentRequest,
     examine::Examined,
     facts::Facts,
     hold::{TemplateChange, is_restart},
@@ -32,10 +32,10 @@ use crate::{
     routers,
 };
 
-/// What the request does to a Deployment that is managed; `None` when no rule is about it.
+/// What the request does to a managed Deployment; `None` if no rule applies to that.
 #[must_use]
 pub(super) fn occasion(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     change: TemplateChange,
     verb: Option<Verb>,
     facts: &Facts,
@@ -56,9 +56,9 @@ pub(super) fn occasion(
     }
 }
 
-/// The same for one that is not managed; the validating phase asks, when the object is final.
+/// The same for a Deployment that is not managed. The validating phase asks, because the object is final then.
 #[must_use]
-pub(super) fn unmanaged_occasion(write: &DeploymentWrite<'_>) -> Option<Occasion> {
+pub(super) fn unmanaged_occasion(write: &DeploymentRequest<'_>) -> Option<Occasion> {
     let Some(old) = write.old else { return Some(Occasion::Create) };
     if membership::was_managed(Some(old)) {
         return Some(Occasion::OptOut);
@@ -66,14 +66,14 @@ pub(super) fn unmanaged_occasion(write: &DeploymentWrite<'_>) -> Option<Occasion
     (write.changes_template() && !is_restart(old, write.new)).then_some(Occasion::Release)
 }
 
-/// Whether the template is the one that serves already.
-pub(super) fn is_stable(write: &DeploymentWrite<'_>, facts: &Facts) -> bool {
+/// Whether the new template is the stable one.
+pub(super) fn is_stable(write: &DeploymentRequest<'_>, facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
     let stable = state.and_then(|state| state.stable.as_ref());
     stable.is_some_and(|stable| *stable == write.new.template_hash())
 }
 
-/// Whether a rollout is under way whose version no user has met yet.
+/// Whether a rollout is under way whose version has not served users yet.
 fn is_unexposed(facts: &Facts) -> bool {
     let state = facts.state.as_ref().ok().and_then(Option::as_ref);
     let rollout = state.and_then(|state| state.rollout.as_ref());
@@ -83,7 +83,7 @@ fn is_unexposed(facts: &Facts) -> bool {
 /// Judges a request by every profile that the namespace binds.
 #[must_use]
 pub(super) fn judge(
-    write: &DeploymentWrite<'_>,
+    write: &DeploymentRequest<'_>,
     occasion: Occasion,
     opted_in: bool,
     settings: &Settings,
@@ -96,7 +96,8 @@ pub(super) fn judge(
         Ok(bound) if bound.is_empty() => return report,
         Ok(bound) => bound,
         Err(why) => {
-            let problem = format!("its policy could not be read: {why}; try again");
+            let problem =
+                format!("the policy profiles of this namespace could not be read: {why}; try again");
             report.findings.push(Finding::new("metadata.namespace", namespace, problem));
             report.rules.insert(rules::PROFILE);
             return report;
@@ -110,7 +111,7 @@ pub(super) fn judge(
         opted_in,
         plan: examined.spec.as_ref().map(|spec| plan(spec, &examined.dry_starts, &write.config.providers)),
         template: write.new.template(),
-        // What is not known must not excuse: a rule that needs a route holds.
+        // If the routes are not known, a rule that needs a route applies.
         has_route: facts
             .neighbours
             .as_ref()
@@ -127,9 +128,9 @@ pub(super) fn judge(
     report
 }
 
-/// A reason that comes with this request: one that stands there already has had its release.
+/// The reason that this request gives for a release in a freeze. One that was there before has been used.
 #[must_use]
-pub(super) fn fresh_reason<'a>(write: &DeploymentWrite<'a>) -> Option<&'a str> {
+pub(super) fn fresh_reason<'a>(write: &DeploymentRequest<'a>) -> Option<&'a str> {
     let used = write.before(keys::OVERRIDE_FREEZE);
     let reason = write.new.annotation(keys::OVERRIDE_FREEZE);
     reason.filter(|reason| !reason.trim().is_empty() && Some(*reason) != used)
@@ -172,8 +173,8 @@ fn judge_by(bound: &Bound, subject: &Subject<'_>, settings: &Settings, namespace
     report
 }
 
-/// A profile that is bound and cannot be read is a violation of its own: a typing error must not switch
-/// off what it was to enforce.
+/// Reads a profile. One that is bound and cannot be read is a violation itself: a typing error must not switch off what
+/// the profile enforces.
 fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
     let label = bound.mode.label();
     let fail = |problem: String| {
@@ -181,13 +182,13 @@ fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
     };
     let Some(data) = &bound.data else {
         return Err(fail(format!(
-            "no such profile: Haldane's namespace has no ConfigMap of this name with label {}: \"true\"; make it, or change the label",
+            "no such profile: Haldane's namespace has no ConfigMap of this name with label {}: \"true\"; create it, or change the label",
             keys::POLICY
         )));
     };
     read_profile(data).map_err(|findings| {
-        let told: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        fail(format!("this profile cannot be read: {}", told.join("; ")))
+        let problems: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        fail(format!("this profile cannot be read: {}", problems.join("; ")))
     })
 }
 
@@ -196,7 +197,7 @@ pub(super) fn plan<'a>(spec: &'a RolloutSpec, dry_starts: &'a [DryStart], provid
     let strategy = &spec.strategy;
     let wait = |(index, step): (usize, &Step)| match step {
         Step::Pause(None) => Wait::Person,
-        // Settling is not soaking: the proxies are still learning the weight.
+        // Settling is not soaking: the proxies do not all have the weight yet.
         Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
             Wait::Time(jiff::SignedDuration::ZERO)
         }

@@ -1,7 +1,8 @@
-//! A dry run of a release tries the plan's queries on stable: what they say now, and whether they can see anybody.
+//! A dry run of a release tries the plan's queries on stable: which value they have now, and whether they find any
+//! series.
 //!
-//! Reviews can be forged by whoever reaches the webhook's port, so a dry run asks only where the installation itself
-//! says that metrics are: at its own Prometheus, or at hosts to which metrics are narrowed.
+//! Anybody who can reach the webhook's port can forge a review. So a dry run queries only the Prometheus of the
+//! installation, and the hosts that the installation allows for metrics by name.
 
 use super::{
     AdmitConfig,
@@ -20,16 +21,16 @@ use crate::{
 use serde_json::Value;
 use url::Url;
 
-/// Metrics that one dry run tries.
+/// The most metrics that one dry run tries.
 const MAX_METRICS: usize = 10;
 
-/// A metric to try, and what it would show.
+/// A metric to try.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rehearsal {
     /// Name of the metric.
     metric: String,
     question: Question,
-    /// What to ask, and of whom.
+    /// The provider, and what to ask it.
     pub provider: ProviderRef,
 }
 
@@ -48,11 +49,11 @@ pub(super) fn rehearsals(examined: &Examined, config: &AdmitConfig) -> (Vec<Rehe
         let name = &spec.name;
         if text.contains(UNKNOWN) || text.contains("{{") {
             warnings.push(format!(
-                "metric {name:?} is tried on stable when the release starts, which knows its arguments"
+                "metric {name:?} is not tried now, but on stable when the release starts: some of its arguments are known only then"
             ));
         } else if !may_be_asked(&provider, config) {
             warnings.push(format!(
-                "metric {name:?} is tried on stable when the release starts: a dry run asks only the installation's own Prometheus (--prometheus-address), or hosts that --metric-hosts-allowed names"
+                "metric {name:?} is not tried now, but on stable when the release starts: a dry run queries only the installation's own Prometheus (--prometheus-address) and hosts that --metric-hosts-allowed names"
             ));
         } else if wanted.len() < MAX_METRICS {
             wanted.push(Rehearsal { metric: name.clone(), question, provider });
@@ -61,7 +62,7 @@ pub(super) fn rehearsals(examined: &Examined, config: &AdmitConfig) -> (Vec<Rehe
     (wanted, distinct(warnings))
 }
 
-/// Hashes are known when the release starts; until then stable's pods of any do.
+/// The hashes are known only when the release starts, so a dry run matches any.
 fn without_hashes(config: &Value) -> Value {
     match config {
         Value::String(text) => Value::String(of_any_hash(text)),
@@ -80,6 +81,7 @@ fn of_any_hash(query: &str) -> String {
     })
 }
 
+/// Whether a dry run may query these hosts.
 fn may_be_asked(provider: &ProviderRef, config: &AdmitConfig) -> bool {
     let own = config.providers.prometheus_address.as_deref().and_then(|address| Url::parse(address).ok());
     let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());

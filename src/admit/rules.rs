@@ -1,22 +1,26 @@
-//! Names of what decides at admission, as metrics and logs tell them; policies bring names of their own.
+//! Names of the rules of admission in metrics and logs. Policy rules have their own names.
 
-/// A changed pod template is held, whoever changes the object after us.
+/// A changed pod template is held, even if another webhook changes the object after Haldane's.
 pub const HOLD: &str = "hold";
-/// Plan, selectors, names and routes must be fit for a canary.
+/// Plan, selectors, names and routes must allow a canary.
 pub const PLAN: &str = "plan";
-/// An order must be known, legal at this stage and alone in its request.
+/// An order must be known, possible at this stage, and the only change of its request.
 pub const ORDER: &str = "order";
-/// An order needs the right to give it.
+/// A user must have the right to give an order.
 pub const RIGHTS: &str = "rights";
-/// What Haldane records cannot be written by others.
+/// Only Haldane writes its records.
 pub const FORGERY: &str = "forgery";
-/// A policy profile must be readable.
+/// A policy profile must be valid.
 pub const PROFILE: &str = "profile";
-/// An analysis template must be readable.
+/// An analysis template must be valid.
 pub const TEMPLATE: &str = "template";
-/// A key of Haldane's must stand where it has an effect.
+/// Haldane's keys must be where they have an effect.
 pub const NO_EFFECT: &str = "no-effect";
-/// What a Namespace says to its Deployments must be readable.
+/// The label and the defaults of a Namespace must be valid.
 pub const NAMESPACE: &str = "namespace";
 /// Opting out must not leave half a rollout.
 pub const OPT_OUT: &str = "opt-out";
+/// An autoscaler must not shrink stable below the size that an abort needs.
+pub const CAPACITY_FLOOR: &str = "capacity-floor";
+/// The condition of an abort ends with its template.
+pub const STALE_CONDITION: &str = "stale-condition";

@@ -1,7 +1,7 @@
-//! The capacity floor: no autoscaler shrinks stable while a canary has its traffic, for an abort would
-//! then drown it. People's `kubectl scale` is obeyed.
+//! The capacity floor: an autoscaler cannot shrink stable while a canary has its traffic, because an abort would then
+//! overload it. `kubectl scale` is not restricted.
 
-use super::facts::Facts;
+use super::{facts::Facts, rules};
 use crate::domain::{
     k8s::json_pointer::part,
     review::{Operation, Review, Verdict},
@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use json_patch::{AddOperation, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 
-/// Users in whose name Kubernetes' autoscaling controller scales: with an identity of its own, as kubeadm
-/// sets it up, or with that of the controller manager. The webhook configuration matches no others.
+/// Users of Kubernetes' autoscaling controller: its own service account, as kubeadm sets it up, or the user of the
+/// controller manager. The webhook configuration matches no others.
 pub const AUTOSCALERS: [&str; 2] =
     ["system:serviceaccount:kube-system:horizontal-pod-autoscaler", "system:kube-controller-manager"];
 
@@ -36,8 +36,8 @@ impl ScaleDown {
         (to < from).then_some(Self { from, to, now })
     }
 
-    /// The size is raised to the floor, never above what it was. A state that cannot be read lets the
-    /// request pass: without Haldane an autoscaler works as usual.
+    /// Raises the size to the floor, never above the size before. If the state cannot be read, the request passes: an
+    /// autoscaler must work without Haldane.
     #[must_use]
     pub fn decide(self, facts: &Facts) -> Verdict {
         let state = facts.state.as_ref().ok().and_then(Option::as_ref);
@@ -49,9 +49,9 @@ impl ScaleDown {
         // `add` replaces a field that is there; 0 is left out of a Scale.
         let at = PointerBuf::from_tokens(["spec", "replicas"]);
         let raise = PatchOperation::Add(AddOperation { path: at, value: json!(size) });
-        let mut verdict = Verdict::allow_with(vec![raise]).by("capacity-floor");
-        let told = format!("{} asked for, {size} kept: the size before the canary", self.to);
-        verdict.audit.insert("capacity-floor".to_owned(), told);
+        let mut verdict = Verdict::allow_with(vec![raise]).by(rules::CAPACITY_FLOOR);
+        let kept = format!("{} replicas requested, {size} kept: the size before the canary", self.to);
+        verdict.audit.insert(rules::CAPACITY_FLOOR.to_owned(), kept);
         verdict
     }
 }

@@ -1,5 +1,5 @@
-//! After an abort the `Progressing` condition makes `kubectl rollout status` fail. It is about one template, and ends
-//! when the deployment controller has seen another.
+//! After an abort the `Progressing` condition makes `kubectl rollout status` fail. It belongs to one template, and ends
+//! when the deployment controller has observed another.
 //!
 //! `rollout status` believes the condition as soon as `observedGeneration` is current
 //! (kubectl's `polymorphichelpers/rollout_status.go`). So both have to change in one write, and that write is the
@@ -9,6 +9,7 @@
 use super::{
     facts::{Fact, Facts},
     object::Object,
+    rules,
 };
 use crate::{
     decide::{ABORT_PREFIX, ProgressingCondition},
@@ -22,15 +23,15 @@ use jiff::Timestamp;
 use json_patch::{PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
 use serde_json::Value;
 
-/// Users in whose name Kubernetes' deployment controller writes, as with [`super::scale::AUTOSCALERS`].
+/// Users of Kubernetes' deployment controller, as with [`super::scale::AUTOSCALERS`].
 pub const DEPLOYMENT_CONTROLLERS: [&str; 2] =
     ["system:serviceaccount:kube-system:deployment-controller", "system:kube-controller-manager"];
 
-/// What the deployment controller has seen of a Deployment whose release was aborted.
+/// A status of a Deployment whose release was aborted, as the deployment controller writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
     object: Object<'a>,
-    /// Which of the conditions tells of the abort.
+    /// Index of the condition that reports the abort.
     index: usize,
     now: Timestamp,
 }
@@ -47,29 +48,29 @@ impl<'a> Observation<'a> {
             return None;
         }
         let object = review.object.as_ref()?;
-        let tells_of_abort = |condition: &Value| {
+        let reports_abort = |condition: &Value| {
             let message = condition.get("message").and_then(Value::as_str).unwrap_or_default();
             condition.get("type").is_some_and(|kind| kind == "Progressing")
                 && message.starts_with(ABORT_PREFIX)
         };
-        let index = part(object, "/status/conditions")?.as_array()?.iter().position(tells_of_abort)?;
+        let index = part(object, "/status/conditions")?.as_array()?.iter().position(reports_abort)?;
         Some(Self { object: Object(object), index, now })
     }
 
-    /// The condition goes, unless it is this template that was aborted. A state that cannot be read lets the
-    /// request pass as it is.
+    /// Replaces the condition, unless this very template was aborted. If the state cannot be read, the request passes as
+    /// it is.
     #[must_use]
     pub fn decide(self, facts: &Facts) -> Verdict {
-        if !self.is_outlived(&facts.state) {
+        if !self.is_stale(&facts.state) {
             return Verdict::allow();
         }
         let path = PointerBuf::from_tokens(["status", "conditions", &self.index.to_string()]);
         let value = ProgressingCondition::paused().json(self.now);
         let replace = PatchOperation::Replace(ReplaceOperation { path, value });
-        Verdict::allow_with(vec![replace]).by("outlived-condition")
+        Verdict::allow_with(vec![replace]).by(rules::STALE_CONDITION)
     }
 
-    fn is_outlived(&self, state: &Fact<Option<RolloutState>>) -> bool {
+    fn is_stale(&self, state: &Fact<Option<RolloutState>>) -> bool {
         let Ok(Some(state)) = state else { return false };
         let is_aborted = |rollout: &Rollout| {
             rollout.abort_message().is_some() && rollout.hash == self.object.template_hash()

@@ -8,7 +8,7 @@ use crate::cluster::{
 };
 use crate::decide::pass::{Candidate, Look, Room, Stored};
 use crate::{
-    admit::frozen::{Permission, Start},
+    admit::rollout_start::{Permission, RolloutStart},
     config::profile::read_profile,
     decide::Wait,
     domain::hosts::Hosts,
@@ -42,7 +42,7 @@ const fn uncounted<G>(wait: Option<Wait>, metric_hosts: Option<Vec<Hosts>>) -> R
 pub async fn room<'a>(
     context: &'a Context,
     candidate: &Candidate<'_>,
-    start: &Start<'_>,
+    start: &RolloutStart<'_>,
 ) -> kube::Result<Room<Option<MutexGuard<'a, ()>>>> {
     let Candidate { namespace, look: Look { owner, stored, .. }, .. } = candidate;
     let bound = profiles::look_up(&context.client, namespace.labels(), &context.own_namespace).await?;

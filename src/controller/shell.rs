@@ -6,7 +6,7 @@ use super::{
     span,
 };
 use crate::{
-    admit::frozen,
+    admit::rollout_start::RolloutStart,
     cluster::{apply, namespaces, records, templates, world},
     config::namespace::{Namespace, Settings},
     decide::{
@@ -95,7 +95,7 @@ impl<'a> Shell for Requests<'a> {
 
     async fn room(&self, candidate: &Candidate<'_>) -> Result<Room<Self::Guard>, ReconcileError> {
         let seen = &candidate.look.seen;
-        let start = frozen::Start {
+        let start = RolloutStart {
             spec: candidate.spec,
             template: seen.template.body(),
             settings: &candidate.namespace.settings(&seen.annotations()),

@@ -1,4 +1,4 @@
-//! From a review to a verdict: what the case asks is looked up, it decides, and a dry run tries the queries.
+//! From a review to a verdict: looks up what the case asks, lets it decide, and tries the queries of a dry run.
 
 use super::{facts::LookUp, rehearsal::Rehearser, server::Handler};
 use crate::cluster::discovery::Installed;
@@ -10,7 +10,7 @@ use crate::{
 };
 use kube::Client;
 
-/// Reviews judged at once: as many as there are processors to expect, for it is all computing.
+/// Reviews judged at once: as many as the processors to expect, because judging only computes.
 const JUDGED_AT_ONCE: usize = 2;
 
 /// The webhook's handler.
@@ -23,7 +23,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Decides with these settings, looking things up with `client`, and asking metrics with `http`.
+    /// Decides with these settings. Looks facts up with `client`, and queries metrics with `http`.
     #[must_use]
     pub fn new(client: Client, config: AdmitConfig, http: Clients) -> Self {
         let installed = Installed::new(client.clone());

@@ -1,4 +1,4 @@
-//! What is told about admission requests: metrics for Prometheus, and a decision log for people.
+//! Records admission decisions: metrics for Prometheus, and a decision log for people.
 
 use crate::{
     domain::review::{Outcome, Review, Stage, Verdict},
@@ -12,36 +12,36 @@ use prometheus_client::{
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use tracing::{Span, debug, error_span, field::Empty, info};
 
-/// Target of the decision log, so that a filter can choose it: `HALDANE_LOG=info,decisions=debug`.
+/// Target of the decision log, for filters: `HALDANE_LOG=info,decisions=debug`.
 const TARGET: &str = "decisions";
 
-/// Counters and times.
+/// Counts decisions and writes the log.
 #[derive(Debug)]
-pub(super) struct Record {
-    decisions: Family<Decided, Counter>,
-    rules: Family<Ruled, Counter>,
-    latency: Family<Asked, Histogram>,
+pub(super) struct DecisionLog {
+    decisions: Family<DecisionLabels, Counter>,
+    rules: Family<RuleLabels, Counter>,
+    latency: Family<StageLabels, Histogram>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct StageLabels {
     stage: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decided {
+struct DecisionLabels {
     stage: &'static str,
     decision: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ruled {
+struct RuleLabels {
     stage: &'static str,
     decision: &'static str,
     rule: &'static str,
 }
 
-impl Record {
+impl DecisionLog {
     /// Counts in `registry`.
     pub fn new(registry: &mut Registry) -> Self {
         let (decisions, rules) = (Family::default(), Family::default());
@@ -68,22 +68,22 @@ impl Record {
         self.count(stage, "none", &BTreeSet::new());
     }
 
-    /// A request was answered, or refused, after this time.
+    /// A request took this time until its verdict or its HTTP error.
     pub fn took(&self, stage: Stage, time: Duration) {
-        self.latency.get_or_create(&Asked { stage: stage.into() }).observe(time.as_secs_f64());
+        self.latency.get_or_create(&StageLabels { stage: stage.into() }).observe(time.as_secs_f64());
     }
 
     fn count(&self, stage: Stage, decision: &'static str, rules: &BTreeSet<&'static str>) {
         let stage = stage.into();
-        self.decisions.get_or_create(&Decided { stage, decision }).inc();
+        self.decisions.get_or_create(&DecisionLabels { stage, decision }).inc();
         for rule in rules {
-            self.rules.get_or_create(&Ruled { stage, decision, rule }).inc();
+            self.rules.get_or_create(&RuleLabels { stage, decision, rule }).inc();
         }
     }
 }
 
-/// What log lines of one review have in common. Of the highest level, so that no filter that lets a line pass drops
-/// what it is about.
+/// The span of a review, for the fields that its log lines have in common. It has the highest level, so that every filter
+/// that passes a line also passes the fields.
 pub(super) fn span(stage: Stage) -> Span {
     let stage = <&str>::from(stage);
     error_span!(
@@ -97,7 +97,7 @@ pub(super) fn span(stage: Stage) -> Span {
     )
 }
 
-/// The review has been read.
+/// Fills in the fields of the span once the review is read.
 pub(super) fn is_about(span: &Span, review: &Review) {
     span.record("uid", review.uid.as_str());
     span.record("operation", <&str>::from(review.operation));
@@ -106,12 +106,11 @@ pub(super) fn is_about(span: &Span, review: &Review) {
     span.record("name", review.name.as_str());
 }
 
-/// One line a decision: who wanted what with which object, and what decided; for every operator to see where
-/// Haldane did something.
+/// One line for each decision: the user, the object, and the rules that decided.
 ///
-/// All of it is what the request claims. Only `peer` is known: the claim is as good as what stands at that address.
+/// All of it is what the request claims, except `peer`: the claim is only as trustworthy as the process at that address.
 ///
-/// The values of fields stay out of it, for a mistaken one may hold a secret; their paths tell where it was.
+/// Values of fields are left out, because a misplaced one may be a secret. Their paths are logged.
 fn log(stage: Stage, peer: IpAddr, decision: &str, review: &Review, verdict: &Verdict, took: Duration) {
     let Review { uid, namespace, name, kind, operation, user, dry_run, .. } = review;
     let rules = list(verdict.rules.iter().copied());

@@ -1,4 +1,4 @@
-//! Looking up what admission must know, within a deadline.
+//! Looks up what admission must know, within a deadline.
 
 use crate::cluster::discovery::Installed;
 use crate::{
@@ -30,13 +30,13 @@ use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// The verb by which RBAC grants a release in a freeze.
+/// The RBAC verb that allows a release in a freeze.
 const OVERRIDE_FREEZE: &str = "override-freeze";
 
-/// Looking up must leave time for the answer: the API server waits 5 s for all of it.
+/// Leaves time for the answer: the API server waits 5 s in all.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Looks up what a review needs; what does not come in time is told as such.
+/// Looks up what a review needs. A fact that does not arrive in time is an error of its own.
 pub struct LookUp<'a> {
     client: &'a Client,
     installed: &'a Installed,
@@ -46,7 +46,7 @@ pub struct LookUp<'a> {
 }
 
 impl<'a> LookUp<'a> {
-    /// The time runs from now on.
+    /// The deadline counts from now.
     #[must_use]
     pub fn new(
         client: &'a Client,
@@ -89,7 +89,7 @@ impl<'a> LookUp<'a> {
         Facts { state, neighbours, templates, may, may_override, policy, adoptable }
     }
 
-    /// Everything beside the Deployment. What other APIs do not tell in time spoils nothing else.
+    /// The objects around the Deployment. Late answers of other APIs do not affect the rest.
     async fn neighbours(&self) -> Fact<Neighbours> {
         let (neighbours, selecting) = tokio::join!(
             self.in_time(neighbours(self.client, self.review)),
@@ -99,7 +99,7 @@ impl<'a> LookUp<'a> {
         neighbours.map(|neighbours| Neighbours { selecting, unread, ..neighbours })
     }
 
-    /// Whether RBAC grants the user this verb on `deployments`; no verb is never granted.
+    /// Whether RBAC grants the user this verb on `deployments`; `false` without a verb.
     async fn may(&self, verb: Option<String>) -> Fact<bool> {
         match verb {
             Some(verb) => self.in_time(is_granted(self.client, self.review, verb)).await,
@@ -107,35 +107,35 @@ impl<'a> LookUp<'a> {
         }
     }
 
-    async fn in_time<T, E: Told>(&self, fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
+    async fn in_time<T, E: Explain>(&self, fact: impl Future<Output = Result<T, E>>) -> Fact<T> {
         match timeout_at(self.deadline, fact).await {
-            Ok(found) => found.map_err(|error| error.told()),
-            Err(_) => Err(format!("no answer of the API server within {}s", DEADLINE.as_secs())),
+            Ok(found) => found.map_err(|error| error.explain()),
+            Err(_) => Err(format!("no answer from the API server within {}s", DEADLINE.as_secs())),
         }
     }
 }
 
-/// An error as whoever asked may read it.
-trait Told {
-    fn told(&self) -> String;
+/// An error in words for the user.
+trait Explain {
+    fn explain(&self) -> String;
 }
 
-impl Told for kube::Error {
-    fn told(&self) -> String {
+impl Explain for kube::Error {
+    fn explain(&self) -> String {
         api::told(self)
     }
 }
 
-impl Told for StateError {
-    fn told(&self) -> String {
+impl Explain for StateError {
+    fn explain(&self) -> String {
         self.to_string()
     }
 }
 
-impl Told for ObserveError {
-    fn told(&self) -> String {
+impl Explain for ObserveError {
+    fn explain(&self) -> String {
         match self {
-            Self::Api(error) => error.told(),
+            Self::Api(error) => error.explain(),
             Self::Malformed(..) => self.to_string(),
         }
     }
@@ -163,14 +163,14 @@ async fn neighbours(client: &Client, review: &Review) -> Result<Neighbours, Obse
     Ok(Neighbours { world: around.world, holders, ..Neighbours::default() })
 }
 
-/// What the deployment controller would give to the new Deployment.
+/// The `ReplicaSets` that the deployment controller would give to the new Deployment.
 ///
 /// Source: kubernetes `pkg/controller/controller_ref_manager.go`, `ClaimReplicaSets`.
 async fn adoptable(client: &Client, review: &Review) -> kube::Result<Vec<ReplicaSetView>> {
     let selector = review.object.as_ref().and_then(|object| object.pointer("/spec/selector")).cloned();
     let selector: LabelSelector = serde_json::from_value(selector.unwrap_or_default()).unwrap_or_default();
     let labels = selector::text(&selector);
-    // Without a selector, which the API server is about to refuse, it would be all of them.
+    // An empty selector would match all of them; the API server is about to refuse it.
     if labels.is_empty() {
         return Ok(Vec::new());
     }

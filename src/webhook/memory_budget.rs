@@ -1,10 +1,9 @@
-//! How much memory requests may take at once, whatever is sent.
+//! Limits the memory that requests take at the same time.
 //!
-//! A parsed review is far larger than its text. So there is one budget for bodies and one for what they are
-//! parsed into, and requests wait for room in the first, then in the second. Ordinary and great requests have
-//! budgets of their own, so that the few great ones never keep the many ordinary ones waiting; and of each a
-//! peer has only a part, so that none keeps all others waiting. All of it: 118 MiB, beside what connections take
-//! in before anyone reads it (`runtime::http`).
+//! A parsed review is much larger than its text. So there is one budget for bodies and one for parsed reviews, and a
+//! request waits for the first, then for the second. Ordinary and large requests have separate budgets, so that a few
+//! large ones do not delay the many ordinary ones. A peer gets only a part of each, so that it cannot delay all others.
+//! The total is 118 MiB, in addition to what connections buffer (`runtime::http`).
 
 use crate::{
     document::json_size::parsed_bytes,
@@ -12,21 +11,21 @@ use crate::{
 };
 use std::net::IpAddr;
 
-/// Longest body. etcd takes objects up to 1.5 MiB; a review holds two of them, JSON may be twice as long
-/// as what etcd stores, and the rest of a review is small: 2 × 1.5 × 2 = 6, and one to spare.
+/// Longest body. etcd stores objects of up to 1.5 MiB. A review has two of them, JSON may be twice as long as what etcd
+/// stores, and the rest of a review is small: 2 × 1.5 × 2 = 6, plus a reserve of 1.
 pub const MAX_BODY_BYTES: usize = 7 << 20;
 
-/// What even the smallest body or review is counted as, for its request's other costs.
+/// The least that a body or a review counts, for the other costs of its request.
 const MIN_KIB: usize = 64;
 
 /// Memory for one purpose, in KiB.
 #[derive(Debug)]
 struct Budget {
-    /// Up to here a request is ordinary.
+    /// Requests up to this size are ordinary.
     ordinary_kib: u32,
     ordinary: Fair<IpAddr>,
-    great_kib: u32,
-    great: Fair<IpAddr>,
+    large_kib: u32,
+    large: Fair<IpAddr>,
 }
 
 /// The budgets.
@@ -37,21 +36,21 @@ pub(super) struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// For bodies 128 ordinary ones, of which a peer has a quarter, and two of the greatest length, of which it
+    /// For bodies 128 ordinary ones, of which a peer has a quarter, and two of the maximum length, of which it
     /// has one; for reviews what those may need, of which it has half.
     pub fn new() -> Self {
         let lane = |kib, peers| Fair::new(kib, kib / peers);
         let bodies = Budget {
             ordinary_kib: 256,
             ordinary: lane(8 << 10, 4),
-            great_kib: 14 << 10,
-            great: lane(14 << 10, 2),
+            large_kib: 14 << 10,
+            large: lane(14 << 10, 2),
         };
         let parsed = Budget {
             ordinary_kib: 2 << 10,
             ordinary: lane(32 << 10, 2),
-            great_kib: 64 << 10,
-            great: lane(64 << 10, 2),
+            large_kib: 64 << 10,
+            large: lane(64 << 10, 2),
         };
         Self { bodies, parsed }
     }
@@ -72,7 +71,7 @@ impl Budget {
         let kib = u32::try_from((bytes >> 10).max(MIN_KIB)).ok()?;
         let lane = match kib {
             kib if kib <= self.ordinary_kib => &self.ordinary,
-            kib if kib <= self.great_kib => &self.great,
+            kib if kib <= self.large_kib => &self.large,
             _ => return None,
         };
         Some(lane.share(peer, kib).await)
@@ -93,7 +92,7 @@ mod tests {
         let room = MemoryBudget::new();
         let read = |number| room.to_read(peer(number), MAX_BODY_BYTES).now_or_never();
         let (first, second) = (read(1).unwrap(), read(2).unwrap());
-        assert!(read(3).is_none(), "a third great one waits");
+        assert!(read(3).is_none(), "a third large one waits");
         assert!(room.to_read(peer(3), 10).now_or_never().is_some(), "an ordinary one does not");
         assert!(room.to_read(peer(3), 15 << 20).now_or_never().unwrap().is_none(), "never");
         drop(first);

@@ -1,4 +1,4 @@
-//! L3: admission over HTTPS: bytes to a review, a verdict to bytes.
+//! L3: admission over HTTPS. Reads reviews and writes verdicts.
 
 pub mod admission;
 mod decision_log;

@@ -26,7 +26,7 @@ pub struct Rehearser {
 }
 
 impl Rehearser {
-    /// Asks metrics with `http`.
+    /// Queries metrics with `http`.
     pub fn new(http: Clients, defaults: Defaults) -> Self {
         Self { http, defaults, quota: Quota::new(ROOM_MIB) }
     }

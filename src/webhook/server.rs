@@ -1,7 +1,7 @@
-//! Answers admission requests over HTTP, within bounds on size, time and memory.
+//! Answers admission requests over HTTP, with limits on size, time and memory.
 
 use super::{
-    decision_log::{self, Record},
+    decision_log::{self, DecisionLog},
     memory_budget::{MAX_BODY_BYTES, MemoryBudget},
     review::{self, BadReview},
 };
@@ -26,29 +26,29 @@ use std::{
 use tokio::time;
 use tracing::{Instrument, Span, warn};
 
-/// Half a second less than the webhook configurations' five: a late answer of ours says why, one from
-/// the API server only that time ran out.
+/// Half a second less than the timeout of the webhook configurations: Haldane's own error gives the reason, the API
+/// server's only says that the time is over.
 pub const TIME_LIMIT: Duration = Duration::from_millis(4500);
 
-/// For the body alone: API servers send it at once, and who does not keeps others waiting.
+/// For the body alone. API servers send it at once, and a slow sender delays others.
 const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// Reviews parsed at once.
 const PARSED_AT_ONCE: usize = 2;
 
-/// Decides about reviews.
+/// Decides reviews.
 pub trait Handler: Send + Sync + 'static {
-    /// The verdict on `review`, within the time limit of 4.5 s; later ones are not used.
+    /// The verdict on `review`. One that takes longer than 4.5 s is not used.
     ///
     /// # Cancellation
-    /// Dropped at an await point when the time is up.
+    /// Dropped at an await point when the time is over.
     fn handle(&self, stage: Stage, review: &Review) -> impl Future<Output = Verdict> + Send;
 }
 
-/// A request that gets no verdict.
+/// Why a request gets no verdict.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("there is POST /mutate, POST /validate and POST /warn")]
+    #[error("unknown path, use POST /mutate, POST /validate or POST /warn")]
     NoSuchPath,
     #[error("only POST is allowed")]
     NotPost,
@@ -56,9 +56,9 @@ enum Refusal {
     NotJson,
     #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
     TooLong,
-    #[error("the body holds more values than a Deployment can have")]
+    #[error("the body has more values than a Deployment can have")]
     TooDense,
-    #[error("the body did not come within {0:?}")]
+    #[error("the body did not arrive within {0:?}")]
     Slow(Duration),
     #[error("the body ended early: {0}")]
     Cut(Box<dyn Error + Send + Sync>),
@@ -87,13 +87,13 @@ impl Refusal {
     }
 }
 
-/// The webhook: routes, bounds and records around a [`Handler`].
+/// The webhook: paths, limits and the decision log around a [`Handler`].
 #[derive(Debug)]
 pub struct Webhook<H> {
     handler: H,
-    room: MemoryBudget,
+    memory: MemoryBudget,
     parsing: Heavy,
-    record: Record,
+    log: DecisionLog,
     time_limit: Duration,
     body_time: Duration,
 }
@@ -103,15 +103,15 @@ impl<H: Handler> Webhook<H> {
     pub fn new(handler: H, registry: &mut Registry) -> Self {
         Self {
             handler,
-            room: MemoryBudget::new(),
+            memory: MemoryBudget::new(),
             parsing: Heavy::new(PARSED_AT_ONCE),
-            record: Record::new(registry),
+            log: DecisionLog::new(registry),
             time_limit: TIME_LIMIT,
             body_time: BODY_TIME,
         }
     }
 
-    /// The same with another time limit than [`TIME_LIMIT`], for the body as well.
+    /// The same with another time limit than [`TIME_LIMIT`], also for the body.
     #[must_use]
     pub fn within(self, time_limit: Duration) -> Self {
         Self { time_limit, body_time: time_limit, ..self }
@@ -119,9 +119,8 @@ impl<H: Handler> Webhook<H> {
 
     /// Answers one HTTP request; ends within the time limit.
     ///
-    /// Whatever is not a readable review on a known path is answered with an HTTP error and a `Status`:
-    /// the API server then follows the webhook's failure policy. So is a panic, which costs its own
-    /// request only.
+    /// A request that is not a valid review on a known path is answered with an HTTP error and a `Status`: the API
+    /// server then follows the webhook's failure policy. So is a panic, which affects only its own request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
@@ -134,7 +133,7 @@ impl<H: Handler> Webhook<H> {
             _ => return refused(&Refusal::NoSuchPath),
         };
         let span = decision_log::span(stage);
-        // Nothing is left half-changed by a panic: what is shared are semaphores and counters.
+        // A panic leaves nothing half-changed: only semaphores and counters are shared.
         let decided = AssertUnwindSafe(self.decide(stage, request, started, &span)).catch_unwind();
         let answer = match time::timeout(self.time_limit, decided).await {
             Ok(Ok(answer)) => answer,
@@ -143,13 +142,13 @@ impl<H: Handler> Webhook<H> {
         };
         let response = answer.map_or_else(
             |refusal| {
-                self.record.refused(stage);
+                self.log.refused(stage);
                 span.in_scope(|| warn!(%refusal, "admission request not answered"));
                 refused(&refusal)
             },
             |body| json(StatusCode::OK, body),
         );
-        self.record.took(stage, started.elapsed());
+        self.log.took(stage, started.elapsed());
         response
     }
 
@@ -166,22 +165,22 @@ impl<H: Handler> Webhook<H> {
     {
         let length = check(&request)?;
         let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| *peer);
-        let room_to_read = self.room.to_read(peer, length).await.ok_or(Refusal::TooLong)?;
+        let room_to_read = self.memory.to_read(peer, length).await.ok_or(Refusal::TooLong)?;
         let body = time::timeout(self.body_time, read(request.into_body())).await;
         let body = body.map_err(|_| Refusal::Slow(self.body_time))??;
-        // Held until the answer is made, because the review is in memory as long.
-        let _room_to_parse = self.room.to_parse(peer, &body).await.ok_or(Refusal::TooDense)?;
+        // Held until the answer is written, because the review is in memory until then.
+        let _room_to_parse = self.memory.to_parse(peer, &body).await.ok_or(Refusal::TooDense)?;
         let review = self.parsing.run(|| review::parse(&body)).await?;
         drop((body, room_to_read));
         decision_log::is_about(span, &review);
         let verdict = self.handler.handle(stage, &review).instrument(span.clone()).await;
         let answer = review::answer(stage, &review, &verdict).map_err(Refusal::Unwritable)?;
-        self.record.decided(stage, peer, &review, &verdict, started.elapsed());
+        self.log.decided(stage, peer, &review, &verdict, started.elapsed());
         Ok(answer)
     }
 }
 
-/// The length to expect, after all that headers can tell.
+/// Checks the headers, and gives the length to expect.
 fn check<B>(request: &Request<B>) -> Result<usize, Refusal> {
     if request.method() != Method::POST {
         return Err(Refusal::NotPost);
@@ -209,7 +208,7 @@ where
 
 fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     let code = refusal.code();
-    // A `Status` is texts and a number; should it fail to be written, the code alone still tells.
+    // A `Status` can always be written; if not, the code alone must do.
     json(code, review::failure(code, &refusal.to_string()).unwrap_or_default())
 }
 

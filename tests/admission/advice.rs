@@ -1,4 +1,4 @@
-//! Plans that cannot judge the canary are refused; unwise ones are told.
+//! Plans that cannot judge the canary are refused; unwise ones get warnings.
 
 use crate::case::{Case, annotated, web, with};
 use haldane::domain::{keys, review::Stage};
@@ -27,7 +27,7 @@ const GOOD: &str =
     "sum(rate(requests{namespace=\"shop\",service=\"web-canary\",code=~\"5..\"}[1m])) or vector(0)";
 
 #[test]
-fn a_good_plan_is_told_in_one_line() {
+fn a_good_plan_is_summarised_in_one_line() {
     assert_snapshot!(change(STEPS, &metric("result[0] < 1", GOOD)).mutate());
 }
 
@@ -63,7 +63,7 @@ fn queries_that_see_neither_side_are_refused_with_what_to_write() {
 
 /// What was tried on a cluster: each released every version, unjudged.
 #[test]
-fn no_query_is_admitted_that_can_see_nobody() {
+fn a_query_that_finds_no_series_of_either_side_is_refused() {
     let said = |query: &str| {
         let said = change(STEPS, &metric("len(result) == 0 || result[0] < 1", query)).mutate();
         let end = said.find("\n  cause").unwrap_or(said.len());
@@ -107,7 +107,7 @@ fn an_argument_decides_what_a_query_sees() {
 }
 
 #[test]
-fn what_is_no_promql_is_refused() {
+fn a_query_that_is_not_promql_is_refused() {
     let said = |query: &str| change(STEPS, &metric("len(result) == 0", query)).mutate();
     assert_snapshot!("a_missing_parenthesis", said("sum(rate(errors[5m])"));
     assert_snapshot!("an_unknown_function", said("new_function(errors{app=\"web-canary\"})"));
@@ -115,7 +115,7 @@ fn what_is_no_promql_is_refused() {
 }
 
 #[test]
-fn a_dialect_that_nobody_here_reads_is_not_checked() {
+fn an_unknown_dialect_is_not_checked() {
     let metrics = metric("result[0] < 1", "rate(errors{app='web'}) keep_metric_names")
         .replace("prometheus: {", "prometheus: {dialect: MetricsQL, ");
     assert_snapshot!(change(STEPS, &metrics).mutate());
@@ -141,7 +141,7 @@ fn a_condition_that_does_not_fit_the_answer_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn what_no_condition_is_asked_about_and_who_sees_nobody_is_told() {
+fn a_metric_that_decides_nothing_is_reported() {
     let job = "{containers: [{name: smoke, image: smoke}], restartPolicy: Never}";
     let metrics = format!(
         "metrics: [{{name: smoke, successCondition: result == 1, provider: {{job: {{spec: {{template: {{spec: {job}}}}}}}}}}}]"
@@ -195,7 +195,7 @@ fn the_walkthroughs_queries_are_admitted() {
 }
 
 #[test]
-fn a_share_that_is_empty_in_an_outage_is_told_with_what_to_write() {
+fn a_share_that_is_empty_in_an_outage_is_reported_with_what_to_write() {
     let requests = "sum(rate(http_requests_total{namespace=\"shop\",service=\"web-canary\"}[30s]))";
     let good = requests.replace("\"}", "\",code!~\"5..\"}");
     let said = |query: &str| change(STEPS, &metric("len(result) == 0 || result[0] >= 0.99", query)).mutate();
@@ -233,7 +233,7 @@ fn limits_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_dry_run_tells_how_soon_a_fault_is_found() {
+fn a_dry_run_shows_how_soon_a_fault_is_found() {
     let told = |limits: &str, plan: &str| {
         let mut case = change(plan, &metric("result[0] < 1", GOOD).replace("count: 3", limits));
         case.review.dry_run = true;
@@ -272,7 +272,7 @@ fn a_host_that_is_refused_when_it_is_measured_is_refused_when_it_is_applied() {
 }
 
 #[test]
-fn unwise_plans_are_told() {
+fn unwise_plans_are_reported() {
     let case = change("{steps: [{setWeight: 60}]}", "");
     let bare = json!([{"name": "web", "image": "web:b"}]);
     let mut bold = case.clone();
@@ -300,7 +300,7 @@ fn a_dry_run_shows_the_whole_plan() {
 }
 
 #[test]
-fn a_dry_run_tells_what_is_read_otherwise_than_it_is_written() {
+fn a_dry_run_shows_what_is_read_differently_than_written() {
     let query = "sum(rate(errors{rollouts_pod_template_hash=~'.+',service='web-canary'}[1m])) or vector(0)";
     let mut case = change("{steps: [{setWeight: 10}, {analysis: {}}]}", &metric("result[0] < 1", query));
     case.review.dry_run = true;

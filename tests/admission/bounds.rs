@@ -1,4 +1,4 @@
-//! Plans that ask for more than anybody needs: refused before they cost anything.
+//! Plans beyond the limits are refused before they cost anything.
 
 use crate::case::{Case, annotated, config, web};
 use haldane::{
@@ -20,9 +20,9 @@ fn template(more: &str) -> String {
 
 #[track_caller]
 fn assert_refused(case: &Case, wanted: &str) {
-    let told = case.mutate();
-    assert!(told.starts_with("denied 422") && told.contains(wanted), "{told}");
-    assert!(told.len() < 2000, "it does not repeat all that was sent: {} bytes", told.len());
+    let answer = case.mutate();
+    assert!(answer.starts_with("denied 422") && answer.contains(wanted), "{answer}");
+    assert!(answer.len() < 2000, "it does not repeat all that was sent: {} bytes", answer.len());
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn said_of(service: &str, plan: &str) -> String {
 }
 
 #[test]
-fn only_the_canarys_service_tells_the_sides_apart() {
+fn only_the_service_of_the_canary_distinguishes_the_sides() {
     let both = "the query does not tell the canary from stable";
     assert!(said_of("web-stable", BOTH).contains(both), "{}", said_of("web-stable", BOTH));
     assert!(said_of("web-stable", "enabled").contains(both));

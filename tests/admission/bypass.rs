@@ -1,8 +1,8 @@
-//! Ways around a profile that somebody has tried, and that are closed.
+//! Known ways around a profile, which are closed.
 
 use crate::case::{Case, annotated, config, held, now, state, web, with};
 use haldane::{
-    admit::frozen::{Permission, Start},
+    admit::rollout_start::{Permission, RolloutStart},
     config::{
         namespace::{Namespace, Settings},
         profile::Bound,
@@ -98,7 +98,7 @@ fn a_profile_cannot_be_got_around_by_a_new_deployment_where_pods_run() {
         assert_eq!(case.mutated().validate(), "allowed", "{why}");
     }
     let mut unknown = made(web("b"), &[]);
-    unknown.facts.adoptable = Err("no answer of the API server within 3s".into());
+    unknown.facts.adoptable = Err("no answer from the API server within 3s".into());
     assert_snapshot!("pods_to_take_over_could_not_be_read", unknown.mutate());
 }
 
@@ -222,7 +222,7 @@ fn a_profile_cannot_be_got_around_by_what_changes_between_admission_and_start() 
     let told = |rules: &str, exemption: Option<&str>, is_retry: bool| {
         let profile =
             Profile::read(&serde_saphyr::from_str(&format!("rules: {rules}")).unwrap(), "").unwrap();
-        let start = Start {
+        let start = RolloutStart {
             spec: (!is_retry).then_some(&spec),
             template: &template,
             settings: &settings,

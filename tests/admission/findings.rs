@@ -40,7 +40,7 @@ fn templates_that_are_missing_or_unreadable_are_refused() {
     let object = |version| annotated(web(version), keys::CANARY, plan);
     assert_snapshot!("a_template_is_missing", Case::update(object("a"), object("b")).mutate());
     let mut late = Case::update(object("a"), object("b"));
-    late.facts.templates = Err("no answer of the API server within 3s".into());
+    late.facts.templates = Err("no answer from the API server within 3s".into());
     assert_snapshot!("templates_could_not_be_read", late.mutate());
     let inline = annotated(web("b"), keys::CANARY, "{steps: [{analysis: {}}]}");
     assert_snapshot!("an_analysis_without_a_template", Case::update(web("a"), inline).mutate());

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const HELD_AT_FOUR: &str = r#"allowed
   {"op":"add","path":"/spec/replicas","value":4}
-audit capacity-floor=1 asked for, 4 kept: the size before the canary"#;
+audit capacity-floor=1 replicas requested, 4 kept: the size before the canary"#;
 
 /// A Scale as the API server sends it: a size of 0 is left out.
 fn scale(replicas: u64) -> Value {
@@ -89,7 +89,7 @@ fn without_a_rollout_an_autoscaler_does_what_it_wants() {
 }
 
 #[test]
-fn the_floor_stays_until_measurements_tell_of_the_traffic_that_is_back() {
+fn the_floor_stays_until_measurements_show_the_traffic_that_is_back() {
     assert_eq!(autoscaler(4, 1).state(ended(SignedDuration::from_secs(299))).mutate(), HELD_AT_FOUR);
     assert_eq!(autoscaler(4, 1).state(ended(SignedDuration::from_mins(5))).mutate(), "allowed");
     let aborted = haldane::domain::state::Stage::Aborted { since: now(), message: String::new() };

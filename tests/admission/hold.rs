@@ -1,4 +1,4 @@
-//! The hold: in the same request that changes the template, whoever else changes the object.
+//! The hold: in the same request that changes the template, even if others change the object too.
 
 use crate::case::{Case, OWN_USER, annotated, held, web, with};
 use haldane::domain::keys;
@@ -6,14 +6,14 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 #[test]
-fn a_changed_template_is_held_and_the_plan_is_told() {
+fn a_changed_template_is_held_and_the_plan_is_shown() {
     let case = Case::update(web("a"), web("b"));
     assert_snapshot!(case.mutate());
     assert_eq!(case.mutated().validate(), "allowed");
 }
 
 #[test]
-fn a_changed_template_of_a_held_deployment_is_held_anew() {
+fn a_changed_template_of_a_held_deployment_is_held_again() {
     assert_snapshot!(
         Case::update(
             held(web("b")),
@@ -53,7 +53,7 @@ fn a_change_of_anything_else_passes_without_a_patch() {
 }
 
 #[test]
-fn another_webhook_that_takes_the_hold_away_is_found_out() {
+fn another_webhook_that_removes_the_hold_is_detected() {
     let mut case = Case::update(web("a"), web("b")).mutated();
     let object = case.review.object.as_mut().unwrap();
     object["spec"]["paused"] = json!(false);
@@ -64,7 +64,7 @@ fn another_webhook_that_takes_the_hold_away_is_found_out() {
 }
 
 #[test]
-fn gitops_that_unpauses_is_held_again_and_told_why() {
+fn gitops_that_unpauses_is_held_again_with_the_reason() {
     let case = Case::update(held(web("b")), with(held(web("b")), "/spec/paused", json!(false)))
         .manager("argocd-controller");
     assert_snapshot!(case.mutate());

@@ -17,6 +17,6 @@ mod neighbours;
 mod no_effect;
 mod opt_out;
 mod orders;
-mod outlived;
 mod policy;
 mod rehearsal;
+mod stale_condition;

@@ -1,4 +1,4 @@
-//! A Namespace opts its Deployments in and gives them defaults; their manifests say nothing.
+//! A Namespace opts its Deployments in and gives them defaults; their manifests have no annotations.
 
 use crate::case::{Case, annotated, held, state, web, with};
 use haldane::{
@@ -52,7 +52,7 @@ fn without_route(mut case: Case) -> Case {
 }
 
 #[test]
-fn an_unchanged_manifest_is_held_for_the_plan_of_its_namespace() {
+fn a_manifest_without_annotations_is_held_for_the_plan_of_its_namespace() {
     let case = change(silent("a"), silent("b"));
     assert_snapshot!(case.mutate());
     assert_eq!(case.mutated().validate(), "allowed");
@@ -85,11 +85,11 @@ fn without_a_route_it_deploys_natively() {
 }
 
 #[test]
-fn a_route_that_could_not_be_looked_up_lets_nothing_pass() {
+fn no_template_passes_if_routes_could_not_be_looked_up() {
     let mut case = change(silent("a"), silent("b"));
-    case.facts.neighbours = Err("no answer of the API server within 3s".into());
+    case.facts.neighbours = Err("no answer from the API server within 3s".into());
     assert!(case.mutate().contains("/spec/paused"), "{}", case.mutate());
-    case.namespace = Err("no answer of the API server within 3s".into());
+    case.namespace = Err("no answer from the API server within 3s".into());
     assert_snapshot!(case.mutate());
 }
 
@@ -123,14 +123,14 @@ fn a_restart_is_what_the_namespace_says() {
 }
 
 #[test]
-fn what_is_wrong_says_where_it_stands_and_how_to_stay_out() {
+fn a_finding_says_where_its_text_is_and_how_to_opt_out() {
     let mut case = change(silent("a"), with(silent("b"), "/spec/strategy", json!({"type": "Recreate"})));
     case.namespace = Ok(namespace(&[(keys::CANARY, "{steps: [{setWeigth: 5}]}"), (keys::SETTLE, "soon")]));
     assert_snapshot!(case.mutate());
 }
 
 #[test]
-fn taking_the_label_off_is_free_when_idle_and_waits_for_the_end_of_a_rollout() {
+fn removing_the_label_takes_effect_when_no_rollout_is_under_way() {
     let idle = unlabelled(change(member("a"), member("b")));
     assert!(!idle.mutate().contains("paused"), "{}", idle.mutate());
     assert_eq!(idle.mutated().object()["metadata"]["labels"], json!({}));
@@ -143,7 +143,7 @@ fn taking_the_label_off_is_free_when_idle_and_waits_for_the_end_of_a_rollout() {
 }
 
 #[test]
-fn staying_out_in_the_middle_of_a_rollout_is_refused() {
+fn opting_out_during_a_rollout_is_refused_in_a_namespace_that_opts_in() {
     let out = annotated(held(member("b")), keys::CANARY, "disabled");
     assert_snapshot!(change(held(member("b")), out).mutate());
     let idle = change(member("a"), annotated(member("a"), keys::CANARY, "disabled"));
@@ -151,7 +151,7 @@ fn staying_out_in_the_middle_of_a_rollout_is_refused() {
 }
 
 #[test]
-fn its_own_canary_goes_on_as_a_member_where_the_namespace_opts_in() {
+fn a_deployment_that_removes_its_plan_stays_managed_where_the_namespace_opts_in() {
     let mut new = web("a");
     new["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::CANARY);
     let still = change(web("a"), new.clone()).mutated();
@@ -160,7 +160,7 @@ fn its_own_canary_goes_on_as_a_member_where_the_namespace_opts_in() {
 }
 
 #[test]
-fn an_order_to_one_that_is_out_is_told_to_be_dropped() {
+fn an_order_to_an_unmanaged_deployment_is_reported_as_ignored() {
     let ordered = annotated(silent("a"), keys::DO, "promote");
     assert_snapshot!(unlabelled(change(silent("a"), ordered)).mutate());
 }
@@ -189,6 +189,6 @@ fn a_namespace_is_checked_when_it_is_written() {
     let bad =
         json!({keys::CANARY: "{steps: [{setWeight: 500}]}", keys::DO: "promote", "haldane.dev/setle": "1s"});
     let bad = written(plain, document(Some("yes"), &bad));
-    let told = [opted_in, in_vain, early, bad].map(|case| case.validate());
-    assert_snapshot!(told.join("\n\n"));
+    let answers = [opted_in, in_vain, early, bad].map(|case| case.validate());
+    assert_snapshot!(answers.join("\n\n"));
 }

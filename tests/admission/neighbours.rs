@@ -17,7 +17,7 @@ fn service(value: Value) -> Service {
 #[test]
 fn what_could_not_be_read_in_time_is_a_warning() {
     let mut case = change();
-    case.facts.neighbours = Err("no answer of the API server within 3s".into());
+    case.facts.neighbours = Err("no answer from the API server within 3s".into());
     assert_snapshot!(case.mutate());
 }
 
@@ -87,18 +87,18 @@ fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
         let plan = json!({keys::BLUE_GREEN: "{activeService: web}"});
         with(web(version), "/metadata/annotations", plan)
     };
-    let told = |mut case: Case| {
+    let answer = |mut case: Case| {
         case.facts.neighbours.as_mut().unwrap().world.routes.clear();
         case.mutate()
     };
-    let release = told(Case::update(blue_green("a"), blue_green("b")));
+    let release = answer(Case::update(blue_green("a"), blue_green("b")));
     assert!(release.starts_with("denied") && release.contains("make the Ingress first"), "{release}");
-    let early = told(Case::create(blue_green("a")));
+    let early = answer(Case::create(blue_green("a")));
     assert!(early.starts_with("allowed") && early.contains("no Ingress routes"), "{early}");
 }
 
 #[test]
-fn names_in_the_plan_that_lead_nowhere_are_refused_when_they_are_needed() {
+fn unknown_names_in_the_plan_are_refused_when_they_are_needed() {
     let plan = "{stableService: shop, trafficRouting: {nginx: {stableIngress: front}}}";
     let case = Case::update(annotated(web("a"), keys::CANARY, plan), annotated(web("b"), keys::CANARY, plan));
     assert_snapshot!("unknown_names_at_a_release", case.mutate());
@@ -134,7 +134,7 @@ fn every_route_of_the_upstream_is_listed() {
 }
 
 #[test]
-fn what_would_miss_the_canary_is_told() {
+fn policies_that_miss_the_canary_are_reported() {
     let term =
         json!({"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "kubernetes.io/hostname"});
     let affinity = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
@@ -150,7 +150,7 @@ fn what_would_miss_the_canary_is_told() {
 }
 
 #[test]
-fn a_service_monitor_that_would_miss_the_canary_is_told_with_the_label() {
+fn a_service_monitor_that_misses_the_canary_is_reported_with_the_label() {
     let mut case = change();
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     let labels = json!({

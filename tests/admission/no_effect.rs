@@ -22,7 +22,7 @@ fn warned(object: Value) -> String {
 }
 
 #[test]
-fn what_has_an_effect_or_is_not_haldanes_is_not_reported() {
+fn keys_with_an_effect_and_keys_of_others_are_not_reported() {
     assert_eq!(warned(plain()), "allowed");
     let foreign = with(plain(), "/metadata/labels", json!({"team": "shop"}));
     let foreign =
@@ -88,7 +88,7 @@ fn an_annotation_on_the_pod_template() {
 }
 
 #[test]
-fn an_opted_in_deployment_is_told_what_stands_in_the_wrong_place() {
+fn misplaced_keys_of_an_opted_in_deployment_are_reported() {
     let mut object = with(web("b"), "/spec/template/metadata/annotations", json!({keys::ANALYSIS: "{}"}));
     object["metadata"]["labels"][keys::CANARY] = json!("disabled");
     assert_snapshot!(Case::update(web("a"), object.clone()).mutate());
@@ -126,8 +126,8 @@ fn a_canary_of_haldanes_has_keys_of_its_own() {
 #[test]
 fn nothing_is_looked_up_for_a_warning_and_nothing_refuses_it() {
     let mut case = Case::create(annotated(plain(), "haldane.dev/cannary", "enabled"));
-    case.namespace = Err("no answer of the API server within 3s".into());
-    case.facts.neighbours = Err("no answer of the API server within 3s".into());
+    case.namespace = Err("no answer from the API server within 3s".into());
+    case.facts.neighbours = Err("no answer from the API server within 3s".into());
     assert_eq!(case.questions(Stage::Warn), Questions::default());
     assert!(!case.needs_namespace(Stage::Warn));
     assert!(case.warn().starts_with("allowed"), "{}", case.warn());

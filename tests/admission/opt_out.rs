@@ -32,7 +32,7 @@ fn opting_out_right_after_a_change_is_refused_too() {
 #[test]
 fn opting_out_while_the_state_is_unknown_is_refused() {
     let mut case = Case::update(web("a"), without_canary(web("a")));
-    case.facts.state = Err("no answer of the API server within 3s".into());
+    case.facts.state = Err("no answer from the API server within 3s".into());
     assert_snapshot!(case.mutate());
 }
 

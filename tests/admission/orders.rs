@@ -1,4 +1,4 @@
-//! Orders: who may give them, when they make sense, and what the user is told otherwise.
+//! Orders: which users may give them, when they are possible, and how they are refused.
 
 use crate::case::{Case, annotated, hash, held, now, state, web, with};
 use haldane::domain::{
@@ -37,12 +37,12 @@ fn an_order_without_the_right_is_refused_with_the_grant_that_is_missing() {
 }
 
 #[test]
-fn an_order_is_refused_where_nobody_could_be_asked() {
+fn an_order_is_refused_when_rights_or_state_are_unknown() {
     let mut case = order("abort");
-    case.facts.may = Err("no answer of the API server within 3s".into());
+    case.facts.may = Err("no answer from the API server within 3s".into());
     assert_snapshot!(case.mutate());
     let mut case = order("abort");
-    case.facts.state = Err("no answer of the API server within 3s".into());
+    case.facts.state = Err("no answer from the API server within 3s".into());
     assert!(case.mutate().starts_with("denied 403"));
 }
 
@@ -166,7 +166,7 @@ fn at_fault(old: Value, new: Value) -> Case {
 }
 
 #[test]
-fn what_is_wrong_with_the_next_release_keeps_nobody_from_ending_this_one() {
+fn problems_of_the_next_release_do_not_prevent_the_end_of_this_one() {
     let aborted = at_fault(held(web("b")), annotated(held(web("b")), keys::DO, "abort"));
     assert!(aborted.mutate().contains("/haldane.dev~1request"), "{}", aborted.mutate());
     let mut back = at_fault(held(web("b")), web("a"));

@@ -1,4 +1,4 @@
-//! What policy profiles demand, and what follows from it in each mode.
+//! What policy profiles require, and what each mode does about it.
 
 use crate::case::{Case, annotated, held, state, web, with};
 use haldane::{
@@ -39,7 +39,7 @@ const PLAN: &str = "{steps: [{setWeight: 20}, {pause: {duration: 30s}}, {setWeig
 
 #[test]
 fn every_rule_about_plans_names_field_value_and_limit() {
-    let told = [
+    let answers = [
         "{first-weight: {max: 10}}",
         "{weight-increase: {max: 50}}",
         "{minimum-soak: {total: 1h, perStep: 45s}}",
@@ -49,7 +49,7 @@ fn every_rule_about_plans_names_field_value_and_limit() {
         "{pod-template: {readinessProbe: true, pinnedImage: true, registries: [registry.example/]}}",
     ]
     .map(|rules| format!("{rules}\n{}", enforced(release(PLAN), rules).mutate().lines().next().unwrap()));
-    assert_snapshot!(told.join("\n\n"));
+    assert_snapshot!(answers.join("\n\n"));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn findings_of_policy_and_of_the_plan_come_together() {
 }
 
 #[test]
-fn modes_refuse_tell_or_write_down() {
+fn modes_refuse_warn_or_audit() {
     let mut case = release(PLAN);
     let rules = "{first-weight: {max: 10}}";
     case.facts.policy = Ok(vec![bound(Mode::Warn, rules), bound(Mode::Audit, rules)]);
@@ -75,7 +75,7 @@ fn modes_refuse_tell_or_write_down() {
 }
 
 #[test]
-fn who_is_exempt_is_not_judged_and_that_is_written_down() {
+fn an_exempt_user_is_not_judged_and_that_is_audited() {
     let mut case = release(PLAN);
     let text = "{rules: {first-weight: {max: 10}}, exemptions: {users: [jane]}}";
     let data = Labels::from([("profile".to_owned(), text.to_owned())]);
@@ -86,7 +86,7 @@ fn who_is_exempt_is_not_judged_and_that_is_written_down() {
 
 /// The queue is the controller's, which never learns who released: what stands on the Deployment tells it.
 #[test]
-fn who_is_exempt_passes_the_queue_with_what_he_releases_or_retries() {
+fn a_release_or_retry_of_an_exempt_user_passes_the_queue() {
     let text = "{rules: {concurrent-canaries: {perNamespace: 1}}, exemptions: {users: [jane]}}";
     let data = Labels::from([("profile".to_owned(), text.to_owned())]);
     let bound = |mode| Bound { mode, name: "strict".into(), data: Some(data.clone()) };
@@ -198,7 +198,7 @@ fn a_profile_that_cannot_be_read_does_not_open_the_door() {
     case.facts.policy = Ok(vec![Bound { mode: Mode::Enforce, name: "strikt".into(), data: None }]);
     assert_snapshot!("a_profile_that_does_not_exist", case.mutate());
     assert!(enforced(release(PLAN), "{first-weight: {}}").mutate().starts_with("denied"));
-    case.facts.policy = Err("no answer of the API server within 3s".into());
+    case.facts.policy = Err("no answer from the API server within 3s".into());
     assert_snapshot!("profiles_could_not_be_read", case.mutate());
 }
 

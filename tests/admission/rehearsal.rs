@@ -39,8 +39,8 @@ fn a_dry_run_tries_metrics_of_the_prometheus_of_the_installation() {
 fn a_dry_run_asks_no_other_host() {
     let ruling = dry_run(release(&format!("address: 'http://prometheus.elsewhere:9090', {QUERY}")));
     assert!(ruling.rehearsals.is_empty());
-    let told = words(&ruling.verdict).replace("\nWarning: haldane: …", "");
-    assert!(told.contains("a dry run asks only the installation's own Prometheus"), "{told}");
+    let answer = words(&ruling.verdict).replace("\nWarning: haldane: …", "");
+    assert!(answer.contains("a dry run queries only the installation's own Prometheus"), "{answer}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The wire format: `AdmissionReview` of `admission.k8s.io/v1`, and `Status` for what cannot be read.
+//! The wire format: `AdmissionReview` of `admission.k8s.io/v1`, and `Status` for errors.
 
 use crate::{
     document::finding::Finding,
@@ -17,30 +17,30 @@ mod sent;
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// From here on the API server cuts a warning, once all of them together are too long.
+/// The API server cuts a warning to this length once all of them together are too long.
 const WARNING_CHARS: usize = 256;
 
 /// The API server drops warnings beyond this many characters in all.
 const ALL_WARNINGS_CHARS: usize = 4096;
 
-/// Keys and values of an object's annotations together: what the API server stores at most.
+/// The most that keys and values of an object's annotations may have together, as in the API server.
 ///
 /// Source: apimachinery `pkg/api/validation`, `TotalAnnotationSizeLimitB`.
 const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
 
-/// The body is not a review that can be answered.
+/// Why a body is not a review that can be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReview {
     /// Not JSON, too deep, or not of the right shape.
     #[error("the body is not an {KIND}: {0}")]
     Json(#[from] serde_json::Error),
-    /// Something else than a v1 review.
+    /// Not a v1 review.
     #[error("expected {API_VERSION} {KIND}, got {0:?} {1:?}")]
     Version(String, String),
     /// A review without a request, such as an answer.
     #[error("the {KIND} has no request")]
     NoRequest,
-    /// Where the name of an object must be, there is something else. Names become parts of request paths.
+    /// Not the name of an object. Names become parts of request paths.
     #[error(
         "request.{0}: must be a name of an object: lower case letters, digits, '-' and '.', at most 253 characters"
     )]
@@ -81,7 +81,7 @@ struct Request {
 }
 
 impl Request {
-    /// The API server sends nothing else; anybody who reaches the port can send anything.
+    /// The API server always sends valid names and annotations, but any pod that reaches the port can send a review.
     fn check(&self) -> Result<(), BadReview> {
         for (field, name) in [("namespace", &self.namespace), ("name", &self.name)] {
             // Objects may have no namespace, and no name yet.
@@ -120,8 +120,8 @@ struct Options {
 /// Reads a review.
 ///
 /// # Errors
-/// When the body is not a v1 `AdmissionReview` with a request, nested deeper than 128 levels, or has a key twice;
-/// and when its names, by which things are looked up, or its annotations, which are read, are none of an object's.
+/// When the body is not a v1 `AdmissionReview` with a request, is nested deeper than 128 levels, or has a key twice, and
+/// when its names or annotations are not valid.
 pub fn parse(body: &[u8]) -> Result<Review, BadReview> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     if (envelope.api_version.as_str(), envelope.kind.as_str()) != (API_VERSION, KIND) {
@@ -173,7 +173,7 @@ struct Response<'a> {
     audit_annotations: &'a BTreeMap<String, String>,
 }
 
-/// `metav1.Status`; its type is written only where it stands alone.
+/// `metav1.Status`. Its type is written only if it is the whole body.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status<'a> {
@@ -208,11 +208,11 @@ struct Cause<'a> {
 
 /// The answer to `review` as the API server reads it.
 ///
-/// Warnings are made fit for a header and for the API server's limits. A patch in the validating phase
-/// is left out: the API server would take the whole answer for a failure.
+/// Warnings are cut to the API server's limits. A patch in the validating phase is left out, because the API server
+/// would treat the whole answer as a failure.
 ///
 /// # Errors
-/// Never: every key is a text. Serialisation just says so by type only.
+/// Never, because every key is a text.
 pub fn answer(stage: Stage, review: &Review, verdict: &Verdict) -> serde_json::Result<Vec<u8>> {
     let mut response = Response {
         uid: &review.uid,
@@ -254,7 +254,7 @@ fn status<'a>(code: u16, reason: &'a str, message: &'a str) -> Status<'a> {
     Status { api_version: None, kind: None, result: "Failure", code, reason, message, details: None }
 }
 
-/// As Kubernetes words its own: the value only where there is one.
+/// In the form of Kubernetes' own causes: with the value only if there is one.
 fn cause(finding: &Finding) -> Cause<'_> {
     let Finding { path, value, problem } = finding;
     let message =
@@ -264,15 +264,15 @@ fn cause(finding: &Finding) -> Cause<'_> {
 
 /// Warnings without control characters, each and all together within the API server's limits.
 ///
-/// What does not fit is counted in a last warning instead of being dropped without a word.
+/// A last warning counts those that do not fit.
 fn fitted(warnings: &[String]) -> Vec<String> {
-    let last_word = |left: usize| format!("… and {left} more warnings");
-    let mut room = ALL_WARNINGS_CHARS - last_word(usize::MAX).chars().count();
+    let more = |left: usize| format!("… and {left} more warnings");
+    let mut room = ALL_WARNINGS_CHARS - more(usize::MAX).chars().count();
     let mut fitted = Vec::new();
     for (index, warning) in warnings.iter().enumerate() {
         let line = one_line(warning);
         let Some(rest) = room.checked_sub(line.chars().count()) else {
-            fitted.push(last_word(warnings.len() - index));
+            fitted.push(more(warnings.len() - index));
             break;
         };
         room = rest;

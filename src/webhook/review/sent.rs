@@ -1,4 +1,4 @@
-//! An object as the API server sent it, without what nobody here reads.
+//! An object as the API server sent it, without parts that are not needed.
 
 use serde::{
     Deserialize, Deserializer,
@@ -7,11 +7,10 @@ use serde::{
 use serde_json::{Map, Number, Value, map::Entry};
 use std::fmt;
 
-/// A JSON value in which no key occurs twice: readers disagree on which of the two counts, and what was
-/// judged must be what runs.
+/// A JSON value in which no key occurs twice: readers disagree on which of the two counts, and what was judged must be
+/// what runs.
 ///
-/// `metadata.managedFields` is passed over: often a third of an object, of thousands of tiny maps, and
-/// nothing here looks at it.
+/// `metadata.managedFields` is skipped. It is often a third of an object, in thousands of tiny maps, and is not needed.
 pub(super) struct Sent(pub Value);
 
 /// Where in the object a value is.

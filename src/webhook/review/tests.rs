@@ -77,7 +77,7 @@ fn a_creation_has_nulls_and_gaps() {
 }
 
 #[test]
-fn what_is_no_v1_review_is_refused_with_the_reason() {
+fn a_body_that_is_not_a_v1_review_is_refused_with_the_reason() {
     let with = |key: &str, value: Value| {
         let mut request = request();
         request[key] = value;
@@ -102,7 +102,7 @@ fn what_is_no_v1_review_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_refused_before_anything_is_looked_up() {
+fn a_name_that_is_a_path_is_refused_before_anything_is_looked_up() {
     for (field, paths) in [
         ("namespace", ["haldane-system/secrets/haldane-tls?x=", "..", "a%2Fb", "Shop"]),
         ("name", ["../secrets/haldane-tls", "web?x=", "web\n", "-"]),
@@ -129,8 +129,8 @@ fn more_annotations_than_the_api_server_stores_are_refused() {
         };
         assert!(with(MAX_ANNOTATIONS_BYTES).is_ok());
         let refused = with(MAX_ANNOTATIONS_BYTES + 1).unwrap_err().to_string();
-        let told = "metadata.annotations: must have no more than 262144 bytes in all";
-        assert_eq!(refused, format!("request.{field}.{told}"));
+        let problem = "metadata.annotations: must have no more than 262144 bytes in all";
+        assert_eq!(refused, format!("request.{field}.{problem}"));
     }
 }
 

@@ -74,7 +74,7 @@ fn a_review_gets_its_verdict() {
 }
 
 #[test]
-fn what_is_no_review_gets_an_http_error_that_says_why() {
+fn a_request_that_is_not_a_review_gets_an_http_error_with_the_reason() {
     let (webhook, _) = webhook();
     let with_header = |name, value| {
         let mut request = post("/validate", review("plain"));
@@ -87,7 +87,7 @@ fn what_is_no_review_gets_an_http_error_that_says_why() {
         request
     };
     for (request, code, message) in [
-        (post("/", review("plain")), 404, "there is POST /mutate, POST /validate and POST /warn"),
+        (post("/", review("plain")), 404, "unknown path, use POST /mutate, POST /validate or POST /warn"),
         (get, 405, "only POST is allowed"),
         (with_header(CONTENT_TYPE, "text/plain"), 415, "Content-Type must be application/json"),
         (with_header(CONTENT_LENGTH, "7340033"), 413, "the body is longer than 7340032 bytes"),
@@ -106,14 +106,14 @@ fn what_is_no_review_gets_an_http_error_that_says_why() {
 }
 
 #[test]
-fn a_body_of_the_greatest_length_is_read() {
+fn a_body_of_the_maximum_length_is_read() {
     let (webhook, _) = webhook();
     let mut body = review("plain");
     body.push_str(&" ".repeat(MAX_BODY_BYTES - body.len()));
     assert_eq!(ask(&webhook, post("/mutate", body)).0, 200);
 }
 
-/// A body of which nothing comes.
+/// A body that never arrives.
 struct Never;
 
 impl Body for Never {
@@ -129,12 +129,12 @@ impl Body for Never {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_given_up_after_a_second() {
+fn a_body_that_does_not_arrive_is_given_up_after_a_second() {
     let (webhook, _) = webhook();
     assert_eq!(webhook.body_time, Duration::from_secs(1));
     let webhook = Webhook { body_time: Duration::from_millis(10), ..webhook };
     let (code, status) = ask(&webhook, post("/mutate", "").map(|_| Never));
-    assert_eq!((code, &status["message"]), (408, &json!("the body did not come within 10ms")));
+    assert_eq!((code, &status["message"]), (408, &json!("the body did not arrive within 10ms")));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn decisions_are_counted() {
 }
 
 #[test]
-fn a_defect_costs_its_own_request_only() {
+fn a_panic_affects_only_its_own_request() {
     let (webhook, registry) = webhook();
     let (code, status) = ask(&webhook, post("/mutate", review("broken")));
     assert_eq!((code, &status["reason"]), (500, &json!("InternalServerError")));
@@ -233,7 +233,7 @@ fn logged(name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_decision_log_says_who_wanted_what_and_which_rule_decided() {
+fn the_decision_log_has_user_object_and_rules() {
     let about = |name: &str, decision: &str, rules: &str, more: Value| {
         let mut line = json!({
             "level": "INFO", "target": "decisions", "stage": "mutate", "peer": "0.0.0.0", "decision": decision, "rules": rules,

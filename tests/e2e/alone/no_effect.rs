@@ -98,10 +98,10 @@ fn opting_in_without_effect_is_reported_and_never_refused() {
       haldane: metadata.annotations[haldane.dev/cannary]: "enabled": unknown annotation, did you mean "haldane.dev/canary"?
       haldane: the Deployment is not opted in, so it is released without a canary; opt it in with the annotation haldane.dev/canary: enabled, or with a plan as its value
     Deployment label
-      haldane: metadata.labels[haldane.dev/canary]: "enabled": has no effect as a label of a Deployment; write it as the annotation haldane.dev/canary of the Deployment
+      haldane: metadata.labels[haldane.dev/canary]: "enabled": has no effect as a label of a Deployment; set the annotation haldane.dev/canary of the Deployment instead
       haldane: the Deployment is not opted in, so it is released without a canary; opt it in with the annotation haldane.dev/canary: enabled, or with a plan as its value
     Deployment on-pods
-      haldane: spec.template.metadata.annotations[haldane.dev/canary]: "enabled": has no effect on a pod template; write it as the annotation haldane.dev/canary of the Deployment
+      haldane: spec.template.metadata.annotations[haldane.dev/canary]: "enabled": has no effect on a pod template; set the annotation haldane.dev/canary of the Deployment instead
       haldane: the Deployment is not opted in, so it is released without a canary; opt it in with the annotation haldane.dev/canary: enabled, or with a plan as its value
     Deployment argo
       Validation failed for ValidatingAdmissionPolicy 'haldane-deployments' with binding 'haldane-deployments': metadata.annotations[rollout.argoproj.io/revision] means nothing to Haldane, and the Deployment is not opted in; opt it in with the annotation haldane.dev/canary: enabled, or with YAML of strategy.canary of Argo Rollouts as its value

@@ -183,7 +183,7 @@ impl Seen {
             Ok(Err(kube::Error::Api(status))) => {
                 // As it says itself until it knows which webhooks there are.
                 let is_ready = !status.message.contains("not yet ready to handle request");
-                let is_in_vain = ["failed calling webhook", "no answer of the API server within"];
+                let is_in_vain = ["failed calling webhook", "no answer from the API server within"];
                 let is_judged = !is_in_vain.iter().any(|why| status.message.contains(why));
                 let list = match (is_ready, is_judged) {
                     (false, _) => &mut self.unanswered,

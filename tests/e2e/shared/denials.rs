@@ -116,7 +116,7 @@ fn an_order_that_makes_no_sense_is_refused() {
         })
         .to_string(),
     ]);
-    insta::assert_snapshot!(said(&space, &together.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": the order promote came together with a changed pod template; give it in a request of its own"#);
+    insta::assert_snapshot!(said(&space, &together.refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": the order promote cannot be combined with a changed pod template; give it in a request of its own"#);
     assert_eq!(space.summary("web")["weight"], "25", "nothing was carried out");
 }
 

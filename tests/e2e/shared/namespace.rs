@@ -58,7 +58,7 @@ fn manifests_stay_wholly_unchanged() {
     namespace(&space, "annotate", "haldane.dev/settle=1s").ok();
     let labelled = namespace(&space, "label", LABEL).ok();
     assert!(
-        labelled.err.contains("each Deployment of this Namespace to which an Ingress routes"),
+        labelled.err.contains("each Deployment of this Namespace that an Ingress routes to"),
         "{labelled:?}"
     );
     becomes_managed(&space, "web", true);

@@ -185,7 +185,7 @@ fn a_new_deployment_over_running_pods_is_held_for_its_canary() {
     assert!(refused.contains("the freeze \"always\" does not allow releases"), "{refused}");
     profile.write("{canary-required: {}}").ok();
     let told = space.apply(&newer);
-    assert!(told.err.contains("pods of another template run already"), "{}", told.err);
+    assert!(told.err.contains("pods of another template already run"), "{}", told.err);
     space.pauses_at("web", "25");
     assert_eq!(space.pods("app=web"), pods, "the pods that served are stable");
     space.order("web", "promote").ok();

@@ -1,4 +1,4 @@
-//! What an aborted release says of itself ends when the deployment controller has seen another template.
+//! The condition of an aborted release ends when the deployment controller has observed another template.
 
 use crate::case::{Case, now, state, web};
 use haldane::{

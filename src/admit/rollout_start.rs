@@ -1,5 +1,5 @@
-//! What a profile says of a rollout that is about to start. Admission has judged its plan, but templates, the profile
-//! and the time may be others by now.
+//! Whether a profile lets a rollout start. Admission has checked its plan, but templates, the profile and the time may
+//! have changed since.
 
 use super::policy::plan;
 use crate::{
@@ -13,16 +13,16 @@ use serde_json::Value;
 
 /// A rollout that is about to start.
 #[derive(Debug)]
-pub struct Start<'a> {
-    /// The plan that is to be frozen; `None` for a retry, whose plan is.
+pub struct RolloutStart<'a> {
+    /// The plan that will be frozen; `None` for a retry, whose plan is already frozen.
     pub spec: Option<&'a RolloutSpec>,
     /// The pod template.
     pub template: &'a Value,
     /// What the plan was read from.
     pub settings: &'a Settings,
-    /// What providers need not be told.
+    /// What applies where a provider's configuration leaves a setting out.
     pub providers: &'a Defaults,
-    /// What admission has written down of who released it, see [`exemption`].
+    /// The exemption that admission has recorded for the user who released it, see [`exemption`].
     pub exemption: Option<&'a str>,
     /// The time.
     pub now: Timestamp,
@@ -39,7 +39,7 @@ pub enum Permission {
     Denied(String),
 }
 
-impl Start<'_> {
+impl RolloutStart<'_> {
     /// Whether the profile of this `name` lets it start.
     #[must_use]
     pub fn permission(&self, profile: &Profile, name: &str) -> Permission {

@@ -1,0 +1,19 @@
+//! What follows from a request.
+
+use super::rehearsal::Rehearsal;
+use crate::domain::review::Verdict;
+
+/// The answer to a request, and what else to do.
+#[derive(Debug)]
+pub struct Ruling {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Metrics to try on stable. Their results become further warnings.
+    pub rehearsals: Vec<Rehearsal>,
+}
+
+impl From<Verdict> for Ruling {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, rehearsals: Vec::new() }
+    }
+}
