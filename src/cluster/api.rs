@@ -13,11 +13,11 @@ pub fn post() -> PostParams {
 
 /// What went wrong, without the dump of the whole `Status` that the error's own text has.
 #[must_use]
-pub fn told(error: &Error) -> String {
+pub fn message(error: &Error) -> String {
     match error {
         Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         Error::Api(status) => format!("{} ({})", status.reason, status.code),
-        // The answer's content may stand in it.
+        // It may contain the answer's content.
         Error::SerdeError(_) => "the API server's answer cannot be read".to_owned(),
         error => error.to_string(),
     }
@@ -35,7 +35,7 @@ pub fn is_absent(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404) || is_forbidden(error)
 }
 
-/// Another writer was faster: read again and decide anew.
+/// Another writer was faster: read and decide again.
 #[must_use]
 pub fn lost_race(error: &Error) -> bool {
     // `AlreadyExists` and `Conflict` are both 409.
@@ -59,16 +59,16 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_without_a_dump_and_without_content() {
+    fn an_error_is_reported_without_a_dump_and_without_content() {
         let missing = json!({"status": "Failure", "code": 404, "reason": "NotFound",
             "message": "namespaces \"shop\" not found", "details": {"name": "shop"}});
-        assert_eq!(told(&error(missing)), "namespaces \"shop\" not found");
+        assert_eq!(message(&error(missing)), "namespaces \"shop\" not found");
         assert_eq!(
-            told(&error(json!({"status": "Failure", "code": 500, "reason": "Unknown"}))),
+            message(&error(json!({"status": "Failure", "code": 500, "reason": "Unknown"}))),
             "Unknown (500)"
         );
         let unread = serde_json::from_str::<u8>("\"secret\"").unwrap_err();
-        assert_eq!(told(&Error::SerdeError(unread)), "the API server's answer cannot be read");
+        assert_eq!(message(&Error::SerdeError(unread)), "the API server's answer cannot be read");
     }
 
     #[test]

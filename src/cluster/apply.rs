@@ -24,10 +24,10 @@ use serde_json::{Value, json};
 /// A write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The object changed meanwhile: look again and decide anew.
+    /// The object changed meanwhile: look and decide again.
     #[error("{0} changed meanwhile")]
     Conflict(String),
-    /// Somebody else's object has the name.
+    /// An object that is not Haldane's has the name.
     #[error("{0} exists and is not Haldane's; rename or delete it")]
     Foreign(String),
     /// An object of ours for a Deployment that is gone has the name: garbage collection removes it.
@@ -49,7 +49,7 @@ fn failed(what: String) -> impl FnOnce(kube::Error) -> ApplyError {
 /// Makes an object of ours, or changes the one that was `seen`.
 ///
 /// It holds for exactly the object that was looked at: a replica that no longer leads, and does not know
-/// it, cannot bring back traffic that the leader has taken away since.
+/// it, cannot bring back traffic that the leader has removed since.
 ///
 /// # Errors
 /// See [`ApplyError`]. An object that is not ours is never overwritten.
@@ -119,7 +119,7 @@ pub async fn write_deployment(
     Ok(())
 }
 
-/// Takes away the pods of a `ReplicaSet` that Kubernetes made before its template was held. None is ready.
+/// Removes the pods of a `ReplicaSet` that Kubernetes made before its template was held. None is ready.
 ///
 /// # Errors
 /// See [`ApplyError`].

@@ -1,4 +1,4 @@
-//! Tells the API server whom to trust: `caBundle` in both webhook configurations.
+//! Configures whom the API server trusts: `caBundle` in both webhook configurations.
 
 use super::{api, cert_store::CertStore};
 use crate::runtime::{clock, telemetry::causes};
@@ -62,7 +62,7 @@ pub async fn keep(client: Client, store: &CertStore) {
 /// Writes `ca_pem` as the `caBundle` of every webhook in both configurations, where it differs.
 ///
 /// An empty text writes nothing: the certificate may be signed by an authority that API servers trust
-/// anyway. A configuration that does not exist has no clients to tell.
+/// anyway. A configuration that does not exist has no clients to inform.
 ///
 /// # Errors
 /// When the API refuses or does not answer, also because a configuration changed between read and write.

@@ -1,4 +1,4 @@
-//! The Secret that all replicas share: made by whoever comes first, followed by every one.
+//! The Secret that all replicas share: made by the first of them, followed by every one.
 
 use super::api;
 use crate::runtime::{
@@ -34,13 +34,13 @@ pub enum StoreError {
     Cert(#[from] CertError),
 }
 
-/// Who makes the certificate.
+/// The origin of the certificate.
 #[derive(Debug, Clone, Copy)]
 pub enum Issuance {
-    /// Haldane, with these lifetimes, unless the Secret holds one that someone else brought.
+    /// Haldane, with these lifetimes, unless the Secret holds one that someone else provided.
     Own(Lifetimes),
     /// Someone else, such as cert-manager: the Secret is never written, and waited for.
-    Brought,
+    Provided,
 }
 
 /// Reads and writes the one Secret with the certificate.
@@ -84,13 +84,13 @@ impl CertStore {
     pub fn check_every(&self) -> SignedDuration {
         let usual = match self.issuance {
             Issuance::Own(lifetimes) => lifetimes.check_every(),
-            Issuance::Brought => Lifetimes::default().check_every(),
+            Issuance::Provided => Lifetimes::default().check_every(),
         };
         let left = SignedDuration::from_secs(self.expiry.get()) - clock::now().as_duration();
         usual.min((left / 20).max(SignedDuration::from_secs(1)))
     }
 
-    /// Serves whatever usable certificate the Secret holds, for ever, and mends the Secret if it holds none.
+    /// Serves whatever usable certificate the Secret holds, for ever, and fills the Secret if it holds none.
     ///
     /// # Guarantees
     /// The last good certificate stays in service while the Secret is absent, damaged or out of reach.
@@ -112,7 +112,7 @@ impl CertStore {
             if found.as_ref().is_some_and(|material| self.serve(material, live)) {
                 served.clone_from(&found);
             } else {
-                self.mend(served.as_ref()).await;
+                self.fill(served.as_ref()).await;
             }
             seen = found;
         }
@@ -130,7 +130,7 @@ impl CertStore {
         self.step(published, None).await
     }
 
-    /// [`renew`](Self::renew); a Secret that is gone is made from `last`, else anew.
+    /// [`renew`](Self::renew); a Secret that is gone is made from `last`, or from the start.
     async fn step(&self, published: Option<&str>, last: Option<&Material>) -> Result<(), StoreError> {
         let Issuance::Own(lifetimes) = self.issuance else { return Ok(()) };
         let found = self.api.get_opt(&self.name).await?;
@@ -168,10 +168,10 @@ impl CertStore {
     /// Replaces what cannot serve, as often as that fails for reasons of the API.
     ///
     /// A Secret that was deleted comes back as it was, because clients trust what is `served` already; a
-    /// certificate that someone else brought does not: deleting it is how they take it away.
-    async fn mend(&self, served: Option<&Material>) {
-        if matches!(self.issuance, Issuance::Brought) {
-            warn!(secret = self.name, "no usable certificate; waiting for one to be brought");
+    /// certificate that someone else provided does not: they delete it to withdraw it.
+    async fn fill(&self, served: Option<&Material>) {
+        if matches!(self.issuance, Issuance::Provided) {
+            warn!(secret = self.name, "no usable certificate; waiting for one to be provided");
             return;
         }
         let ours = served.filter(|material| material.ca_key.is_some());
@@ -257,8 +257,8 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_without_an_authority_key_is_brought_by_someone_else() {
-        let brought = material(&secret(&[("tls.crt", "chain"), ("tls.key", "key")])).unwrap();
-        assert_eq!((brought.ca_key, brought.ca_bundle), (None, String::new()));
+    fn a_certificate_without_an_authority_key_is_provided_by_someone_else() {
+        let provided = material(&secret(&[("tls.crt", "chain"), ("tls.key", "key")])).unwrap();
+        assert_eq!((provided.ca_key, provided.ca_bundle), (None, String::new()));
     }
 }

@@ -83,7 +83,7 @@ where
     }
 }
 
-/// The verb of a request, in the words of RBAC.
+/// The RBAC verb of a request.
 ///
 /// Source: kubernetes `apiserver/pkg/endpoints/request/requestinfo.go`.
 fn verb(method: &Method, uri: &Uri) -> &'static str {
@@ -124,7 +124,7 @@ mod tests {
     use tower::service_fn;
 
     #[test]
-    fn verbs_are_those_of_rbac() {
+    fn verbs_are_the_verbs_of_rbac() {
         let deployments = "/apis/apps/v1/namespaces/shop/deployments";
         let cases = [
             ("GET", format!("{deployments}/web"), "get"),

@@ -1,4 +1,4 @@
-//! Which APIs of the table the cluster serves. Asked again after a while, when somebody wants to know.
+//! Which APIs of the table the cluster serves. Asked again after a while, on the next request.
 
 use crate::{
     admit::plan_review::foreign_policies::{APIS, Api as Row},

@@ -1,4 +1,4 @@
-//! What an error means for whoever meets it. The category alone decides whether people are shown an Event, how loud
+//! What an error means for the user who meets it. The category alone decides whether people are shown an Event, how loud
 //! the log is, and when to try again.
 
 use super::{api::lost_race, apply::ApplyError, records::StateError, world::ObserveError};

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 /// The API server's limit for the note of an Event.
 const MAX_NOTE: usize = 1024;
-/// Who reports, as the API server wants it: a qualified name.
+/// The reporter, as the API server wants it: a qualified name.
 const REPORTER: &str = "haldane.dev/controller";
 
 /// Publishes Events under Haldane's name.

@@ -28,7 +28,7 @@ pub fn resource(kind: Kind) -> ApiResource {
     resource_of(kind.api_version(), kind.name())
 }
 
-/// The objects of a kind of ours, by whomever, that `labels` selects; none where the cluster is without an API that it may
+/// The objects of one of Haldane's kinds, also of others, that `labels` selects; none where the cluster is without an API that it may
 /// be without.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub async fn list_kind(
     }
 }
 
-/// Whether the cluster has the API of a kind of ours, and lets us read it.
+/// Whether the cluster has the API of one of Haldane's kinds, and lets Haldane read it.
 pub async fn is_served(client: &Client, kind: Kind) -> bool {
     if !routers::is_optional(kind) {
         return true;

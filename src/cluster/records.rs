@@ -36,17 +36,17 @@ const NAME_MAX: usize = 253;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The API server's answer.
-    #[error("ConfigMap {0:?}: {told}", told = api::told(.1))]
+    #[error("ConfigMap {0:?}: {answer}", answer = api::message(.1))]
     Api(String, Box<kube::Error>),
-    /// Somebody else's object has the name.
+    /// An object that is not Haldane's has the name.
     #[error("ConfigMap {0:?} exists and is not Haldane's; rename or delete it")]
     Foreign(String),
     /// The content is not a state.
     #[error("ConfigMap {0:?}, key {STATE_KEY:?}: {1}; delete the ConfigMap to start from what is running")]
     Unreadable(String, serde_json::Error),
-    /// The content is no state that a program of ours writes.
+    /// The content is not a state that Haldane writes.
     #[error(
-        "ConfigMap {0:?}, key {STATE_KEY:?}: {1}; nothing is done with it: undo what was edited, or delete the ConfigMap to start from what is running"
+        "ConfigMap {0:?}, key {STATE_KEY:?}: {1}; Haldane does not act on it; undo the edit, or delete the ConfigMap to start from what is running"
     )]
     Edited(String, Finding),
     /// Written by a newer program.
@@ -95,7 +95,7 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
     })
 }
 
-/// Replaces `stored` by `state`, unless somebody else was faster.
+/// Replaces `stored` by `state`, unless another writer was faster.
 ///
 /// # Errors
 /// See [`StateError`]; a lost race is [`StateError::Api`] with code 409.
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_another_version_or_none_is_told_and_never_guessed() {
+    fn a_state_of_another_version_or_none_is_reported_and_never_guessed() {
         let written =
             serde_json::to_string(&RolloutState { revision: 3, ..RolloutState::default() }).unwrap();
         assert_eq!(read_text(&written).unwrap().revision, 3);
@@ -249,8 +249,11 @@ mod tests {
             r#"ConfigMap "haldane-web" has version 2, this Haldane reads 1; upgrade it"#
         );
         for broken in ["", "{", "[]", r#"{"revision": 3}"#, r#"{"version": "1", "revision": 3}"#] {
-            let told = read_text(broken).unwrap_err();
-            assert!(told.ends_with("delete the ConfigMap to start from what is running"), "{broken}: {told}");
+            let message = read_text(broken).unwrap_err();
+            assert!(
+                message.ends_with("delete the ConfigMap to start from what is running"),
+                "{broken}: {message}"
+            );
         }
     }
 
@@ -290,11 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn a_map_of_somebody_else_is_not_a_record() {
+    fn a_config_map_of_a_user_is_not_a_record() {
         let mut map = record("{}", "u");
         map.metadata.labels = None;
-        let told = read(map, "haldane-web".into()).unwrap_err().to_string();
-        assert_eq!(told, r#"ConfigMap "haldane-web" exists and is not Haldane's; rename or delete it"#);
+        let message = read(map, "haldane-web".into()).unwrap_err().to_string();
+        assert_eq!(message, r#"ConfigMap "haldane-web" exists and is not Haldane's; rename or delete it"#);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub async fn surroundings(
     seen.world = around.world;
     seen.ours = canaries.into_iter().filter(|object| owner.owns(object)).chain(around.ours).collect();
     seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
-    // A label alone can be anybody's, and the sets tell the hash that metrics are asked for.
+    // Anyone can set a label, and the sets have the hash that metrics are queried for.
     let canary_uids: Vec<&str> =
         seen.ours.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
     let of_canary = |set: &&Value| canary_uids.iter().any(|uid| is_owned_by(set, uid));

@@ -259,7 +259,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
 
 fn issuance(args: &RunArgs) -> Result<Issuance, RunError> {
     if args.bring_certificate {
-        return Ok(Issuance::Brought);
+        return Ok(Issuance::Provided);
     }
     let lifetimes = Lifetimes::new(
         args.authority_lifetime.signed(),

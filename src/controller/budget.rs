@@ -99,7 +99,7 @@ async fn counted<'a>(
     Ok(Room { wait, metric_hosts, guard: Some(counting) })
 }
 
-/// Which limit leaves no room. Who waits for longer comes first; `ahead` of them wait for room in the cluster.
+/// Which limit leaves no room. The Deployment that waits for longer comes first; `ahead` of them wait for room in the cluster.
 fn full(
     me: &Unfinished,
     others: &[Unfinished],

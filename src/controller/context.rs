@@ -31,7 +31,7 @@ pub struct Context {
     pub publisher: Publisher,
     /// Whether this replica may write.
     pub leadership: Leadership,
-    /// What of ours exists, as the watches tell.
+    /// Which of Haldane's objects exist, as the watches report.
     pub ours: OwnedObjects,
     /// Releases that wait for their turn.
     pub queue: Queue,

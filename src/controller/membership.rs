@@ -132,7 +132,7 @@ pub(super) async fn forget_if_out(
     Ok(())
 }
 
-/// Removes, beside everything else, what `kubectl delete deployment --cascade=orphan` has left of a canary:
+/// Removes, in addition to everything else, what `kubectl delete deployment --cascade=orphan` has left of a canary:
 /// without an owner nothing else ever would, and it would keep its traffic.
 fn remove_orphans(client: Client, namespace: String, mark: String, settle: GoDuration) {
     tokio::spawn(async move {

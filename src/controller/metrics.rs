@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_are_counted_by_what_became_of_them() {
+    fn passes_are_counted_by_result() {
         let mut registry = metrics::registry();
         let metrics = Metrics::new(&mut registry);
         let took = Duration::from_millis(20);

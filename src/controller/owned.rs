@@ -1,4 +1,4 @@
-//! What of ours exists in the cluster, as the watches tell: asking costs no request.
+//! Which of Haldane's objects exist in the cluster, as the watches report: asking costs no request.
 
 use super::resilient_watch::steady;
 use crate::cluster::objects::resource;
@@ -24,7 +24,7 @@ pub struct OwnedObjects {
 }
 
 impl OwnedObjects {
-    /// Watches a kind. The stream must be polled: it tells which object changed.
+    /// Watches a kind. The stream must be polled: it reports which object changed.
     pub fn watch(
         &self,
         client: &Client,

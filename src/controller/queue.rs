@@ -31,15 +31,15 @@ impl fmt::Display for Full {
     }
 }
 
-/// Who waits, as far as this leader has looked at them: the records keep since when.
+/// The Deployments that wait, as far as this leader has looked at them: the records keep since when.
 pub struct Queue {
     waiting: Mutex<HashMap<Key, Waiting>>,
     woken: mpsc::UnboundedSender<Key>,
-    /// Held while somebody counts canaries and records a new one.
+    /// Held while a pass counts canaries and records a new one.
     pub(super) counting: tokio::sync::Mutex<()>,
 }
 
-/// Since when somebody waits, and for what.
+/// Since when a Deployment waits, and for what.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     since: Timestamp,
@@ -68,7 +68,7 @@ impl Queue {
     /// A canary has ended: all that wait look for room.
     pub fn wake(&self) {
         for key in self.lock().keys() {
-            // Without anybody who listens, the controller ends.
+            // Without a listener, the controller ends.
             let _ = self.woken.send(key.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! Watches that mend themselves.
+//! Watches that recover by themselves.
 
 use futures::{Stream, StreamExt, future::ready};
 use kube::runtime::{

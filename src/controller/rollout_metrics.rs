@@ -1,4 +1,4 @@
-//! Metrics of rollouts. Those of single Deployments are a function of what people see of them, and go with them.
+//! Metrics of rollouts. Series of single Deployments are a function of what people see of them, and go with them.
 
 use crate::{
     decide::{RolloutView, WaitReason},
@@ -175,12 +175,12 @@ fn runs(state: &RolloutState) -> impl Iterator<Item = &AnalysisRun> {
     state.rollout.iter().flat_map(|rollout| &rollout.runs).map(|record| &record.run)
 }
 
-/// A closed set, whatever stands in the record.
+/// A closed set, whatever the record contains.
 fn provider(key: &str) -> &'static str {
     providers::find(key).map_or("unknown", |provider| provider.key())
 }
 
-/// Measurements by what came of them.
+/// Measurements by result.
 fn by_result(result: &MetricResult) -> [(AnalysisPhase, i32); 4] {
     [
         (AnalysisPhase::Successful, result.successful),
@@ -241,7 +241,7 @@ impl Drop for Term {
     }
 }
 
-/// Series that are written when somebody asks.
+/// Series that are written when they are scraped.
 #[derive(Debug)]
 struct Series {
     managed: Managed,

@@ -37,8 +37,8 @@ const PAGE: u32 = 50;
 /// Deployments reconciled at once.
 const CONCURRENCY: u16 = 16;
 
-/// Drives all managed Deployments for as long as it is polled; `told` names those to look at besides.
-pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static) {
+/// Drives all managed Deployments while it is polled; `extra` names additional ones to look at.
+pub async fn run(context: Arc<Context>, extra: impl Stream<Item = ObjectRef<Deployment>> + Send + 'static) {
     let client = context.client.clone();
     if let Err(error) = adopt(&client, &context.own_namespace).await {
         warn!(%error, "cannot look for Deployments that were annotated while no webhook was there");
@@ -64,7 +64,7 @@ pub async fn run(context: Arc<Context>, told: impl Stream<Item = ObjectRef<Deplo
             .watches_stream(namespaces(&client, &context.own_namespace), move |namespace| members_of(
                 &reader, &namespace
             ))
-            .reconcile_on(told)
+            .reconcile_on(extra)
             .run(reconcile, on_error, Arc::clone(&context))
     );
     while let Some(pass) = passes.next().await {

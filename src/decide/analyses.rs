@@ -1,4 +1,4 @@
-//! Analyses beside and within the steps, and what their verdicts do.
+//! Analyses alongside and within the steps, and what their verdicts do.
 //!
 //! Source of the coupling: argo-rollouts `rollout/analysis.go`.
 
@@ -33,7 +33,7 @@ pub(super) fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
         let after = advance_run(before.clone(), decision);
         let step = record.step;
         record.run = after.clone();
-        tell(&before, &after, step, decision);
+        report(&before, &after, step, decision);
         if !after.terminate && before.phase != after.phase {
             on_verdict(rollout, step, &after, decision);
         }
@@ -163,8 +163,8 @@ fn unseen(spec: &MetricSpec, result: &MetricResult) -> Option<String> {
     analysis::lacking(spec, result).map(|_| evidence::USUAL_CAUSES.to_owned())
 }
 
-/// Events about a run and its metrics, in Argo's words, with what was measured.
-fn tell(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, decision: &mut Decision<'_>) {
+/// Events about a run and its metrics, with Argo's texts and what was measured.
+fn report(before: &AnalysisRun, after: &AnalysisRun, step: Option<usize>, decision: &mut Decision<'_>) {
     for result in after.results.iter().filter(|result| result.phase.is_completed()) {
         let known = before.results.iter().any(|old| old.name == result.name && old.phase == result.phase);
         if !known {
@@ -221,7 +221,7 @@ pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, decision: &
     }
 }
 
-/// Starts the background analysis once its step is reached, and anew after a person overruled it.
+/// Starts the background analysis once its step is reached, and again after a person overruled it.
 pub(super) fn start_background(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     let Some(background) = rollout.strategy().background.clone() else { return };
     let newest =
@@ -233,7 +233,7 @@ pub(super) fn start_background(rollout: &mut Rollout, index: usize, decision: &m
 }
 
 /// After a person overruled an inconclusive verdict, the question is asked again.
-pub(super) fn start_anew(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
+pub(super) fn start_again(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     start_background(rollout, index, decision);
     if phase_of_step(rollout, index) == Some(AnalysisPhase::Inconclusive) {
         start_step(rollout, index, decision);
@@ -282,7 +282,7 @@ fn sighted(run: AnalysisRun, rollout: &Rollout, decision: &Decision<'_>) -> Resu
     found.map_or(Ok(run), Err)
 }
 
-/// What tells the sides of the pair apart in Prometheus.
+/// What distinguishes the sides of the pair in Prometheus.
 pub(super) fn marks(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Mark> {
     let hashes = rollout.stable_pod_hash.as_deref().zip(rollout.canary_pod_hash.as_deref());
     let split: Vec<_> = stable_services(decision.seen(), rollout.strategy()).collect();
@@ -363,7 +363,7 @@ mod tests {
     fn what_counts_the_samples_must_see_the_canary_as_well() {
         let seen = seen(4, "web:2", true);
         let first = Stage::Step { index: 0, entered_at: now(), inconclusive: None };
-        let told = |counted: &str| {
+        let why_blind = |counted: &str| {
             let mut state = state(&seen, first.clone());
             let rollout = state.rollout.as_mut().unwrap();
             let defaults = Defaults { settle: "0s".parse().unwrap(), annotation_prefix: "nginx".into() };
@@ -380,10 +380,10 @@ mod tests {
             let plan = decided(state, &seen);
             plan.events.iter().map(|event| event.message.clone()).collect::<Vec<_>>().join("\n")
         };
-        let blind = told("sum(increase(requests{app=\"web\"}[1m]))");
+        let blind = why_blind("sum(increase(requests{app=\"web\"}[1m]))");
         let why = "metric \"errors\": minSamples.query sees stable only, because app=\"web\" does not match the canary's series; write app=\"web-canary\"";
         assert!(blind.contains(why), "{blind}");
-        let seeing = told("sum(increase(requests{app=\"web-canary\"}[1m]))");
+        let seeing = why_blind("sum(increase(requests{app=\"web-canary\"}[1m]))");
         assert!(!seeing.contains("sees stable only") && seeing.contains("is running"), "{seeing}");
     }
 }

@@ -8,18 +8,18 @@ use crate::{
     routers,
 };
 
-/// A person has stopped the application, or KEDA found nothing to do. Whoever stops it means all of it, so
+/// A person has stopped the application, or KEDA found nothing to do. That applies to the whole application, so
 /// its canary has no pods either.
 const STOPPED: &str = "its canary has no pods, because the Deployment is scaled to 0";
 
 /// The user's routes of this kind are gone.
 fn unrouted(route: &str) -> String {
     format!(
-        "no {route} routes to a Service of the Deployment any more, so its canary can have no traffic; make one again, or end it with haldane.dev/do=abort or promote-full"
+        "no {route} routes to a Service of the Deployment any more, so its canary can have no traffic; create one, or end the rollout with haldane.dev/do=abort or haldane.dev/do=promote-full"
     )
 }
 
-/// Whether the rollout waits for something that only people can change. It is told once.
+/// Whether the rollout waits for something that only people can change. An Event reports it once.
 pub(super) fn waits(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     let why = reason(rollout, decision);
     match &why {
@@ -56,7 +56,7 @@ fn reason(rollout: &Rollout, decision: &Decision<'_>) -> Option<String> {
 
 fn wait(rollout: &mut Rollout, stopped: bool, decision: &Decision<'_>) {
     if stopped && rollout.stage == Stage::PromoteShift {
-        // The canary has to grow anew before it gets all traffic.
+        // The canary has to grow again before it gets all traffic.
         let weight = rollout.strategy().weight_at(rollout.strategy().steps.len());
         rollout.traffic.ask(weight, true, decision.now());
         rollout.stage = Stage::PromoteScale;
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!((rollout.phase(), rollout.message()), (Phase::Paused, Some(super::STOPPED)));
         assert_eq!(stopped.events.len(), 1, "{:?}", stopped.events);
         let again = decided(stopped.state.clone(), &seen(0, "b", true));
-        assert_eq!((again.events.len(), &again.state), (0, &stopped.state), "told once");
+        assert_eq!((again.events.len(), &again.state), (0, &stopped.state), "reported once");
         let back = decided(again.state, &seen(4, "b", true));
         assert_eq!(canary_size(&back), Some(&json!(2)), "half of four");
         let rollout = back.state.rollout.unwrap();
@@ -122,9 +122,9 @@ mod tests {
     }
 
     fn by_nginx(stage: Stage) -> RolloutState {
-        let mut on_trial = state(&routed(&[]), stage);
-        on_trial.rollout.as_mut().unwrap().spec.strategy.router = Some("nginx".to_owned());
-        on_trial
+        let mut in_release = state(&routed(&[]), stage);
+        in_release.rollout.as_mut().unwrap().spec.strategy.router = Some("nginx".to_owned());
+        in_release
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         );
         assert_eq!(lost.events.len(), 1, "{:?}", lost.events);
         let again = decided(lost.state, &routed(&[]));
-        assert_eq!(again.events.len(), 0, "told once");
+        assert_eq!(again.events.len(), 0, "reported once");
         let back = decided(again.state, &routed(&["shop"])).state.rollout.unwrap();
         let begun = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
         assert_eq!((back.stage, back.waiting), (begun, None), "its step begins again");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_that_was_stopped_grows_anew_before_it_gets_all_traffic() {
+    fn a_canary_that_was_stopped_grows_again_before_it_gets_all_traffic() {
         let stopped = decided(state(&seen(4, "b", true), Stage::PromoteShift), &seen(0, "b", true));
         let back = decided(stopped.state, &seen(4, "b", true)).state.rollout.unwrap();
         assert_eq!((back.stage, back.canary_replicas), (Stage::PromoteScale, 4));

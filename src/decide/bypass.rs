@@ -7,14 +7,14 @@ use crate::domain::{
     state::{Rollout, RolloutState, Stage},
 };
 
-/// Whether the template may have changed past the webhook: what is needed to tell is looked up then.
+/// Whether the template may have changed past the webhook: then what is needed to find out is looked up.
 #[must_use]
 pub fn is_suspected(state: &RolloutState, seen: &Observed) -> bool {
     let is_new = state.stable.as_ref().is_some_and(|stable| *stable != seen.template_hash());
     state.rollout.is_none() && is_new && !seen.is_held() && !seen.has_rolled()
 }
 
-/// Holds a template that slipped past the webhook, as long as none of its pods is ready; after that it is
+/// Holds a template that slipped past the webhook, while none of its pods is ready; after that it is
 /// recorded as released natively, because its pods serve already.
 ///
 /// What admission lets start natively is let go here too: a restart, and a change where nothing served.
@@ -42,7 +42,7 @@ pub(super) fn hold(state: &mut RolloutState, decision: &mut Decision<'_>) {
     }
 }
 
-/// The `ReplicaSet` that the user's Deployment has for the template on trial, if none of its pods is
+/// The `ReplicaSet` that the user's Deployment has for the canary's template, if none of its pods is
 /// ready yet: they would serve outside of the canary.
 pub(super) fn premature_set<'a>(rollout: &Rollout, seen: &'a Observed) -> Option<&'a ReplicaSetView> {
     let may_roll = matches!(rollout.stage, Stage::PromoteRoll | Stage::Retreat { .. });
@@ -83,15 +83,15 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_held_late_as_long_as_none_of_its_pods_is_ready() {
+    fn a_template_is_held_late_while_none_of_its_pods_is_ready() {
         let plan = slipped(&seen(4, "b", false), 4, 0);
         assert_eq!(plan.deployment, Some(DeploymentWrite::Hold));
         assert_eq!(plan.held_late.as_ref().map(|event| event.reason), Some("HeldLate"));
-        assert_eq!(reasons(&plan), Vec::<&str>::new(), "it is told when it is held, not before");
+        assert_eq!(reasons(&plan), Vec::<&str>::new(), "it is reported when it is held, not before");
     }
 
     #[test]
-    fn one_that_serves_already_is_told_once() {
+    fn one_that_serves_already_is_reported_once() {
         let b = seen(4, "b", false);
         let plan = slipped(&b, 3, 1);
         assert_eq!((plan.deployment, reasons(&plan)), (None, vec!["ReleasedNatively"]));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_were_made_before_the_hold_are_taken_away_unless_they_serve() {
+    fn pods_that_were_made_before_the_hold_are_removed_unless_they_serve() {
         let (a, b) = (seen(4, "a", true), seen(4, "b", true));
         let emptied = |ready: i32, stage: Stage| {
             let mut seen = b.clone();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_of_a_restart_is_no_code() {
+    fn a_stamp_of_a_restart_does_not_change_the_code() {
         let plain = json!({"metadata": {"labels": {"app": "web"}}, "spec": {}});
         let mut stamped = plain.clone();
         stamped["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026", "mine": "1"});

@@ -1,5 +1,5 @@
 //! An answer that kills the process that reads it must not kill every leader in turn. A leader whose predecessor died
-//! records what it is about to measure; where the record says that a leader died of that, an error stands in place of
+//! records what it is about to measure; where the record says that a leader died of that, an error takes the place of
 //! the measurement.
 
 use crate::{

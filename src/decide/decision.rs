@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-/// The decision's input beside the state.
+/// The decision's input in addition to the state.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// The cluster.
@@ -69,7 +69,7 @@ pub(super) struct Decision<'a> {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) analysis_wake_at: Option<Timestamp>,
     pub(super) ended: Vec<HistoryEntry>,
-    /// The template must be held although no rollout of it is recorded yet, and this is what to tell then.
+    /// The template must be held although no rollout of it is recorded yet, and this is what to report then.
     pub(super) held_late: Option<Event>,
     /// See [`Rollout::metric_hosts`].
     pub(super) metric_hosts: Option<Vec<Hosts>>,
@@ -133,8 +133,8 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// Identity of what serves: the template that was stable last, as long as it has pods. Past a webhook
-    /// that is away another may come to have more of them, which is no reason to trust it.
+    /// Identity of what serves: the template that was stable last, while it has pods. Past a webhook
+    /// that is away another may come to have more of them, which does not make it trusted.
     pub(super) fn stable_hash(&self) -> Option<TemplateHash> {
         let seen = self.seen();
         let serves = |hash: &&TemplateHash| {
@@ -183,7 +183,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Stable's size before the canary took traffic, or now if it has grown. Where pods are the split, what
-    /// it is now is what the canary is beside.
+    /// it is now is what the canary is compared with.
     fn stable_size(&self, rollout: &Rollout) -> i32 {
         let now = self.seen().replicas();
         if routers::by_pods(rollout.strategy()) { now } else { rollout.baseline_replicas.max(now) }
@@ -192,7 +192,7 @@ impl<'a> Decision<'a> {
     /// Writes down what has been seen: traffic in force, pod hashes, a canary that lags.
     pub(super) fn observe(&mut self, rollout: &mut Rollout) {
         self.metric_hosts.clone_from(&rollout.metric_hosts);
-        // What was undone by others is not in force any more, and has to reach the proxies anew.
+        // What was undone by others is not in force any more, and has to reach the proxies again.
         let since = rollout.traffic.seen_at.unwrap_or(self.now());
         rollout.traffic.seen_at = self.traffic_is_in_force(rollout).then_some(since);
         if rollout.traffic.weight > Weight::ZERO && rollout.traffic.seen_at.is_some() {
@@ -265,7 +265,7 @@ impl<'a> Decision<'a> {
         Ok(false)
     }
 
-    /// Whether a number of pods that shall grow has not grown for the progress deadline.
+    /// Whether a number of pods that should grow has not grown for the progress deadline.
     pub(super) fn is_stuck(&mut self, rollout: &mut Rollout, available: i32) -> bool {
         let known = rollout.lagging.filter(|lag| available <= lag.available);
         let lag = known.unwrap_or(Lag { available, since: self.now() });

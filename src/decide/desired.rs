@@ -11,7 +11,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Message prefix by which an abort's condition is told from the deployment controller's own.
+/// Message prefix that distinguishes an abort's condition from the deployment controller's own.
 pub const ABORT_PREFIX: &str = "RolloutAborted:";
 
 /// The decision, as what is to be written.
@@ -107,7 +107,7 @@ fn unwanted(ours: &[Value], wanted: &[Manifest]) -> Vec<(Kind, String)> {
     unwanted
 }
 
-/// The hold is taken away only for a template that may serve: the promoted one, or the stable one.
+/// The hold is removed only for a template that may serve: the promoted one, or the stable one.
 fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<DeploymentWrite> {
     if decision.held_late.is_some() {
         return Some(DeploymentWrite::Hold);
@@ -122,7 +122,7 @@ fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<Dep
     if seen.is_held() && (is_stable || promoted) {
         return Some(DeploymentWrite::Release);
     }
-    let on_trial = state.rollout.as_ref().is_some_and(|rollout| {
+    let in_release = state.rollout.as_ref().is_some_and(|rollout| {
         let trusted = match rollout.stage {
             Stage::PromoteRoll => true,
             Stage::Retreat { outcome, .. } => outcome != Outcome::Aborted,
@@ -130,7 +130,7 @@ fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<Dep
         };
         rollout.hash == hash && !trusted
     });
-    (on_trial && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
+    (in_release && !is_stable && !(seen.is_paused() && seen.is_held())).then_some(DeploymentWrite::Hold)
 }
 
 fn empty(state: &RolloutState, decision: &Decision<'_>) -> Option<String> {
@@ -138,7 +138,7 @@ fn empty(state: &RolloutState, decision: &Decision<'_>) -> Option<String> {
     premature.map(|set| set.name.clone())
 }
 
-/// After an abort `kubectl rollout status` shall fail, and after a retry it shall wait again.
+/// After an abort `kubectl rollout status` must fail, and after a retry it must wait again.
 fn condition(state: &RolloutState, decision: &Decision<'_>) -> Option<ProgressingCondition> {
     let seen = decision.seen().progressing();
     let message = seen.and_then(|c| c.message.as_deref()).unwrap_or_default();

@@ -24,7 +24,7 @@ pub(super) fn allows(rollout: &mut Rollout, index: usize, decision: &mut Decisio
         if known.is_some_and(|unseen| unseen.asked && !unseen.accepted) {
             decision
                 .events
-                .push(Event::normal("RolloutResumed", "All metrics have data now, the rollout goes on"));
+                .push(Event::normal("RolloutResumed", "All metrics have data now, the rollout continues"));
         }
         return true;
     };
@@ -36,14 +36,14 @@ pub(super) fn allows(rollout: &mut Rollout, index: usize, decision: &mut Decisio
         message: String::new(),
     });
     let message = format!("{problem} since the canary got traffic; {USUAL_CAUSES}");
-    // What is measured again says the same in other figures; people are told once.
+    // What is measured again says the same in other figures; one Event is enough.
     let is_late = decision.passed(unseen.since, PATIENCE) && is_measured;
     let is_asked =
         matches!(rollout.stage, Stage::Step { inconclusive: Some(_), .. }) || rollout.manual_pause.is_some();
     if is_late && !is_asked && !unseen.asked && !unseen.accepted {
         unseen.asked = true;
         decision.events.push(Event::warning("RolloutPaused", format!(
-            "Rollout is paused (NoEvidence): {message}; it goes on as soon as there is data, haldane.dev/do=promote goes on without, haldane.dev/do=abort ends it"
+            "Rollout is paused (NoEvidence): {message}; it continues as soon as there is data, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it"
         )));
     }
     unseen.message = message;
@@ -52,7 +52,7 @@ pub(super) fn allows(rollout: &mut Rollout, index: usize, decision: &mut Decisio
     accepted
 }
 
-/// A person goes on without evidence: what that is, if the rollout waits for some.
+/// A person continues without evidence: what that is, if the rollout waits for some.
 pub(super) fn accept(rollout: &mut Rollout) -> Option<&str> {
     let unseen = rollout.unseen.as_mut().filter(|unseen| !unseen.accepted)?;
     unseen.accepted = true;
@@ -83,7 +83,7 @@ fn missing(rollout: &Rollout) -> Option<(String, bool)> {
     let (_, first) = unseen.first()?;
     let is_open = newest.is_some_and(|record| record.run.completed_at.is_none());
     let is_measured = unseen.iter().all(|(_, result)| !is_open || is_measured(result, exposed_at));
-    Some((told(first), is_measured))
+    Some((described(first), is_measured))
 }
 
 fn is_unseen(spec: &MetricSpec, result: &MetricResult, exposed_at: Timestamp) -> bool {
@@ -97,7 +97,7 @@ fn is_measured(result: &MetricResult, exposed_at: Timestamp) -> bool {
     newest.is_some_and(|measured| measured >= exposed_at)
 }
 
-fn told(result: &MetricResult) -> String {
+fn described(result: &MetricResult) -> String {
     let name = &result.name;
     let nothing = result.measurements.last().and_then(|measurement| measurement.no_data.as_deref());
     match nothing.or(Some(result.message.as_str()).filter(|message| !message.is_empty())) {

@@ -61,7 +61,7 @@ pub fn next() -> Frozen {
     Frozen { spec, rewrite, metric_hosts: None }
 }
 
-/// Its template on trial at `stage`, with half of the traffic.
+/// A release of its template at `stage`, with half of the traffic.
 pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
     let Frozen { spec, rewrite, .. } = next();
     let weight = Weight::try_from(50).unwrap();

@@ -27,7 +27,7 @@ pub struct Frozen {
     pub spec: RolloutSpec,
     /// How its canary will be distinguished.
     pub rewrite: LabelRewrite,
-    /// The only hosts that its metrics may be asked of, if a policy names some.
+    /// The only hosts that its metrics may query, if a policy names some.
     pub metric_hosts: Option<Vec<Hosts>>,
 }
 

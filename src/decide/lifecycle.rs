@@ -1,4 +1,4 @@
-//! Which template is on trial: starts, replaces and ends rollouts as the user's template changes.
+//! Which template is the canary's: starts, replaces and ends rollouts as the user's template changes.
 
 use super::{Event, Wait, bypass, decision::Decision, desired::ABORT_PREFIX, freeze::Frozen, verbs};
 use crate::domain::{
@@ -8,11 +8,11 @@ use crate::domain::{
 };
 use jiff::SignedDuration;
 
-/// Between two looks whether it may start that nobody tells of, such as a profile that allows more now.
+/// Between two checks whether it may start, for changes that no watch reports, such as a profile that allows more now.
 const QUEUE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
-/// Takes back a canary that the state knows nothing of: its record was deleted, or a replica that no
-/// longer leads has made an object late. An abort that is still told by the Deployment stays one.
+/// Removes a canary that the state does not know: its record was deleted, or a replica that no
+/// longer leads has made an object late. An abort that the Deployment still reports stays one.
 pub(super) fn recover(state: &mut RolloutState, decision: &mut Decision<'_>) {
     if state.rollout.is_some() {
         return;
@@ -24,7 +24,8 @@ pub(super) fn recover(state: &mut RolloutState, decision: &mut Decision<'_>) {
     });
     let (Ok(next), true) = (decision.input.next, abort.is_some() || !seen.ours.is_empty()) else { return };
     let outcome = if abort.is_some() { Outcome::Aborted } else { Outcome::Superseded };
-    let message = abort.unwrap_or_else(|| "The canary is taken back: its record is gone".to_owned());
+    let message =
+        abort.unwrap_or_else(|| "The canary is removed: the record of its rollout is gone".to_owned());
     decision.events.push(Event::warning("RolloutUpdated", message.clone()));
     state.revision = state.revision.max(seen.native_revision());
     // Orders were for the rollout that is forgotten.
@@ -85,7 +86,7 @@ fn on_other_template(rollout: &mut Rollout, wanted: &TemplateHash, decision: &mu
     decision.retreat(rollout, outcome, message);
 }
 
-/// The template on trial serves already: it was started past the webhook, and what runs is not taken away.
+/// The canary's template serves already: it was started past the webhook, and what runs is not removed.
 fn on_bypass(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     let ends = match rollout.stage {
         Stage::PromoteRoll => true,
@@ -93,13 +94,16 @@ fn on_bypass(rollout: &mut Rollout, decision: &mut Decision<'_>) {
         _ => false,
     };
     if !ends {
-        let message = format!("Revision {} serves already, started past its canary", rollout.revision);
+        let message = format!(
+            "Revision {} already serves: its pods were started without being held, so its canary is removed",
+            rollout.revision
+        );
         decision.events.push(Event::warning("RolloutUpdated", message.clone()));
         decision.retreat(rollout, Outcome::Superseded, message);
     }
 }
 
-/// A retry that was asked for takes its turn as a release does; until then its revision stays aborted.
+/// A requested retry waits for its turn as a release does; until then its revision stays aborted.
 pub(super) fn queue_retry(state: &mut RolloutState, decision: &mut Decision<'_>) {
     match decision.input.wait {
         Some(wait) if verbs::is_retried(state, decision.seen()) => hold_back(state, wait, decision),
@@ -253,7 +257,7 @@ mod tests {
         assert_eq!((queued.state.queued_since, queued.events.len()), (Some(now()), 1));
         assert!(queued.wake_at.is_some(), "it looks again");
         let again = decided_in_turn(queued.state.clone(), &world, full);
-        assert_eq!((&again.state, again.events.len()), (&queued.state, 0), "told once");
+        assert_eq!((&again.state, again.events.len()), (&queued.state, 0), "reported once");
 
         let started = decided_in_turn(again.state, &world, None).state;
         let rollout = started.rollout.as_ref().unwrap();
@@ -270,7 +274,7 @@ mod tests {
         assert_eq!((superseded.blocked, superseded.queued_since), (None, None));
     }
 
-    /// Version `b` is held beside four pods of `a`.
+    /// Version `b` is held next to four pods of `a`.
     fn held() -> Observed {
         let mut world = seen(4, "b", true);
         world.replica_sets =
@@ -288,7 +292,7 @@ mod tests {
         assert_eq!(blocked.events.iter().map(|event| event.reason).collect::<Vec<_>>(), ["RolloutBlocked"]);
         assert!(blocked.apply.is_empty() && blocked.wake_at.is_some(), "it looks again");
         let again = decided_with(blocked.state, &held(), &Ok(next()), Some(&refused));
-        assert!(again.events.is_empty(), "told once");
+        assert!(again.events.is_empty(), "reported once");
         let started = decided_with(again.state, &held(), &Ok(next()), None).state;
         assert_eq!((started.blocked.as_ref(), started.phase()), (None, Phase::Held));
         assert!(started.rollout.is_some());

@@ -69,9 +69,9 @@ pub struct Plan {
     pub condition: Option<ProgressingCondition>,
     /// Metrics to measure now.
     pub measure: Vec<DueMeasurement>,
-    /// What people shall read, once the state is recorded.
+    /// Events to publish once the state is recorded.
     pub events: Vec<Event>,
-    /// What people shall read once the Deployment is written: the state does not tell that it happened.
+    /// The Event to publish once the Deployment is written: the state does not record that it happened.
     pub held_late: Option<Event>,
     /// When to look again, if nothing happens before.
     pub wake_at: Option<Timestamp>,
@@ -130,7 +130,7 @@ pub struct DueMeasurement {
     pub run: String,
     /// The metric with resolved arguments.
     pub metric: MetricSpec,
-    /// Which measurement of this metric it is, from 1; the same as long as it has not been judged.
+    /// Which measurement of this metric it is, from 1; the same while it has not been judged.
     pub number: i32,
     /// The run's secret arguments, to be filled in last.
     pub secrets: BTreeMap<String, SecretKeyRef>,
@@ -140,7 +140,7 @@ pub struct DueMeasurement {
     pub hosts: Option<Vec<Hosts>>,
 }
 
-/// What must be looked at before [`decide`], beside the Deployment and the state.
+/// What must be looked at before [`decide`], in addition to the Deployment and the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
     /// Everything around the Deployment; false while nothing is under way.

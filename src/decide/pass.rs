@@ -141,7 +141,7 @@ pub trait Shell {
     /// Forgets the answers that the recorded state has `judged`, and runs that are not `active`; starts what is `due`.
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]);
 
-    /// The state is recorded over what was read: whoever shows rollouts shows this one.
+    /// The state is recorded over what was read: views of rollouts show this one.
     fn report(&self, look: &Look, state: &RolloutState);
 
     /// Publishes an Event on the Deployment.
@@ -167,7 +167,7 @@ pub struct Outcome {
 /// # Errors
 /// The first request that failed. What was written before it is repeated or continued by the next pass.
 pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
-    // First: whatever is read later is at least as new, so a decision of somebody else in between is noticed.
+    // First: whatever is read later is at least as new, so another replica's decision in between is noticed.
     let recorded = shell.recorded().await?;
     let Some((owner, seen)) = shell.deployment().await? else {
         shell.leave_queue();
@@ -291,7 +291,7 @@ pub async fn leave<S: Shell>(shell: &S) -> Result<Departure, S::Error> {
     if is_opted_in(&seen.annotations()) || labels.is_some_and(|labels| labels.contains_key(keys::MANAGED)) {
         return Ok(Departure::Stays);
     }
-    // Somebody took the label away while no webhook was there: the rollout goes on, and ends as any other. A record
+    // The label was removed while no webhook was running: the rollout continues, and ends as any other. A record
     // that cannot be read must not keep the template held for ever.
     let recorded = if seen.is_held() { Stored::default() } else { shell.recorded().await? };
     let mut look = Look { stored: recorded.of(&owner.uid), seen, owner };

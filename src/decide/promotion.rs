@@ -14,7 +14,7 @@ use crate::{
 /// Where the cluster has no room for that within the progress deadline, promotion goes on at the
 /// weight that the canary already carries.
 ///
-/// Pods of stable cannot be left out of the user's Service: where they are the split, stable is replaced beside
+/// Pods of stable cannot be left out of the user's Service: where they are the split, stable is replaced next to
 /// a canary that has what its weight needs. What has never run is not promoted.
 pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.canary_replicas = decision.size_for(rollout, Weight::FULL);

@@ -77,7 +77,7 @@ fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
         AnalysisPhase::Failed | AnalysisPhase::Inconclusive => {
             let problem = problem(&run, rollout, decision);
             decision.events.push(Event::warning("RolloutPaused", format!(
-                "Rollout is paused at weight 0 (RehearsalFailed): {problem}; haldane.dev/do=resume rehearses again, haldane.dev/do=promote goes on without, haldane.dev/do=abort ends it"
+                "Rollout is paused at weight 0 (RehearsalFailed): {problem}; haldane.dev/do=resume rehearses again, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it"
             )));
             set(rollout, |rehearsal| rehearsal.problem = Some(problem));
             false
@@ -116,7 +116,7 @@ fn problem(run: &AnalysisRun, rollout: &Rollout, decision: &Decision<'_>) -> Str
     if problems.is_empty() { run.message.clone() } else { problems.join("; ") }
 }
 
-/// The run of the rehearsal; `None` as long as an argument is not known.
+/// The run of the rehearsal; `None` while an argument is not known.
 fn made(rollout: &Rollout, decision: &Decision<'_>) -> Option<AnalysisRun> {
     let marks = analyses::marks(rollout, decision);
     let (metrics, secrets) = metrics(rollout, decision)?;
@@ -202,7 +202,7 @@ fn tried(spec: &MetricSpec, name: &str, condition: String, config: Value, tries:
     }
 }
 
-/// A person goes on although the rehearsal has failed.
+/// A person continues although the rehearsal has failed.
 pub(super) fn accept(rollout: &mut Rollout) {
     set(rollout, |rehearsal| rehearsal.accepted |= rehearsal.problem.is_some());
 }
@@ -210,12 +210,12 @@ pub(super) fn accept(rollout: &mut Rollout) {
 /// A person wants a rehearsal that has failed to be repeated.
 pub(super) fn repeat(rollout: &mut Rollout) {
     if rollout.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.failure().is_some()) {
-        begin_anew(rollout);
+        begin_again(rollout);
     }
 }
 
 /// The next look begins a rehearsal.
-pub(super) fn begin_anew(rollout: &mut Rollout) {
+pub(super) fn begin_again(rollout: &mut Rollout) {
     if rollout.rehearsal.take().is_some() {
         rollout.rehearsals = rollout.rehearsals.saturating_add(1);
     }

@@ -1,6 +1,6 @@
 //! Whether a recorded state is one that this program can have written.
 //!
-//! A record can be edited by hand or restored from half a backup. What cannot be is told by its field, and
+//! A record can be edited by hand or restored from half a backup. What cannot be is reported by its field, and
 //! nothing is done: an index beyond the plan would read as its end, and its end is a promotion.
 
 use crate::{
@@ -155,25 +155,25 @@ mod tests {
     }
 
     /// What is said of a state at its first step with this field changed.
-    fn told(pointer: &str, value: Value) -> String {
+    fn problem(pointer: &str, value: Value) -> String {
         let mut text = serde_json::to_value(state(step(0))).unwrap();
         *text.pointer_mut(pointer).unwrap() = value;
         check(&serde_json::from_value(text).unwrap()).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_cannot_have_been_written_is_told_by_its_field() {
+    fn what_cannot_have_been_written_is_reported_by_its_field() {
         let count = state(step(0)).rollout.unwrap().strategy().steps.len();
         assert_eq!(
-            told("/rollout/stage/index", json!(count + 1)),
+            problem("/rollout/stage/index", json!(count + 1)),
             format!("rollout.stage.index: \"{}\": the plan has {count} steps", count + 1)
         );
         assert_eq!(
-            told("/rollout/traffic/weight", json!(100)),
+            problem("/rollout/traffic/weight", json!(100)),
             "rollout.traffic.weight: \"100\": in stage step it is at most 10"
         );
         assert_eq!(
-            told("/rollout/canaryReplicas", json!(-1)),
+            problem("/rollout/canaryReplicas", json!(-1)),
             "rollout.canaryReplicas: \"-1\": must be from 0 to 1000000000"
         );
     }
@@ -183,8 +183,8 @@ mod tests {
         let mut state = state(Stage::Aborted { since: now(), message: "bad".into() });
         assert_eq!(check(&state), Ok(()));
         state.rollout.as_mut().unwrap().traffic.weight = Weight::FULL;
-        let told = check(&state).unwrap_err();
-        assert_eq!(told.path, "rollout.traffic.weight");
+        let problem = check(&state).unwrap_err();
+        assert_eq!(problem.path, "rollout.traffic.weight");
     }
 
     #[test]

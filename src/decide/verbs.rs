@@ -58,7 +58,7 @@ pub fn check(order: Order, state: &RolloutState) -> Result<(), String> {
     }
 }
 
-/// `--step` goes forward only: what a release has shown it need not show again, `retry` starts anew.
+/// `--step` goes forward only: what a release has shown it need not show again, `retry` starts from the beginning.
 fn check_step(at: usize, to: Option<usize>, rollout: &Rollout) -> Result<(), String> {
     let count = rollout.strategy().steps.len();
     match to {
@@ -82,7 +82,7 @@ fn check_resume(rollout: &Rollout) -> Result<(), String> {
     }
     if let Some(why) = rollout.needs_person() {
         return Err(format!(
-            "revision {revision} waits for evidence: {why}; haldane.dev/do=promote goes on without"
+            "revision {revision} waits for evidence: {why}; haldane.dev/do=promote continues without it"
         ));
     }
     let step = rollout.step_index().and_then(|index| rollout.strategy().steps.get(index));
@@ -137,7 +137,7 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
         Verb::Promote => {
             decision.events.push(Event::normal(
                 "RolloutResumed",
-                format!("Rollout is promoted past its present step by {by}"),
+                format!("Rollout is promoted past its current step by {by}"),
             ));
             rehearsal::accept(rollout);
             if !goes_on_unseen(rollout, decision) {
@@ -147,7 +147,7 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
         Verb::SkipStep => {
             decision
                 .events
-                .push(Event::normal("RolloutResumed", format!("The present step is skipped by {by}")));
+                .push(Event::normal("RolloutResumed", format!("The current step is skipped by {by}")));
             skip_step(rollout, decision);
         }
         Verb::PromoteFull => {
@@ -180,22 +180,22 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
     }
 }
 
-/// A person goes on although a metric has seen nothing, if that is what the rollout waits for. Whether it is.
+/// A person continues although a metric has no data, if that is what the rollout waits for. Whether it is.
 fn goes_on_unseen(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
     let Some(unseen) = evidence::accept(rollout) else { return false };
-    let message = format!("Rollout goes on without evidence: {unseen}");
+    let message = format!("Rollout continues without evidence: {unseen}");
     decision.events.push(Event::warning("RolloutResumed", message));
     rollout.manual_pause = None;
     if let Stage::Step { index, inconclusive, .. } = &mut rollout.stage {
         let (index, was_inconclusive) = (*index, inconclusive.take().is_some());
         if was_inconclusive {
-            analyses::start_anew(rollout, index, decision);
+            analyses::start_again(rollout, index, decision);
         }
     }
     true
 }
 
-/// Takes away what a person's consent was missing for; then leaves the step if `leave` says so.
+/// Clears what a person's consent was missing for; then leaves the step if `leave` says so.
 fn continue_on(rollout: &mut Rollout, leave: bool, decision: &mut Decision<'_>) {
     rollout.manual_pause = None;
     let Stage::Step { index, inconclusive, .. } = &mut rollout.stage else { return };
@@ -203,11 +203,11 @@ fn continue_on(rollout: &mut Rollout, leave: bool, decision: &mut Decision<'_>) 
     let was_inconclusive = inconclusive.take().is_some();
     let Some(step) = rollout.strategy().steps.get(index).cloned() else { return };
     // Weight that was asked for but never reached is skipped, not forced on a canary that is too small.
-    let judged_anew = was_inconclusive && !matches!(step, Step::Pause(_));
-    if leave && !judged_anew {
+    let judged_again = was_inconclusive && !matches!(step, Step::Pause(_));
+    if leave && !judged_again {
         steps::leave(rollout, index, &step, decision);
     } else {
-        analyses::start_anew(rollout, index, decision);
+        analyses::start_again(rollout, index, decision);
     }
 }
 
@@ -223,7 +223,7 @@ fn promote_to(rollout: &mut Rollout, request: &Request, decision: &mut Decision<
     steps::enter(rollout, step, decision);
 }
 
-/// Leaves the step, also with an inconclusive verdict that `promote` would have asked for anew.
+/// Leaves the step, also with an inconclusive verdict that `promote` would have measured again.
 fn skip_step(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.manual_pause = None;
     rehearsal::accept(rollout);
@@ -250,6 +250,6 @@ fn retry(rollout: &mut Rollout, decision: &Decision<'_>) {
     rollout.lagging = None;
     rollout.exposed_at = None;
     rollout.unseen = None;
-    rehearsal::begin_anew(rollout);
+    rehearsal::begin_again(rollout);
     rollout.stage = Stage::Start;
 }

@@ -43,7 +43,7 @@ pub struct RolloutView {
     /// What serves. Absent if the cluster was not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable: Option<PodsView>,
-    /// What is on trial. Absent without a rollout, or if the cluster was not looked at.
+    /// The canary version. Absent without a rollout, or if the cluster was not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<PodsView>,
     /// The rollout under way, or the one that was aborted.
@@ -267,8 +267,8 @@ mod tests {
         Stage::Step { index, entered_at: now(), inconclusive: None }
     }
 
-    /// Stable runs `web:1`, and `web:2` is on trial with one of two pods ready.
-    fn on_trial() -> Observed {
+    /// Stable runs `web:1`, and `web:2` is the canary, with one of two pods ready.
+    fn in_release() -> Observed {
         let (old, new) = (seen(4, "web:1", false), seen(4, "web:2", true));
         let stable = ReplicaSetView { wanted: 4, ready: 3, ..set(&old, "web-1", "2026-01-01T00:00:00Z") };
         let canary = json!({
@@ -297,22 +297,22 @@ mod tests {
 
     #[test]
     fn a_step_shows_both_sides_and_what_was_measured() {
-        let seen = on_trial();
+        let seen = in_release();
         let mut state = state(&seen, at_step(1));
         state.rollout.as_mut().unwrap().runs.push(measured());
         assert_yaml_snapshot!("at_a_step", RolloutView::of(&state, &seen));
     }
 
     #[test]
-    fn before_there_is_a_canary_its_images_are_those_of_the_held_template() {
-        let seen = Observed { ours: Vec::new(), ..on_trial() };
+    fn before_there_is_a_canary_its_images_are_the_images_of_the_held_template() {
+        let seen = Observed { ours: Vec::new(), ..in_release() };
         let view = RolloutView::of(&state(&seen, Stage::Start), &seen);
         assert_eq!(view.canary.unwrap(), PodsView { images: vec!["web:2".into()], desired: 2, ready: 0 });
     }
 
     #[test]
     fn a_weight_is_observed_once_it_is_in_force() {
-        let seen = on_trial();
+        let seen = in_release();
         let mut state = state(&seen, at_step(0));
         let observed = |state: &RolloutState| RolloutView::of(state, &seen).rollout.unwrap().observed_weight;
         assert_eq!(observed(&state), Weight::try_from(50).ok());

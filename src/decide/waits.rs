@@ -12,7 +12,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waits {
-    /// Who or what ends the wait.
+    /// What ends the wait.
     #[serde(rename = "for")]
     pub reason: WaitReason,
     /// In one line.
@@ -22,7 +22,7 @@ pub struct Waits {
     pub until: Option<Timestamp>,
 }
 
-/// Who or what ends a wait.
+/// What ends a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WaitReason {

@@ -28,7 +28,7 @@ pub enum Write<'a> {
 impl Plan {
     /// What is to be written over the state `stored`.
     ///
-    /// The state comes first, also unchanged: the API server then does nothing, or it tells that somebody
+    /// The state comes first, also unchanged: the API server then does nothing, or it reports that somebody
     /// else has decided since, and nothing follows. Traffic goes before anything that carries it does.
     #[must_use]
     pub fn writes(&self, stored: &RolloutState) -> Vec<Write<'_>> {

@@ -112,7 +112,7 @@ pub fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The IPv4 address within an IPv6 one that may lead to it, by whatever translation the network has.
+/// The IPv4 address within an IPv6 one that may reach it, by whatever translation the network has.
 ///
 /// Sources: RFC 4291 2.5.5 (compatible, mapped), RFC 6052 and 8215 (NAT64), RFC 2765 (translated), RFC 3056 (6to4),
 /// RFC 4380 (Teredo), RFC 5214 (ISATAP).

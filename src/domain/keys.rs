@@ -20,7 +20,7 @@ pub const TRACK_CONFIG: &str = "haldane.dev/track-config";
 pub const OVERRIDE_FREEZE: &str = "haldane.dev/override-freeze";
 /// Label of a namespace: the policy profile whose violations are refused.
 pub const ENFORCE: &str = "haldane.dev/enforce";
-/// Label of a namespace: the policy profile whose violations are told.
+/// Label of a namespace: the policy profile whose violations are warned about.
 pub const WARN: &str = "haldane.dev/warn";
 /// Label of a namespace: the policy profile whose violations are written down.
 pub const AUDIT: &str = "haldane.dev/audit";
@@ -30,7 +30,7 @@ pub const POLICY: &str = "haldane.dev/policy";
 pub const REQUEST: &str = "haldane.dev/request";
 /// Internal annotation: hash of the template that is held; `spec.paused` is ours while it is there.
 pub const HELD: &str = "haldane.dev/held";
-/// Internal annotation: the profile that does not hold for whoever released the held template, or retries it.
+/// Internal annotation: the profile that does not apply to the user who released the held template, or retries it.
 pub const EXEMPT: &str = "haldane.dev/exempt";
 /// Internal label by which managed Deployments are watched.
 pub const MANAGED: &str = "haldane.dev/managed";

@@ -1,4 +1,4 @@
-//! The cluster as seen at one moment: everything a decision may depend on besides state and time.
+//! The cluster as seen at one moment: everything a decision may depend on in addition to state and time.
 
 use super::{
     k8s::{field_path, json_pointer::part, selector::Labels},
@@ -31,7 +31,7 @@ pub struct Observed {
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
     pub ours: Vec<Value>,
-    /// Whether a restart shall be a canary release, as the Deployment or its Namespace says.
+    /// Whether a restart is a canary release, as the Deployment or its Namespace says.
     pub restart_is_canary: bool,
 }
 
@@ -78,7 +78,7 @@ pub struct ReplicaSetView {
     pub code: TemplateHash,
     /// When it was made, in RFC 3339 and UTC, so that later is greater.
     pub created: String,
-    /// Pods that it shall have.
+    /// Desired number of pods.
     pub wanted: i32,
     /// Pods that are ready, and so serve; they count as available only after `minReadySeconds`.
     pub ready: i32,
@@ -208,7 +208,7 @@ impl Observed {
             .find(|c| c.type_.as_deref() == Some("Progressing"))
     }
 
-    /// The `ReplicaSet` that runs most of the pods: stable, as long as nothing rolls. At size 0 it is the
+    /// The `ReplicaSet` that runs most of the pods: stable, while nothing rolls. At size 0 it is the
     /// newest, which is the one that Kubernetes scales up while the Deployment is paused.
     ///
     /// Source: kubernetes `pkg/controller/deployment/util`, `FindActiveOrLatest`.
@@ -236,7 +236,7 @@ impl Observed {
     /// Every given Service has as many ready endpoints in pods of `set` as the Deployment has
     /// replicas, and none in pods of its other `ReplicaSets`.
     ///
-    /// Where names are too long to tell whose a pod is, as many as there are new pods must do.
+    /// Where names are too long to show which set a pod belongs to, the number of new pods decides.
     #[must_use]
     pub fn endpoints_are_of(&self, set: &ReplicaSetView, services: &[&str]) -> bool {
         let own = pod_prefix(&set.name);
@@ -331,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_not_that_of_a_set_whose_name_its_own_begins_with() {
+    fn a_pod_belongs_to_no_other_set_whose_name_is_a_prefix() {
         assert!(!is_pod_of("web-7c5-9x-2bcdf", "web-7c5"));
         assert!(!is_pod_of("web-7c52bcdf", "web-7c5"));
         assert!(is_pod_of("web-7c5-2bcdf", "web-7c5"));
     }
 
     #[test]
-    fn names_too_long_to_tell_pods_apart_leave_their_number() {
+    fn names_too_long_to_distinguish_pods_leave_their_number() {
         let name = "w".repeat(60);
         let (new, old) = (format!("{name}-7c5d8f9b6"), format!("{name}-5b4c7d8f9"));
         let sets = [new.as_str(), old.as_str()];

@@ -49,7 +49,7 @@ pub struct Order {
     pub step: Option<usize>,
 }
 
-/// The text is no order.
+/// The text is not an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown order, allowed are {}, promote --step N", Verb::VARIANTS.join(", "))]
 pub struct UnknownOrder;
@@ -89,14 +89,14 @@ impl fmt::Display for Order {
 /// An authorised order, written by the webhook only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Tells this order from a repetition of the same words.
+    /// Distinguishes this order from a repetition of the same text.
     pub id: String,
     /// What.
     pub verb: Verb,
     /// See [`Order::step`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<usize>,
-    /// Who, as the API server authenticated them.
+    /// The user who asked, as the API server authenticated them.
     pub by: String,
     /// When it was admitted.
     pub at: Timestamp,

@@ -33,7 +33,7 @@ pub enum Operation {
     Connect,
 }
 
-/// Who asked, as the API server authenticated them; enough for a `SubjectAccessReview`.
+/// The user who asked, as the API server authenticated them; enough for a `SubjectAccessReview`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
 pub struct User {
@@ -43,7 +43,7 @@ pub struct User {
     pub uid: Option<String>,
     /// Groups the user is in.
     pub groups: Vec<String>,
-    /// What the authenticator knows besides; some authorisers decide by it.
+    /// What else the authenticator knows; some authorisers decide by it.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
@@ -67,7 +67,7 @@ pub struct Review {
     pub namespace: String,
     /// Name of the object, empty while the server has yet to generate it.
     pub name: String,
-    /// Who asked.
+    /// The user who asked.
     pub user: User,
     /// The field manager of the request, e.g. `kubectl-rollout`, where the client named one.
     pub field_manager: Option<String>,

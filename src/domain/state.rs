@@ -1,7 +1,7 @@
 //! What is remembered of a Deployment's rollouts: the content of its state `ConfigMap`.
 //!
 //! The state is the recorded intent. Objects in the cluster are a function of it, and it advances
-//! only when the observed world matches; so whoever continues after a crash repeats work and skips none.
+//! only when the observed world matches; so the leader that continues after a crash repeats work and skips none.
 
 pub mod bounded;
 mod evidence;
@@ -30,7 +30,7 @@ pub const STATE_VERSION: u32 = 1;
 /// Ended rollouts that are remembered, newest last.
 const HISTORY_LIMIT: usize = 20;
 
-/// How long the capacity floor outlives a rollout. Until then an autoscaler's measurements still tell of the
+/// How long the capacity floor outlives a rollout. Until then an autoscaler's measurements still cover the
 /// time when stable had no traffic: five minutes are its memory of them, Kubernetes' default
 /// `--horizontal-pod-autoscaler-downscale-stabilization`.
 const FLOOR_AFTERWARDS: SignedDuration = SignedDuration::from_mins(5);
@@ -77,9 +77,9 @@ pub struct Rollout {
     pub hash: TemplateHash,
     /// The plan, frozen when the rollout started.
     pub spec: RolloutSpec,
-    /// How canary pods are told apart from stable ones.
+    /// How canary pods are distinguished from stable ones.
     pub rewrite: LabelRewrite,
-    /// The only hosts that its metrics may be asked of, if the policy that it started under named some.
+    /// The only hosts that its metrics may query, if the policy that it started under named some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_hosts: Option<Vec<Hosts>>,
     /// When it was first seen.
@@ -88,7 +88,7 @@ pub struct Rollout {
     pub attempt: u32,
     /// Stable's size before the canary took traffic: capacity never falls below it.
     pub baseline_replicas: i32,
-    /// Size that the canary shall have.
+    /// Desired size of the canary.
     pub canary_replicas: i32,
     /// The stable side's `pod-template-hash`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,14 +96,14 @@ pub struct Rollout {
     /// The canary side's `pod-template-hash`, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_pod_hash: Option<String>,
-    /// Traffic that shall be in force.
+    /// Desired traffic.
     pub traffic: Traffic,
     /// Where in its life it is.
     pub stage: Stage,
     /// Held by a person's `pause`, since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual_pause: Option<Timestamp>,
-    /// The canary has fewer available pods than it shall have.
+    /// The canary has fewer available pods than desired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging: Option<Lag>,
     /// Why it cannot be tried now, until people change what is around it.

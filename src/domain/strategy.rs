@@ -41,7 +41,7 @@ pub struct NamedTemplate {
 pub struct CanaryStrategy {
     /// What happens, in order.
     pub steps: Vec<Step>,
-    /// Analysis that runs beside the steps.
+    /// Analysis that runs alongside the steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<BackgroundAnalysis>,
     /// How long an aborted canary is kept for debugging; `None` keeps it until the next release.
@@ -106,7 +106,7 @@ pub enum Step {
     SetWeight(Weight),
     /// Give the canary a size of its own, whatever its traffic.
     SetCanaryScale(CanaryScale),
-    /// Send requests with some header to the canary, beside its share of the others.
+    /// Send requests with some header to the canary, in addition to its share of the others.
     SetHeaderRoute(HeaderRoute),
     /// Copy requests to the canary as well, whose answers nobody sees.
     SetMirrorRoute(MirrorRoute),
@@ -181,7 +181,7 @@ pub struct AnalysisStep {
     /// What is measured.
     #[serde(flatten)]
     pub analysis: AnalysisRef,
-    /// The `pause` beside it; the verdict may come later than its end, and the step waits for both.
+    /// The `pause` next to it; the verdict may come later than its end, and the step waits for both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<GoDuration>,
 }
@@ -238,7 +238,7 @@ pub struct BackgroundAnalysis {
 pub struct AnalysisRef {
     /// Names of templates in [`RolloutSpec::templates`]; once frozen, with all that these name in turn.
     pub templates: Vec<TemplateRef>,
-    /// Rules beside the templates' own.
+    /// Rules in addition to the templates' own.
     #[serde(flatten)]
     pub rules: MetricRules,
     /// What its runs are marked with.
@@ -278,7 +278,7 @@ pub enum ArgSource {
 pub enum Side {
     /// What serves now.
     Stable,
-    /// What is on trial (Argo: `Latest`).
+    /// The canary version (Argo: `Latest`).
     Canary,
 }
 

@@ -80,10 +80,10 @@ impl Weight {
         i32::try_from(pods).unwrap_or(i32::MAX)
     }
 
-    /// How many pods are this share of all, beside `rest` that are not: the nearest whole number, or `None`
+    /// How many pods are this share of all, next to `rest` that are not: the nearest whole number, or `None`
     /// for all of the traffic.
     #[must_use]
-    pub fn beside(self, rest: i32) -> Option<i32> {
+    pub fn pods_next_to(self, rest: i32) -> Option<i32> {
         let (share, others) = (i64::from(self.parts), i64::from(self.total) - i64::from(self.parts));
         let pods = (i64::from(rest) * share + others / 2).checked_div(others)?;
         Some(i32::try_from(pods).unwrap_or(i32::MAX))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// The clone for a canary of at least `replicas` pods; `None` where nothing scales the user's Deployment.
 ///
 /// Metrics and behaviour are copied as they are. What measures pods then measures the canary's; an
-/// `Object` or `External` metric tells of the whole application, so by it the canary may become larger
+/// `Object` or `External` metric measures the whole application, so by it the canary may become larger
 /// than its share, never smaller.
 #[must_use]
 pub fn canary_autoscaler(
@@ -27,7 +27,7 @@ pub fn canary_autoscaler(
     let mut spec =
         seen.world.autoscalers.iter().find(|autoscaler| scales(autoscaler, owner))?.get("spec")?.clone();
     let name = canary_name(&owner.name);
-    // An autoscaler cannot be told 0; a Deployment of size 0 it leaves alone.
+    // An autoscaler does not accept 0; a Deployment of size 0 it leaves alone.
     let least = replicas.max(1);
     let most = spec.get("maxReplicas").and_then(Value::as_i64).unwrap_or(1).max(i64::from(least));
     *spec.pointer_mut("/scaleTargetRef/name")? = json!(name);

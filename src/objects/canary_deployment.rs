@@ -58,7 +58,7 @@ pub fn canary_deployment(
     });
     if let Some(spec) = spec.as_object_mut() {
         spec.insert("template".to_owned(), template);
-        // The API server drops a zero, and a wish must read back as it was written.
+        // The API server drops a zero, and a declared value must read back as it was written.
         let min_ready = seen.deployment.spec.min_ready_seconds.filter(|seconds| *seconds > 0);
         spec.extend(min_ready.map(|seconds| ("minReadySeconds".to_owned(), json!(seconds))));
     }

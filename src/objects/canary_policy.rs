@@ -24,7 +24,7 @@ use k8s_openapi::{
 /// Kubernetes' limit for names of `NetworkPolicies`.
 const NAME_MAX: usize = 253;
 
-/// Who is who for the clones.
+/// The names of both sides, for the clones.
 struct Pair<'a> {
     stable: &'a Labels,
     canary: Labels,
@@ -88,9 +88,9 @@ fn counterpart(spec: &NetworkPolicySpec, pair: &Pair<'_>) -> Option<NetworkPolic
     Some(clone)
 }
 
-/// Adds the canary beside each peer that is stable; `None` when there was none.
+/// Adds the canary next to each peer that is stable; `None` when there was none.
 ///
-/// A peer with a namespace selector is left alone: whether it means this namespace cannot be told from
+/// A peer with a namespace selector is left alone: whether it means this namespace cannot be seen from
 /// labels of pods, and peers of other namespaces are not rewritten.
 fn add_peers(peers: &mut Vec<NetworkPolicyPeer>, pair: &Pair<'_>) -> Option<()> {
     let stable = |peer: &NetworkPolicyPeer| {

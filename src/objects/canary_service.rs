@@ -104,7 +104,7 @@ pub fn find_stable_service<'a>(
     pods: &Labels,
 ) -> Result<(), NoStableService> {
     let (Some(canary), None) = (&strategy.canary_service, &strategy.stable_service) else { return Ok(()) };
-    // One of the canary's name is in the place of ours, and is told so.
+    // One with the canary's name is in the place of Haldane's, which is reported elsewhere.
     let split = users.into_iter().filter(|service| is_split(service, strategy, pods));
     let mut names: Vec<&String> =
         split.filter_map(|service| service.metadata.name.as_ref()).filter(|name| *name != canary).collect();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_by_which_controllers_act_are_left_out_and_those_of_scrapers_and_meshes_carried() {
+    fn annotations_by_which_controllers_act_are_left_out_and_annotations_of_scrapers_and_meshes_kept() {
         let left = [
             "argocd.argoproj.io/tracking-id",
             "cloud.google.com/neg",
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(names(true, Some("next")), ["next"]);
     }
 
-    /// What comes of a plan with `canaryService: next`.
+    /// The result of a plan with `canaryService: next`.
     fn found(services: &[Service]) -> Result<Option<String>, String> {
         let mut plan = strategy(None, Some("next"));
         let pods = labels(&[("app", "web")]);

@@ -249,7 +249,7 @@ mod tests {
         let mut edited = manifest("5").body;
         edited["metadata"]["annotations"]["w"] = json!("50");
         assert!(!manifest("5").is_satisfied_by(&edited));
-        // "w" is no longer wanted: only the fingerprint tells.
+        // "w" is no longer wanted: only the fingerprint shows it.
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
         let spec = json!({"rules": [{"host": "a"}]});
         let without = Manifest::new(Kind::SERVICE, "web-canary", &owner, "web", Meta::default(), spec);

@@ -1,5 +1,5 @@
-//! What tells Haldane's objects from those of users: two labels. Nobody else may set both of them, which a policy of
-//! the API server sees to (`webhook-config/records.yaml`); one of them alone is anybody's.
+//! What distinguishes Haldane's objects from users' objects: two labels. Nobody else may set both of them, which a policy of
+//! the API server sees to (`webhook-config/records.yaml`); anyone may set one of them alone.
 
 use crate::domain::k8s::{json_pointer::part, label_rewrite::CANARY_OF_LABEL, selector::Labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

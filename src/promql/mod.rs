@@ -231,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn what_no_prometheus_reads_is_told_apart_from_what_this_parser_does_not_know() {
+    fn what_no_prometheus_reads_is_distinguished_from_what_this_parser_does_not_know() {
         let problem = |text: &str| parse(text).unwrap_err();
-        for (text, told) in [
+        for (text, expected) in [
             ("sum(rate(a[5m])", "is not PromQL: '(' at position 4 is never closed"),
             ("sum(a))", "is not PromQL: ')' at position 7 closes nothing"),
             ("a ++ ) \"(\"", "is not PromQL: ')' at position 6 closes nothing"),
             ("SELECT 1", "is not PromQL: invalid promql query"),
         ] {
-            assert_eq!(problem(text).to_string(), told);
+            assert_eq!(problem(text).to_string(), expected);
         }
         for text in ["histogram_share(1, a)", "rate(a)"] {
             assert!(matches!(problem(text), Problem::Unknown(_)), "{text}: {}", problem(text));

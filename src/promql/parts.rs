@@ -9,7 +9,7 @@ use promql_parser::{
     },
 };
 
-/// Most parts that are told of.
+/// Most parts that are reported.
 const MAX_PARTS: usize = 4;
 
 /// A part of a query that can be asked alone, and without which the whole answers nothing.
@@ -23,7 +23,7 @@ pub struct Part {
 }
 
 /// The operands on which a query rests: numerator and denominator, both sides of a comparison or of `and`, what
-/// stands before `unless`. Empty if it is one piece. Constants and repetitions are left out.
+/// precedes `unless`. Empty if it is one piece. Constants and repetitions are left out.
 #[must_use]
 pub fn parts(query: &str) -> Vec<Part> {
     let Ok(tree) = read(query) else { return Vec::new() };
@@ -164,7 +164,7 @@ fn without_parens(tree: &Expr) -> &Expr {
 mod tests {
     use super::*;
 
-    fn told(query: &str) -> Vec<String> {
+    fn described(query: &str) -> Vec<String> {
         parts(query).into_iter().map(|part| format!("{} | {}", part.text, part.selector_note)).collect()
     }
 
@@ -190,7 +190,7 @@ mod tests {
             ("vector(1) / 2", &[]),
             ("sum(", &[]),
         ] {
-            assert_eq!(told(query), expected, "{query}");
+            assert_eq!(described(query), expected, "{query}");
         }
     }
 

@@ -1,16 +1,16 @@
-//! Whose labels a series carries. An application's series have the labels of its own pod and Service; those of a
+//! Whose labels a series carries. An application's series have the labels of its own pod and Service; the series of a
 //! proxy, of kube-state-metrics or of the kubelet describe several objects, and only some labels describe the pair.
 
 use super::Selector;
 use crate::routers::{self, Series};
 use promql_parser::label::{MatchOp, Matcher};
 
-/// Who exports the series of a selector, as far as its name and matchers show.
+/// The exporter of the series of a selector, as far as its name and matchers show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exporter {
-    /// The pods themselves, or a proxy beside them that counts what they receive.
+    /// The pods themselves, or a proxy next to them that counts what they receive.
     Pod,
-    /// A proxy beside a client: only the labels of the destination describe the pair.
+    /// A proxy next to a client: only the labels of the destination describe the pair.
     Client,
     /// A router of ours: it names stable for both sides, and has a label for the canary.
     Router(&'static Series),

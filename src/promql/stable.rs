@@ -203,12 +203,12 @@ mod tests {
             ("a{app=\"web-canary\" or tier=\"x\"}", "a{app=\"web\" or tier=\"x\"}"),
             ("vector(1)", "vector(1)"),
         ] {
-            let told = on_stable(query, &pair()).unwrap_or_else(|| panic!("{query}"));
-            assert_eq!(told.query, expected, "{query}");
+            let asked = on_stable(query, &pair()).unwrap_or_else(|| panic!("{query}"));
+            assert_eq!(asked.query, expected, "{query}");
             let parsed = [parse(query).unwrap()];
             if sight::sight(&parsed, &pair()) == sight::Sight::Canary && !query.contains("envoy") {
-                let seen = sight::sight(&[parse(&told.query).unwrap()], &pair());
-                assert_ne!(seen, sight::Sight::Canary, "{query} → {}", told.query);
+                let seen = sight::sight(&[parse(&asked.query).unwrap()], &pair());
+                assert_ne!(seen, sight::Sight::Canary, "{query} → {}", asked.query);
             }
         }
     }
@@ -224,21 +224,21 @@ mod tests {
             let query = format!("a{{{label}{op}\"{value}\"}}");
             let Ok(parsed) = parse(&query) else { return Ok(()) };
             if sight::sight(&[parsed], &pair()) == sight::Sight::Canary {
-                let told = on_stable(&query, &pair()).unwrap().query;
-                let seen = sight::sight(&[parse(&told).unwrap()], &pair());
-                prop_assert_eq!(seen, sight::Sight::Stable, "{} → {}", query, told);
+                let asked = on_stable(&query, &pair()).unwrap().query;
+                let seen = sight::sight(&[parse(&asked).unwrap()], &pair());
+                prop_assert_eq!(seen, sight::Sight::Stable, "{} → {}", query, asked);
             }
         }
     }
 
     #[test]
-    fn selectors_are_told_once_without_ranges_and_times() {
+    fn selectors_are_reported_once_without_ranges_and_times() {
         let query = "sum(rate(a{service=\"web-canary\",code!~\"5..\"}[1m] offset 5m)) by (x) / sum(rate(a{service=\"web-canary\"}[1m])) by (x) \
                      unless max_over_time(a{service=\"web-canary\"}[10m:1m]) == 0";
-        let told = on_stable(query, &pair()).unwrap();
-        assert_eq!(told.selectors, ["a{code!~\"5..\",service=\"web\"}", "a{service=\"web\"}"]);
+        let asked = on_stable(query, &pair()).unwrap();
+        assert_eq!(asked.selectors, ["a{code!~\"5..\",service=\"web\"}", "a{service=\"web\"}"]);
         assert!(
-            told.query.starts_with("sum by (x) (rate(a{code!~\"5..\",service=\"web\"}[1m] offset 5m)) / ")
+            asked.query.starts_with("sum by (x) (rate(a{code!~\"5..\",service=\"web\"}[1m] offset 5m)) / ")
         );
         assert_eq!(on_stable("sum(", &pair()), None);
     }

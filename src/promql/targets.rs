@@ -74,8 +74,8 @@ fn target(selector: &Selector) -> Option<String> {
     (!matchers.is_empty()).then(|| print::print(&Expr::from(up))).flatten()
 }
 
-/// A selector with only what is about the target: counters of errors have no series as long as there was none, but the
-/// target has others of the same metric. Metrics of kube-state-metrics about what has happened, such as kills for want of
+/// A selector with only what is about the target: counters of errors have no series while there was none, but the
+/// target has others of the same metric. Metrics of kube-state-metrics about what has happened, such as kills for lack of
 /// memory, have series of other pods at best: the metric alone as well. Empty if that is the selector itself.
 #[must_use]
 pub fn relaxed(selector: &str) -> Vec<String> {
@@ -126,7 +126,7 @@ fn says_namespace(matcher: &Matcher, exporter: Exporter) -> bool {
     // The name of a router's upstream begins with it.
     let is_of_router = matches!(exporter, Exporter::Router(series) if series.side == label);
     let is_upstream = is_of_router && matcher.value.contains('-');
-    // A proxy's own namespace is that of the client.
+    // A proxy's own namespace is the client's.
     let fits = match exporter {
         Exporter::Client => of_destination || is_host,
         _ => is_named || of_destination || is_host || is_upstream,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_told_for_both_sides() {
+    fn targets_are_reported_for_both_sides() {
         let word = |value: &str| Value::Word(value.to_owned());
         let (stable, canary) = (word("web"), word("web-canary"));
         let marks = [Mark { label: "service".into(), stable, canary, is_open: false }];

@@ -52,7 +52,7 @@ impl TrafficRouter for Replicas {
     /// traffic, else from 1 to as many as stable has.
     fn canary_size(&self, weight: Weight, stable: i32, least: i32) -> i32 {
         let most = stable.max(1);
-        match weight.beside(stable) {
+        match weight.pods_next_to(stable) {
             _ if weight == Weight::ZERO => 0,
             None => most,
             Some(pods) => pods.clamp(least.clamp(1, most), most),

@@ -32,7 +32,7 @@ pub enum Metric {
     /// Version of this process.
     #[strum(props(kind = "info", labels = "version"))]
     Build,
-    /// Admission requests by what became of them: `allowed`, `patched`, `denied`, or `none` for those that got no verdict.
+    /// Admission requests by result: `allowed`, `patched`, `denied`, or `none` for those that got no verdict.
     #[strum(props(kind = "counter", labels = "stage, decision"))]
     AdmissionDecisions,
     /// Rules that decided admission requests; a request counts once for each.
@@ -157,7 +157,7 @@ pub fn latencies() -> Histogram {
 pub struct Tasks(RuntimeMetrics);
 
 impl Tasks {
-    /// Those of the runtime that this is called in.
+    /// The tasks of the runtime that this is called in.
     #[must_use]
     pub fn here() -> Self {
         Self(Handle::current().metrics())

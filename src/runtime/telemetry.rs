@@ -47,7 +47,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Text => registry.with(lines).try_init()?,
-        // Each line has the spans that it stands in, from the outermost.
+        // Each line has the spans that it belongs to, from the outermost.
         LogFormat::Json => {
             registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init()?;
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn every_cause_is_reported_once() {
         let inner = || Box::new(Layer::Inner);
         assert_eq!(causes(&Layer::Outer(inner())), "cannot connect: connection refused");
         assert_eq!(causes(&Layer::Repeating(inner())), "request failed: connection refused");

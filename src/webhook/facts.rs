@@ -122,7 +122,7 @@ trait Explain {
 
 impl Explain for kube::Error {
     fn explain(&self) -> String {
-        api::told(self)
+        api::message(self)
     }
 }
 

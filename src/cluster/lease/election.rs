@@ -23,7 +23,7 @@ pub(super) enum Choice {
     Wait(Duration),
 }
 
-/// Who runs for the lease and for how long it is asked.
+/// The candidate for the lease, and the duration that it asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub identity: String,
@@ -64,7 +64,7 @@ impl Candidate {
         }
     }
 
-    /// The record that gives up `record` to whoever comes next; none if it is not ours to give.
+    /// The record that gives up `record` to the next candidate; none if it is not ours to give.
     pub fn release(&self, record: &LeaseSpec) -> Option<LeaseSpec> {
         let ours = record.holder_identity.as_ref() == Some(&self.identity);
         ours.then(|| LeaseSpec { holder_identity: None, ..record.clone() })

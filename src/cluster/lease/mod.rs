@@ -49,7 +49,7 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// For a process beside which no other can be: it leads as long as it runs.
+    /// For a process that has no other replica: it leads while it runs.
     #[must_use]
     pub fn undisputed() -> Self {
         let forever = clock::monotonic().checked_add(Duration::from_hours(24 * 365));
@@ -69,7 +69,7 @@ impl Leadership {
         self.until.borrow().is_some_and(|until| clock::monotonic() < until)
     }
 
-    /// Runs `work` anew in each term of leadership and drops it at the term's end.
+    /// Runs `work` from the start in each term of leadership and drops it at the term's end.
     ///
     /// Work that returns is not started again in the same term.
     ///

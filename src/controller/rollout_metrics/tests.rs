@@ -48,7 +48,7 @@ fn shown(registry: &Registry) -> Vec<String> {
     series.map(|line| line.trim_start_matches("haldane_").to_owned()).collect()
 }
 
-/// Those of single Deployments.
+/// The series of single Deployments.
 fn of_deployments(registry: &Registry) -> Vec<String> {
     shown(registry).into_iter().filter(|line| line.contains("deployment=")).collect()
 }

@@ -1,4 +1,4 @@
-//! Runs: the metrics of one analysis and what came of them so far.
+//! Runs: the metrics of one analysis and their results so far.
 
 use super::{
     is_default,
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One question to a provider and what came of it.
+/// One question to a provider and its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measurement {
@@ -65,7 +65,7 @@ pub struct MetricResult {
     /// Good ones since the last that was not.
     #[serde(skip_serializing_if = "is_default")]
     pub consecutive_success: i32,
-    /// Measured, but without a say in the run's phase.
+    /// Dry run: measured, but not counted in the run's phase.
     #[serde(skip_serializing_if = "is_default")]
     pub dry_run: bool,
     /// Since when there has been too little to judge.
@@ -139,7 +139,7 @@ impl RunSummary {
     }
 }
 
-/// One analysis of one revision: what to measure and what came of it so far.
+/// One analysis of one revision: what to measure and the results so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRun {
@@ -150,9 +150,9 @@ pub struct AnalysisRun {
     pub metadata: RunMetadata,
     /// The metrics, arguments filled in.
     pub specs: Vec<MetricSpec>,
-    /// What came of each, in the order of `specs`.
+    /// The result of each, in the order of `specs`.
     pub results: Vec<MetricResult>,
-    /// Secret arguments by name. They stay unresolved in `specs`: a `ConfigMap` is no place for a secret.
+    /// Secret arguments by name. They stay unresolved in `specs`: a `ConfigMap` must not hold secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretKeyRef>,
     /// When the run was first advanced; initial delays count from here.
@@ -161,7 +161,7 @@ pub struct AnalysisRun {
     /// When it reached its final phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// Asked to end now, e.g. because the rollout goes on without it.
+    /// Asked to end now, e.g. because the rollout continues without it.
     #[serde(skip_serializing_if = "is_default")]
     pub terminate: bool,
     /// Final once completed.

@@ -100,7 +100,7 @@ pub struct Metric<Span, Number> {
     /// What makes a measurement bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_condition: Option<String>,
-    /// More bad measurements than this fail the metric; 0 by default, −1 is no limit.
+    /// More bad measurements than this fail the metric; 0 by default, −1 means unlimited.
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub failure_limit: Option<Number>,
     /// More undecided measurements than this end the metric; 0 by default.
@@ -121,7 +121,7 @@ pub struct Metric<Span, Number> {
     /// Whether stable need not have it, because only the new version does; not in Argo.
     #[serde(rename = "rehearsal", default, skip_serializing_if = "is_default")]
     pub skip_rehearsal: bool,
-    /// Who measures.
+    /// The provider that measures.
     pub provider: ProviderRef,
 }
 
@@ -152,7 +152,7 @@ impl<Span, Number> Metric<Span, Number> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MinSamples<Span, Number> {
-    /// Asked of the same provider; the sum of its samples is their number.
+    /// A query to the same provider; the sum of its samples is their number.
     pub query: String,
     /// The least number.
     pub count: Number,
@@ -200,6 +200,6 @@ impl MetricSpec {
 pub struct ProviderRef {
     /// Argo's word for it, e.g. `prometheus`.
     pub key: String,
-    /// What stands below that word.
+    /// The value of that key.
     pub config: Value,
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 /// Bytes that the text has room for, with a quarter of the object left for its metadata.
 const ROOM: usize = 768 * 1024;
-/// Bytes that a plan may take with what its analyses leave at least, beside the rest of the state.
+/// Bytes that a plan may take with what its analyses leave at least, in addition to the rest of the state.
 pub const PLAN_ROOM: usize = ROOM - 64 * 1024;
-/// Bytes of a metric's result beside the metric itself: its verdict, and a measurement of the usual length.
+/// Bytes of a metric's result in addition to the metric itself: its verdict, and a measurement of the usual length.
 const RESULT: usize = 1024;
 /// How many of the newest measurements a metric keeps, tried in this order. One is the least: the time of
 /// the next one counts from it.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rehearsal {
-    /// The questions, as long as they are under way.
+    /// The questions, while they are under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<AnalysisRun>,
     /// What the queries cannot see, if there is anything.

@@ -1,10 +1,10 @@
-//! The labels by which Prometheus tells the sides of a pair apart, with the values that each side has.
+//! The labels by which Prometheus distinguishes the sides of a pair, with the values that each side has.
 
 use crate::{domain::k8s::selector::Labels, routers};
 use promql_parser::label::{MatchOp, Matcher};
 use std::collections::BTreeSet;
 
-/// Stands in a query for a value that is known only when the query is asked. A matcher with it decides nothing. It
+/// The placeholder in a query for a value that is known only when the query is asked. A matcher with it decides nothing. It
 /// is a name, a number's place and a part of a host alike.
 pub const UNKNOWN: &str = "sampleknownlater";
 
@@ -23,7 +23,7 @@ pub struct Mark {
     pub stable: Value,
     /// Its values on the canary's.
     pub canary: Value,
-    /// Whether it has other values as well, which tell nothing: `job` may be any name of a scrape configuration.
+    /// Whether it has other values as well, which distinguish nothing: `job` may be any name of a scrape configuration.
     pub is_open: bool,
 }
 
@@ -233,7 +233,7 @@ fn sanitised(label: &str) -> String {
 fn of_service(stable: &str, canary: &str, namespace: Option<&str>, marks: &mut Vec<Mark>) {
     let names = ["service", "kubernetes_name", "dst_service", "destination_service_name"];
     marks.extend(words(&names, stable, canary, false));
-    // Prometheus Operator's name for a scrape configuration is that of the Service; others choose their own.
+    // Prometheus Operator's name for a scrape configuration is the Service's; others choose their own.
     marks.extend(words(&["job"], stable, canary, true));
     let host =
         |service: &str| Value::Host { service: service.to_owned(), namespace: namespace.map(str::to_owned) };

@@ -19,7 +19,7 @@ use promql_parser::label::{MatchOp, Matcher};
 pub enum Sight {
     /// Series of the canary only.
     Canary,
-    /// Both sides, without telling them apart, as far as is known.
+    /// Both sides, without distinguishing them, as far as is known.
     Both,
     /// Series of stable only.
     Stable,
@@ -184,7 +184,7 @@ fn wanted(Mark { label, canary, .. }: &Mark) -> String {
     }
 }
 
-/// A matcher that sees the canary only, where any tells the sides apart.
+/// A matcher that sees the canary only, where any distinguishes the sides.
 #[must_use]
 pub fn example(marks: &[Mark]) -> Option<String> {
     marks.iter().find(|mark| !mark.is_open && mark.stable != mark.canary).map(wanted)

@@ -223,7 +223,7 @@ fn exporters_say_of_whom_they_speak() {
 }
 
 #[test]
-fn one_service_for_both_sides_tells_them_apart_no_more_than_none() {
+fn one_service_for_both_sides_distinguishes_them_no_more_than_none() {
     let side = |name, hash| side(name, &[("app", "web")], hash);
     let services = ["web", "web-preview"].map(|canary| ("web".to_owned(), canary.to_owned()));
     let marks = marks(&side("web", None), &side("web-canary", None), &services, None);
@@ -244,7 +244,7 @@ fn one_service_for_both_sides_tells_them_apart_no_more_than_none() {
 
 #[test]
 fn corrections_are_the_texts_to_write() {
-    let told = |query: &str| {
+    let reported = |query: &str| {
         let found = corrections(&[parse(query).unwrap()], &pair());
         let text = |c: &Correction| {
             format!(
@@ -282,12 +282,12 @@ fn corrections_are_the_texts_to_write() {
             "service=\"web-canary\" → service=\"web\",canary!=\"\"",
         ),
     ] {
-        assert_eq!(told(query), text, "{query}");
+        assert_eq!(reported(query), text, "{query}");
     }
 }
 
 proptest! {
-    /// An expression's verdict is that of matching it, anchored, with the value on each side.
+    /// An expression's verdict is the result of matching it, anchored, with the value on each side.
     #[test]
     fn expressions_decide_as_prometheus_anchors_them(
         pattern in "(web|canary|-|\\.\\*|[a-z]|\\[a-z-\\]\\+|\\(\\?i\\)|\\||\\$|\\^){1,5}",

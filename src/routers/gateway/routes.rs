@@ -40,7 +40,7 @@ pub(super) fn survey<'a>(
     let rival = |other: &Value| {
         found.iter().find(|route| share_requests(route, other)).map(|route| {
         obstacle(other, format!(
-            "this HTTPRoute has a host and path of HTTPRoute {:?}, whose companion could take its requests; make it rules of that one",
+            "this HTTPRoute has a host and path of HTTPRoute {:?}, whose companion could take its requests; move its rules to that HTTPRoute",
             name_of(route)
         ))
     })
@@ -70,7 +70,9 @@ fn without_companion(route: &Value, services: &BTreeMap<String, String>) -> Opti
     };
     let mut matches = rules().flat_map(|rule| items(rule, "/matches"));
     if matches.any(|matching| items(matching, "/headers").any(is_condition)) {
-        let problem = format!("this HTTPRoute has a match on {HEADER}, by which its companion is told apart");
+        let problem = format!(
+            "this HTTPRoute has a match on {HEADER}, which distinguishes its companion; match on another header"
+        );
         return Some(obstacle(route, problem));
     }
     let is_gateway = |parent: &Value| {

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_route_stands_beside_weight_and_cookie() {
+    fn a_header_route_is_added_to_weight_and_cookie() {
         let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
         let keys = |value: HeaderValue, routes| {
             let header = HeaderMatch { header: "X-Canary-Test".into(), value };

@@ -130,7 +130,7 @@ fn the_overlay_for_cert_manager_serves_what_it_issues_and_never_writes_it() {
     here(&["rollout", "restart", "deployment/haldane"]).ok();
     eventually("a new replica that waits for its certificate", SOON, || {
         let log = here(&["logs", "-l", "app.kubernetes.io/name=haldane", "--tail=-1"]).out;
-        let is_told = log.contains("no usable certificate; waiting for one to be brought");
+        let is_told = log.contains("no usable certificate; waiting for one to be provided");
         if is_told { Ok(()) } else { Err(log) }
     });
     assert!(get("v1 Secret", NAMESPACE, "haldane-tls").is_none(), "it is not Haldane's to make");
