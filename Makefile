@@ -20,6 +20,8 @@ ifndef HALDANE_STARTED
 HALDANE_STARTED := $(shell date +%s)
 endif
 export HALDANE_STARTED
+# How long each step of this run took.
+export HALDANE_TIMES := $(CARGO_TARGET_DIR)/times-$(HALDANE_STARTED)
 STEP := tests/step
 
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
