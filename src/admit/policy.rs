@@ -21,7 +21,7 @@ use crate::{
         keys,
         names::Weight,
         request::Verb,
-        strategy::{RolloutSpec, Step},
+        strategy::{RolloutSpec, Step, StepWait},
         value::ResultType,
     },
     policy::{
@@ -195,12 +195,10 @@ fn profile_of(bound: &Bound, namespace: &str) -> Result<Profile, Finding> {
 /// The plan as rules see it.
 pub(super) fn plan<'a>(spec: &'a RolloutSpec, dry_starts: &'a [DryStart], providers: &Defaults) -> Plan<'a> {
     let strategy = &spec.strategy;
-    let wait = |(index, step): (usize, &Step)| match step {
-        Step::Pause(None) => Wait::Person,
+    let wait = |(index, step): (usize, &Step)| match step.wait() {
+        StepWait::Person => Wait::Person,
         // Settling is not soaking: the proxies do not all have the weight yet.
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
-            Wait::Time(jiff::SignedDuration::ZERO)
-        }
+        StepWait::Settle => Wait::Time(jiff::SignedDuration::ZERO),
         _ => Wait::Time(step_time(strategy, dry_starts, index, step)),
     };
     let metrics = dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).map(|metric| PlannedMetric {

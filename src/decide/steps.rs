@@ -6,7 +6,7 @@ use crate::{
         metric::AnalysisPhase,
         names::Weight,
         state::{Rollout, Stage},
-        strategy::{CanaryScale, Step},
+        strategy::{CanaryScale, Step, StepWait},
     },
     routers,
 };
@@ -55,12 +55,12 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, d
         return;
     }
     let in_force = shift(rollout, index, sized, decision);
-    let done = match &step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => true,
-        Step::SetCanaryScale(_) => sized,
-        Step::Pause(None) => false,
-        Step::Pause(Some(duration)) => decision.passed(entered_at, duration.signed()),
-        Step::Analysis(step) => {
+    let done = match step.wait() {
+        StepWait::Settle => true,
+        StepWait::Size => sized,
+        StepWait::Person => false,
+        StepWait::Time(span) => decision.passed(entered_at, span.signed()),
+        StepWait::Verdict(step) => {
             let waited = step.at_least.is_none_or(|span| decision.passed(entered_at, span.signed()));
             in_force && analysis(rollout, index, decision) && waited
         }

@@ -3,7 +3,7 @@
 use super::steps::describe;
 use crate::domain::{
     state::{Outcome, Rollout, RolloutState, Stage},
-    strategy::Step,
+    strategy::{Step, StepWait},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -112,17 +112,15 @@ fn at_step(rollout: &Rollout, step: &Step, entered_at: Timestamp) -> Waits {
         return for_(WaitReason::Traffic, message);
     }
     let what = describe(step);
-    match step {
-        Step::Pause(None) => for_(WaitReason::Person, "haldane.dev/do=resume, because of step pause: {}"),
-        Step::Pause(Some(span)) => Waits { until: after(span.signed()), ..for_(WaitReason::Time, what) },
-        Step::Analysis(analysis) => {
+    match step.wait() {
+        StepWait::Person => for_(WaitReason::Person, "haldane.dev/do=resume, because of step pause: {}"),
+        StepWait::Time(span) => Waits { until: after(span.signed()), ..for_(WaitReason::Time, what) },
+        StepWait::Verdict(analysis) => {
             let until = analysis.at_least.and_then(|span| after(span.signed()));
             Waits { until, ..for_(WaitReason::Verdict, what) }
         }
-        Step::SetCanaryScale(_) => for_(WaitReason::Pods, what),
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
-            traffic(rollout, format!("{what} to reach every proxy"))
-        }
+        StepWait::Size => for_(WaitReason::Pods, what),
+        StepWait::Settle => traffic(rollout, format!("{what} to reach every proxy")),
     }
 }
 

@@ -116,6 +116,35 @@ pub enum Step {
     Analysis(AnalysisStep),
 }
 
+/// What a step waits for, besides its traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StepWait<'a> {
+    /// Only its traffic.
+    Settle,
+    /// The pods of its size.
+    Size,
+    /// This time.
+    Time(GoDuration),
+    /// A person.
+    Person,
+    /// The verdict of this analysis.
+    Verdict(&'a AnalysisStep),
+}
+
+impl Step {
+    /// What the step waits for.
+    #[must_use]
+    pub const fn wait(&self) -> StepWait<'_> {
+        match self {
+            Self::SetWeight(_) | Self::SetHeaderRoute(_) | Self::SetMirrorRoute(_) => StepWait::Settle,
+            Self::SetCanaryScale(_) => StepWait::Size,
+            Self::Pause(Some(span)) => StepWait::Time(*span),
+            Self::Pause(None) => StepWait::Person,
+            Self::Analysis(analysis) => StepWait::Verdict(analysis),
+        }
+    }
+}
+
 /// The canary's size from a step on, until another such step.
 ///
 /// Source: argo-rollouts `utils/replicaset/canary.go`, `UseSetCanaryScale`. A later `setWeight` does not end it.

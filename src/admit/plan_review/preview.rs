@@ -8,7 +8,7 @@ use crate::{
         k8s::selector::Labels,
         metric::MetricSpec,
         names::Weight,
-        strategy::{CanaryScale, CanaryStrategy, Step},
+        strategy::{CanaryScale, CanaryStrategy, Step, StepWait},
     },
     gocompat::duration::GoDuration,
     providers::prometheus::{ARGO_HASH_LABEL, HASH_LABEL},
@@ -98,13 +98,15 @@ pub fn whole_plan(strategy: &CanaryStrategy, dry_starts: &[DryStart], replicas: 
         }
         let number = index.saturating_add(1);
         let (said, size) = (describe(step), pods(size_at(strategy, index, replicas)));
-        let detail = match step {
-            Step::SetWeight(_) => format!(", {size}, {} to settle", strategy.settle),
-            Step::SetCanaryScale(_) => format!(", {size}"),
-            Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => format!(", {} to settle", strategy.settle),
-            Step::Pause(None) => ", until a person orders promote or resume".to_owned(),
-            Step::Pause(Some(_)) => String::new(),
-            Step::Analysis(_) => metrics(dry_starts, Some(index)),
+        let detail = match step.wait() {
+            StepWait::Settle if matches!(step, Step::SetWeight(_)) => {
+                format!(", {size}, {} to settle", strategy.settle)
+            }
+            StepWait::Settle => format!(", {} to settle", strategy.settle),
+            StepWait::Size => format!(", {size}"),
+            StepWait::Person => ", until a person orders promote or resume".to_owned(),
+            StepWait::Time(_) => String::new(),
+            StepWait::Verdict(_) => metrics(dry_starts, Some(index)),
         };
         lines.push(format!("plan {number}/{count}: {said}{detail}"));
     }
@@ -202,11 +204,11 @@ pub fn step_time(
     index: usize,
     step: &Step,
 ) -> SignedDuration {
-    match step {
-        Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => strategy.settle.signed(),
-        Step::Pause(duration) => duration.unwrap_or(GoDuration::ZERO).signed(),
-        Step::SetCanaryScale(_) => SignedDuration::ZERO,
-        Step::Analysis(step) => {
+    match step.wait() {
+        StepWait::Settle => strategy.settle.signed(),
+        StepWait::Time(span) => span.signed(),
+        StepWait::Person | StepWait::Size => SignedDuration::ZERO,
+        StepWait::Verdict(step) => {
             step.at_least.unwrap_or(GoDuration::ZERO).signed().max(analysis_time(dry_starts, index))
         }
     }

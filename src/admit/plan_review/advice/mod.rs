@@ -10,7 +10,7 @@ use crate::{
     domain::{
         k8s::json_pointer::part,
         names::Weight,
-        strategy::{CanaryStrategy, Step},
+        strategy::{CanaryStrategy, StepWait},
     },
     gocompat::duration::GoDuration,
     promql::sight::Mark,
@@ -107,13 +107,12 @@ fn traffic_before(strategy: &CanaryStrategy, start: usize) -> Option<SignedDurat
         if strategy.weight_at(index) == Weight::ZERO {
             continue;
         }
-        total = total.saturating_add(match step {
-            Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => {
-                strategy.settle.signed()
-            }
-            Step::Pause(duration) => (*duration)?.signed(),
-            Step::Analysis(step) => step.at_least.unwrap_or(GoDuration::ZERO).signed(),
-            Step::SetCanaryScale(_) => SignedDuration::ZERO,
+        total = total.saturating_add(match step.wait() {
+            StepWait::Settle => strategy.settle.signed(),
+            StepWait::Time(span) => span.signed(),
+            StepWait::Person => return None,
+            StepWait::Verdict(step) => step.at_least.unwrap_or(GoDuration::ZERO).signed(),
+            StepWait::Size => SignedDuration::ZERO,
         });
     }
     Some(total)
