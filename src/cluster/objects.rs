@@ -28,8 +28,8 @@ pub fn resource(kind: Kind) -> ApiResource {
     resource_of(kind.api_version(), kind.name())
 }
 
-/// The objects of one of Haldane's kinds, also of others, that `labels` selects; none where the cluster is without an API that it may
-/// be without.
+/// The objects of one of Haldane's kinds that `labels` selects, whether Haldane made them or not; none where the cluster
+/// lacks an API that is optional.
 ///
 /// # Errors
 /// The API server's.
