@@ -57,12 +57,12 @@ pub(super) fn check_routes(fields: &mut Fields<'_>, strategy: &CanaryStrategy) {
             _ => continue,
         };
         if !managed.is_empty() && !managed.contains(name) {
-            fields.fail(format!(
-                "steps[{index}].{kind}.name is {name:?}, which trafficRouting.managedRoutes does not list"
-            ));
+            let problem =
+                "is not listed in trafficRouting.managedRoutes; add it there, or use a name that is";
+            fields.fail_at(&format!("steps[{index}].{kind}.name"), name, problem);
         }
     }
     for refusal in routers::refusals(strategy) {
-        fields.fail(refusal.to_string());
+        fields.fail_at(&refusal.field, "", refusal.problem);
     }
 }

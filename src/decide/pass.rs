@@ -5,8 +5,8 @@
 //! carries out single requests and decides nothing.
 
 use super::{
-    DeploymentWrite, DueMeasurement, Event, Input, Measurements, Plan, Start, Wait, Write, bypass, decide,
-    freeze, needs,
+    DeploymentWrite, DueMeasurement, Event, Frozen, Input, Measurements, Plan, Start, Wait, Write, bypass,
+    decide, freeze, needs,
 };
 use crate::{
     config::{
@@ -182,7 +182,6 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
         || needs.start != Start::Nothing
         || bypass::is_suspected(&look.stored.state, &look.seen);
     let namespace = if asks_namespace { shell.namespace().await? } else { Namespace::default() };
-    let settings = namespace.settings(&look.seen.annotations());
     let is_managed = choice == Choice::In || (choice == Choice::Silent && namespace.opts_in());
     let is_busy = look.stored.state.rollout.is_some() || look.seen.is_held() || leftovers;
     if !is_managed && !is_busy {
@@ -190,30 +189,13 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
         send(shell, &Write::Deployment(DeploymentWrite::Leave), &look).await?;
         return Ok(Outcome::default());
     }
-    if settings.restart_is_canary() {
+    if namespace.settings(&look.seen.annotations()).restart_is_canary() {
         Arc::make_mut(&mut look.seen).restart_is_canary = true;
     }
     if needs.surroundings {
         look.seen = shell.surroundings(&look.owner, look.seen, needs.endpoints).await?;
     }
-    let mut next = match needs.start {
-        Start::Rollout => {
-            let spec = shell.plan(&settings).await?;
-            spec.and_then(|spec| freeze(spec, &look.seen.workload(), &look.seen.world))
-        }
-        Start::Retry | Start::Nothing => Err("no rollout can start now".to_owned()),
-    };
-    let room = if next.is_ok() || needs.start == Start::Retry {
-        let spec = next.as_ref().ok().map(|next| &next.spec);
-        let mut room = shell.room(&Candidate { namespace: &namespace, spec, look: &look }).await?;
-        if let Ok(next) = &mut next {
-            next.metric_hosts = room.metric_hosts.take();
-        }
-        Some(room)
-    } else {
-        shell.leave_queue();
-        None
-    };
+    let (next, room) = candidate(shell, needs.start, &namespace, &look).await?;
     let (measurements, now) = (shell.measurements(), shell.now());
     let input = Input {
         seen: &look.seen,
@@ -232,6 +214,32 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
     }
     let is_active = needs.surroundings || plan.state.rollout.is_some();
     Ok(Outcome { is_active, wake_at: plan.wake_at })
+}
+
+/// The plan of a rollout that starts now, or why none can, and whether there is room for it.
+async fn candidate<S: Shell>(
+    shell: &S,
+    start: Start,
+    namespace: &Namespace,
+    look: &Look,
+) -> Result<(Result<Frozen, String>, Option<Room<S::Guard>>), S::Error> {
+    let mut next = match start {
+        Start::Rollout => {
+            let spec = shell.plan(&namespace.settings(&look.seen.annotations())).await?;
+            spec.and_then(|spec| freeze(spec, &look.seen.workload(), &look.seen.world))
+        }
+        Start::Retry | Start::Nothing => Err("no rollout can start now".to_owned()),
+    };
+    if next.is_err() && start != Start::Retry {
+        shell.leave_queue();
+        return Ok((next, None));
+    }
+    let spec = next.as_ref().ok().map(|next| &next.spec);
+    let mut room = shell.room(&Candidate { namespace, spec, look }).await?;
+    if let Ok(next) = &mut next {
+        next.metric_hosts = room.metric_hosts.take();
+    }
+    Ok((next, Some(room)))
 }
 
 /// Every write, under the lease.

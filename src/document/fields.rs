@@ -278,6 +278,11 @@ impl<'a> Fields<'a> {
         self.findings.borrow_mut().push(Finding::new(self.path.clone(), "", problem));
     }
 
+    /// Adds a finding about the field at this path below the mapping.
+    pub fn fail_at(&mut self, field: &str, value: &str, problem: impl Into<String>) {
+        self.findings.borrow_mut().push(Finding::new(join(&self.path, field), value, problem));
+    }
+
     /// Whether every key of the mapping has been asked for and none has a finding. Otherwise a finding about a
     /// missing field, or a contradiction with a field that could not be read, would only be noise.
     #[must_use]
@@ -312,15 +317,12 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     }
     let name = name.to_lowercase();
     let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(&name, &known.to_lowercase());
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= MIN_LIKENESS).then_some(*best)
+    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    best.copied().filter(|best| likeness(best) >= MIN_LIKENESS)
 }
 
 fn join(parent: &str, key: &str) -> String {
-    match parent {
-        "" => key.to_owned(),
-        _ => format!("{parent}.{key}"),
-    }
+    if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
 }
 
 #[cfg(test)]

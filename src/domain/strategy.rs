@@ -116,7 +116,7 @@ pub enum Step {
     Analysis(AnalysisStep),
 }
 
-/// What a step waits for, besides its traffic.
+/// What a step waits for, in addition to its traffic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StepWait<'a> {
     /// Only its traffic.

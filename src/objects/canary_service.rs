@@ -83,7 +83,7 @@ pub fn is_split(service: &Service, strategy: &CanaryStrategy, pods: &Labels) -> 
 pub enum NoStableService {
     /// There is none.
     #[error(
-        "no Service selects the pods of this Deployment, so there is none to make a canary's of; make one, or set stableService"
+        "no Service selects the pods of this Deployment, so the canary cannot have one; create one, or set stableService"
     )]
     Missing,
     /// These could be meant.
@@ -279,7 +279,7 @@ mod tests {
         let (front, back, other) =
             (selecting("front", "web"), selecting("back", "web"), selecting("other", "other"));
         let place = selecting("next", "web");
-        insta::assert_snapshot!(found(&[other.clone(), place.clone()]).unwrap_err(), @"no Service selects the pods of this Deployment, so there is none to make a canary's of; make one, or set stableService");
+        insta::assert_snapshot!(found(&[other.clone(), place.clone()]).unwrap_err(), @"no Service selects the pods of this Deployment, so the canary cannot have one; create one, or set stableService");
         insta::assert_snapshot!(found(&[front.clone(), other.clone(), back]).unwrap_err(), @r#"the Services "back" and "front" select the pods of this Deployment; set stableService to the one that is meant"#);
         assert_eq!(found(&[other, front, place]), Ok(Some("front".into())));
     }

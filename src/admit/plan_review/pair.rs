@@ -102,7 +102,9 @@ fn unfit(
             );
             Finding::new("spec.selector", shown, advice)
         }
-        Unfit::Router(refusal) => Finding::new(path(keys::CANARY), "", refusal.to_string()),
+        Unfit::Router(refusal) => {
+            Finding::new(format!("{}.{}", path(keys::CANARY), refusal.field), "", &refusal.problem)
+        }
         Unfit::Object(Obstacle { name, problem, .. }) => Finding::new(path(keys::CANARY), name, problem),
     };
     report.findings.push(finding);

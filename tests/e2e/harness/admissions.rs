@@ -54,7 +54,7 @@ struct Seen {
 /// What is tried out again and again with `--dry-run=server`: the change of this number, and what is wrong with
 /// the Deployment that comes back.
 #[derive(Debug, Clone, Copy)]
-struct DryStart {
+struct Trial {
     change: fn(u32) -> Value,
     check: fn(&Value) -> Result<(), String>,
 }
@@ -66,7 +66,7 @@ impl Admissions {
     /// they keep their connections, and would notice a bad certificate much later.
     pub fn start(space: &Space, name: &str, handshakes: bool) -> Self {
         let change = |_| json!({"metadata": {"annotations": {PLAN.0: PLAN.1}}});
-        let mut admissions = Self::begin(space, name, DryStart { change, check: |_| Ok(()) });
+        let mut admissions = Self::begin(space, name, Trial { change, check: |_| Ok(()) });
         if handshakes {
             let sink = Arc::clone(&admissions.seen);
             admissions.tasks.push(spawn(async move {
@@ -86,16 +86,16 @@ impl Admissions {
     /// Begins to change the pod template of an opted-in Deployment, which has to come back held.
     pub fn of_releases(space: &Space, name: &str) -> Self {
         let check = |held: &Value| is_paused(held, true, "the changed template was not held");
-        Self::begin(space, name, DryStart { change: another_template, check })
+        Self::begin(space, name, Trial { change: another_template, check })
     }
 
     /// Begins to change the pod template of one that is out, which has to come back as it was sent.
     pub fn of_others(space: &Space, name: &str) -> Self {
         let check = |free: &Value| is_paused(free, false, "one that has not opted in was held");
-        Self::begin(space, name, DryStart { change: another_template, check })
+        Self::begin(space, name, Trial { change: another_template, check })
     }
 
-    fn begin(space: &Space, name: &str, dry_start: DryStart) -> Self {
+    fn begin(space: &Space, name: &str, trial: Trial) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let deployments = api("apps/v1 Deployment", &space.namespace);
         let (sink, name) = (Arc::clone(&seen), name.to_owned());
@@ -106,10 +106,10 @@ impl Admissions {
                 let (deployments, name, sink) = (deployments.clone(), name.clone(), Arc::clone(&sink));
                 tokio::spawn(async move {
                     let params = PatchParams { dry_run: true, ..PatchParams::default() };
-                    let change = Patch::Merge((dry_start.change)(number));
+                    let change = Patch::Merge((trial.change)(number));
                     let result = time::timeout(PATIENCE, deployments.patch(&name, &params, &change)).await;
                     let result = result.map_err(|_| "no answer".to_owned());
-                    sink.lock().expect("no panic").note(dry_start, result);
+                    sink.lock().expect("no panic").note(trial, result);
                 });
             }
         });
@@ -174,9 +174,9 @@ impl Admissions {
 
 impl Seen {
     /// Sorts what came of a request; an error that is a text is no answer.
-    fn note(&mut self, dry_start: DryStart, result: Result<kube::Result<DynamicObject>, String>) {
+    fn note(&mut self, trial: Trial, result: Result<kube::Result<DynamicObject>, String>) {
         let (list, said) = match result {
-            Ok(Ok(answer)) => match (dry_start.check)(&serde_json::to_value(answer).unwrap_or_default()) {
+            Ok(Ok(answer)) => match (trial.check)(&serde_json::to_value(answer).unwrap_or_default()) {
                 Ok(()) => return self.passed += 1,
                 Err(why) => (&mut self.wrong, why),
             },

@@ -24,7 +24,7 @@ fn a_bad_strategy_is_refused_with_path_value_and_what_is_allowed() {
     let space = Space::new("denials");
     let of = |strategy: &str| refusal(&space, &App::canary(strategy));
     insta::assert_snapshot!(of("steps: [{setWeigth: 25}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeigth: unknown field, did you mean "setWeight"?"#);
-    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {setMirrorRoute: {name: x}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].setMirrorRoute: Invalid value: "{\"name\":\"x\"}": is not supported: NGINX cannot mirror traffic to a canary"#);
+    insta::assert_snapshot!(of("steps: [{setWeight: 25}, {setMirrorRoute: {name: x}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].setMirrorRoute: is not possible: the router nginx cannot mirror requests to a canary"#);
     insta::assert_snapshot!(of("steps: [{setWeight: 101}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeight: Invalid value: "101": must be a whole number from 0 to 100"#);
     insta::assert_snapshot!(of("steps: [{setWeight: 25}, {pause: {duration: 5 minutes}}]"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary].steps[1].pause.duration: Invalid value: "5 minutes": must be a number of seconds, not negative, or a duration such as "30s" or "5m"; leave it out to wait for a person"#);
     insta::assert_snapshot!(of("yes"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/canary]: Invalid value: "yes": must be "enabled" or YAML of a canary strategy, such as {steps: [{setWeight: 25}, {pause: {}}]}; remove the annotation to opt out"#);
@@ -79,7 +79,7 @@ fn a_name_that_is_taken_is_refused_not_overwritten() {
 fn a_deployment_that_cannot_have_a_canary_is_refused() {
     let space = Space::new("denials");
     let recreate = App::canary(PAUSE).changed("/spec/strategy", json!({"type": "Recreate"}));
-    insta::assert_snapshot!(refusal(&space, &recreate), @r#"The Deployment "web" is invalid: spec.strategy.type: Invalid value: "Recreate": a canary needs RollingUpdate: stable must keep serving while it is replaced, or NGINX answers 503; remove spec.strategy, or opt out"#);
+    insta::assert_snapshot!(refusal(&space, &recreate), @r#"The Deployment "web" is invalid: spec.strategy.type: Invalid value: "Recreate": a canary needs RollingUpdate: stable must keep serving while it is replaced, or requests fail; remove spec.strategy, or opt out"#);
     let selector = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
     let everything = App::canary(PAUSE).changed("/spec/selector", selector);
     // Without a route, canary pods keep their labels and are split by number.

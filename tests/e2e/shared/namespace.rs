@@ -101,7 +101,7 @@ fn a_namespace_that_says_nonsense_is_refused_and_an_idle_one_lets_go() {
     let refused = said(namespace(&space, "annotate", "haldane.dev/canary={steps: [{setWeigth: 20}]}"));
     insta::assert_snapshot!(refused.trim_end(), @r#"The Namespace "NAMESPACE" is invalid: metadata.annotations[haldane.dev/canary].steps[0].setWeigth: unknown field, did you mean "setWeight"?"#);
     let refused = said(namespace(&space, "label", "haldane.dev/canary=yes"));
-    insta::assert_snapshot!(refused.trim_end(), @r#"The Namespace "NAMESPACE" is invalid: metadata.labels[haldane.dev/canary]: Invalid value: "yes": must be "enabled", or left out"#);
+    insta::assert_snapshot!(refused.trim_end(), @r#"The Namespace "NAMESPACE" is invalid: metadata.labels[haldane.dev/canary]: Invalid value: "yes": must be "enabled", or not set"#);
     let refused = kubectl(&["label", "namespace", "kube-system", LABEL]).refused();
     assert!(refused.contains("Haldane does not manage Deployments of this namespace"), "{refused}");
     // Everything at once, in the order of a folder: the Deployment comes before its route.

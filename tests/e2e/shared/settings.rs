@@ -23,7 +23,7 @@ fn pods_weights_and_cookies_are_as_the_plan_says_and_a_rollback_skips_it() {
 abortScaleDownDelaySeconds: 0
 minPodsPerReplicaSet: 2
 rollbackWindow: {revisions: 1}
-canaryMetadata: {labels: {track: next}, annotations: {example.com/note: on dry_start}}
+canaryMetadata: {labels: {track: next}, annotations: {example.com/note: on trial}}
 antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}
 trafficRouting: {maxTrafficWeight: 1000, nginx: {additionalIngressAnnotations: {canary-by-cookie: testers}}}
 steps: [{setWeight: 5}, {pause: {}}]";
@@ -195,7 +195,7 @@ steps:
     space.order("web", "promote").ok();
     space.is_healthy("web", SOON);
     let refused = space.set_env("web", &["VERSION=v3"]).err;
-    assert!(refused.contains("all > errors > all") && refused.contains("named by itself"), "{refused}");
+    assert!(refused.contains("all > errors > all") && refused.contains("includes itself"), "{refused}");
 }
 
 #[test]
