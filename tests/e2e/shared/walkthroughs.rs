@@ -165,7 +165,8 @@ fn a_success_rate_and_a_baseline_judge_together() {
         "the recording rule has values: {run}"
     );
     space.is_healthy("checkout-service", SOON);
-    space.set_env("checkout-service", &["VERSION=v3", "ERROR_RATE=4%"]).ok();
+    // Windows are eight times shorter than the example's: with as few errors, several could be without any by chance.
+    space.set_env("checkout-service", &["VERSION=v3", "ERROR_RATE=30%"]).ok();
     let summary = space.reaches("checkout-service", SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let verdict = r#"Metric "success-rate" assessed Failed due to failed (3) > failureLimit (2)"#;
     assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
