@@ -152,6 +152,8 @@ impl<'a> Decision<'a> {
         let current = template.and_then(Value::as_str) == Some(rollout.hash.as_str())
             && number("/status/observedGeneration") >= number("/metadata/generation");
         let available = number("/status/availableReplicas").min(number("/status/updatedReplicas"));
+        // Pods that are about to be removed are still counted in the status.
+        let available = part(object, "/spec/replicas").and_then(Value::as_i64).unwrap_or(1).min(available);
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 

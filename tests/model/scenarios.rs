@@ -15,7 +15,6 @@ use haldane::{
         request::Verb,
         state::{Outcome, Phase, Stage},
     },
-    objects::manifest::Kind,
     routers::nginx,
 };
 

@@ -135,7 +135,7 @@ impl Invariants {
             Write::Deployment(DeploymentWrite::Hold | DeploymentWrite::Return)
             | Write::Condition(_)
             | Write::Empty(_) => Ok(()),
-            Write::Deployment(DeploymentWrite::Leave) | Write::Forget => self.on_leave(cluster),
+            Write::Deployment(DeploymentWrite::Leave) | Write::Forget => self.on_leave(request),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
         }
     }
@@ -331,13 +331,13 @@ impl Invariants {
         Err("a template is released that was neither promoted nor stable".to_owned())
     }
 
-    /// A Deployment is left alone only when no rollout of it is under way.
-    fn on_leave(&self, cluster: &Cluster) -> Result<(), Violation> {
+    /// A Deployment is left alone only when no rollout of it is under way, and its template was not held when it was read.
+    fn on_leave(&self, request: &Request) -> Result<(), Violation> {
         match &self.before.rollout {
             Some(rollout) => {
                 Err(format!("revision {} is left alone at {:?}", rollout.revision, rollout.stage))
             }
-            None if cluster.is_held() => Err("a held template is left alone".to_owned()),
+            None if request.look.seen.is_held() => Err("a held template is left alone".to_owned()),
             None => Ok(()),
         }
     }

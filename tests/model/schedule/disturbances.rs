@@ -44,7 +44,9 @@ impl Schedule {
             };
             *self.invariants.answers.entry(run.clone()).or_default() += 1;
             if let Said::Value(_) = said {
-                self.invariants.evidence.insert((run.clone(), metric), started_at);
+                // Two processes may have asked, one after the other.
+                let newest = self.invariants.evidence.entry((run.clone(), metric)).or_insert(started_at);
+                *newest = started_at.max(*newest);
             }
             self.processes[index].answer(&self.cluster, said);
             self.note(|_| format!("{run} measures {said:?}"));

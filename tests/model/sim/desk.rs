@@ -122,6 +122,12 @@ impl Desk {
         self.reply.take();
     }
 
+    /// Nobody judges these measurements any more.
+    pub fn forget_measurements(&self) {
+        self.measuring.take();
+        self.asked.take();
+    }
+
     /// Answers the request that waits, or the next one.
     pub fn reply(&self, reply: Reply) {
         *self.reply.borrow_mut() = Some(reply);

@@ -155,6 +155,8 @@ impl Process {
     fn begin(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
         let desk = Rc::clone(&self.desk);
         if !cluster.is_watched() {
+            // As the controller does when the object leaves its watch.
+            desk.forget_measurements();
             if cluster.record.is_none() && cluster.ours.is_empty() && !cluster.is_held() {
                 return false;
             }

@@ -108,7 +108,8 @@ impl Cluster {
             return now;
         }
         let (deployment, template) = (first.deployment.clone(), first.template.clone());
-        Arc::new(Observed { deployment, template, ..now.as_ref().clone() })
+        let restart_is_canary = first.restart_is_canary;
+        Arc::new(Observed { deployment, template, restart_is_canary, ..now.as_ref().clone() })
     }
 
     /// Whether anything of Haldane's exists for this Deployment, as the watches tell.
