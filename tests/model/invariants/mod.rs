@@ -135,7 +135,7 @@ impl Invariants {
             Write::Deployment(DeploymentWrite::Hold | DeploymentWrite::Return)
             | Write::Condition(_)
             | Write::Empty(_) => Ok(()),
-            Write::Deployment(DeploymentWrite::Leave) | Write::Forget => self.on_leave(request),
+            Write::Deployment(DeploymentWrite::Leave) | Write::Forget => Self::on_leave(request),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),
         }
     }
@@ -332,8 +332,8 @@ impl Invariants {
     }
 
     /// A Deployment is left alone only when no rollout of it is under way, and its template was not held when it was read.
-    fn on_leave(&self, request: &Request) -> Result<(), Violation> {
-        match &self.before.rollout {
+    fn on_leave(request: &Request) -> Result<(), Violation> {
+        match &request.look.stored.state.rollout {
             Some(rollout) => {
                 Err(format!("revision {} is left alone at {:?}", rollout.revision, rollout.stage))
             }

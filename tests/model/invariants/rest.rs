@@ -28,7 +28,9 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         if let Some(leaked) = cluster.ours.first() {
             return Err(format!("{} is left over", name(leaked)));
         }
-        if cluster.is_held() || told.starts_with("RolloutAborted") {
+        // The condition of a Deployment that has opted out is Kubernetes' alone, which leaves it while it is paused.
+        let is_stale = told.starts_with("RolloutAborted") && (cluster.is_opted_in() || !cluster.is_paused());
+        if cluster.is_held() || is_stale {
             return Err(format!("Healthy, but held {}, condition {told:?}", cluster.is_held()));
         }
         let wanted = cluster.wanted_hash();
