@@ -42,9 +42,9 @@ const ROOMS: &[Room] = &[
     core("promql", &["domain", "routers"]),
     core("policy", &["gocompat", "document", "domain"]),
     core("providers", &["gocompat", "document", "domain", "analysis", "promql"]),
-    core("config", CORE),
-    core("decide", CORE_AND_CONFIG),
-    core("admit", CORE_AND_DECIDE),
+    decision("config"),
+    decision("decide"),
+    decision("admit"),
     shell("runtime", &["gocompat", "document", "domain"]),
     shell("cluster", &["runtime"]),
     shell("measure", &["runtime", "cluster"]),
@@ -53,48 +53,14 @@ const ROOMS: &[Room] = &[
     shell("commands", &["runtime", "cluster", "measure", "controller", "webhook"]),
 ];
 
-/// What computes one thing each.
-const CORE: &[&str] = &[
-    "gocompat",
-    "expr",
-    "document",
-    "domain",
-    "analysis",
-    "objects",
-    "routers",
-    "promql",
-    "policy",
-    "providers",
-];
-/// What a decision may import. Admission asks the decision which orders are legal, never the other way.
-const CORE_AND_CONFIG: &[&str] = &[
-    "gocompat",
-    "expr",
-    "document",
-    "domain",
-    "analysis",
-    "promql",
-    "policy",
-    "providers",
-    "objects",
-    "routers",
-    "config",
-];
-/// What admission may import.
-const CORE_AND_DECIDE: &[&str] = &[
-    "gocompat",
-    "expr",
-    "document",
-    "domain",
-    "analysis",
-    "promql",
-    "policy",
-    "providers",
-    "objects",
-    "routers",
-    "config",
-    "decide",
-];
+/// A decision may import every room of the core above it. Admission asks the rollout's decision which orders are legal,
+/// never the other way.
+const fn decision(name: &'static str) -> Room {
+    Room { name, layer: Layer::Core, may_import: &[] }
+}
+
+/// The rooms that may import everything above them.
+const DECISIONS: [&str; 3] = ["config", "decide", "admit"];
 
 const fn core(name: &'static str, may_import: &'static [&'static str]) -> Room {
     Room { name, layer: Layer::Core, may_import }
@@ -110,9 +76,12 @@ const ENTRIES: &[&str] = &["lib", "main"];
 
 impl Room {
     fn allows(&self, other: &str) -> bool {
-        let is_core = || ROOMS.iter().any(|room| room.name == other && room.layer == Layer::Core);
+        let is_core = |room: &&Room| room.name == other && room.layer == Layer::Core;
         let is_listed = self.name == other || self.may_import.contains(&other);
-        is_listed || (self.layer == Layer::Shell && self.name != "runtime" && is_core())
+        let imports_core =
+            DECISIONS.contains(&self.name) || (self.layer == Layer::Shell && self.name != "runtime");
+        let above = ROOMS.iter().take_while(|room| room.name != self.name);
+        is_listed || (imports_core && above.into_iter().any(|room| is_core(&room)))
     }
 }
 

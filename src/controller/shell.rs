@@ -98,7 +98,7 @@ impl<'a> Shell for Requests<'a> {
         let start = RolloutStart {
             spec: candidate.spec,
             template: seen.template.body(),
-            settings: &candidate.namespace.settings(&seen.annotations()),
+            settings: candidate.settings,
             providers: self.context.measurer.defaults(),
             exemption: seen.annotation(keys::EXEMPT),
             now: clock::now(),

@@ -63,6 +63,8 @@ pub struct Look {
 pub struct Candidate<'a> {
     /// Its Namespace.
     pub namespace: &'a Namespace,
+    /// What its plan is read from.
+    pub settings: &'a Settings,
     /// Its plan; `None` for a retry, whose plan is in the record.
     pub spec: Option<&'a RolloutSpec>,
     /// What was read.
@@ -189,13 +191,14 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
         send(shell, &Write::Deployment(DeploymentWrite::Leave), &look).await?;
         return Ok(Outcome::default());
     }
-    if namespace.settings(&look.seen.annotations()).restart_is_canary() {
+    let settings = namespace.settings(&look.seen.annotations());
+    if settings.restart_is_canary() {
         Arc::make_mut(&mut look.seen).restart_is_canary = true;
     }
     if needs.surroundings {
         look.seen = shell.surroundings(&look.owner, look.seen, needs.endpoints).await?;
     }
-    let (next, room) = candidate(shell, needs.start, &namespace, &look).await?;
+    let (next, room) = candidate(shell, needs.start, &namespace, &settings, &look).await?;
     let (measurements, now) = (shell.measurements(), shell.now());
     let input = Input {
         seen: &look.seen,
@@ -221,11 +224,12 @@ async fn candidate<S: Shell>(
     shell: &S,
     start: Start,
     namespace: &Namespace,
+    settings: &Settings,
     look: &Look,
 ) -> Result<(Result<Frozen, String>, Option<Room<S::Guard>>), S::Error> {
     let mut next = match start {
         Start::Rollout => {
-            let spec = shell.plan(&namespace.settings(&look.seen.annotations())).await?;
+            let spec = shell.plan(settings).await?;
             spec.and_then(|spec| freeze(spec, &look.seen.workload(), &look.seen.world))
         }
         Start::Retry | Start::Nothing => Err("no rollout can start now".to_owned()),
@@ -235,7 +239,7 @@ async fn candidate<S: Shell>(
         return Ok((next, None));
     }
     let spec = next.as_ref().ok().map(|next| &next.spec);
-    let mut room = shell.room(&Candidate { namespace, spec, look }).await?;
+    let mut room = shell.room(&Candidate { namespace, settings, spec, look }).await?;
     if let Ok(next) = &mut next {
         next.metric_hosts = room.metric_hosts.take();
     }
