@@ -101,8 +101,11 @@ const CANARY_UP: &str = "canary";
 /// Checks whether Prometheus scrapes the canary like stable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scrape {
-    /// The provider's configuration with two named queries.
+    /// The provider's configuration with the named queries of the metric's rehearsal and two for the targets.
     pub config: Value,
+    /// The condition on the answer: the canary is scraped, or stable is measured although its targets cannot be seen.
+    /// While nothing of stable is seen, Prometheus may not have scraped it yet, which says nothing about the canary.
+    pub condition: String,
     /// The targets of stable, as a selector of `up`.
     pub stable: String,
     /// The canary's.
@@ -113,23 +116,24 @@ pub struct Scrape {
 /// show it: series of other targets, such as the proxy of a mesh, or the same targets on both sides.
 #[must_use]
 pub fn scrape(metric: &MetricSpec, marks: &[Mark]) -> Option<Scrape> {
-    if metric.skip_rehearsal {
-        return None;
-    }
+    let question = question(metric, marks)?;
     let mut read = queries(metric).into_iter().filter(|(_, query)| query.is_ok());
     let (stable, canary) = read.find_map(|(text, _)| on_up(&text, marks))?;
-    let named = json!({STABLE_UP: format!("count({stable})"), CANARY_UP: format!("count({canary})")});
-    Some(Scrape { config: asking(&metric.provider.config, &named)?, stable, canary })
+    let mut named = counts(&question.selectors);
+    named.insert(STABLE_UP.to_owned(), json!(format!("count({stable})")));
+    named.insert(CANARY_UP.to_owned(), json!(format!("count({canary})")));
+    let measured = question.condition();
+    let condition = format!("result.{CANARY_UP} != nil || result.{STABLE_UP} == nil && ({measured})");
+    Some(Scrape {
+        config: asking(&metric.provider.config, &Value::Object(named))?,
+        condition,
+        stable,
+        canary,
+    })
 }
 
 impl Scrape {
-    /// The condition on the answer: if stable is scraped, the canary is too.
-    #[must_use]
-    pub fn condition() -> String {
-        format!("result.{STABLE_UP} == nil || result.{CANARY_UP} != nil")
-    }
-
-    /// The problem if it is not true.
+    /// The problem if the condition does not become true.
     #[must_use]
     pub fn problem(&self, after: &str) -> String {
         format!(
@@ -147,4 +151,37 @@ pub fn asking(config: &Value, named: &Value) -> Option<Value> {
     fields.insert("query".to_owned(), named.clone());
     fields.remove("rangeQuery");
     (named.to_string().len() <= MAX_QUESTION).then_some(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{analysis::condition::eval, domain::metric::ProviderRef, promql::sight};
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_canary_that_is_not_seen_is_not_scraped_while_stable_may_just_not_be_scraped_yet() {
+        let query = "sum(rate(requests{service=\"web-canary\",code=~\"5..\"}[1m])) or vector(0)";
+        let provider = ProviderRef { key: "prometheus".into(), config: json!({"query": query}) };
+        let word = |value: &str| sight::Value::Word(value.to_owned());
+        let (stable, canary) = (word("web"), word("web-canary"));
+        let marks = [Mark { label: "service".into(), stable, canary, is_open: false }];
+        let scrape = scrape(&MetricSpec::new("errors", provider), &marks).unwrap();
+        for (seen, is_scraped) in [
+            (&["canary"][..], true),
+            (&["canary", "stable", "s0", "s1"], true),
+            (&[], false),
+            (&["stable"], false),
+            (&["stable", "s1"], false),
+            // The labels of the targets are not those of the series.
+            (&["s1"], true),
+        ] {
+            let named = scrape.config["query"].as_object().unwrap().keys();
+            let count = |name: &String| {
+                if seen.contains(&name.as_str()) { MetricValue::Float(1.0) } else { MetricValue::Nil }
+            };
+            let answer = MetricValue::Map(named.map(|name| (name.clone(), count(name))).collect());
+            assert_eq!(eval(&scrape.condition, &answer, Timestamp::UNIX_EPOCH), Ok(is_scraped), "{seen:?}");
+        }
+    }
 }

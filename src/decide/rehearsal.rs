@@ -5,7 +5,7 @@
 use super::{Event, analyses, decision::Decision};
 use crate::{
     analysis::{self, Answer, ResolvedArg},
-    config::rehearsal::{Question, Scrape, question, scrape},
+    config::rehearsal::{Question, question, scrape},
     domain::{
         metric::{AnalysisPhase, AnalysisRun, MetricResult, MetricSpec, ProviderRef, SecretKeyRef},
         state::{Rehearsal, Rollout},
@@ -185,7 +185,7 @@ fn rehearsed(spec: &MetricSpec, marks: &[Mark]) -> Option<MetricSpec> {
 /// Whether the canary is scraped: asked until it is.
 fn scraped(spec: &MetricSpec, marks: &[Mark]) -> Option<MetricSpec> {
     let scrape = scrape(spec, marks)?;
-    Some(tried(spec, SCRAPED, Scrape::condition(), scrape.config, SCRAPE_TRIES))
+    Some(tried(spec, SCRAPED, scrape.condition, scrape.config, SCRAPE_TRIES))
 }
 
 /// A metric that is good as soon as the condition holds of what is asked, and bad after so many failures.
