@@ -1,7 +1,7 @@
 //! Clients of the application, through the ingress controller: the `load` tool as a child process.
 
-use super::{Space, cluster::setting};
-use serde_json::Value;
+use super::{Recorder, Space, cluster::setting};
+use serde_json::{Value, json};
 use std::{
     env, fs,
     path::PathBuf,
@@ -14,6 +14,8 @@ pub struct Load {
     child: Child,
     report: PathBuf,
     until: PathBuf,
+    /// Endpoints of the ingress controller: without one, requests are lost whatever Haldane does.
+    controller: Recorder,
 }
 
 /// What became of the requests.
@@ -46,7 +48,8 @@ impl Load {
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", tool().display()));
-        Self { child, report, until }
+        let controller = Recorder::start("discovery.k8s.io/v1 EndpointSlice", "ingress-nginx");
+        Self { child, report, until, controller }
     }
 
     /// Ends the load.
@@ -62,8 +65,25 @@ impl Load {
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "the load generator ended with {status}");
         let text = fs::read_to_string(&self.report).expect("a report");
-        Report(serde_json::from_str(&text).expect("JSON"))
+        let mut report: Value = serde_json::from_str(&text).expect("JSON");
+        report["controllerUnready"] = json!(unready(&self.controller));
+        Report(report)
     }
+}
+
+/// When the ingress controller had no ready endpoint.
+fn unready(controller: &Recorder) -> Vec<String> {
+    let is_unready = |slice: &Value| {
+        let endpoints = slice["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        endpoints.iter().all(|endpoint| endpoint["conditions"]["ready"] != json!(true))
+    };
+    let is_its = |slice: &Value| {
+        slice.pointer("/metadata/labels/kubernetes.io~1service-name")
+            == Some(&json!("ingress-nginx-controller"))
+    };
+    let seen = controller.all().into_iter().filter(|seen| is_its(&seen.object));
+    let seen = seen.filter(|seen| seen.deleted || is_unready(&seen.object));
+    seen.map(|seen| seen.at.to_string()).collect()
 }
 
 impl Drop for Load {
@@ -106,7 +126,13 @@ impl Report {
     pub fn assert_nothing_lost(&self, what: &str) -> &Self {
         let (sent, lost) = (self.sent(), &self.0["lost"]);
         assert!(sent > 0, "{what}: no requests were sent");
-        assert_eq!(*lost, 0, "{what}: {lost} of {sent} requests lost: {}", self.0["failures"]);
+        let unready = &self.0["controllerUnready"];
+        let cause = if *unready == json!([]) {
+            String::new()
+        } else {
+            format!("; the environment's failure: the ingress controller had no ready endpoint at {unready}")
+        };
+        assert_eq!(*lost, 0, "{what}: {lost} of {sent} requests lost: {}{cause}", self.0["failures"]);
         eprintln!("{what}: {sent} requests, 0 lost, {}", self.split());
         self
     }

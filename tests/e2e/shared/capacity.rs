@@ -64,8 +64,9 @@ abortScaleDownDelaySeconds: 1
 progressDeadlineAbort: false
 antiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {}}
 steps: [{setWeight: 50}]";
-    let app = App::canary(strategy).changed("/spec/progressDeadlineSeconds", json!(5));
-    space.deploy(&app.annotated("haldane.dev/settle", "1s"));
+    space.deploy(&App::canary(strategy).annotated("haldane.dev/settle", "1s"));
+    // Only now: the first pods may take longer on a busy machine.
+    space.kubectl(&["patch", "deployment", "web", "-p", r#"{"spec": {"progressDeadlineSeconds": 5}}"#]).ok();
     space.set_env("web", &["VERSION=v2"]).ok();
     let long_ago = eventually("twice the progress deadline to pass", SOON, || {
         let lag = space.state("web")["rollout"]["lagging"].take();
