@@ -51,6 +51,11 @@ setup: ## check the tools, install what Debian has (root)
 build: ## build the binary and the tools of the tests
 	@$(STEP) "build" cargo build --release --bins --examples
 
+.PHONY: plugin
+plugin: ## build the plugin kubectl-canary, and say where it is
+	@$(STEP) "plugin" cargo build --release --bin kubectl-canary
+	@printf 'put it on your PATH, e.g.: install %s /usr/local/bin/\n' $(BIN)/kubectl-canary
+
 .PHONY: fmt
 fmt: ## format the code
 	@$(STEP) "format" cargo fmt

@@ -7,6 +7,8 @@
 
 #[path = "docs/compatibility.rs"]
 mod compatibility;
+#[path = "docs/plugin.rs"]
+mod plugin;
 #[path = "docs/rust_text.rs"]
 mod rust_text;
 #[path = "docs/schema.rs"]

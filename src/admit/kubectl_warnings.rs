@@ -16,6 +16,22 @@ pub fn lines<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) -> Vec<String
     warnings.into_iter().flat_map(|warning| broken(warning.as_ref())).collect()
 }
 
+/// The warnings that these lines were made of, for outputs without a limit.
+#[must_use]
+pub fn whole(lines: &[String]) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    for line in lines {
+        match (line.strip_prefix(CONTINUED), warnings.last_mut()) {
+            (Some(rest), Some(warning)) => {
+                warning.push(' ');
+                warning.push_str(rest);
+            }
+            _ => warnings.push(line.strip_prefix(SOURCE).unwrap_or(line).to_owned()),
+        }
+    }
+    warnings
+}
+
 fn broken(warning: &str) -> Vec<String> {
     let mut lines = vec![SOURCE.to_owned()];
     for word in warning.split_whitespace() {
@@ -37,6 +53,14 @@ fn broken(warning: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_can_be_put_together_again() {
+        let warnings = ["word ".repeat(120).trim_end().to_owned(), "short".to_owned()];
+        let lines = lines(&warnings);
+        assert!(lines.len() > 2, "{lines:?}");
+        assert_eq!(whole(&lines), warnings);
+    }
 
     #[test]
     fn long_warnings_are_broken_between_words() {

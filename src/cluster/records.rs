@@ -2,7 +2,7 @@
 
 use super::world::our_labels;
 use crate::{
-    cluster::api,
+    cluster::{api, objects::every},
     decide::{RolloutView, pass::Stored, state_validation},
     document::finding::Finding,
     domain::{
@@ -19,7 +19,7 @@ use kube::{
     api::{DeleteParams, ListParams, Preconditions},
     core::PartialObjectMeta,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Key of the whole state; the others are for people.
 const STATE_KEY: &str = "state";
@@ -71,6 +71,26 @@ pub async fn load(client: &Client, namespace: &str, deployment: &str) -> Result<
         return Ok(Stored::default());
     };
     read(map, name)
+}
+
+/// The records of a namespace, or of all, by namespace and name of the record.
+///
+/// # Errors
+/// The API server's.
+pub async fn all(
+    client: &Client,
+    namespace: Option<&str>,
+) -> kube::Result<BTreeMap<(String, String), Result<Stored, StateError>>> {
+    let api = match namespace {
+        Some(namespace) => maps(client, namespace),
+        None => Api::all(client.clone()),
+    };
+    let maps = every(&api, &marks::selector()).await?;
+    let record = |map: ConfigMap| {
+        let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+        ((namespace, name.clone()), read(map, name))
+    };
+    Ok(maps.into_iter().map(record).collect())
 }
 
 fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {

@@ -1,12 +1,13 @@
 //! Looking at the cluster: the one place where admission and a rollout's decision learn what is around a Deployment.
 
-use super::objects::{api, every, list, list_kind, raw, replica_sets};
+use super::objects::{api, every, list, list_kind, raw, replica_sets, resource};
 use crate::{
     domain::{
         k8s::{
             label_rewrite::{CANARY_OF_LABEL, owner_label},
             selector::{self, Labels},
         },
+        keys,
         observed::{Observed, ReplicaSetView},
     },
     objects::{
@@ -17,8 +18,8 @@ use crate::{
     routers,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::{Api, Client};
+use k8s_openapi::api::{apps::v1::Deployment, discovery::v1::EndpointSlice};
+use kube::{Api, Client, ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 /// The cluster could not be looked at.
@@ -41,17 +42,38 @@ pub async fn deployment(
     namespace: &str,
     name: &str,
 ) -> Result<Option<(Owner, Observed)>, ObserveError> {
-    let Some(object) = api(client, Kind::DEPLOYMENT, namespace).get_opt(name).await? else { return Ok(None) };
+    let found = api(client, Kind::DEPLOYMENT, namespace).get_opt(name).await?;
+    found.map(read).transpose()
+}
+
+/// The managed Deployments of a namespace, or of all, each alone.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn managed(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Result<Vec<(Owner, Observed)>, ObserveError> {
+    let resource = resource(Kind::DEPLOYMENT);
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    every(&api, &format!("{}=true", keys::MANAGED)).await?.into_iter().map(read).collect()
+}
+
+/// A Deployment as the API server sent it.
+fn read(object: DynamicObject) -> Result<(Owner, Observed), ObserveError> {
     let owner = Owner {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        name: object.name_any(),
+        namespace: object.namespace().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
     };
     let object = raw(object, "Deployment");
     let template = object.pointer("/spec/template").cloned().unwrap_or_default().into();
     let malformed = |error| ObserveError::Malformed(Kind::DEPLOYMENT, error);
     let deployment = serde_json::from_value(object).map_err(malformed)?;
-    Ok(Some((owner, Observed { deployment, template, ..Observed::default() })))
+    Ok((owner, Observed { deployment, template, ..Observed::default() }))
 }
 
 /// What users have in a namespace around their Deployments, and what is ours there for the Deployment with `uid`, except
@@ -83,37 +105,58 @@ pub async fn surroundings(
     rolling: bool,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
+    let slices = async {
+        let slices = Api::<EndpointSlice>::namespaced(client.clone(), &owner.namespace);
+        Ok(if rolling { every(&slices, "").await? } else { Vec::new() })
+    };
+    let (around, sides, endpoints) = tokio::try_join!(
+        look_up(client, &owner.namespace, &owner.uid),
+        sides(client, owner, &seen.deployment),
+        slices
+    )?;
+    seen.world = around.world;
+    seen.ours = sides.canary.into_iter().chain(around.ours).collect();
+    (seen.replica_sets, seen.canary_sets) = (sides.stable_sets, sides.canary_sets);
+    seen.endpoints = endpoints;
+    Ok(())
+}
+
+/// What runs on both sides of a release.
+#[derive(Debug, Default)]
+pub struct Sides {
+    /// The canary Deployment.
+    pub canary: Vec<Value>,
+    /// `ReplicaSets` of the user's Deployment.
+    pub stable_sets: Vec<ReplicaSetView>,
+    /// `ReplicaSets` of the canary Deployment.
+    pub canary_sets: Vec<ReplicaSetView>,
+}
+
+/// Looks at both sides of a release.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn sides(client: &Client, owner: &Owner, deployment: &Deployment) -> Result<Sides, ObserveError> {
     let namespace = owner.namespace.as_str();
     let canary_of = owner_label(&owner.name);
     let ours_by_label = selector_for(&canary_of);
     let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
-    let stable_by_label = selector::text(&seen.deployment.spec.selector);
+    let stable_by_label = selector::text(&deployment.spec.selector);
     let sets = replica_sets(client, namespace);
     let deployments = api(client, Kind::DEPLOYMENT, namespace);
-    let slices = async {
-        let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
-        if rolling { every(&slices, "").await } else { Ok(Vec::new()) }
-    };
-    let lists = async {
-        Ok(tokio::try_join!(
-            list(&deployments, "Deployment", &ours_by_label),
-            list(&sets, "ReplicaSet", &stable_by_label),
-            list(&sets, "ReplicaSet", &canary_by_label),
-            slices,
-        )?)
-    };
-    let (around, (canaries, stable_sets, canary_sets, endpoints)) =
-        tokio::try_join!(look_up(client, namespace, &owner.uid), lists)?;
-    seen.world = around.world;
-    seen.ours = canaries.into_iter().filter(|object| owner.owns(object)).chain(around.ours).collect();
-    seen.replica_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
+    let (canaries, stable_sets, canary_sets) = tokio::try_join!(
+        list(&deployments, "Deployment", &ours_by_label),
+        list(&sets, "ReplicaSet", &stable_by_label),
+        list(&sets, "ReplicaSet", &canary_by_label),
+    )?;
+    let canary: Vec<Value> = canaries.into_iter().filter(|object| owner.owns(object)).collect();
     // Anyone can set a label, and the sets have the hash that metrics are queried for.
-    let canary_uids: Vec<&str> =
-        seen.ours.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let of_canary = |set: &&Value| canary_uids.iter().any(|uid| is_owned_by(set, uid));
-    seen.canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
-    seen.endpoints = endpoints;
-    Ok(())
+    let uids: Vec<&str> =
+        canary.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
+    let of_canary = |set: &&Value| uids.iter().any(|uid| is_owned_by(set, uid));
+    let stable_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
+    let canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
+    Ok(Sides { canary, stable_sets, canary_sets })
 }
 
 /// Every object of ours that belongs to a Deployment, the routing ones first.

@@ -151,25 +151,27 @@ struct Settings {
     metrics: controller::Metrics,
 }
 
-fn parts(args: &RunArgs, client: Client, registry: &mut Registry) -> Result<Parts, RunError> {
-    let defaults =
-        Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() };
-    let own_user = format!("system:serviceaccount:{}:{}", args.namespace, args.service_account);
-    let providers = providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) };
+/// What admission is set to by these flags.
+#[must_use]
+pub fn admit_config(args: &RunArgs) -> AdmitConfig {
     let own =
         [args.service_name.as_str(), METRICS_SERVICE].map(|service| format!("{service}.{}", args.namespace));
-    let hosts = HostPolicy {
-        allowed: args.metric_hosts_allowed.clone(),
-        denied: args.metric_hosts_denied.clone(),
-        control: own.into_iter().chain([API_SERVER.to_owned()]).collect(),
-    };
-    let config = AdmitConfig {
-        defaults: defaults.clone(),
-        providers: providers.clone(),
-        hosts: hosts.clone(),
+    AdmitConfig {
+        defaults: Defaults { settle: args.settle, annotation_prefix: args.ingress_annotation_prefix.clone() },
+        providers: providers::Defaults { prometheus_address: Some(args.prometheus_address.clone()) },
+        hosts: HostPolicy {
+            allowed: args.metric_hosts_allowed.clone(),
+            denied: args.metric_hosts_denied.clone(),
+            control: own.into_iter().chain([API_SERVER.to_owned()]).collect(),
+        },
         own_namespace: args.namespace.clone(),
-        own_user,
-    };
+        own_user: format!("system:serviceaccount:{}:{}", args.namespace, args.service_account),
+    }
+}
+
+fn parts(args: &RunArgs, client: Client, registry: &mut Registry) -> Result<Parts, RunError> {
+    let config = admit_config(args);
+    let AdmitConfig { defaults, providers, hosts, .. } = config.clone();
     let http = Clients::new(hosts).map_err(RunError::Http)?;
     let admission = Admission::new(client, config, http.clone());
     let metrics = controller::Metrics::new(registry);

@@ -20,7 +20,7 @@ mod crash_guard;
 mod decision;
 mod desired;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod freeze;
 mod lifecycle;
 mod measuring;

@@ -1,11 +1,14 @@
 //! What people see of a rollout, made in one place from its record and the cluster. The summary in the record's
 //! `ConfigMap` and the metrics are made of it.
 
-use super::waits::{Waits, waits};
+use super::{
+    steps::describe,
+    waits::{Waits, waits},
+};
 use crate::{
     domain::{
         k8s::json_pointer::part,
-        metric::{AnalysisPhase, MetricResult, MetricSpec},
+        metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec},
         names::Weight,
         observed::{Observed, container_images},
         state::{Phase, Rollout, RolloutState, RunRecord, Stage},
@@ -14,6 +17,7 @@ use crate::{
         canary_deployment::canary_name,
         manifest::{Kind, find},
     },
+    providers::find as find_provider,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -77,6 +81,8 @@ pub struct ProgressView {
     pub step: Option<usize>,
     /// How many steps the plan has.
     pub steps: usize,
+    /// Each step in Argo's words.
+    pub plan: Vec<String>,
     /// The canary's desired share of the traffic.
     pub weight: Weight,
     /// The share that was observed to be in force. Absent while that is not the desired one.
@@ -115,12 +121,18 @@ pub struct MetricView {
     pub provider: String,
     /// Its verdict, or `Running`.
     pub phase: AnalysisPhase,
-    /// The last measured value.
+    /// What the provider is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// When it was measured.
+    pub query: Option<String>,
+    /// The condition of a good measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured_at: Option<Timestamp>,
+    pub success_condition: Option<String>,
+    /// The condition of a bad measurement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_condition: Option<String>,
+    /// The newest measurements, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<MeasurementView>,
     /// The last measurement's message, or the verdict's reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -132,6 +144,22 @@ pub struct MetricView {
     pub inconclusive: i32,
     /// Measurements that failed themselves.
     pub error: i32,
+}
+
+/// A measurement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasurementView {
+    /// When the provider had answered.
+    pub at: Timestamp,
+    /// Its verdict.
+    pub phase: AnalysisPhase,
+    /// The value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The reason of an error, or the provider's own word.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 impl RolloutView {
@@ -184,6 +212,7 @@ fn progress(rollout: &Rollout) -> ProgressView {
         attempt: rollout.attempt,
         step: rollout.step_index(),
         steps: rollout.strategy().steps.len(),
+        plan: rollout.strategy().steps.iter().map(describe).collect(),
         weight,
         observed_weight: rollout.traffic.seen_at.map(|_| weight),
         analyses: rollout.runs.iter().map(analysis).collect(),
@@ -201,18 +230,28 @@ fn analysis(RunRecord { step, run }: &RunRecord) -> AnalysisView {
 }
 
 fn metric(spec: &MetricSpec, result: &MetricResult) -> MetricView {
-    let newest = result.measurements.last();
     MetricView {
         name: spec.name.clone(),
         provider: spec.provider.key.clone(),
         phase: result.phase,
-        value: newest.and_then(|measurement| measurement.value.clone()),
-        measured_at: newest.map(|measurement| measurement.finished_at),
+        query: find_provider(&spec.provider.key).and_then(|provider| provider.asked(&spec.provider.config)),
+        success_condition: spec.success_condition.clone(),
+        failure_condition: spec.failure_condition.clone(),
+        measurements: result.measurements.iter().map(measurement).collect(),
         message: result.message.clone(),
         successful: result.successful,
         failed: result.failed,
         inconclusive: result.inconclusive,
         error: result.error,
+    }
+}
+
+fn measurement(taken: &Measurement) -> MeasurementView {
+    MeasurementView {
+        at: taken.finished_at,
+        phase: taken.phase,
+        value: taken.value.clone(),
+        message: taken.message.clone(),
     }
 }
 

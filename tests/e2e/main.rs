@@ -23,6 +23,7 @@ mod shared {
     mod namespace;
     mod native;
     mod own_account;
+    mod plugin;
     mod policy;
     mod provider_faults;
     mod replicas;

@@ -1,0 +1,225 @@
+//! `get --watch`, `status` and `wait`: following a release by watches of its objects.
+
+use super::{cli::Target, error::CanaryError, style::Style, subject::Subject, tree};
+use crate::{
+    cluster::records::state_name,
+    decide::{RolloutView, WaitReason},
+    domain::state::Phase,
+    objects::canary_deployment::canary_name,
+    runtime::clock,
+};
+use futures::{
+    FutureExt, StreamExt,
+    stream::{BoxStream, select_all},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use kube::{Api, Client, runtime::watcher::watch_object};
+use std::{
+    io::{IsTerminal, Write, stdout},
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::time::{Instant, interval, timeout_at};
+
+/// How often a drawing counts down while nothing changes. It costs no request.
+const TICK: Duration = Duration::from_secs(1);
+/// Exit code when the time is over.
+const TIMEOUT: u8 = 2;
+/// Exit code when a release cannot go on without a person.
+const NEEDS_PERSON: u8 = 3;
+/// Clears the terminal and goes to its first line.
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+/// Where a release stands, for people and scripts that wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on by itself.
+    UnderWay,
+    /// It cannot go on without a person.
+    NeedsPerson,
+    /// No release is under way: the Deployment's template serves.
+    Healthy,
+    /// It was aborted.
+    Aborted,
+}
+
+impl Standing {
+    /// The standing of a release.
+    #[must_use]
+    pub fn of(view: &RolloutView) -> Self {
+        let needs_person = view.waits.as_ref().is_some_and(|waits| waits.reason == WaitReason::Person);
+        match view.phase {
+            Phase::Healthy => Self::Healthy,
+            Phase::Degraded => Self::Aborted,
+            _ if needs_person => Self::NeedsPerson,
+            _ => Self::UnderWay,
+        }
+    }
+}
+
+/// Changes of the objects that say where a release is.
+struct Changes(BoxStream<'static, ()>);
+
+impl Changes {
+    fn of(client: &Client, subject: &Subject) -> Self {
+        let owner = &subject.owner;
+        let deployment = |name: &str| {
+            let api = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
+            watch_object(api, name).map(drop).boxed()
+        };
+        let records = Api::<ConfigMap>::namespaced(client.clone(), &owner.namespace);
+        let record = watch_object(records, &state_name(&owner.name)).map(drop).boxed();
+        Self(select_all([deployment(&owner.name), deployment(&canary_name(&owner.name)), record]).boxed())
+    }
+
+    /// Waits for a change. Changes that have come together count as one.
+    async fn next(&mut self) {
+        let _ = self.0.next().await;
+        while self.0.next().now_or_never().is_some() {}
+    }
+}
+
+/// `get --watch`: draws a release at each change, until a release that was under way has ended.
+///
+/// # Errors
+/// See [`CanaryError`].
+pub async fn watch(client: &Client, first: Subject, style: Style) -> Result<(), CanaryError> {
+    let mut changes = Changes::of(client, &first);
+    let (mut subject, mut pods) = (first, Vec::new());
+    let mut ticks = interval(TICK);
+    let (mut has_begun, mut last) = (false, String::new());
+    let is_terminal = stdout().is_terminal();
+    loop {
+        let text = if is_terminal {
+            format!("{CLEAR}{}", tree::tree(&subject, &pods, style, clock::now()))
+        } else {
+            tree::line(&subject) + "\n"
+        };
+        if text != last {
+            stdout().write_all(text.as_bytes())?;
+            stdout().flush()?;
+            last = text;
+        }
+        let is_over = matches!(Standing::of(&subject.view), Standing::Healthy | Standing::Aborted);
+        if is_over && has_begun {
+            return Ok(());
+        }
+        has_begun |= !is_over;
+        tokio::select! {
+            () = changes.next() => {
+                subject = subject.again(client).await?;
+                pods = if is_terminal { subject.pods(client).await? } else { Vec::new() };
+            }
+            _ = ticks.tick(), if is_terminal => {}
+        }
+    }
+}
+
+/// `status` and `wait`: prints a line at each change until `is_done` gives an exit code, which is
+/// [`TIMEOUT`] when the time is over.
+///
+/// # Errors
+/// See [`CanaryError`].
+pub async fn wait(
+    client: &Client,
+    first: Subject,
+    timeout: Option<Duration>,
+    is_done: impl Fn(&RolloutView) -> Option<u8>,
+) -> Result<ExitCode, CanaryError> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut changes = Changes::of(client, &first);
+    let (mut subject, mut last) = (first, String::new());
+    loop {
+        let line = tree::line(&subject);
+        if line != last {
+            writeln!(stdout(), "{line}")?;
+            last = line;
+        }
+        if let Some(code) = is_done(&subject.view) {
+            return Ok(code.into());
+        }
+        let is_late = match deadline {
+            Some(deadline) => timeout_at(deadline, changes.next()).await.is_err(),
+            None => {
+                changes.next().await;
+                false
+            }
+        };
+        if is_late {
+            let waited = timeout.map(|timeout| format!("{}s", timeout.as_secs())).unwrap_or_default();
+            writeln!(stdout(), "the release has not got there within {waited}")?;
+            return Ok(TIMEOUT.into());
+        }
+        subject = subject.again(client).await?;
+    }
+}
+
+/// Exit code of `status`: `None` while the release goes on by itself.
+#[must_use]
+pub fn status_code(view: &RolloutView) -> Option<u8> {
+    match Standing::of(view) {
+        Standing::UnderWay => None,
+        Standing::Healthy => Some(0),
+        Standing::Aborted => Some(1),
+        Standing::NeedsPerson => Some(NEEDS_PERSON),
+    }
+}
+
+/// Exit code of `wait`: `None` while the release may still get there.
+#[must_use]
+pub fn wait_code(target: Target, view: &RolloutView) -> Option<u8> {
+    let standing = Standing::of(view);
+    let is_over = matches!(standing, Standing::Healthy | Standing::Aborted);
+    let step = view.rollout.as_ref().and_then(|progress| progress.step);
+    let is_reached = match target {
+        Target::Promoted => standing == Standing::Healthy,
+        Target::Aborted => standing == Standing::Aborted,
+        Target::Paused => view.phase == Phase::Paused,
+        Target::Step(number) => step.is_some_and(|step| step + 1 >= number) || view.phase == Phase::Promoting,
+    };
+    if is_reached { Some(0) } else { is_over.then_some(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decide::fixtures::{now, seen, state},
+        domain::state::{RolloutState, Stage},
+    };
+    use jiff::Timestamp;
+
+    fn view(stage: Stage) -> RolloutView {
+        RolloutView::recorded(&state(&seen(4, "web:2", true), stage))
+    }
+
+    const STEP: Stage = Stage::Step { index: 1, entered_at: Timestamp::UNIX_EPOCH, inconclusive: None };
+
+    #[test]
+    fn scripts_learn_how_a_release_ended_and_when_it_needs_a_person() {
+        let aborted = Stage::Aborted { since: now(), message: "bad".into() };
+        let undecided = Stage::Step { index: 1, entered_at: now(), inconclusive: Some("too few".into()) };
+        for (stage, code) in
+            [(Stage::Start, None), (Stage::PromoteRoll, None), (aborted, Some(1)), (undecided, Some(3))]
+        {
+            assert_eq!(status_code(&view(stage.clone())), code, "{stage:?}");
+        }
+        assert_eq!(status_code(&RolloutView::recorded(&RolloutState::default())), Some(0));
+    }
+
+    #[test]
+    fn a_wait_ends_where_it_is_told_or_where_the_release_ends() {
+        for (target, code) in [
+            (Target::Step(1), Some(0)),
+            (Target::Step(2), Some(0)),
+            (Target::Step(3), None),
+            (Target::Promoted, None),
+        ] {
+            assert_eq!(wait_code(target, &view(STEP)), code, "{target:?}");
+        }
+        let aborted = view(Stage::Aborted { since: now(), message: "bad".into() });
+        assert_eq!(wait_code(Target::Promoted, &aborted), Some(1));
+        assert_eq!(wait_code(Target::Aborted, &aborted), Some(0));
+        assert_eq!(wait_code(Target::Paused, &aborted), Some(1));
+    }
+}

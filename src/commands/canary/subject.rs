@@ -1,0 +1,189 @@
+//! What the commands look at: a Deployment, its record, and its pods. The user's own rights apply.
+
+use super::error::CanaryError;
+use crate::{
+    cluster::{
+        objects::{api_of, list},
+        records,
+        world::{self, ObserveError},
+    },
+    config::annotations::is_opted_in,
+    decide::RolloutView,
+    domain::{
+        k8s::{
+            json_pointer::part,
+            label_rewrite::{CANARY_OF_LABEL, owner_label},
+            selector,
+        },
+        keys,
+        observed::Observed,
+        state::RolloutState,
+    },
+    objects::manifest::Owner,
+};
+use kube::Client;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Subject {
+    /// The Deployment.
+    pub owner: Owner,
+    /// Its record.
+    pub state: Arc<RolloutState>,
+    /// What people see of it.
+    pub view: RolloutView,
+}
+
+/// Which side of a release a pod is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub enum Side {
+    /// The version that serves.
+    Stable,
+    /// The new version that is tried.
+    Canary,
+}
+
+/// A pod in a few words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Its side.
+    pub side: Side,
+    /// Its name.
+    pub name: String,
+    /// What kubectl shows as its status.
+    pub status: String,
+    /// Whether it serves.
+    pub is_ready: bool,
+    /// How often its containers have been restarted.
+    pub restarts: i64,
+}
+
+impl Subject {
+    /// Looks at a managed Deployment.
+    ///
+    /// # Errors
+    /// See [`CanaryError`].
+    pub async fn look(client: &Client, namespace: &str, name: &str) -> Result<Self, CanaryError> {
+        let (found, recorded) = tokio::try_join!(
+            async { world::deployment(client, namespace, name).await.map_err(CanaryError::from) },
+            async { records::load(client, namespace, name).await.map_err(CanaryError::from) },
+        )?;
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let Some((owner, mut seen)) = found else { return Err(CanaryError::Absent { namespace, name }) };
+        if !is_managed(&seen) {
+            return Err(CanaryError::NotManaged { namespace, name });
+        }
+        let state = recorded.of(&owner.uid).state;
+        let sides = world::sides(client, &owner, &seen.deployment).await?;
+        (seen.ours, seen.replica_sets, seen.canary_sets) =
+            (sides.canary, sides.stable_sets, sides.canary_sets);
+        let view = RolloutView::of(&state, &seen);
+        Ok(Self { owner, state, view })
+    }
+
+    /// Looks at the same Deployment again.
+    ///
+    /// # Errors
+    /// See [`CanaryError`].
+    pub async fn again(&self, client: &Client) -> Result<Self, CanaryError> {
+        Self::look(client, &self.owner.namespace, &self.owner.name).await
+    }
+
+    /// Every managed Deployment of a namespace, or of all, in the order of their names. Their views show no canary.
+    ///
+    /// # Errors
+    /// See [`CanaryError`].
+    pub async fn list(client: &Client, namespace: Option<&str>) -> Result<Vec<Self>, CanaryError> {
+        let (found, mut recorded) = tokio::try_join!(
+            async { world::managed(client, namespace).await.map_err(CanaryError::from) },
+            async { records::all(client, namespace).await.map_err(CanaryError::from) },
+        )?;
+        let mut subjects = Vec::new();
+        for (owner, seen) in found {
+            let record = recorded.remove(&(owner.namespace.clone(), records::state_name(&owner.name)));
+            let state = record.transpose()?.unwrap_or_default().of(&owner.uid).state;
+            subjects.push(Self { view: RolloutView::of(&state, &seen), state, owner });
+        }
+        subjects.sort_by(|one, other| {
+            (&one.owner.namespace, &one.owner.name).cmp(&(&other.owner.namespace, &other.owner.name))
+        });
+        Ok(subjects)
+    }
+
+    /// Pods of both sides, stable first.
+    ///
+    /// # Errors
+    /// See [`CanaryError`].
+    pub async fn pods(&self, client: &Client) -> Result<Vec<Pod>, CanaryError> {
+        let Some((_, seen)) = world::deployment(client, &self.owner.namespace, &self.owner.name).await?
+        else {
+            return Ok(Vec::new());
+        };
+        let canary_of = owner_label(&self.owner.name);
+        let of_canary = format!("{CANARY_OF_LABEL}={canary_of}");
+        let of_stable =
+            format!("{},{CANARY_OF_LABEL}!={canary_of}", selector::text(&seen.deployment.spec.selector));
+        let pods = api_of(client, "v1", "Pod", &self.owner.namespace);
+        let (stable, canary) =
+            tokio::try_join!(list(&pods, "Pod", &of_stable), list(&pods, "Pod", &of_canary))
+                .map_err(ObserveError::from)?;
+        let stable = stable.iter().map(|object| pod(Side::Stable, object));
+        Ok(stable.chain(canary.iter().map(|object| pod(Side::Canary, object))).collect())
+    }
+}
+
+fn is_managed(seen: &Observed) -> bool {
+    let labels = seen.deployment.metadata.labels.as_ref();
+    labels.is_some_and(|labels| labels.contains_key(keys::MANAGED)) || is_opted_in(&seen.annotations())
+}
+
+/// A pod as kubectl shows it: the reason of a container that does not run replaces the pod's phase.
+fn pod(side: Side, object: &Value) -> Pod {
+    let text = |at: &str| part(object, at).and_then(Value::as_str).map(str::to_owned);
+    let containers = part(object, "/status/containerStatuses").and_then(Value::as_array);
+    let containers = containers.map(Vec::as_slice).unwrap_or_default();
+    let reason = |status: &Value| {
+        let of = |state: &str| status.pointer(state).and_then(Value::as_str).map(str::to_owned);
+        of("/state/waiting/reason").or_else(|| of("/state/terminated/reason"))
+    };
+    let conditions = part(object, "/status/conditions").and_then(Value::as_array);
+    let is_ready = conditions.into_iter().flatten().any(|condition| {
+        condition.get("type").and_then(Value::as_str) == Some("Ready")
+            && condition.get("status").and_then(Value::as_str) == Some("True")
+    });
+    let is_deleted = part(object, "/metadata/deletionTimestamp").is_some();
+    let status = if is_deleted { Some("Terminating".to_owned()) } else { containers.iter().find_map(reason) };
+    Pod {
+        side,
+        name: text("/metadata/name").unwrap_or_default(),
+        status: status.or_else(|| text("/status/phase")).unwrap_or_default(),
+        is_ready,
+        restarts: containers.iter().filter_map(|status| status.get("restartCount")?.as_i64()).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_is_shown_as_kubectl_shows_it() {
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        let running = json!({
+            "metadata": {"name": "web-1"},
+            "status": {"phase": "Running", "conditions": ready, "containerStatuses": [{"restartCount": 2}]},
+        });
+        let shown = pod(Side::Stable, &running);
+        assert_eq!((shown.status.as_str(), shown.is_ready, shown.restarts), ("Running", true, 2));
+        let waiting = json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}, "restartCount": 0});
+        let stuck = json!({"metadata": {}, "status": {"phase": "Pending", "containerStatuses": [waiting]}});
+        let shown = pod(Side::Canary, &stuck);
+        assert_eq!((shown.status.as_str(), shown.is_ready), ("ImagePullBackOff", false));
+        let deleted = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {}});
+        assert_eq!(pod(Side::Canary, &deleted).status, "Terminating");
+    }
+}
