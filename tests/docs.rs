@@ -24,16 +24,16 @@ use haldane::{
     commands::cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
-        blue_green,
-        metric::METRIC_FIELDS,
+        blue_green, metric,
         namespace::ENABLED,
         settings::{REFUSED, SETTINGS},
-        steps::{ANALYSIS_FIELDS, REFUSED_STEPS, STEPS},
-        template::{ARGUMENT_SOURCES, TEMPLATE_FIELDS},
+        steps::{self, REFUSED_STEPS, STEPS},
+        template,
     },
+    document::{fields::describe, schema::Schema},
     domain::{keys, request::Verb, state::Phase},
     policy::RULES,
-    providers::{Field, PROVIDERS},
+    providers::PROVIDERS,
     routers::ROUTERS,
     runtime::metrics::Metric,
 };
@@ -161,7 +161,7 @@ fn reference() -> String {
     text += &table(
         "Analyses",
         "Fields of `analysis` in a step or at the top level (there also `startingStep`), and of `prePromotionAnalysis` and `postPromotionAnalysis`.",
-        ANALYSIS_FIELDS,
+        &describe(steps::analysis),
     );
 
     text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` continues with step N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
@@ -178,17 +178,17 @@ fn reference() -> String {
     text += &table(
         "Analysis templates",
         "Fields of the annotation `haldane.dev/analysis`, and of an AnalysisTemplate's spec in a labelled ConfigMap.",
-        TEMPLATE_FIELDS,
+        &describe(template::template),
     );
     text += &table(
         "Metrics",
         "Items of `metrics` in an analysis template. Every string may contain `{{args.NAME}}`.",
-        METRIC_FIELDS,
+        &describe(metric::metric),
     );
 
     text += "\n## Arguments\n\nItems of `args` in a template, where they are declared, and in a step, where they get values.\n\n| source | meaning |\n| --- | --- |\n";
-    for field in ARGUMENT_SOURCES {
-        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
+    for (source, doc) in argument_sources() {
+        writeln!(text, "| `{source}` | {doc} |").unwrap();
     }
 
     text += &policy_rules();
@@ -205,8 +205,8 @@ fn reference() -> String {
             provider.doc()
         )
         .unwrap();
-        for field in provider.fields() {
-            writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
+        for field in describe(|node| provider.check(node)).fields() {
+            writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
         }
     }
 
@@ -270,10 +270,29 @@ fn traffic_routers() -> String {
     text
 }
 
-fn table(title: &str, what: &str, fields: &[Field]) -> String {
+/// The documented fields of an argument, in a step and in a template.
+fn argument_sources() -> Vec<(String, &'static str)> {
+    fn collect(schema: &Schema, path: &str, found: &mut Vec<(String, &'static str)>) {
+        for field in schema.fields() {
+            let path = format!("{path}{}", field.key);
+            if !field.doc.is_empty() && !found.iter().any(|(known, _)| *known == path) {
+                found.push((path.clone(), field.doc));
+            }
+            collect(&field.schema, &format!("{path}."), found);
+        }
+    }
+    let mut found = Vec::new();
+    for analysis in [describe(steps::analysis), describe(template::template)] {
+        let args = analysis.fields().iter().find(|field| field.key == "args").unwrap();
+        collect(&args.schema, "", &mut found);
+    }
+    found
+}
+
+fn table(title: &str, what: &str, schema: &Schema) -> String {
     let mut text = format!("\n## {title}\n\n{what}\n\n| field | meaning |\n| --- | --- |\n");
-    for field in fields {
-        writeln!(text, "| `{}` | {} |", field.name, field.doc).unwrap();
+    for field in schema.fields() {
+        writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
     }
     text
 }

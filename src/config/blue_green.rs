@@ -3,14 +3,14 @@
 
 use super::{
     settings::{self, Setting},
-    steps::analysis_ref,
+    steps::{analysis, pods},
     strategy::{Defaults, unwrap, without_steps},
 };
 use crate::{
     document::{
-        fields::{Fields, read},
+        fields::{Fields, Node, describe, read},
         finding::Findings,
-        schema::{MAX_PODS, Schema},
+        schema::Schema,
     },
     domain::{
         names::Weight,
@@ -41,98 +41,84 @@ pub static SETTINGS: &[Setting<BlueGreen>] = &[
         key: "activeService",
         doc: "The user's Service; a route leads to it. It is never changed: the switch is a weight of 100.",
         example: "activeService: web",
-        kind: Schema::Text,
         read: |node, plan| node.object_name().map(|name| plan.strategy.stable_service = Some(name)),
     },
     Setting {
         key: "previewService",
         doc: "Name of a Service that Haldane makes for the new version, for as long as there are two.",
         example: "activeService: web, previewService: web-preview",
-        kind: Schema::Text,
         read: |node, plan| node.service_name().map(|name| plan.strategy.preview_service = Some(name)),
     },
     Setting {
         key: "previewReplicaCount",
         doc: "Size of the preview until the switch; as many as stable has by default.",
         example: "activeService: web, previewReplicaCount: 1",
-        kind: Schema::SOME_PODS,
-        read: |node, plan| node.integer(1..=MAX_PODS).map(|pods| plan.preview_replicas = Some(pods)),
+        read: |node, plan| pods(node, 1).map(|pods| plan.preview_replicas = Some(pods)),
     },
     Setting {
         key: "prePromotionAnalysis",
         doc: "An analysis of the preview; the switch waits for its verdict.",
         example: "activeService: web, prePromotionAnalysis: {templates: [{templateName: smoke}]}",
-        kind: Schema::Named("analysis"),
-        read: |node, plan| node.object(analysis_ref).map(|analysis| plan.before = Some(analysis)),
+        read: |node, plan| analysis(node).map(|analysis| plan.before = Some(analysis)),
     },
     Setting {
         key: "autoPromotionEnabled",
         doc: "Whether the switch comes by itself, true by default; else it waits for a person.",
         example: "activeService: web, autoPromotionEnabled: false",
-        kind: Schema::Bool,
         read: |node, plan| node.bool().map(|auto| plan.auto_promotion = auto),
     },
     Setting {
         key: "autoPromotionSeconds",
         doc: "How long the preview waits for the switch, after its analysis; without effect where that waits for a person.",
         example: "activeService: web, autoPromotionSeconds: 60",
-        kind: Schema::SECONDS,
         read: |node, plan| settings::seconds(node).map(|delay| plan.auto_promotion_delay = delay),
     },
     Setting {
         key: "postPromotionAnalysis",
         doc: "An analysis of the new version with all traffic; a bad verdict takes it back at once.",
         example: "activeService: web, postPromotionAnalysis: {templates: [{templateName: success-rate}]}",
-        kind: Schema::Named("analysis"),
-        read: |node, plan| node.object(analysis_ref).map(|analysis| plan.after = Some(analysis)),
+        read: |node, plan| analysis(node).map(|analysis| plan.after = Some(analysis)),
     },
     Setting {
         key: "scaleDownDelaySeconds",
         doc: "How long the old version stays whole after the switch and its analysis, one weight away; 30 by default.",
         example: "activeService: web, scaleDownDelaySeconds: 300",
-        kind: Schema::SECONDS,
         read: |node, plan| settings::seconds(node).map(|delay| plan.strategy.scale_down_delay = delay),
     },
     Setting {
         key: "abortScaleDownDelaySeconds",
         doc: "How long an aborted preview stays to be looked at: 30 by default; 0 keeps it until the next release.",
         example: "activeService: web, abortScaleDownDelaySeconds: 600",
-        kind: Schema::SECONDS,
         read: |node, plan| settings::abort_delay(node, &mut plan.strategy),
     },
     Setting {
         key: "previewMetadata",
         doc: "Labels and annotations that only pods of the preview get.",
         example: "activeService: web, previewMetadata: {labels: {track: preview}}",
-        kind: Schema::METADATA,
         read: |node, plan| settings::metadata(node, &mut plan.strategy.pods),
     },
     Setting {
         key: "antiAffinity",
         doc: "Keeps the preview off the nodes of stable, as in `haldane.dev/canary`.",
         example: "activeService: web, antiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {}}",
-        kind: settings::ANTI_AFFINITY,
         read: |node, plan| settings::anti_affinity(node, &mut plan.strategy.pods),
     },
     Setting {
         key: "trafficRouting",
         doc: "As in `haldane.dev/canary`; with `canary-by-header` or `canary-by-cookie` people reach the preview on the application's own host. In Argo there is none.",
         example: "activeService: web, trafficRouting: {nginx: {additionalIngressAnnotations: {canary-by-header: X-Preview}}}",
-        kind: Schema::Named("trafficRouting"),
         read: |node, plan| settings::traffic_routing(node, &mut plan.strategy),
     },
     Setting {
         key: "progressDeadlineAbort",
         doc: "As in `haldane.dev/canary`.",
         example: "activeService: web, progressDeadlineAbort: false",
-        kind: Schema::Bool,
         read: |node, plan| node.bool().map(|abort| plan.strategy.progress_deadline_abort = abort),
     },
     Setting {
         key: "rollbackWindow",
         doc: "As in `haldane.dev/canary`.",
         example: "activeService: web, rollbackWindow: {revisions: 3}",
-        kind: settings::ROLLBACK_WINDOW,
         read: |node, plan| settings::rollback_window(node, &mut plan.strategy),
     },
 ];
@@ -158,7 +144,17 @@ pub fn read_blue_green(
 ) -> Result<CanaryStrategy, Findings> {
     let (document, path) = unwrap(document, path, "strategy");
     let (document, path) = unwrap(document, &path, "blueGreen");
-    read(document, &path, |node| node.object(|fields| plan(fields, defaults)))
+    read(document, &path, |node| blue_green(node, defaults))
+}
+
+/// What a plan may be.
+#[must_use]
+pub fn schema(defaults: &Defaults) -> Schema {
+    describe(|node| blue_green(node, defaults))
+}
+
+fn blue_green(node: Node<'_>, defaults: &Defaults) -> Option<CanaryStrategy> {
+    node.named("blueGreen", |node| node.object(|fields| plan(fields, defaults)))
 }
 
 fn plan(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<CanaryStrategy> {
@@ -172,7 +168,7 @@ fn plan(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<CanaryStrategy> 
     };
     settings::read_all(SETTINGS, REFUSED, fields, &mut plan);
     let Some(active) = plan.strategy.stable_service.as_ref() else {
-        fields.required("activeService", |_| Some(()));
+        fields.require("activeService");
         return None;
     };
     if plan.strategy.preview_service.as_ref() == Some(active) {

@@ -1,16 +1,18 @@
 //! The plan that the annotations of a Deployment declare.
 
 use super::{
-    annotations::{path, plan_key, unknown_keys},
-    blue_green::read_blue_green,
+    annotations::{KEYS, Key, path, plan_key, unknown_keys},
+    blue_green::{self, read_blue_green},
     dry_start,
-    strategy::{Defaults, default_strategy, read_strategy},
+    strategy::{self, Defaults, default_strategy, read_strategy},
     template,
     template_tree::{Known, Lookup, MAX_TEMPLATES, expand},
 };
 use crate::{
     document::{
+        fields::{Node, describe, read},
         finding::{Finding, Findings},
+        schema::{Field, Schema},
         yaml,
     },
     domain::{
@@ -20,8 +22,9 @@ use crate::{
         state::bounded::{PLAN_ROOM, plan_bytes},
         strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
     },
-    gocompat::duration::{BadDuration, GoDuration},
+    gocompat::duration::GoDuration,
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The plan in the annotations; templates that it names are not looked up yet.
@@ -40,7 +43,7 @@ pub struct DeclaredPlan {
 pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<DeclaredPlan, Findings> {
     let mut findings = unknown_keys(annotations);
     let mut keep = |result: Result<_, Findings>| result.map_err(|found| findings.extend(found)).ok();
-    let settle = keep(settle(annotations, defaults.settle));
+    let settle = keep(text_of(annotations, keys::SETTLE, settle)).flatten();
     let inline = annotations.get(keys::ANALYSIS).map(|text| inline_template(text));
     let defaults = Defaults { settle: settle.unwrap_or(defaults.settle), ..defaults.clone() };
     let key = plan_key(annotations);
@@ -52,10 +55,7 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Dec
     }
     let strategy =
         if key == keys::BLUE_GREEN { blue_green(text, &defaults) } else { strategy(text, &defaults) };
-    let restart = annotations.get(keys::RESTART).filter(|value| *value != "canary");
-    findings.extend(
-        restart.map(|value| Finding::new(path(keys::RESTART), value, "must be \"canary\", or not set")),
-    );
+    findings.extend(text_of(annotations, keys::RESTART, restart).err().unwrap_or_default());
     let inline = inline.transpose().map_err(|found| findings.extend(found)).ok().flatten();
     let strategy = strategy.map_err(|found| findings.extend(found)).ok();
     match (strategy, findings.is_empty()) {
@@ -73,10 +73,37 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Dec
     }
 }
 
-fn settle(annotations: &Labels, default: GoDuration) -> Result<GoDuration, Findings> {
-    let Some(text) = annotations.get(keys::SETTLE) else { return Ok(default) };
-    let finding = |error: BadDuration| vec![Finding::new(path(keys::SETTLE), text, error.to_string())];
-    text.parse().map_err(finding)
+/// Reads the annotation `key`, which is not YAML.
+fn text_of<T>(
+    annotations: &Labels,
+    key: &str,
+    reader: impl FnOnce(Node<'_>) -> Option<T>,
+) -> Result<Option<T>, Findings> {
+    let text = annotations.get(key).map(|text| Value::from(text.as_str()));
+    text.map(|text| read(&text, &path(key), reader)).transpose()
+}
+
+fn settle(node: Node<'_>) -> Option<GoDuration> {
+    node.duration()
+}
+
+fn restart(node: Node<'_>) -> Option<()> {
+    node.word(&[("canary", ())], "must be \"canary\", or not set")
+}
+
+/// What each annotation may be, its text read as YAML.
+#[must_use]
+pub fn schema(defaults: &Defaults) -> Schema {
+    let of = |key: &str| match key {
+        keys::CANARY => Schema::Either(vec!["enabled", "disabled"], Box::new(strategy::schema(defaults))),
+        keys::BLUE_GREEN => blue_green::schema(defaults),
+        keys::ANALYSIS => describe(template::template),
+        keys::SETTLE => describe(settle),
+        keys::RESTART => describe(restart),
+        _ => Schema::Text,
+    };
+    let field = |key: &Key| Field { key: key.name, doc: key.doc, schema: of(key.name) };
+    Schema::Object(KEYS.iter().map(field).collect())
 }
 
 fn strategy(text: &str, defaults: &Defaults) -> Result<CanaryStrategy, Findings> {

@@ -1,10 +1,10 @@
 //! The fields of Argo's `strategy.canary`: one table, from which parser and reference page are made.
 
-use super::steps::{WEIGHT_TOTALS, analysis_ref, percent, step};
+use super::steps::{WEIGHT_TOTALS, analysis_ref, percent, pods, step};
 use crate::{
     document::{
         fields::{Fields, Node},
-        schema::{MAX_DELAY, MAX_PODS, Schema},
+        schema::Schema,
     },
     domain::{
         names::Weight,
@@ -15,23 +15,11 @@ use crate::{
 };
 use serde_json::Value;
 
-/// What [`traffic_routing`] reads, in addition to routers by their names.
-pub static ROUTING: &[(&str, Schema)] = &[
-    ("managedRoutes", Schema::List(&Schema::Object(&[("name", Schema::Text)]))),
-    ("maxTrafficWeight", Schema::Whole(*WEIGHT_TOTALS.start(), *WEIGHT_TOTALS.end())),
-];
-
-/// What [`anti_affinity`] reads.
-pub(super) const ANTI_AFFINITY: Schema = Schema::Object(&[
-    ("preferredDuringSchedulingIgnoredDuringExecution", Schema::Object(&[("weight", Schema::Whole(1, 100))])),
-    ("requiredDuringSchedulingIgnoredDuringExecution", Schema::Object(&[])),
-]);
-
 /// Templates that a rollback window looks back over at most.
 const MAX_REVISIONS: u32 = 20;
 
-/// What [`rollback_window`] reads.
-pub(super) const ROLLBACK_WINDOW: Schema = Schema::Object(&[("revisions", Schema::Whole(0, MAX_REVISIONS))]);
+/// Maximum delay in seconds: a week.
+const MAX_DELAY: u32 = 7 * 24 * 60 * 60;
 
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
@@ -42,8 +30,6 @@ pub struct Setting<S: 'static> {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
-    /// What its value may be.
-    pub kind: Schema,
     pub(super) read: fn(Node<'_>, &mut S) -> Option<()>,
 }
 
@@ -53,7 +39,6 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "steps",
         doc: "What happens, in order. Without steps: 10 % and 50 % for a minute each.",
         example: "steps: [{setWeight: 25}, {pause: {duration: 5m}}]",
-        kind: Schema::List(&Schema::Named("step")),
         read: |node, strategy| {
             let total = strategy.weight_total;
             node.list(|node| step(node, total)).map(|steps| strategy.steps = steps)
@@ -63,56 +48,48 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "analysis",
         doc: "An analysis alongside the steps, from `startingStep` (counted from 0) until promotion.",
         example: "analysis: {startingStep: 0, templates: [{templateName: success-rate}]}",
-        kind: Schema::Named("backgroundAnalysis"),
-        read: |node, strategy| node.object(background).map(|analysis| strategy.background = Some(analysis)),
+        read: |node, strategy| background(node).map(|analysis| strategy.background = Some(analysis)),
     },
     Setting {
         key: "stableService",
         doc: "The user's Service to split; by default every Service that selects the Deployment's pods.",
         example: "stableService: web",
-        kind: Schema::Text,
         read: |node, strategy| node.object_name().map(|name| strategy.stable_service = Some(name)),
     },
     Setting {
         key: "canaryService",
         doc: "Name of the Service that Haldane makes for the canary and removes after the rollout; `SERVICE-canary` by default, and none where pods are the split. It is the canary's of `stableService`, or of the one Service that selects the pods.",
         example: "canaryService: web-next",
-        kind: Schema::Text,
         read: |node, strategy| node.service_name().map(|name| strategy.canary_service = Some(name)),
     },
     Setting {
         key: "trafficRouting",
         doc: "The router by its name, with its settings (see [Traffic routers](#traffic-routers)); by default the router that finds a route to the Service. `managedRoutes`: the names that `setHeaderRoute` and `setMirrorRoute` may use. `maxTrafficWeight`: the total of which all weights are parts, 100 by default and at least, so that 5 of 1000 is half a percent.",
         example: "trafficRouting: {nginx: {stableIngress: web, additionalIngressAnnotations: {canary-by-cookie: testers}}}",
-        kind: Schema::Named("trafficRouting"),
         read: traffic_routing,
     },
     Setting {
         key: "canaryMetadata",
         doc: "Labels and annotations that only canary pods get.",
         example: "canaryMetadata: {labels: {track: canary}, annotations: {team: shop}}",
-        kind: Schema::METADATA,
         read: |node, strategy| metadata(node, &mut strategy.pods),
     },
     Setting {
         key: "antiAffinity",
         doc: "Keeps canary pods off the nodes of stable's: `preferredDuringSchedulingIgnoredDuringExecution` with a `weight` from 1 to 100, or `requiredDuringSchedulingIgnoredDuringExecution`.",
         example: "antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 50}}",
-        kind: ANTI_AFFINITY,
         read: |node, strategy| anti_affinity(node, &mut strategy.pods),
     },
     Setting {
         key: "minPodsPerReplicaSet",
         doc: "Least size of a canary with traffic.",
         example: "minPodsPerReplicaSet: 2",
-        kind: Schema::PODS,
-        read: |node, strategy| node.integer(0..=MAX_PODS).map(|pods| strategy.min_pods = pods.max(1)),
+        read: |node, strategy| pods(node, 0).map(|pods| strategy.min_pods = pods.max(1)),
     },
     Setting {
         key: "replicaProgressThreshold",
         doc: "How much of the canary must be available for a step to go on: `type: Percent` or `Pods`, and `value`. By default all of it.",
         example: "replicaProgressThreshold: {type: Percent, value: 90}",
-        kind: Schema::Object(&[("type", Schema::Word(&["Percent", "Pods"])), ("value", Schema::SOME_PODS)]),
         read: |node, strategy| {
             node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
         },
@@ -121,40 +98,37 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         key: "progressDeadlineAbort",
         doc: "Whether a canary that is too small for the Deployment's `progressDeadlineSeconds` aborts the rollout; true by default.",
         example: "progressDeadlineAbort: false",
-        kind: Schema::Bool,
         read: |node, strategy| node.bool().map(|abort| strategy.progress_deadline_abort = abort),
     },
     Setting {
         key: "abortScaleDownDelaySeconds",
         doc: "How long an aborted canary stays to be looked at: 30 by default; 0 keeps it until the next release.",
         example: "abortScaleDownDelaySeconds: 600",
-        kind: Schema::SECONDS,
         read: abort_delay,
     },
     Setting {
         key: "scaleDownDelaySeconds",
         doc: "How long stable stays whole once the canary has all traffic, so that an abort is still instant; 0 by default.",
         example: "scaleDownDelaySeconds: 300",
-        kind: Schema::SECONDS,
         read: |node, strategy| seconds(node).map(|delay| strategy.scale_down_delay = delay),
     },
     Setting {
         key: "rollbackWindow",
         doc: "A template that was stable at most `revisions` templates ago is promoted without steps and analyses. In Argo a field of the Rollout's spec.",
         example: "rollbackWindow: {revisions: 3}",
-        kind: ROLLBACK_WINDOW,
         read: rollback_window,
     },
     Setting {
         key: "dynamicStableScale",
         doc: "Must be false: stable keeps its size, so that an abort is safe at any moment.",
         example: "dynamicStableScale: false",
-        kind: Schema::False,
-        read: |node, _| match node.value().as_bool() {
-            Some(false) => Some(()),
-            _ => node.fail(
-                "must be false or left out: stable keeps its size, so that an abort is safe at any moment",
-            ),
+        read: |node, _| {
+            node.typed(Schema::False, |node| match node.value().as_bool() {
+                Some(false) => Some(()),
+                _ => node.fail(
+                    "must be false or left out: stable keeps its size, so that an abort is safe at any moment",
+                ),
+            })
         },
     },
 ];
@@ -180,17 +154,20 @@ pub(super) fn read_all<S>(
     strategy: &mut S,
 ) {
     for setting in settings {
-        fields.optional(setting.key, |node| (setting.read)(node, strategy));
+        fields.doc(setting.doc).optional(setting.key, |node| (setting.read)(node, strategy));
     }
     for (key, why) in refused {
         fields.unsupported(key, why);
     }
 }
 
-fn background(fields: &mut Fields<'_>) -> Option<BackgroundAnalysis> {
-    let starting_step = fields.optional("startingStep", |node| node.integer(0..=100_i64)).unwrap_or(0);
-    let analysis = analysis_ref(fields)?;
-    Some(BackgroundAnalysis { analysis, starting_step: usize::try_from(starting_step).unwrap_or(0) })
+fn background(node: Node<'_>) -> Option<BackgroundAnalysis> {
+    let read = |fields: &mut Fields<'_>| {
+        let starting_step = fields.optional("startingStep", |node| node.integer(0..=100_i64)).unwrap_or(0);
+        let analysis = analysis_ref(fields)?;
+        Some(BackgroundAnalysis { analysis, starting_step: usize::try_from(starting_step).unwrap_or(0) })
+    };
+    node.named("backgroundAnalysis", |node| node.object(read))
 }
 
 /// Seconds of a delay.
@@ -206,13 +183,8 @@ pub(super) fn abort_delay(node: Node<'_>, strategy: &mut CanaryStrategy) -> Opti
 }
 
 pub(super) fn metadata(node: Node<'_>, pods: &mut CanaryPods) -> Option<()> {
-    node.object(|fields| {
-        let labels = fields.optional("labels", |node| node.map(Node::string));
-        let annotations = fields.optional("annotations", |node| node.map(Node::string));
-        pods.labels = labels.unwrap_or_default();
-        pods.annotations = annotations.unwrap_or_default();
-        Some(())
-    })
+    (pods.labels, pods.annotations) = node.metadata()?;
+    Some(())
 }
 
 pub(super) fn anti_affinity(node: Node<'_>, pods: &mut CanaryPods) -> Option<()> {
@@ -240,17 +212,16 @@ fn threshold(fields: &mut Fields<'_>) -> Option<ProgressThreshold> {
         Percent,
         Pods,
     }
-    let unit = fields.required("type", |node| match node.value().as_str() {
-        Some("Percent") => Some(Unit::Percent),
-        Some("Pods") => Some(Unit::Pods),
-        _ => node.fail("must be Percent or Pods"),
-    });
-    fields.required("value", |node| match unit? {
-        Unit::Percent if node.value().as_i64() == Some(0) => {
+    const UNITS: &[(&str, Unit)] = &[("Percent", Unit::Percent), ("Pods", Unit::Pods)];
+    let unit = fields.required("type", |node| node.word(UNITS, "must be Percent or Pods"));
+    fields.required("value", |node| match unit {
+        Some(Unit::Percent) if node.value().as_i64() == Some(0) => {
             node.fail("must be from 1 to 100: at 0 traffic would go to a canary without pods")
         }
-        Unit::Percent => percent(node).map(ProgressThreshold::Percent),
-        Unit::Pods => node.integer(1..=MAX_PODS).map(ProgressThreshold::Pods),
+        Some(Unit::Percent) => percent(node).map(ProgressThreshold::Percent),
+        Some(Unit::Pods) => pods(node, 1).map(ProgressThreshold::Pods),
+        // Neither unit allows more.
+        None => pods(node, 1).and(None),
     })
 }
 
@@ -262,30 +233,32 @@ pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
 }
 
 pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
-    node.object(|fields| {
-        let mut named = Vec::new();
-        for router in routers::nameable() {
-            let defaults = strategy.settings.get(router.key()).cloned();
-            let read = |node| routers::read(router, node, defaults.as_ref());
-            let Some(settings) = fields.optional(router.key(), read) else { continue };
-            strategy.settings.insert(router.key().to_owned(), settings);
-            named.push(router.key());
-        }
-        if named.len() > 1 {
-            fields.fail(format!("must have one of {}", named.join(", ")));
-        }
-        // Asked for by name: a route that is not there yet will be.
-        strategy.router = named.first().map(|key| (*key).to_owned());
-        strategy.managed_routes =
-            fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
-        let known: Vec<&str> = routers::nameable().map(TrafficRouter::key).collect();
-        for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
-            fields.unsupported(key, &format!("there is no such router; supported are {}", known.join(", ")));
-        }
-        let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));
-        strategy.weight_total = total.unwrap_or(Weight::PERCENT);
-        Some(())
-    })
+    node.named("trafficRouting", |node| node.object(|fields| routing(fields, strategy)))
+}
+
+fn routing(fields: &mut Fields<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
+    let mut named = Vec::new();
+    for router in routers::nameable() {
+        let defaults = strategy.settings.get(router.key()).cloned();
+        let read = |node| routers::read(router, node, defaults.as_ref());
+        let Some(settings) = fields.doc(router.doc()).optional(router.key(), read) else { continue };
+        strategy.settings.insert(router.key().to_owned(), settings);
+        named.push(router.key());
+    }
+    if named.len() > 1 {
+        fields.fail(format!("must have one of {}", named.join(", ")));
+    }
+    // Asked for by name: a route that is not there yet will be.
+    strategy.router = named.first().map(|key| (*key).to_owned());
+    strategy.managed_routes =
+        fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
+    let known: Vec<&str> = routers::nameable().map(TrafficRouter::key).collect();
+    for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
+        fields.unsupported(key, &format!("there is no such router; supported are {}", known.join(", ")));
+    }
+    let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));
+    strategy.weight_total = total.unwrap_or(Weight::PERCENT);
+    Some(())
 }
 
 /// The total of which a strategy's weights are parts, before anything of it is read.

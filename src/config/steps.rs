@@ -2,12 +2,12 @@
 
 use super::{
     routes::{header_route, mirror_route},
-    template::{DRY_RUN, FIELD_REF, RETENTION, TEMPLATES, field_path, rules, template_ref},
+    template::{arg_value, field_ref, rules, template_ref},
 };
 use crate::{
     document::{
         fields::{Fields, Node},
-        schema::{MAX_PODS, Schema},
+        schema::Schema,
     },
     domain::{
         metric::RunMetadata,
@@ -15,43 +15,14 @@ use crate::{
         strategy::{AnalysisRef, AnalysisStep, ArgBinding, ArgSource, CanaryScale, Side, Step, TemplateRef},
     },
     gocompat::duration::GoDuration,
-    providers::{Field, field},
 };
 use std::ops::RangeInclusive;
 
-/// An argument of a step's analysis.
-const ARGUMENT: Schema = Schema::Object(&[
-    ("name", Schema::Text),
-    ("value", Schema::Text),
-    (
-        "valueFrom",
-        Schema::Object(&[
-            ("podTemplateHashValue", Schema::Word(&["Stable", "Latest", "Canary"])),
-            ("fieldRef", FIELD_REF),
-        ]),
-    ),
-]);
-
-/// What `setHeaderRoute` reads.
-const HEADER_ROUTE: Schema = Schema::Object(&[
-    ("name", Schema::Text),
-    (
-        "match",
-        Schema::List(&Schema::Object(&[
-            ("headerName", Schema::Text),
-            (
-                "headerValue",
-                Schema::Object(&[("exact", Schema::Text), ("prefix", Schema::Text), ("regex", Schema::Text)]),
-            ),
-        ])),
-    ),
-]);
+/// Maximum number of pods in a plan.
+const MAX_PODS: i32 = 100_000;
 
 /// What `maxTrafficWeight` may be: some data planes ignore a smaller total.
 pub(super) const WEIGHT_TOTALS: RangeInclusive<u32> = Weight::PERCENT..=1_000_000;
-
-/// A weight: parts of a total that may be as large.
-const WEIGHT: Schema = Schema::Whole(0, *WEIGHT_TOTALS.end());
 
 /// A kind of step: the word by which it is written, how it is read, and its documentation.
 #[derive(Debug)]
@@ -62,8 +33,6 @@ pub struct StepKind {
     pub doc: &'static str,
     /// As users write it.
     pub example: &'static str,
-    /// What its value may be.
-    pub kind: Schema,
     read: fn(Node<'_>, u32) -> Option<Step>,
 }
 
@@ -73,68 +42,40 @@ pub static STEPS: &[StepKind] = &[
         key: "setWeight",
         doc: "Sends this percentage of the traffic (or so many parts of `maxTrafficWeight`) to the canary, once it has the pods for it.",
         example: "setWeight: 25",
-        kind: WEIGHT,
-        read: set_weight,
+        read: |node, total| weight(node, total).map(Step::SetWeight),
     },
     StepKind {
         key: "pause",
         doc: "Waits: for `duration` (seconds, or a duration such as 5m), or for a person when there is none. With an `analysis` in the same item the verdict ends it, after `duration` at the earliest.",
         example: "pause: {duration: 5m}",
-        kind: Schema::Object(&[("duration", Schema::PauseTime)]),
         read: |node, _| pause(node),
     },
     StepKind {
         key: "analysis",
         doc: "Waits for the verdict of an analysis; a bad one aborts the rollout.",
         example: "analysis: {templates: [{templateName: success-rate}]}",
-        kind: Schema::Named("analysis"),
         read: |node, _| {
-            node.object(analysis_ref)
-                .map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
+            analysis(node).map(|analysis| Step::Analysis(AnalysisStep { analysis, at_least: None }))
         },
     },
     StepKind {
         key: "setCanaryScale",
         doc: "Gives the canary a size of its own until the next such step: `replicas`, `weight` (percent of stable's size) or `matchTrafficWeight: true`, which ends it. Of several given, `matchTrafficWeight` counts before `replicas`, and that before `weight`.",
         example: "setCanaryScale: {replicas: 3}",
-        kind: Schema::Object(&[
-            ("replicas", Schema::PODS),
-            ("weight", WEIGHT),
-            ("matchTrafficWeight", Schema::Bool),
-        ]),
         read: set_canary_scale,
     },
     StepKind {
         key: "setHeaderRoute",
         doc: "Sends requests with this header to the canary, in addition to its share of all others: `exact`, `prefix` or `regex` (the whole value). The same `name` without `match` removes it. How many such routes there can be at a time is the router's.",
         example: "setHeaderRoute: {name: testers, match: [{headerName: X-Canary-Test, headerValue: {exact: \"true\"}}]}",
-        kind: HEADER_ROUTE,
         read: |node, _| node.object(header_route).map(Step::SetHeaderRoute),
     },
     StepKind {
         key: "setMirrorRoute",
         doc: "Copies `percentage` of the requests to the canary, whose answers nobody sees. The same `name` without `percentage` removes it. Needs a router that can mirror.",
         example: "setMirrorRoute: {name: shadow, percentage: 10}",
-        kind: Schema::Object(&[("name", Schema::Text), ("percentage", Schema::Whole(0, 100))]),
         read: |node, _| node.object(mirror_route).map(Step::SetMirrorRoute),
     },
-];
-
-/// The fields of every analysis of a plan, for the reference.
-pub static ANALYSIS_FIELDS: &[Field] = &[
-    field(
-        "templates",
-        TEMPLATES,
-        "`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.",
-    ),
-    field("args", Schema::List(&ARGUMENT), "Values for arguments of the templates."),
-    field("dryRun", DRY_RUN, "As in a template; these rules come before its own."),
-    field("measurementRetention", RETENTION, "As in a template; these rules come before its own."),
-    field(
-        "analysisRunMetadata",
-        Schema::METADATA,
-        "`labels` and `annotations` that its runs carry in the record, `state.rollout.runs`.",
-    ),
 ];
 
 /// Steps of Argo Rollouts that are refused, and why.
@@ -147,36 +88,37 @@ pub static REFUSED_STEPS: &[(&str, &str)] = &[
 /// of `total`.
 #[must_use]
 pub fn step(node: Node<'_>, total: u32) -> Option<Step> {
-    node.object(|fields| {
-        let mut steps: Vec<(&str, Option<Step>)> = Vec::new();
-        for kind in STEPS {
-            let mut given = false;
-            let step = fields.optional(kind.key, |node| {
-                given = true;
-                (kind.read)(node, total)
-            });
-            if given {
-                steps.push((kind.key, step));
-            }
+    node.named("step", |node| node.object(|fields| one_step(fields, total)))
+}
+
+fn one_step(fields: &mut Fields<'_>, total: u32) -> Option<Step> {
+    let mut steps: Vec<(&str, Option<Step>)> = Vec::new();
+    for kind in STEPS {
+        let mut given = false;
+        let step = fields.doc(kind.doc).optional(kind.key, |node| {
+            given = true;
+            (kind.read)(node, total)
+        });
+        if given {
+            steps.push((kind.key, step));
         }
-        let refused = REFUSED_STEPS.iter().filter(|(key, why)| fields.unsupported(key, why)).count();
-        match steps.as_mut_slice() {
-            [] => {
-                if refused == 0 && fields.is_clean() {
-                    let keys: Vec<_> = STEPS.iter().map(|kind| kind.key).collect();
-                    fields.fail(format!("must have one of {}", keys.join(", ")));
-                }
-                None
+    }
+    let refused = REFUSED_STEPS.iter().filter(|(key, why)| fields.unsupported(key, why)).count();
+    match steps.as_mut_slice() {
+        [] => {
+            if refused == 0 && fields.is_clean() {
+                let keys: Vec<_> = STEPS.iter().map(|kind| kind.key).collect();
+                fields.fail(format!("must have one of {}", keys.join(", ")));
             }
-            [(_, step)] => step.take(),
-            [("pause", pause), ("analysis", analysis)] => paused_analysis(pause.take()?, analysis.take()?),
-            _ => {
-                fields
-                    .fail("must have one kind of step (or pause and analysis), write one list item for each");
-                None
-            }
+            None
         }
-    })
+        [(_, step)] => step.take(),
+        [("pause", pause), ("analysis", analysis)] => paused_analysis(pause.take()?, analysis.take()?),
+        _ => {
+            fields.fail("must have one kind of step (or pause and analysis), write one list item for each");
+            None
+        }
+    }
 }
 
 /// A pause together with an analysis: both must be over, and an endless pause is over with the verdict.
@@ -189,10 +131,6 @@ fn paused_analysis(pause: Step, analysis: Step) -> Option<Step> {
     }
 }
 
-fn set_weight(node: Node<'_>, total: u32) -> Option<Step> {
-    weight(node, total).map(Step::SetWeight)
-}
-
 /// A whole number from 0 to `total`.
 fn weight(node: Node<'_>, total: u32) -> Option<Weight> {
     Weight::of(node.integer(0..=total)?, total).ok()
@@ -203,10 +141,15 @@ pub(super) fn percent(node: Node<'_>) -> Option<Weight> {
     weight(node, Weight::PERCENT)
 }
 
+/// A number of pods, at least `min`.
+pub(super) fn pods(node: Node<'_>, min: i32) -> Option<i32> {
+    node.integer(min..=MAX_PODS)
+}
+
 /// Argo's precedence; nothing given means the same as `matchTrafficWeight`.
 fn set_canary_scale(node: Node<'_>, total: u32) -> Option<Step> {
     node.object(|fields| {
-        let replicas = fields.optional("replicas", |node| node.integer(0..=MAX_PODS));
+        let replicas = fields.optional("replicas", |node| pods(node, 0));
         let weight = fields.optional("weight", |node| weight(node, total));
         let matching = fields.optional("matchTrafficWeight", Node::bool).unwrap_or(false);
         let own = replicas.map(CanaryScale::Replicas).or_else(|| weight.map(CanaryScale::Weight));
@@ -232,41 +175,49 @@ fn pause(node: Node<'_>) -> Option<Step> {
 fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
     const ALLOWED: &str = "must be a number of seconds, not negative, or a duration such as \"30s\" or \"5m\"; leave it out to wait for a person";
     const MAX_PAUSE: GoDuration = GoDuration::from_secs(i32::MAX.cast_unsigned());
-    let value = node.value();
-    let text = value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|number| number.to_string()));
-    let seconds = text.as_deref().and_then(|text| text.parse::<i32>().ok());
-    let duration = match seconds {
-        Some(seconds) => u32::try_from(seconds).ok().map(GoDuration::from_secs),
-        None => text.as_deref().and_then(|text| text.parse().ok()),
-    };
-    match duration.filter(|duration| *duration <= MAX_PAUSE) {
-        Some(duration) => Some(duration),
-        None => node.fail(ALLOWED),
-    }
+    node.typed(Schema::PauseTime, |node| {
+        let value = node.value();
+        let text =
+            value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|number| number.to_string()));
+        let seconds = text.as_deref().and_then(|text| text.parse::<i32>().ok());
+        let duration = match seconds {
+            Some(seconds) => u32::try_from(seconds).ok().map(GoDuration::from_secs),
+            None => text.as_deref().and_then(|text| text.parse().ok()),
+        };
+        match duration.filter(|duration| *duration <= MAX_PAUSE) {
+            Some(duration) => Some(duration),
+            None => node.fail(ALLOWED),
+        }
+    })
 }
 
 /// Reads which templates to run, with which arguments.
-pub fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
-    let mut templates = fields.list("templates", |node| node.object(template_ref));
-    let args = fields.list("args", |node| node.object(arg));
-    let rules = rules(fields);
-    let metadata =
-        fields.optional("analysisRunMetadata", |node| node.object(|fields| Some(run_metadata(fields))));
+#[must_use]
+pub fn analysis(node: Node<'_>) -> Option<AnalysisRef> {
+    node.named("analysis", |node| node.object(analysis_ref))
+}
+
+/// The fields of [`analysis`].
+pub(super) fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
+    const RULES: &str = "As in a template; these rules come before its own.";
+    let mut templates = fields
+        .doc("`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.")
+        .list("templates", template_ref);
+    let args = fields.doc("Values for arguments of the templates.").list("args", |node| node.object(arg));
+    let rules = rules(fields, RULES, RULES);
+    let metadata = fields
+        .doc("`labels` and `annotations` that its runs carry in the record, `state.rollout.runs`.")
+        .optional("analysisRunMetadata", Node::metadata)
+        .map(|(labels, annotations)| RunMetadata { labels, annotations });
     if templates.is_empty() {
         templates.push(TemplateRef::inline());
     }
     Some(AnalysisRef { templates, rules, metadata: metadata.unwrap_or_default(), args })
 }
 
-fn run_metadata(fields: &mut Fields<'_>) -> RunMetadata {
-    let labels = fields.optional("labels", |node| node.map(Node::string));
-    let annotations = fields.optional("annotations", |node| node.map(Node::string));
-    RunMetadata { labels: labels.unwrap_or_default(), annotations: annotations.unwrap_or_default() }
-}
-
 fn arg(fields: &mut Fields<'_>) -> Option<ArgBinding> {
     let name = fields.required("name", Node::string);
-    let value = fields.optional("value", Node::string).map(ArgSource::Value);
+    let value = arg_value(fields).map(ArgSource::Value);
     let from = fields.optional("valueFrom", |node| node.object(arg_source));
     if value.is_some() && from.is_some() {
         fields.fail("must have value or valueFrom, not both");
@@ -279,15 +230,15 @@ fn arg(fields: &mut Fields<'_>) -> Option<ArgBinding> {
 }
 
 fn arg_source(fields: &mut Fields<'_>) -> Option<ArgSource> {
-    let hash = fields.optional("podTemplateHashValue", |node| match node.value().as_str() {
-        Some("Stable") => Some(ArgSource::PodTemplateHash(Side::Stable)),
-        Some("Latest" | "Canary") => Some(ArgSource::PodTemplateHash(Side::Canary)),
-        _ => node.fail("must be Stable, or Latest (Canary means the same)"),
-    });
-    let field = fields.optional("fieldRef", |node| {
-        node.object(|fields| fields.required("fieldPath", field_path).map(ArgSource::FieldRef))
-    });
-    let source = hash.or(field);
+    const SIDES: &[(&str, Side)] =
+        &[("Stable", Side::Stable), ("Latest", Side::Canary), ("Canary", Side::Canary)];
+    let side = fields
+        .doc("`Stable`, or `Latest` (also `Canary`): the `pod-template-hash` of that side. In a step only.")
+        .optional("podTemplateHashValue", |node| {
+            node.word(SIDES, "must be Stable, or Latest (Canary means the same)")
+        });
+    let field = field_ref(fields).map(ArgSource::FieldRef);
+    let source = side.map(ArgSource::PodTemplateHash).or(field);
     if source.is_none() && fields.is_clean() {
         fields.fail("must have podTemplateHashValue or fieldRef");
     }

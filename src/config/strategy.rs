@@ -1,10 +1,11 @@
 //! Argo's `strategy.canary`, read into a [`CanaryStrategy`].
 
-use super::{routes::check_routes, settings};
+use super::{routes::check_routes, settings, steps::WEIGHT_TOTALS};
 use crate::{
     document::{
-        fields::{Fields, read},
+        fields::{Fields, Node, describe, read},
         finding::Findings,
+        schema::Schema,
     },
     domain::{
         names::Weight,
@@ -72,7 +73,13 @@ pub fn read_strategy(document: &Value, path: &str, defaults: &Defaults) -> Resul
     let (document, path) = unwrap(document, path, "strategy");
     let (document, path) = unwrap(document, &path, "canary");
     let total = settings::weight_total(document);
-    read(document, &path, |node| node.object(|fields| Some(canary(fields, total, defaults))))
+    read(document, &path, |node| canary(node, total, defaults))
+}
+
+/// What a plan may be, whatever the total of its weights.
+#[must_use]
+pub fn schema(defaults: &Defaults) -> Schema {
+    describe(|node| canary(node, *WEIGHT_TOTALS.end(), defaults))
 }
 
 /// The document inside of `{key: …}`, if that is all there is.
@@ -86,7 +93,11 @@ pub(super) fn unwrap<'a>(document: &'a Value, path: &str, key: &str) -> (&'a Val
     }
 }
 
-fn canary(fields: &mut Fields<'_>, total: u32, defaults: &Defaults) -> CanaryStrategy {
+fn canary(node: Node<'_>, total: u32, defaults: &Defaults) -> Option<CanaryStrategy> {
+    node.named("canary", |node| node.object(|fields| Some(plan(fields, total, defaults))))
+}
+
+fn plan(fields: &mut Fields<'_>, total: u32, defaults: &Defaults) -> CanaryStrategy {
     let mut strategy = without_steps(defaults);
     // Steps are read before the field that says so.
     strategy.weight_total = total;

@@ -1,91 +1,19 @@
 //! Analysis templates as users write them.
 
 use super::metric::metric;
-use crate::document::yaml;
 use crate::{
     document::{
         fields::{Fields, Node, read},
         finding::{Finding, Findings},
-        schema::Schema,
+        yaml,
     },
     domain::{
         k8s::field_path,
         metric::{AnalysisTemplate, Arg, MetricRule, MetricRules, RawMetric, SecretKeyRef, TemplateRef},
     },
     gocompat::re2,
-    providers::{Field, field},
 };
 use serde_json::Value;
-
-/// A list of names of templates.
-pub(super) const TEMPLATES: Schema =
-    Schema::List(&Schema::Object(&[("templateName", Schema::Text), ("clusterScope", Schema::Bool)]));
-/// The schema of `dryRun` in [`rules`].
-pub(super) const DRY_RUN: Schema = Schema::List(&Schema::Object(&[("metricName", Schema::Text)]));
-/// The schema of `measurementRetention` in [`rules`].
-pub(super) const RETENTION: Schema = Schema::List(&Schema::Object(&[
-    ("metricName", Schema::Text),
-    ("limit", Schema::Whole(0, MAX_RETENTION)),
-]));
-/// A field of the Deployment.
-pub(super) const FIELD_REF: Schema = Schema::Object(&[("fieldPath", Schema::Text)]);
-
-const ARGUMENT: Schema = Schema::Object(&[
-    ("name", Schema::Text),
-    ("value", Schema::Text),
-    (
-        "valueFrom",
-        Schema::Object(&[
-            ("fieldRef", FIELD_REF),
-            ("secretKeyRef", Schema::Object(&[("name", Schema::Text), ("key", Schema::Text)])),
-        ]),
-    ),
-]);
-
-/// The fields of an analysis template, for the reference.
-pub static TEMPLATE_FIELDS: &[Field] = &[
-    field(
-        "metrics",
-        Schema::List(&Schema::Named("metric")),
-        "The metrics. Required, unless `templates` names some.",
-    ),
-    field("args", Schema::List(&ARGUMENT), "Its arguments: a name each, and optionally a default value."),
-    field(
-        "dryRun",
-        DRY_RUN,
-        "`[{metricName: PATTERN}]`: metrics that are measured but cannot fail the analysis.",
-    ),
-    field(
-        "measurementRetention",
-        RETENTION,
-        "`[{metricName: PATTERN, limit: N}]`: how many measurements are kept, 10 by default and 100 at most.",
-    ),
-    field(
-        "templates",
-        TEMPLATES,
-        "`[{templateName: NAME, clusterScope: BOOL}]`: templates whose metrics belong to it, five levels deep; 50 in an analysis.",
-    ),
-];
-
-/// The sources of an argument, for the reference.
-pub static ARGUMENT_SOURCES: &[Field] = &[
-    field("value", Schema::Text, "A string. In a template it is the default."),
-    field(
-        "valueFrom.podTemplateHashValue",
-        Schema::Text,
-        "`Stable`, or `Latest` (also `Canary`): the `pod-template-hash` of that side. In a step only.",
-    ),
-    field(
-        "valueFrom.fieldRef.fieldPath",
-        Schema::Text,
-        "A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a template it is the default.",
-    ),
-    field(
-        "valueFrom.secretKeyRef",
-        Schema::Any,
-        "`{name, key}` of a Secret in the namespace of the Deployment. Haldane reads it for each measurement and never stores it. In a template only; needs a RoleBinding to ClusterRole `haldane-secrets`.",
-    ),
-];
 
 /// Reads the YAML of an `AnalysisTemplate`'s spec, or of a whole (Cluster)AnalysisTemplate object.
 ///
@@ -125,7 +53,7 @@ fn rules_within(value: &Value) -> usize {
 #[must_use]
 pub fn template(node: Node<'_>) -> Option<AnalysisTemplate> {
     if node.value().get("kind").is_none() {
-        return node.object(spec);
+        return node.named("analysisTemplate", |node| node.object(spec));
     }
     node.object(|object| {
         object.optional("apiVersion", Node::string);
@@ -144,9 +72,16 @@ fn kind(node: Node<'_>) -> Option<()> {
 }
 
 fn spec(spec: &mut Fields<'_>) -> Option<AnalysisTemplate> {
-    let args = spec.list("args", arg);
-    let rules = rules(spec);
-    let templates = spec.list("templates", |node| node.object(template_ref));
+    let args = spec.doc("Its arguments: a name each, and optionally a default value.").list("args", arg);
+    let rules = rules(
+        spec,
+        "`[{metricName: PATTERN}]`: metrics that are measured but cannot fail the analysis.",
+        "`[{metricName: PATTERN, limit: N}]`: how many measurements are kept, 10 by default and 100 at most.",
+    );
+    let templates = spec
+        .doc("`[{templateName: NAME, clusterScope: BOOL}]`: templates whose metrics belong to it, five levels deep; 50 in an analysis.")
+        .list("templates", template_ref);
+    spec.doc("The metrics. Required, unless `templates` names some.");
     let metrics = match templates.as_slice() {
         [] => spec.required("metrics", metrics),
         // The metrics of the templates that it names are enough.
@@ -156,34 +91,42 @@ fn spec(spec: &mut Fields<'_>) -> Option<AnalysisTemplate> {
 }
 
 /// Reads the name of a template and where it is looked up.
-pub(super) fn template_ref(fields: &mut Fields<'_>) -> Option<TemplateRef> {
-    let name = fields.required("templateName", Node::object_name);
-    let cluster_scope = fields.optional("clusterScope", Node::bool).unwrap_or(false);
-    Some(TemplateRef { name: name?, cluster_scope })
+pub(super) fn template_ref(node: Node<'_>) -> Option<TemplateRef> {
+    node.object(|fields| {
+        let name = fields.required("templateName", Node::object_name);
+        let cluster_scope = fields.optional("clusterScope", Node::bool).unwrap_or(false);
+        Some(TemplateRef { name: name?, cluster_scope })
+    })
 }
 
 /// Reads `dryRun` and `measurementRetention`, of a template or of a step.
-pub(super) fn rules(fields: &mut Fields<'_>) -> MetricRules {
+pub(super) fn rules(fields: &mut Fields<'_>, dry_run: &'static str, retention: &'static str) -> MetricRules {
     MetricRules {
-        dry_run: fields.list("dryRun", dry_run_rule),
-        measurement_retention: fields.list("measurementRetention", retention_rule),
+        dry_run: fields.doc(dry_run).list("dryRun", dry_run_rule),
+        measurement_retention: fields.doc(retention).list("measurementRetention", retention_rule),
     }
 }
 
 fn arg(node: Node<'_>) -> Option<Arg> {
     node.object(|arg| {
         let name = arg.required("name", Node::string);
-        let value = arg.optional("value", Node::string);
+        let value = arg_value(arg);
         let (field, secret) =
             arg.optional("valueFrom", |node| node.object(argument_source)).unwrap_or_default();
         Some(Arg { name: name?, value, field, secret })
     })
 }
 
+/// Reads the value of an argument, of a template or of a step.
+pub(super) fn arg_value(arg: &mut Fields<'_>) -> Option<String> {
+    arg.doc("A string. In a template it is the default.").optional("value", Node::string)
+}
+
 fn argument_source(source: &mut Fields<'_>) -> Option<(Option<String>, Option<SecretKeyRef>)> {
-    let field =
-        source.optional("fieldRef", |node| node.object(|field| field.required("fieldPath", field_path)));
-    let secret = source.optional("secretKeyRef", secret_key);
+    let field = field_ref(source);
+    let secret = source
+        .doc("`{name, key}` of a Secret in the namespace of the Deployment. Haldane reads it for each measurement and never stores it. In a template only; needs a RoleBinding to ClusterRole `haldane-secrets`.")
+        .optional("secretKeyRef", secret_key);
     if field.is_some() == secret.is_some() {
         if source.is_clean() {
             source.fail("must have either fieldRef or secretKeyRef");
@@ -193,8 +136,17 @@ fn argument_source(source: &mut Fields<'_>) -> Option<(Option<String>, Option<Se
     Some((field, secret))
 }
 
-/// Reads the path of a field of the Deployment.
-pub(super) fn field_path(node: Node<'_>) -> Option<String> {
+/// Reads which field of the Deployment is the value of an argument.
+pub(super) fn field_ref(source: &mut Fields<'_>) -> Option<String> {
+    let path = |fields: &mut Fields<'_>| {
+        fields
+            .doc("A field of the Deployment, such as `metadata.name` or `metadata.labels['team']`. In a template it is the default.")
+            .required("fieldPath", field_path)
+    };
+    source.optional("fieldRef", |node| node.object(path))
+}
+
+fn field_path(node: Node<'_>) -> Option<String> {
     match node.value().as_str().map(field_path::check) {
         Some(Err(problem)) => node.fail(problem),
         _ => node.string(),

@@ -1,5 +1,5 @@
-//! How a user's document is read: within limits, with a path for every finding, and by the table that also
-//! generates its schema.
+//! How a user's document is read: within limits, with a path for every finding, and by readers that also say what
+//! they accept.
 
 pub mod fields;
 pub mod finding;

@@ -1,16 +1,13 @@
-//! The type of a field, as far as an editor can check it.
+//! What a value may be, as far as an editor can check it.
 //!
-//! The tables of fields have it next to each field's documentation, and the JSON Schema of the annotations is
-//! generated from it. The parser checks the same and more; a test compares both with valid and invalid values.
-
-/// Maximum number of pods in a plan.
-pub const MAX_PODS: i32 = 100_000;
-/// Maximum delay in seconds: a week.
-pub const MAX_DELAY: u32 = 7 * 24 * 60 * 60;
+//! The readers of a document say it themselves: see [`super::fields::describe`]. They check the same and more.
 
 /// The type of a value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Schema {
+    /// Nothing: its reader does not say what it accepts.
+    #[default]
+    Never,
     /// Anything: an editor cannot check it.
     Any,
     /// A string.
@@ -20,9 +17,9 @@ pub enum Schema {
     /// `false` only, where Argo also allows `true`.
     False,
     /// One of these words.
-    Word(&'static [&'static str]),
+    Word(Vec<&'static str>),
     /// A whole number in this range, inclusive.
-    Whole(u32, u32),
+    Whole(i64, i64),
     /// A whole number with or without quotes, or a text with an argument that becomes one.
     Count,
     /// A Go duration that is not negative.
@@ -33,24 +30,37 @@ pub enum Schema {
     PauseTime,
     /// PromQL, or several by name.
     Queries,
+    /// One of these words, or such a value.
+    Either(Vec<&'static str>, Box<Self>),
     /// A list of these.
-    List(&'static Self),
+    List(Box<Self>),
     /// A mapping from keys that the user chooses to values of this type.
-    Map(&'static Self),
+    Map(Box<Self>),
     /// A mapping of these fields and no others.
-    Object(&'static [(&'static str, Self)]),
-    /// A type that has its own table, by its name in the schema.
-    Named(&'static str),
+    Object(Vec<Field>),
+    /// A type with a name of its own.
+    Named(&'static str, Box<Self>),
+}
+
+/// A field of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub key: &'static str,
+    /// What it does, for the reference page; empty where the text of the mapping says it.
+    pub doc: &'static str,
+    /// What its value may be.
+    pub schema: Schema,
 }
 
 impl Schema {
-    /// Labels and annotations.
-    pub const METADATA: Self =
-        Self::Object(&[("labels", Self::Map(&Self::Text)), ("annotations", Self::Map(&Self::Text))]);
-    /// A delay in seconds.
-    pub const SECONDS: Self = Self::Whole(0, MAX_DELAY);
-    /// A number of pods.
-    pub const PODS: Self = Self::Whole(0, MAX_PODS.unsigned_abs());
-    /// A number of pods, at least one.
-    pub const SOME_PODS: Self = Self::Whole(1, MAX_PODS.unsigned_abs());
+    /// The fields of a mapping, or of those in a list, in the order in which they are read.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Self::Object(fields) => fields,
+            Self::List(schema) | Self::Named(_, schema) => schema.fields(),
+            _ => &[],
+        }
+    }
 }

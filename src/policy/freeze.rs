@@ -5,6 +5,7 @@ use crate::{
     document::{
         fields::{Fields, Node},
         finding::{Finding, Findings},
+        schema::Schema,
     },
     domain::{keys, request::Verb},
     gocompat::duration::GoDuration,
@@ -158,40 +159,45 @@ fn fail<T>(fields: &mut Fields<'_>, problem: &str) -> Option<T> {
 
 fn schedule(node: Node<'_>) -> Option<Cron> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    match node.value().as_str().map(|text| parser.parse(text)) {
+    node.typed(Schema::Text, |node| match node.value().as_str().map(|text| parser.parse(text)) {
         Some(Ok(cron)) => Some(cron),
         _ => node.fail(
             "must be five fields (minute hour day-of-month month day-of-week) of numbers, names, lists, ranges and steps, such as \"0 18 * * fri\"",
         ),
-    }
+    })
 }
 
 fn time_zone(node: Node<'_>) -> Option<TimeZone> {
     // Uses the built-in database: a rule must not depend on the machine that it runs on.
-    match node.value().as_str().map(|name| TimeZoneDatabase::bundled().get(name)) {
-        Some(Ok(zone)) => Some(zone),
-        _ => node.fail("must be a time zone such as Europe/Berlin"),
-    }
+    let zone = |name| TimeZoneDatabase::bundled().get(name).ok();
+    node.typed(Schema::Text, |node| match node.value().as_str().and_then(zone) {
+        Some(zone) => Some(zone),
+        None => node.fail("must be a time zone such as Europe/Berlin"),
+    })
 }
 
 fn length(node: Node<'_>) -> Option<i64> {
-    let minutes =
-        node.value().as_str().and_then(|text| text.parse::<GoDuration>().ok()).map(|d| d.signed().as_mins());
-    match minutes.filter(|minutes| (1..=MAX_MINUTES).contains(minutes)) {
-        Some(minutes) => Some(minutes),
-        None => node.fail("must be a duration from 1m to 168h"),
-    }
+    node.typed(Schema::Duration, |node| {
+        let length = node.value().as_str().and_then(|text| text.parse::<GoDuration>().ok());
+        let minutes = length.map(|length| length.signed().as_mins());
+        match minutes.filter(|minutes| (1..=MAX_MINUTES).contains(minutes)) {
+            Some(minutes) => Some(minutes),
+            None => node.fail("must be a duration from 1m to 168h"),
+        }
+    })
 }
 
 /// A date or a time; a date as the end includes that day.
 fn moment(node: Node<'_>, is_end: bool) -> Option<DateTime> {
-    let text = node.value().as_str().unwrap_or_default();
-    let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
-    let day = day.and_then(|day| if is_end { day.tomorrow().ok() } else { Some(day) });
-    match day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).or_else(|| text.parse().ok()) {
-        Some(moment) => Some(moment),
-        None => node.fail("must be a date such as 2026-12-20, or a time such as 2026-12-20T18:00"),
-    }
+    node.typed(Schema::Text, |node| {
+        let text = node.value().as_str().unwrap_or_default();
+        let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
+        let day = day.and_then(|day| if is_end { day.tomorrow().ok() } else { Some(day) });
+        match day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).or_else(|| text.parse().ok()) {
+            Some(moment) => Some(moment),
+            None => node.fail("must be a date such as 2026-12-20, or a time such as 2026-12-20T18:00"),
+        }
+    })
 }
 
 #[cfg(test)]

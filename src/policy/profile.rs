@@ -1,10 +1,11 @@
 //! The document of a profile: rules, their settings, and the users who are exempt.
 
-use super::{Check, Limits, RULES, Subject};
+use super::{Check, Limits, RULES, Rule, Subject};
 use crate::{
     document::{
-        fields::{Fields, Node, read},
+        fields::{Fields, Node, describe, read},
         finding::{Finding, Findings},
+        schema::Schema,
     },
     domain::{hosts::Hosts, review::User},
 };
@@ -43,7 +44,13 @@ impl Profile {
     /// # Errors
     /// All findings.
     pub fn read(document: &Value, path: &str) -> Result<Self, Findings> {
-        read(document, path, |node| node.object(|fields| Some(profile(fields))))
+        read(document, path, profile)
+    }
+
+    /// What a profile may be.
+    #[must_use]
+    pub fn schema() -> Schema {
+        describe(profile)
     }
 
     /// The violations of all rules; none for exempt users.
@@ -130,20 +137,28 @@ impl People {
     }
 }
 
-fn profile(fields: &mut Fields<'_>) -> Profile {
-    fields.optional("description", Node::string);
-    let rules = fields.required("rules", |node| node.object(|rules| Some(checks(rules))));
-    let exempt = fields.optional("exemptions", |node| node.object(|people| Some(People::read(people))));
-    Profile { rules: rules.unwrap_or_default(), exempt: exempt.unwrap_or_default() }
+fn profile(node: Node<'_>) -> Option<Profile> {
+    node.object(|fields| {
+        fields.doc("What the profile is for.").optional("description", Node::string);
+        let rules = fields
+            .doc("The rules that apply, by name, each with its settings.")
+            .required("rules", |node| node.object(|rules| Some(checks(rules))));
+        let exempt = fields
+            .doc("Users to whom no rule of the profile applies.")
+            .optional("exemptions", |node| node.object(|people| Some(People::read(people))));
+        Some(Profile { rules: rules.unwrap_or_default(), exempt: exempt.unwrap_or_default() })
+    })
 }
 
 fn checks(fields: &mut Fields<'_>) -> Vec<(&'static str, Box<dyn Check>)> {
-    RULES.iter().filter_map(|rule| Some((rule.id, fields.optional(rule.id, rule.read)?))).collect()
+    let check = |rule: &&Rule| Some((rule.id, fields.doc(rule.doc).optional(rule.id, rule.read)?));
+    RULES.iter().filter_map(check).collect()
 }
 
 fn service_account(node: Node<'_>) -> Option<String> {
-    match node.value().as_str().map(|text| text.split(':').filter(|part| !part.is_empty()).count()) {
+    let parts = |text: &str| text.split(':').filter(|part| !part.is_empty()).count();
+    node.typed(Schema::Text, |node| match node.value().as_str().map(parts) {
         Some(2) => node.string(),
         _ => node.fail("must be NAMESPACE:NAME, or NAMESPACE:* for all of a namespace"),
-    }
+    })
 }

@@ -2,11 +2,10 @@
 //!
 //! Source of the authentication's fields: Argo's `Authentication`; of the token's exchange: RFC 6749, 4.4.
 
-use super::{Step, Then, field, has_argument, hosts::HostPolicy};
+use super::{Step, Then, has_argument, hosts::HostPolicy};
 use crate::document::{
     fields::{Fields, Node},
     json_size::parsed_bytes,
-    schema::Schema,
 };
 use ::http::{HeaderName, HeaderValue, Method};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -81,32 +80,6 @@ pub(super) enum BadAnswer {
     Json(#[from] serde_json::Error),
 }
 
-/// The schema of [`headers`].
-pub(super) const HEADERS: Schema =
-    Schema::List(&Schema::Object(&[("key", Schema::Text), ("value", Schema::Text)]));
-
-/// The schema of [`timeout`]; 0 means the default.
-pub(super) const TIMEOUT: Schema = Schema::Whole(0, MAX_TIMEOUT);
-
-/// The fields of [`Authentication`], for the reference.
-pub(super) const AUTHENTICATION: super::Field = field(
-    "authentication",
-    Schema::Object(&[
-        ("basicAuth", Schema::Object(&[("username", Schema::Text), ("password", Schema::Text)])),
-        (
-            "oauth2",
-            Schema::Object(&[
-                ("tokenUrl", Schema::Text),
-                ("clientId", Schema::Text),
-                ("clientSecret", Schema::Text),
-                ("scopes", Schema::List(&Schema::Text)),
-            ]),
-        ),
-    ]),
-    "`basicAuth: {username, password}`, or `oauth2: {tokenUrl, clientId, clientSecret, scopes}` (client \
-     credentials). Put a bearer token into `headers`. For secrets, use arguments with a `secretKeyRef`.",
-);
-
 /// How requests authenticate.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct Authentication {
@@ -124,7 +97,7 @@ struct OAuth2 {
 
 /// Reads `headers`, a list of `{key, value}`.
 pub(super) fn headers(fields: &mut Fields<'_>) -> Vec<(String, String)> {
-    fields.list("headers", |node| {
+    fields.doc("A list of `{key, value}`.").list("headers", |node| {
         node.object(|header| {
             let key = header.required("key", header_name);
             let value = header.required("value", header_value);
@@ -178,7 +151,12 @@ pub fn checked_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Reads `timeout` or `timeoutSeconds`.
+/// Reads `insecure`.
+pub(super) fn insecure(fields: &mut Fields<'_>) -> bool {
+    fields.doc("`true` accepts any certificate.").optional("insecure", Node::bool).unwrap_or_default()
+}
+
+/// Reads `timeout` or `timeoutSeconds`; 0 means the default.
 pub(super) fn timeout(fields: &mut Fields<'_>, key: &'static str, default: u32) -> Duration {
     let seconds = fields.optional(key, |node| node.integer(0..=MAX_TIMEOUT));
     Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(default).into())
@@ -186,7 +164,14 @@ pub(super) fn timeout(fields: &mut Fields<'_>, key: &'static str, default: u32) 
 
 impl Authentication {
     /// Reads `authentication`.
-    pub fn read(node: Node<'_>) -> Option<Self> {
+    pub fn of(fields: &mut Fields<'_>) -> Self {
+        fields
+            .doc("`basicAuth: {username, password}`, or `oauth2: {tokenUrl, clientId, clientSecret, scopes}` (client credentials). Put a bearer token into `headers`. For secrets, use arguments with a `secretKeyRef`.")
+            .optional("authentication", Self::read)
+            .unwrap_or_default()
+    }
+
+    fn read(node: Node<'_>) -> Option<Self> {
         node.object(|fields| {
             let basic = fields.optional("basicAuth", basic);
             let oauth2 = fields.optional("oauth2", OAuth2::read);

@@ -3,14 +3,13 @@
 //! Source: argo-rollouts `metricproviders/job`. The Deployment owns the Job. Its name consists of the run, the
 //! metric and the number of the measurement, so that the next leader finds it again.
 
-use super::{Field, JobEnd, MetricProvider, Question, Sample, Step, field};
+use super::{JobEnd, MetricProvider, Question, Sample, Step};
 use crate::{
     document::{
         fields::{Node, reread},
         schema::Schema,
     },
     domain::{
-        k8s::selector::Labels,
         metric::AnalysisPhase,
         names::suffixed,
         value::{Reading, ResultType},
@@ -36,15 +35,6 @@ const MAX_SECONDS: i64 = 3600;
 #[derive(Debug)]
 pub struct Job;
 
-static FIELDS: &[Field] = &[
-    field("metadata", Schema::METADATA, "`labels` and `annotations` of the Job."),
-    field(
-        "spec",
-        Schema::Any,
-        "The Job's spec. A Job that completes is a successful measurement, and one that fails is a failed one. By default it is terminated after an hour (`activeDeadlineSeconds`), is not retried (`backoffLimit: 0`), and is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is deleted.",
-    ),
-];
-
 impl MetricProvider for Job {
     fn key(&self) -> &'static str {
         "job"
@@ -60,10 +50,6 @@ impl MetricProvider for Job {
              spec:\n      \
                restartPolicy: Never\n      \
                containers: [{name: smoke, image: \"registry.example.com/smoke-test:1\", args: [\"http://web-canary\"]}]\n"
-    }
-
-    fn fields(&self) -> &'static [Field] {
-        FIELDS
     }
 
     fn check(&self, config: Node<'_>) -> Option<()> {
@@ -116,19 +102,17 @@ fn name(measurement: &str) -> String {
 
 fn read(node: Node<'_>) -> Option<KubernetesJob> {
     node.object(|fields| {
-        let meta = fields.optional("metadata", metadata).unwrap_or_default();
-        let spec = fields.required("spec", spec)?;
-        Some(KubernetesJob { metadata: meta, spec: Some(spec), ..KubernetesJob::default() })
+        let meta = fields.doc("`labels` and `annotations` of the Job.").optional("metadata", metadata);
+        let spec = fields
+            .doc("The Job's spec. A Job that completes is a successful measurement, and one that fails is a failed one. By default it is terminated after an hour (`activeDeadlineSeconds`), is not retried (`backoffLimit: 0`), and is kept for ten minutes (`ttlSecondsAfterFinished`). A Job that still runs when the analysis ends is deleted.")
+            .required("spec", |node| node.typed(Schema::Any, spec));
+        Some(KubernetesJob { metadata: meta.unwrap_or_default(), spec: Some(spec?), ..KubernetesJob::default() })
     })
 }
 
 fn metadata(node: Node<'_>) -> Option<ObjectMeta> {
-    node.object(|fields| {
-        let texts = |node: Node<'_>| node.map(Node::string);
-        let labels: Option<Labels> = fields.optional("labels", texts);
-        let annotations: Option<Labels> = fields.optional("annotations", texts);
-        Some(ObjectMeta { labels, annotations, ..ObjectMeta::default() })
-    })
+    let (labels, annotations) = node.metadata()?;
+    Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() })
 }
 
 fn spec(node: Node<'_>) -> Option<JobSpec> {

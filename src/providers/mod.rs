@@ -13,7 +13,7 @@ pub mod prometheus;
 pub mod web;
 
 use crate::{
-    document::{fields::Node, schema::Schema},
+    document::fields::Node,
     domain::value::{MetricValue, Reading, ResultType},
 };
 use http::{HttpRequest, HttpResponse};
@@ -41,9 +41,6 @@ pub trait MetricProvider: Sync {
 
     /// An example of its configuration in YAML, as below the key.
     fn example(&self) -> &'static str;
-
-    /// The fields below the key, for the reference.
-    fn fields(&self) -> &'static [Field];
 
     /// Adds a finding for everything that is wrong with a configuration, which may still contain `{{args.x}}`.
     fn check(&self, config: Node<'_>) -> Option<()>;
@@ -90,26 +87,9 @@ pub trait MetricProvider: Sync {
     fn measure(&self, question: &Question<'_>) -> Step;
 }
 
-/// A field of a configuration, for the reference.
-#[derive(Debug, Clone, Copy)]
-pub struct Field {
-    /// Its path below the provider's key.
-    pub name: &'static str,
-    /// Its meaning and its default.
-    pub doc: &'static str,
-    /// Its type.
-    pub kind: Schema,
-}
-
 /// Whether `text` still contains an argument and so cannot be checked yet.
 pub(crate) fn has_argument(text: &str) -> bool {
     text.split("{{").skip(1).any(|tag| tag.trim_start().starts_with("args."))
-}
-
-/// Shorthand for a [`Field`].
-#[must_use]
-pub const fn field(name: &'static str, kind: Schema, doc: &'static str) -> Field {
-    Field { name, doc, kind }
 }
 
 /// What to measure.

@@ -9,14 +9,11 @@ mod response;
 pub use config::{ARGO_HASH_LABEL, HASH_LABEL};
 
 use super::{
-    Defaults, Field, MetricProvider, Question, Sample, Step, field,
-    http::{AUTHENTICATION, HEADERS, HttpRequest, HttpResponse, TIMEOUT, form_type},
+    Defaults, MetricProvider, Question, Sample, Step,
+    http::{HttpRequest, HttpResponse, form_type},
 };
 use crate::{
-    document::{
-        fields::{Node, reread},
-        schema::Schema,
-    },
+    document::fields::{Node, reread},
     domain::value::{MetricValue, ResultType},
     promql::{self, ValueType},
 };
@@ -32,29 +29,6 @@ pub struct Prometheus;
 /// Label that distinguishes the named queries of one request.
 const NAME_LABEL: &str = "haldane_query";
 
-static FIELDS: &[Field] = &[
-    field("address", Schema::Text, "The address of Prometheus; the default is `--prometheus-address`."),
-    field(
-        "query",
-        Schema::Queries,
-        "PromQL. In conditions, `result` is the list of its samples. A mapping of names to queries (or the same as JSON in a string) runs several queries for the same instant: `result.NAME` is a number, a list if there are several samples, or nil if there are none.",
-    ),
-    field(
-        "rangeQuery",
-        Schema::Object(&[("start", Schema::Text), ("end", Schema::Text), ("step", Schema::Span)]),
-        "`{start, end, step}` makes it a range query, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', step: 1m}`; `result` has all samples, series by series.",
-    ),
-    field(
-        "dialect",
-        Schema::Word(config::DIALECTS),
-        "`PromQL` (the default), or `MetricsQL` for syntax that only VictoriaMetrics or a newer Prometheus supports: Haldane then checks neither the syntax of the query nor which side of the release it selects.",
-    ),
-    field("timeout", TIMEOUT, "Seconds, 1 to 300; 30 by default."),
-    field("headers", HEADERS, "A list of `{key, value}`."),
-    field("insecure", Schema::Bool, "`true` accepts any certificate."),
-    AUTHENTICATION,
-];
-
 impl MetricProvider for Prometheus {
     fn key(&self) -> &'static str {
         "prometheus"
@@ -68,10 +42,6 @@ impl MetricProvider for Prometheus {
         "address: http://prometheus.monitoring:9090\n\
          query: sum(rate(http_requests_total{namespace=\"shop\",service=\"web-canary\",code!~\"5..\"}[2m]))\n\
          timeout: 20\n"
-    }
-
-    fn fields(&self) -> &'static [Field] {
-        FIELDS
     }
 
     fn check(&self, config: Node<'_>) -> Option<()> {

@@ -4,8 +4,8 @@
 //! Argo 1.9 it is successful, even if the conditions are not satisfied.
 
 use super::{
-    Field, MetricProvider, Question, Sample, Step, field, has_argument,
-    http::{self, AUTHENTICATION, Authentication, BadAnswer, HttpRequest, HttpResponse},
+    MetricProvider, Question, Sample, Step, has_argument,
+    http::{self, Authentication, BadAnswer, HttpRequest, HttpResponse},
 };
 use crate::{
     document::{
@@ -38,26 +38,6 @@ struct Config {
     authentication: Authentication,
 }
 
-static FIELDS: &[Field] = &[
-    field("url", Schema::Text, "The URL of the request. Required."),
-    field(
-        "method",
-        Schema::Word(&["GET", "POST", "PUT", ""]),
-        "`GET` (the default), `POST` or `PUT`; the latter two only if `--metric-hosts-allowed` restricts the metric hosts.",
-    ),
-    field("headers", http::HEADERS, "A list of `{key, value}`."),
-    field("body", Schema::Text, "The body of a `POST` or `PUT`."),
-    field("jsonBody", Schema::Any, "The body as YAML; it is sent as `application/json`."),
-    field(
-        "jsonPath",
-        Schema::Text,
-        "The path of the value in the answer, as for `kubectl -o jsonpath`; the whole answer by default. In a filter, a number of the answer is a float: `[?(@.v>5.0)]`.",
-    ),
-    field("timeoutSeconds", http::TIMEOUT, "1 to 300; 10 by default."),
-    field("insecure", Schema::Bool, "`true` accepts any certificate."),
-    AUTHENTICATION,
-];
-
 impl MetricProvider for Web {
     fn key(&self) -> &'static str {
         "web"
@@ -72,10 +52,6 @@ impl MetricProvider for Web {
          headers: [{key: X-Team, value: shop}]\n\
          jsonPath: \"{$.data.error_rate}\"\n\
          timeoutSeconds: 20\n"
-    }
-
-    fn fields(&self) -> &'static [Field] {
-        FIELDS
     }
 
     fn check(&self, config: Node<'_>) -> Option<()> {
@@ -146,31 +122,32 @@ fn beginning(body: &[u8]) -> String {
 impl Config {
     fn read(node: Node<'_>) -> Option<Self> {
         node.object(|fields| {
-            let url = fields.required("url", http::url);
-            let method = fields.optional("method", method).unwrap_or(Method::GET);
+            let url = fields.doc("The URL of the request. Required.").required("url", http::url);
+            let method = fields
+                .doc("`GET` (the default), `POST` or `PUT`; the latter two only if `--metric-hosts-allowed` restricts the metric hosts.")
+                .optional("method", method)
+                .unwrap_or(Method::GET);
             let mut headers = http::headers(fields);
             let body = body(fields, &method, &mut headers);
-            let path = fields.optional("jsonPath", path);
+            let path = fields
+                .doc("The path of the value in the answer, as for `kubectl -o jsonpath`; the whole answer by default. In a filter, a number of the answer is a float: `[?(@.v>5.0)]`.")
+                .optional("jsonPath", path);
+            fields.doc("1 to 300; 10 by default.");
             let timeout = http::timeout(fields, "timeoutSeconds", DEFAULT_TIMEOUT);
-            let insecure = fields.optional("insecure", Node::bool).unwrap_or_default();
-            let authentication = fields.optional("authentication", Authentication::read);
+            let insecure = http::insecure(fields);
+            let authentication = Authentication::of(fields);
             let path = match path {
                 Some(path) => path,
                 None => JsonPath::parse("").ok()?,
             };
-            let authentication = authentication.unwrap_or_default();
             Some(Self { url: url?, method, headers, body: body?, path, timeout, insecure, authentication })
         })
     }
 }
 
 fn method(node: Node<'_>) -> Option<Method> {
-    match node.value().as_str() {
-        Some("" | "GET") => Some(Method::GET),
-        Some("POST") => Some(Method::POST),
-        Some("PUT") => Some(Method::PUT),
-        _ => node.fail("must be GET, POST or PUT"),
-    }
+    let methods = [("GET", Method::GET), ("POST", Method::POST), ("PUT", Method::PUT), ("", Method::GET)];
+    node.word(&methods, "must be GET, POST or PUT")
 }
 
 fn path(node: Node<'_>) -> Option<JsonPath> {
@@ -186,8 +163,13 @@ fn path(node: Node<'_>) -> Option<JsonPath> {
 }
 
 fn body(fields: &mut Fields<'_>, method: &Method, headers: &mut Vec<(String, String)>) -> Option<String> {
-    let text = fields.optional("body", Node::string).filter(|text| !text.is_empty());
-    let json = fields.optional("jsonBody", |node| Some(node.value().to_string()));
+    let text = fields
+        .doc("The body of a `POST` or `PUT`.")
+        .optional("body", Node::string)
+        .filter(|text| !text.is_empty());
+    let json = fields
+        .doc("The body as YAML; it is sent as `application/json`.")
+        .optional("jsonBody", |node| node.typed(Schema::Any, |node| Some(node.value().to_string())));
     match (text, json) {
         (Some(_), Some(_)) => {
             fields.fail("only one of body and jsonBody is allowed");

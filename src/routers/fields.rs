@@ -1,10 +1,7 @@
 //! The part of a plan that is a router's: one table of fields, from which reader, schema and reference page are made.
 
 use super::{Chosen, ROUTERS, TrafficRouter};
-use crate::{
-    document::{fields::Node, schema::Schema},
-    domain::strategy::CanaryStrategy,
-};
+use crate::{document::fields::Node, domain::strategy::CanaryStrategy};
 use serde_json::{Map, Value};
 
 /// A field of a router's settings.
@@ -14,8 +11,6 @@ pub struct RouterField {
     pub key: &'static str,
     /// One or two sentences for the reference page.
     pub doc: &'static str,
-    /// What its value may be.
-    pub kind: Schema,
     /// Reads it; leaves a finding for what is wrong.
     pub read: fn(Node<'_>) -> Option<Value>,
 }
@@ -30,7 +25,8 @@ pub fn read(router: &dyn TrafficRouter, node: Node<'_>, defaults: Option<&Value>
     node.object(|fields| {
         let mut given = Map::new();
         for field in router.fields() {
-            given.extend(fields.optional(field.key, field.read).map(|value| (field.key.to_owned(), value)));
+            let value = fields.doc(field.doc).optional(field.key, field.read);
+            given.extend(value.map(|value| (field.key.to_owned(), value)));
         }
         Some(router.settings(given, defaults, fields))
     })

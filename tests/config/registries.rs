@@ -6,7 +6,6 @@ use haldane::{
         annotations::{INTERNAL_KEYS, KEYS},
         blue_green,
         declared_plan::read_annotations,
-        metric::{self, METRIC_FIELDS},
         settings::{REFUSED, SETTINGS},
         steps::{self, REFUSED_STEPS, STEPS},
     },
@@ -170,28 +169,4 @@ fn every_key_of_the_code_is_documented_or_internal() {
     // Internal keys come with every update of a managed Deployment.
     let internal = INTERNAL_KEYS.map(|key| (key, "x"));
     assert!(read(&[&internal[..], &[(keys::CANARY, "enabled")]].concat()).is_ok());
-}
-
-#[test]
-fn metric_fields_are_those_that_are_read() {
-    let text = |name: &str| match name {
-        "minSamples" => serde_json::json!({"query": "q", "count": 1}),
-        "provider" => serde_json::json!({"prometheus": {"query": "q"}}),
-        "count"
-        | "failureLimit"
-        | "inconclusiveLimit"
-        | "consecutiveErrorLimit"
-        | "consecutiveSuccessLimit" => 0.into(),
-        "successCondition" | "failureCondition" => "result == 1".into(),
-        "noData" => "pass".into(),
-        "rehearsal" => "skip".into(),
-        _ => "1m".into(),
-    };
-    assert_unique(METRIC_FIELDS.iter().map(|field| field.name));
-    let metric = METRIC_FIELDS.iter().map(|field| (field.name.to_owned(), text(field.name)));
-    let metric = serde_json::Value::Object(metric.collect());
-    let read = fields::read(&metric, "metric", metric::metric).unwrap();
-    let written = serde_json::to_value(&read).unwrap();
-    let fields: BTreeSet<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, METRIC_FIELDS.iter().map(|field| field.name).collect());
 }

@@ -3,20 +3,18 @@
 use crate::root;
 use haldane::{
     config::{
-        blue_green,
-        metric::METRIC_FIELDS,
-        settings,
-        steps::{ANALYSIS_FIELDS, REFUSED_STEPS, STEPS},
-        template::TEMPLATE_FIELDS,
+        blue_green, metric, settings,
+        steps::{self, REFUSED_STEPS, STEPS},
+        template,
     },
-    providers::Field,
+    document::{fields::describe, schema::Schema},
 };
 use std::{collections::BTreeSet, fs};
 
 /// Argo's fields, each kind with those that Haldane knows. Source: argo-rollouts 1.9.0
 /// `pkg/apis/rollouts/v1alpha1/types.go` and `analysis_types.go`.
 fn kinds() -> Vec<(&'static str, &'static str, BTreeSet<&'static str>)> {
-    let names = |fields: &'static [Field]| fields.iter().map(|field| field.name).collect::<BTreeSet<_>>();
+    let names = |schema: Schema| schema.fields().iter().map(|field| field.key).collect::<BTreeSet<_>>();
     let refused = |fields: &'static [(&'static str, &'static str)]| fields.iter().map(|(name, _)| *name);
     vec![
         (
@@ -41,18 +39,18 @@ fn kinds() -> Vec<(&'static str, &'static str, BTreeSet<&'static str>)> {
         (
             "RolloutAnalysis",
             "templates args dryRun measurementRetention analysisRunMetadata",
-            names(ANALYSIS_FIELDS),
+            names(describe(steps::analysis)),
         ),
         (
             "AnalysisTemplateSpec",
             "metrics args dryRun measurementRetention templates",
-            names(TEMPLATE_FIELDS),
+            names(describe(template::template)),
         ),
         (
             "Metric",
             "name interval initialDelay count successCondition failureCondition failureLimit inconclusiveLimit \
              consecutiveErrorLimit provider consecutiveSuccessLimit",
-            names(METRIC_FIELDS),
+            names(describe(metric::metric)),
         ),
     ]
 }

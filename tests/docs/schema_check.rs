@@ -1,9 +1,12 @@
-//! Whether a value is as a JSON Schema says, by the few words that the schema of the annotations uses.
+//! Whether a value is as a JSON Schema says, by the few words that the published schemas use.
 
 use serde_json::Value;
 
 /// Why a value is not as its schema says, by the few words that these schemas use.
 pub fn fault(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
+    if schema == &Value::Bool(false) {
+        return Some(format!("{path} is unknown"));
+    }
     if let Some(reference) = schema["$ref"].as_str() {
         return fault(root, root.pointer(&reference[1..]).expect("a definition"), value, path);
     }
@@ -50,7 +53,6 @@ fn fault_inside(root: &Value, schema: &Value, value: &Value, path: &str) -> Opti
     let of_field = |(key, value): (&String, &Value)| {
         let path = format!("{path}.{key}");
         match schema["properties"].get(key).or(rest) {
-            Some(Value::Bool(false)) => Some(format!("{path} is unknown")),
             Some(schema) => fault(root, schema, value, &path),
             None => None,
         }

@@ -3,7 +3,7 @@
 use super::NAME_LABEL;
 use crate::{
     analysis::condition,
-    document::fields::Node,
+    document::{fields::Node, schema::Schema},
     gocompat::duration::GoDuration,
     providers::{
         has_argument,
@@ -47,7 +47,7 @@ pub(super) enum Dialect {
 }
 
 /// Their names.
-pub(super) const DIALECTS: &[&str] = &["PromQL", "MetricsQL"];
+const DIALECTS: &[(&str, Dialect)] = &[("PromQL", Dialect::PromQl), ("MetricsQL", Dialect::MetricsQl)];
 
 /// The times of a range query; the first two are in the language of conditions.
 #[derive(Debug)]
@@ -60,14 +60,24 @@ pub(super) struct Range {
 impl Config {
     pub fn read(node: Node<'_>) -> Option<Self> {
         node.object(|fields| {
-            let address = fields.optional("address", address);
-            let query = fields.required("query", query);
-            let range = fields.optional("rangeQuery", Range::read);
-            let dialect = fields.optional("dialect", dialect).unwrap_or_default();
+            let address = fields
+                .doc("The address of Prometheus; the default is `--prometheus-address`.")
+                .optional("address", address);
+            let query = fields
+                .doc("PromQL. In conditions, `result` is the list of its samples. A mapping of names to queries (or the same as JSON in a string) runs several queries for the same instant: `result.NAME` is a number, a list if there are several samples, or nil if there are none.")
+                .required("query", query);
+            let range = fields
+                .doc("`{start, end, step}` makes it a range query, e.g. `{start: 'now() - duration(\"5m\")', end: 'now()', step: 1m}`; `result` has all samples, series by series.")
+                .optional("rangeQuery", Range::read);
+            let dialect = fields
+                .doc("`PromQL` (the default), or `MetricsQL` for syntax that only VictoriaMetrics or a newer Prometheus supports: Haldane then checks neither the syntax of the query nor which side of the release it selects.")
+                .optional("dialect", |node| node.word(DIALECTS, "must be PromQL or MetricsQL"))
+                .unwrap_or_default();
+            fields.doc("Seconds, 1 to 300; 30 by default.");
             let timeout = http::timeout(fields, "timeout", DEFAULT_TIMEOUT);
-            let insecure = fields.optional("insecure", Node::bool);
             let headers = http::headers(fields);
-            let authentication = fields.optional("authentication", Authentication::read);
+            let insecure = http::insecure(fields);
+            let authentication = Authentication::of(fields);
             Some(Self {
                 address: address.filter(|address| !address.is_empty()),
                 query: query?,
@@ -75,8 +85,8 @@ impl Config {
                 dialect,
                 timeout,
                 headers,
-                authentication: authentication.unwrap_or_default(),
-                insecure: insecure.unwrap_or_default(),
+                authentication,
+                insecure,
             })
         })
     }
@@ -87,10 +97,7 @@ impl Range {
         node.object(|range| {
             let start = range.required("start", time);
             let end = range.required("end", time);
-            let step = range.required("step", |node| match node.value().as_str() {
-                Some(text) if has_argument(text) => Some(GoDuration::from_secs(1)),
-                _ => node.duration(),
-            });
+            let step = range.required("step", step);
             Some(Self { start: start?, end: end?, step: step? })
         })
     }
@@ -108,6 +115,14 @@ impl Range {
         let step = self.step.signed().as_secs_f64().to_string();
         Ok([("start", at("start", &self.start)?), ("end", at("end", &self.end)?), ("step", step)])
     }
+}
+
+/// A duration, or a text that becomes one with its arguments.
+fn step(node: Node<'_>) -> Option<GoDuration> {
+    node.typed(Schema::Span, |node| match node.value().as_str() {
+        Some(text) if has_argument(text) => Some(GoDuration::from_secs(1)),
+        _ => node.duration(),
+    })
 }
 
 /// An expression for a time, such as `now() - duration("5m")`.
@@ -178,17 +193,9 @@ fn address(node: Node<'_>) -> Option<String> {
     if node.value().as_str() == Some("") { node.string() } else { http::url(node) }
 }
 
-fn dialect(node: Node<'_>) -> Option<Dialect> {
-    match node.value().as_str() {
-        Some("PromQL") => Some(Dialect::PromQl),
-        Some("MetricsQL") => Some(Dialect::MetricsQl),
-        _ => node.fail(format!("must be {}", DIALECTS.join(" or "))),
-    }
-}
-
 /// A query, a mapping of named queries, or the same mapping as a string.
 fn query(node: Node<'_>) -> Option<Query> {
-    match node.value() {
+    node.typed(Schema::Queries, |node| match node.value() {
         Value::Object(queries) if queries.is_empty() => node.fail("must have at least one query"),
         Value::Object(queries) => match queries.keys().find(|name| !is_label_value(name)) {
             Some(name) => node.fail(format!("{name:?} must consist of letters, digits and '_', and not start with a digit, so that conditions can use result.{name}")),
@@ -199,7 +206,7 @@ fn query(node: Node<'_>) -> Option<Query> {
             None => promql(node).map(Query::One),
         },
         _ => node.fail("must be a query or a mapping of named queries"),
-    }
+    })
 }
 
 fn promql(node: Node<'_>) -> Option<String> {

@@ -11,10 +11,7 @@ mod tests;
 
 use super::{Capabilities, Chosen, Intent, Resource, RouterField, Routes, Sight, TrafficRouter};
 use crate::{
-    document::{
-        fields::{Fields, Node},
-        schema::Schema,
-    },
+    document::fields::{Fields, Node},
     domain::{k8s::json_pointer::part, world::World},
     objects::manifest::{Kind, Manifest, find},
 };
@@ -37,13 +34,11 @@ static FIELDS: &[RouterField] = &[
     RouterField {
         key: "httpRoute",
         doc: "The user's HTTPRoute to split; by default every one that routes to the Service.",
-        kind: Schema::Text,
         read: |node| node.object_name().map(Value::from),
     },
     RouterField {
         key: "httpRoutes",
         doc: "The same for several, `[{name: NAME}]`.",
-        kind: Schema::List(&Schema::Object(&[("name", Schema::Text)])),
         read: |node| {
             let name = |node: Node<'_>| node.object(|fields| fields.required("name", Node::object_name));
             node.list(name).map(Value::from)
@@ -52,7 +47,6 @@ static FIELDS: &[RouterField] = &[
     RouterField {
         key: "requestMirror",
         doc: "Whether the Gateway's data plane honours the filter RequestMirror, so that `setMirrorRoute` can be used; false by default. Traefik does not: it answers 500 to every request of such a route.",
-        kind: Schema::Bool,
         read: |node| node.bool().map(Value::from),
     },
 ];

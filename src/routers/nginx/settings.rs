@@ -1,10 +1,7 @@
 //! Argo's `trafficRouting.nginx`, and what NGINX cannot do of a plan.
 
 use crate::{
-    document::{
-        fields::{Fields, Node},
-        schema::Schema,
-    },
+    document::fields::{Fields, Node},
     domain::{
         names::Weight,
         strategy::{CanaryStrategy, HeaderMatch, HeaderValue, Step},
@@ -94,31 +91,26 @@ pub(super) static FIELDS: &[RouterField] = &[
     RouterField {
         key: "stableIngress",
         doc: "The user's Ingress to split; by default every one that routes to the Service.",
-        kind: Schema::Text,
         read: |node| node.object_name().map(Value::from),
     },
     RouterField {
         key: "stableIngresses",
         doc: "The same for several.",
-        kind: Schema::List(&Schema::Text),
         read: |node| node.list(Node::object_name).map(Value::from),
     },
     RouterField {
         key: "annotationPrefix",
         doc: "Prefix of the canary annotations; by default the installation's.",
-        kind: Schema::Text,
         read: |node| node.object_name().map(Value::from),
     },
     RouterField {
         key: "additionalIngressAnnotations",
         doc: "More annotations of the canary Ingress while it may carry traffic: `canary-by-header`, `canary-by-header-value`, `canary-by-header-pattern`, `canary-by-cookie`.",
-        kind: Schema::Map(&Schema::Text),
         read: canary_keys,
     },
     RouterField {
         key: "canaryIngressAnnotations",
         doc: "Argo's other name for `additionalIngressAnnotations`.",
-        kind: Schema::Map(&Schema::Text),
         read: canary_keys,
     },
 ];
