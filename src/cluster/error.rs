@@ -58,8 +58,8 @@ fn is_terminating(status: &Status) -> bool {
     causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// Whether the answer does not accept a write, as long as nobody changes a quota, a policy, a permission, a webhook or
-/// the object.
+/// Whether the answer does not accept a write until somebody changes a quota, a policy, a permission, a webhook or the
+/// object.
 fn is_refusal(error: &Error) -> bool {
     let Error::Api(status) = error else { return false };
     // A webhook chooses the code of its denial itself; one that cannot be called is an internal error of the API server.
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_from_a_lost_race_and_from_a_server_that_is_away() {
+    fn a_lost_race_and_a_server_that_is_away_are_not_refusals() {
         let unreachable = json!({
             "status": "Failure", "code": 500, "reason": "InternalError",
             "message": "Internal error occurred: failed calling webhook \"a.example\": service \"a\" not found",

@@ -160,7 +160,7 @@ impl<'a> Decision<'a> {
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 
-    /// Why pods cannot even be made: Kubernetes' reason, e.g. that a quota is used up, or that of a refused write.
+    /// Why pods cannot even be made, e.g. because a quota is used up: what Kubernetes says, or who refuses a write.
     fn refusal(&self) -> Option<String> {
         let of_write = || self.refused.as_ref().map(ToString::to_string);
         self.replica_failure().map(str::to_owned).or_else(of_write)

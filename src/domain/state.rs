@@ -64,7 +64,7 @@ pub struct RolloutState {
     /// Since when a held template waits for its turn, because a policy limits how many canaries run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_since: Option<Timestamp>,
-    /// The write that was refused last, as long as it is.
+    /// The write that was refused last, while writes are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
     /// Id of the newest request that was carried out, so that none is carried out twice.

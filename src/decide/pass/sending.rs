@@ -64,7 +64,7 @@ struct Sent<'a, S> {
 }
 
 impl<'a, S: Shell> Sent<'a, S> {
-    /// Makes each attempt; `Err` with the first failure that is no refusal.
+    /// Makes each attempt; `Err` with the first failure that is not a refusal.
     async fn send_all(
         &mut self,
         attempts: &[Attempt<'a>],

@@ -113,6 +113,7 @@ mod tests {
         traffic.ask(Weight::FULL, true, now);
         assert_eq!(traffic, before, "what was asked for keeps its time");
         traffic.ask(Weight::ZERO, false, now);
-        assert_eq!(traffic, Traffic::none(now));
+        assert_eq!(traffic, Traffic { before: Some(Weight::FULL), ..Traffic::none(now) });
+        assert_eq!(traffic.at_most(), Weight::FULL, "nobody has seen yet that less is in force");
     }
 }
