@@ -38,8 +38,14 @@ pub fn is_absent(error: &Error) -> bool {
 /// Another writer was faster: read and decide again.
 #[must_use]
 pub fn lost_race(error: &Error) -> bool {
-    // `AlreadyExists` and `Conflict` are both 409.
-    matches!(error, Error::Api(status) if status.code == 409 || is_outdated_patch(status))
+    // `AlreadyExists` and `Conflict` are both 409, and so may be the denial of a webhook.
+    let is_race = |status: &Status| status.code == 409 || is_outdated_patch(status);
+    matches!(error, Error::Api(status) if is_race(status) && !is_denial(status))
+}
+
+/// An admission webhook has denied the write.
+fn is_denial(status: &Status) -> bool {
+    status.message.starts_with("admission webhook ")
 }
 
 /// A JSON patch whose `test` failed, or whose path is gone. A refusal by validation is 422 too, but names the object.

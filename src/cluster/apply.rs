@@ -40,7 +40,7 @@ pub enum ApplyError {
     Api(String, Box<kube::Error>),
 }
 
-fn failed(what: String) -> impl FnOnce(kube::Error) -> ApplyError {
+pub(super) fn failed(what: String) -> impl FnOnce(kube::Error) -> ApplyError {
     move |error| {
         if lost_race(&error) { ApplyError::Conflict(what) } else { ApplyError::Api(what, Box::new(error)) }
     }
@@ -112,10 +112,11 @@ pub async fn write_deployment(
     write: DeploymentWrite,
 ) -> Result<(), ApplyError> {
     let patch = Patch::Json::<()>(deployment_patch(seen, write));
-    deployments(client, owner)
-        .patch(&owner.name, &params(), &patch)
-        .await
-        .map_err(failed("Deployment".to_owned()))?;
+    deployments(client, owner).patch(&owner.name, &params(), &patch).await.map_err(failed(format!(
+        "{} {:?}",
+        Kind::DEPLOYMENT,
+        owner.name
+    )))?;
     Ok(())
 }
 
@@ -195,7 +196,7 @@ pub async fn write_condition(
         "metadata": {"resourceVersion": seen.deployment.metadata.resource_version},
         "status": {"conditions": [condition.json(now)]},
     }));
-    let what = "status of the Deployment".to_owned();
+    let what = format!("status of {} {:?}", Kind::DEPLOYMENT, owner.name);
     deployments(client, owner).patch_status(&owner.name, &params(), &patch).await.map_err(failed(what))?;
     Ok(())
 }

@@ -1,7 +1,13 @@
 //! What an error means for the user who meets it. The category alone decides whether people are shown an Event, how loud
 //! the log is, and when to try again.
 
-use super::{api::lost_race, apply::ApplyError, records::StateError, world::ObserveError};
+use super::{
+    api::{lost_race, message},
+    apply::ApplyError,
+    records::StateError,
+    world::ObserveError,
+};
+use crate::decide::Refusal;
 use kube::{Error, core::Status};
 
 /// What an error means.
@@ -52,6 +58,38 @@ fn is_terminating(status: &Status) -> bool {
     causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
+/// Whether the answer does not accept a write until somebody changes a quota, a policy, a permission, a webhook or the
+/// object.
+fn is_refusal(error: &Error) -> bool {
+    let Error::Api(status) = error else { return false };
+    // A webhook chooses the code of its denial itself; one that cannot be called is an internal error of the API server.
+    let by_webhook =
+        ["admission webhook", "failed calling webhook"].iter().any(|w| status.message.contains(w));
+    // A kind that is missing has no name; an object that is, was deleted meanwhile.
+    let no_kind = status.code == 404 && status.details.as_ref().is_none_or(|details| details.name.is_empty());
+    let by_server = no_kind || matches!(status.code, 400 | 403 | 405 | 406 | 413 | 415 | 422 | 504);
+    by_webhook || (by_server && !lost_race(error) && !is_terminating(status))
+}
+
+/// The answer to a write of `object`, if it does not accept it.
+#[must_use]
+pub fn refused(object: String, answer: &Error) -> Option<Refusal> {
+    is_refusal(answer).then(|| Refusal { object, message: message(answer) })
+}
+
+/// What does not accept a write of the canary's objects or of the Deployment.
+#[must_use]
+pub fn refusal(error: &ApplyError) -> Option<Refusal> {
+    match error {
+        ApplyError::Api(object, answer) => refused(object.clone(), answer),
+        ApplyError::Foreign(object) => {
+            let message = "it exists and is not Haldane's; rename or delete it".to_owned();
+            Some(Refusal { object: object.clone(), message })
+        }
+        ApplyError::Conflict(_) | ApplyError::Predecessor(_) => None,
+    }
+}
+
 impl Categorized for ObserveError {
     fn category(&self) -> Category {
         match self {
@@ -85,6 +123,7 @@ impl Categorized for ApplyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::apply::failed;
     use serde_json::json;
 
     /// As the API server says it.
@@ -117,6 +156,41 @@ mod tests {
         for (code, reason, expected) in cases {
             assert_eq!(answer(code, reason).category(), expected, "{code} {reason}");
         }
+    }
+
+    #[test]
+    fn a_lost_race_and_a_server_that_is_away_are_not_refusals() {
+        let unreachable = json!({
+            "status": "Failure", "code": 500, "reason": "InternalError",
+            "message": "Internal error occurred: failed calling webhook \"a.example\": service \"a\" not found",
+        });
+        let denied = json!({
+            "status": "Failure", "code": 409, "reason": "Conflict",
+            "message": "admission webhook \"a.example\" denied the request: no label team",
+        });
+        let of = |error: Error| refusal(&failed("Ingress \"web\"".to_owned())(error));
+        for status in [unreachable, denied] {
+            let words = status["message"].as_str().unwrap().to_owned();
+            let error = Error::Api(Box::new(serde_json::from_value(status).unwrap()));
+            assert_eq!(of(error), Some(Refusal { object: "Ingress \"web\"".to_owned(), message: words }));
+        }
+        let cases = [
+            (403, true),
+            (413, true),
+            (422, true),
+            (504, true),
+            (409, false),
+            (429, false),
+            (500, false),
+            (503, false),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(of(answer(code, "Any")).is_some(), expected, "{code}");
+        }
+        assert!(
+            refusal(&ApplyError::Foreign("a".into()))
+                .is_some_and(|refusal| refusal.message.contains("rename"))
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
     })
 }
 
-/// Replaces `stored` by `state`, unless another writer was faster.
+/// Replaces `stored` by `state`, unless another writer was faster. Returns the new version.
 ///
 /// # Errors
 /// See [`StateError`]; a lost race is [`StateError::Api`] with code 409.
@@ -124,7 +124,7 @@ pub async fn store(
     owner: &Owner,
     stored: &Stored,
     state: &RolloutState,
-) -> Result<(), StateError> {
+) -> Result<Option<String>, StateError> {
     let name = state_name(&owner.name);
     let failed = |error| StateError::Api(name.clone(), Box::new(error));
     let map =
@@ -134,7 +134,7 @@ pub async fn store(
         Some(_) => maps.replace(&name, &api::post(), &map).await,
         None => maps.create(&api::post(), &map).await,
     };
-    written.map(drop).map_err(failed)
+    written.map(|map| map.metadata.resource_version).map_err(failed)
 }
 
 /// Removes the record of a Deployment that has opted out; only this `version` of it, if one is given.
@@ -230,7 +230,7 @@ fn summary(view: &RolloutView) -> Labels {
         ("phase", Some(view.phase.to_string())),
         ("revision", Some(view.revision.to_string())),
         ("message", view.message.clone()),
-        ("weight", progress.map(|progress| progress.weight.to_string())),
+        ("weight", progress.map(|progress| progress.weight_at_most.to_string())),
         ("step", step),
     ];
     entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()

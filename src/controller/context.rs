@@ -4,16 +4,20 @@ use super::{backoff::Backoff, metrics::Metrics, owned::OwnedObjects, queue::Queu
 use crate::{
     cluster::{
         apply::ApplyError,
-        error::{Categorized, Category},
+        error::{self, Categorized, Category},
         events::Publisher,
         lease::Leadership,
         records::StateError,
         world::ObserveError,
     },
     config::strategy::Defaults,
-    decide::pass::NotLeader,
+    decide::{
+        Refusal,
+        pass::{Failure, NotLeader},
+    },
     measure::Measurer,
 };
+use jiff::Timestamp;
 use kube::Client;
 use std::sync::Arc;
 
@@ -56,6 +60,14 @@ pub enum ReconcileError {
     /// See [`ApplyError`].
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// A write was refused, and the record says so.
+    #[error("{}: {}", .refusal.object, .refusal.message)]
+    Refused {
+        /// What was refused.
+        refusal: Refusal,
+        /// When the pass must be repeated at the latest.
+        wake_at: Option<Timestamp>,
+    },
     /// Templates cannot be read.
     #[error("analysis templates: {0}")]
     Templates(#[from] kube::Error),
@@ -67,6 +79,18 @@ pub enum ReconcileError {
     Membership(kube::Error),
 }
 
+impl Failure for ReconcileError {
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Apply(error) => error::refusal(error),
+            Self::State(StateError::Api(name, answer)) => {
+                error::refused(format!("ConfigMap {name:?}"), answer)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Categorized for ReconcileError {
     fn category(&self) -> Category {
         match self {
@@ -74,6 +98,7 @@ impl Categorized for ReconcileError {
             Self::Observe(error) => error.category(),
             Self::State(error) => error.category(),
             Self::Apply(error) => error.category(),
+            Self::Refused { .. } => Category::Invalid,
             Self::Templates(error) | Self::Policy(error) | Self::Membership(error) => error.category(),
         }
     }

@@ -34,20 +34,25 @@ pub async fn reconcile(object: Arc<Deployment>, context: Arc<Context>) -> Result
     let (started, key) = (clock::monotonic(), ObjectRef::from_obj(object.as_ref()));
     let pass = async { pass::pass(&Requests { context: &context, key: &key }).await };
     let result = Box::pin(pass).instrument(span(&object)).await;
-    let result = result.map(|outcome| action(outcome, clock::now()));
+    let result = result.and_then(|outcome| match outcome {
+        Outcome { refused: Some(refusal), wake_at, .. } => Err(ReconcileError::Refused { refusal, wake_at }),
+        outcome => Ok(action(&outcome, clock::now())),
+    });
     context.metrics.passed(started.elapsed(), result.as_ref().map_err(ReconcileError::category));
     result
 }
 
-fn action(outcome: Outcome, now: Timestamp) -> Action {
-    let until = outcome
-        .wake_at
-        .map(|at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs().max(AT_ONCE));
-    match (until, outcome.is_active) {
+fn action(outcome: &Outcome, now: Timestamp) -> Action {
+    match (outcome.wake_at.map(|at| until(at, now)), outcome.is_active) {
         (Some(until), _) => Action::requeue(until.min(RESYNC)),
         (None, true) => Action::requeue(RESYNC),
         (None, false) => Action::await_change(),
     }
+}
+
+/// How long to wait for `at`.
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs().max(AT_ONCE)
 }
 
 /// What follows a failed pass: the error's category decides about Event, log level and the time of the next try.
@@ -72,6 +77,11 @@ pub fn on_error(object: Arc<Deployment>, failure: &ReconcileError, context: Arc<
             Action::requeue(context.failures.failed(&key, category).pause())
         }
         Category::Invalid => {
+            if let ReconcileError::Refused { wake_at, .. } = failure {
+                // The pass has stated it.
+                let pause = context.failures.failed(&key, category).pause().min(RESYNC);
+                return Action::requeue(wake_at.map_or(pause, |at| pause.min(until(at, clock::now()))));
+            }
             if context.failures.failed(&key, category).is_reported() {
                 // Only a person can fix it, so it is reported where people look.
                 let event = Event::warning("InvalidSpec", failure.to_string());

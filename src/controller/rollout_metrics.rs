@@ -203,7 +203,8 @@ fn lifetimes() -> Histogram {
 
 impl Sample {
     fn of(view: &RolloutView) -> Self {
-        let waits_for_person = view.waits.as_ref().is_some_and(|waits| waits.reason == WaitReason::Person);
+        let is_person = |reason| matches!(reason, WaitReason::Person | WaitReason::Refused);
+        let waits_for_person = view.waits.as_ref().is_some_and(|waits| is_person(waits.reason));
         let progress = view.rollout.as_ref().map(|rollout| Progress {
             step: rollout.step,
             steps: rollout.steps,

@@ -127,11 +127,11 @@ impl<'a> Shell for Requests<'a> {
         self.context.leadership.is_leader()
     }
 
-    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<(), ReconcileError> {
+    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<Option<String>, ReconcileError> {
         let Context { client, .. } = self.context;
         let Look { owner, seen, stored } = look;
         match write {
-            Write::State(state) => records::store(client, owner, stored, state).await?,
+            Write::State(state) => return Ok(records::store(client, owner, stored, state).await?),
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 apply::apply(client, owner, manifest, known).await?;
@@ -144,7 +144,7 @@ impl<'a> Shell for Requests<'a> {
             Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,
             Write::Forget => records::forget(client, owner, stored.version.as_deref()).await?,
         }
-        Ok(())
+        Ok(None)
     }
 
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]) {

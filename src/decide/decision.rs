@@ -8,7 +8,7 @@ use crate::{
         k8s::json_pointer::part,
         names::{TemplateHash, Weight},
         observed::Observed,
-        state::{HistoryEntry, Lag, Outcome, Rollout, Stage, Traffic},
+        state::{HistoryEntry, Lag, Outcome, Refused, Rollout, RolloutState, Stage, Traffic},
     },
     objects::{
         canary_deployment::{autoscaled_size, canary_name},
@@ -64,6 +64,8 @@ pub(super) struct Decision<'a> {
     pub(super) input: &'a Input<'a>,
     /// The recorded stable template.
     known_stable: Option<TemplateHash>,
+    /// The write that was refused last.
+    pub(super) refused: Option<Refused>,
     pub(super) events: Vec<Event>,
     pub(super) measure: Vec<DueMeasurement>,
     pub(super) wake_at: Option<Timestamp>,
@@ -85,10 +87,11 @@ pub(super) struct Canary {
 }
 
 impl<'a> Decision<'a> {
-    pub(super) fn new(input: &'a Input<'a>, known_stable: Option<TemplateHash>) -> Self {
+    pub(super) fn new(input: &'a Input<'a>, state: &RolloutState) -> Self {
         Self {
             input,
-            known_stable,
+            known_stable: state.stable.clone(),
+            refused: state.refused.clone(),
             events: Vec::new(),
             measure: Vec::new(),
             wake_at: None,
@@ -157,8 +160,14 @@ impl<'a> Decision<'a> {
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 
-    /// Why Kubernetes cannot even make pods of the canary, e.g. because a quota is used up.
-    fn refusal(&self) -> Option<&'a str> {
+    /// Why pods cannot even be made, e.g. because a quota is used up: what Kubernetes says, or who refuses a write.
+    fn refusal(&self) -> Option<String> {
+        let of_write = || self.refused.as_ref().map(ToString::to_string);
+        self.replica_failure().map(str::to_owned).or_else(of_write)
+    }
+
+    /// Why Kubernetes cannot make pods of the canary.
+    fn replica_failure(&self) -> Option<&'a str> {
         let name = canary_name(&self.input.owner.name);
         let conditions = part(find(&self.seen().ours, Kind::DEPLOYMENT, &name)?, "/status/conditions")?;
         let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
@@ -197,6 +206,13 @@ impl<'a> Decision<'a> {
         // What was undone by others is not in force any more, and has to reach the proxies again.
         let since = rollout.traffic.seen_at.unwrap_or(self.now());
         rollout.traffic.seen_at = self.traffic_is_in_force(rollout).then_some(since);
+        if rollout.traffic.seen_at.is_some() {
+            rollout.traffic.before = None;
+            if let Some(last) = rollout.traffic.last.take() {
+                let message = format!("Traffic weight updated from {last} to {}", rollout.traffic.weight);
+                self.events.push(Event::normal("TrafficWeightUpdated", message));
+            }
+        }
         if rollout.traffic.weight > Weight::ZERO && rollout.traffic.seen_at.is_some() {
             rollout.exposed_at.get_or_insert(self.now());
         }

@@ -4,6 +4,7 @@ use super::{DeploymentWrite, Plan, ProgressingCondition, bypass, decision::Decis
 use crate::{
     domain::{
         k8s::json_pointer::part,
+        names::Weight,
         state::{Outcome, Rollout, RolloutState, Stage},
     },
     objects::manifest::{Kind, Manifest, find},
@@ -23,7 +24,8 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
     };
     let retreats = |r: &Rollout| matches!(r.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
     let mut delete = unwanted(&decision.seen().ours, &wanted);
-    if state.rollout.as_ref().is_some_and(retreats) && !removal {
+    let retreats = state.rollout.as_ref().is_some_and(retreats) && !removal;
+    if retreats {
         // While proxies let go of the canary, or people look at it, nothing may vanish but a route to it.
         delete.retain(|(kind, _)| kind.is_route());
     }
@@ -35,6 +37,8 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
         Some(traffic::newborn(&decision.pair(rollout), wanted, &rollout.traffic))
     };
     let apply = wanted.into_iter().filter_map(missing).collect();
+    let last_resort = state.rollout.as_ref().filter(|_| retreats);
+    let last_resort = last_resort.and_then(|rollout| last_resort_of(rollout, &decision));
     let wakes = decision.wake_at.into_iter().chain(decision.analysis_wake_at);
     let deployment = deployment_write(&state, &decision);
     // Both hold for the Deployment that was looked at, so the condition waits for the next look.
@@ -43,6 +47,8 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
         apply,
         delete,
         deployment,
+        retreats,
+        last_resort,
         empty: empty(&state, &decision),
         condition,
         wake_at: wakes.min(),
@@ -65,7 +71,8 @@ impl Decision<'_> {
 }
 
 fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
-    let pair = decision.pair(rollout);
+    let (pair, traffic) = (decision.pair(rollout), &rollout.traffic);
+    let exists = |m: &Manifest| find(&decision.seen().ours, m.kind, &m.name).is_some();
     match rollout.stage {
         Stage::Start if holds_another_canary(rollout, decision) => Vec::new(),
         Stage::Start
@@ -73,21 +80,35 @@ fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
         | Stage::PromoteScale
         | Stage::PromoteShift
         | Stage::PromoteRoll => {
-            let mut objects = pair.objects(rollout.canary_replicas, &rollout.traffic);
+            // Traffic that goes, before pods come that must not get it.
+            let goes = traffic.weight == Weight::ZERO || traffic.at_most() > traffic.weight;
+            let routes = decision.routing(rollout).to_vec();
+            let (mut objects, routes): (Vec<_>, Vec<_>) =
+                routes.into_iter().partition(|route| goes && exists(route));
+            objects.extend(pair.objects(rollout.canary_replicas, traffic));
             // Last: from here on traffic can flow.
-            objects.extend(decision.routing(rollout).iter().cloned());
+            objects.extend(routes);
             objects
         }
         // The user's template may be another one by now, so nothing is made; what routes is turned off.
         Stage::Retreat { .. } | Stage::Aborted { .. } => {
-            let exists = |m: &Manifest| find(&decision.seen().ours, m.kind, &m.name).is_some();
             let mut routing = decision.routing(rollout).to_vec();
             if routers::by_pods(rollout.strategy()) {
-                routing.push(pair.deployment(0, &rollout.traffic));
+                routing.push(pair.deployment(0, traffic));
             }
             routing.into_iter().filter(exists).collect()
         }
     }
+}
+
+/// See [`Plan::last_resort`]. A promoted canary is as good as stable, so it may keep its pods until its routes can go.
+fn last_resort_of(rollout: &Rollout, decision: &Decision<'_>) -> Option<Manifest> {
+    let is_good = matches!(rollout.stage, Stage::Retreat { outcome: Outcome::Promoted, .. });
+    let needs_pods = !routers::of(rollout.strategy()).falls_back() || is_good;
+    let canary = decision.pair(rollout).deployment(0, &rollout.traffic);
+    let found = find(&decision.seen().ours, canary.kind, &canary.name)?;
+    let has_pods = part(found, "/spec/replicas").and_then(Value::as_i64) != Some(0);
+    (has_pods && !needs_pods).then_some(canary)
 }
 
 /// A canary Deployment of another selector cannot be changed into this one: it goes first.

@@ -7,6 +7,7 @@ mod analyses;
 mod events;
 mod evidence;
 mod promotion;
+mod refusal;
 mod rehearsal;
 mod steps;
 pub mod verbs;
@@ -32,10 +33,11 @@ pub use desired::ABORT_PREFIX;
 pub use events::{Event, EventType};
 pub use freeze::{Draft, Frozen, Unfit, freeze};
 pub use measuring::Measuring;
+pub use refusal::Refusal;
 pub use steps::describe;
 pub use view::RolloutView;
 pub use waits::{WaitReason, Waits};
-pub use writes::Write;
+pub use writes::{Attempt, Write};
 
 use crate::{
     domain::{
@@ -62,6 +64,12 @@ pub struct Plan {
     pub delete: Vec<(Kind, String)>,
     /// The one write to the user's Deployment.
     pub deployment: Option<DeploymentWrite>,
+    /// Traffic is taken back: each write for that is tried, whatever becomes of the others, and a route that
+    /// cannot be changed is removed.
+    pub retreats: bool,
+    /// What takes the traffic from the canary where its routes can neither be changed nor removed: the canary
+    /// Deployment without pods. Where that is refused as well, it is removed.
+    pub last_resort: Option<Manifest>,
     /// Name of a `ReplicaSet` of the user's Deployment that was made before its template was held, and
     /// must have no pods.
     pub empty: Option<String>,
@@ -188,7 +196,7 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
 /// Decides. Calling it again with its own state and the same world changes nothing more.
 #[must_use]
 pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
-    let mut decision = Decision::new(input, state.stable.clone());
+    let mut decision = Decision::new(input, &state);
     lifecycle::recover(&mut state, &mut decision);
     verbs::carry_out(&mut state, &mut decision);
     lifecycle::follow_template(&mut state, &mut decision);
@@ -197,6 +205,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
         if !blocked::waits(rollout, &mut decision) {
             analyses::advance(rollout, &mut decision);
             advance(rollout, &mut decision);
+            refusal::on_deadline(rollout, &mut decision);
         }
     }
     lifecycle::finish_retreat(&mut state, &mut decision);

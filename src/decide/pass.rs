@@ -4,8 +4,10 @@
 //! The order is here and nowhere else. The controller and the model of `tests/model` each implement [`Shell`], which
 //! carries out single requests and decides nothing.
 
+mod sending;
+
 use super::{
-    DeploymentWrite, DueMeasurement, Event, Frozen, Input, Measurements, Plan, Start, Wait, Write, bypass,
+    DeploymentWrite, DueMeasurement, Event, Frozen, Input, Measurements, Refusal, Start, Wait, Write, bypass,
     decide, freeze, needs,
 };
 use crate::{
@@ -13,17 +15,12 @@ use crate::{
         annotations::{Choice, choice, is_opted_in},
         namespace::{Namespace, Settings},
     },
-    domain::{
-        hosts::Hosts,
-        keys,
-        observed::Observed,
-        state::{Rollout, RolloutState},
-        strategy::RolloutSpec,
-    },
+    domain::{hosts::Hosts, keys, observed::Observed, state::RolloutState, strategy::RolloutSpec},
     objects::manifest::{Kind, Owner},
     routers::named,
 };
 use jiff::Timestamp;
+use sending::{carry_out, send};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// A recorded state, and what is needed to replace exactly this one.
@@ -82,6 +79,13 @@ pub struct Room<G> {
     pub guard: G,
 }
 
+/// Why a request failed.
+pub trait Failure: From<NotLeader> {
+    /// The answer, if it was one that does not accept a write: of the API server, a quota, a policy or a webhook. Not a
+    /// lost race, and nothing that may not have arrived.
+    fn refusal(&self) -> Option<Refusal>;
+}
+
 /// The requests of a pass. Each is one request to the API server, or something that this process keeps in memory.
 #[expect(
     async_fn_in_trait,
@@ -89,7 +93,7 @@ pub struct Room<G> {
 )]
 pub trait Shell {
     /// Why a request failed.
-    type Error: From<NotLeader>;
+    type Error: Failure;
     /// See [`Room::guard`].
     type Guard;
 
@@ -137,8 +141,8 @@ pub trait Shell {
     /// Whether this process leads, as far as it knows.
     fn leads(&self) -> bool;
 
-    /// Sends a write.
-    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<(), Self::Error>;
+    /// Sends a write. The new version of the record, if it was that.
+    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<Option<String>, Self::Error>;
 
     /// Forgets the answers that the recorded state has `judged`, and runs that are not `active`; starts what is `due`.
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]);
@@ -156,12 +160,14 @@ pub trait Shell {
 pub struct NotLeader;
 
 /// How a pass ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// A rollout is under way, or objects of a canary exist.
     pub is_active: bool,
     /// When to look again, if nothing happens before.
     pub wake_at: Option<Timestamp>,
+    /// The write that was refused first. It is tried again by every pass.
+    pub refused: Option<Refusal>,
 }
 
 /// Reads, decides, and carries out what was decided.
@@ -209,14 +215,14 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
         now,
     };
     let plan = decide(look.stored.state.as_ref().clone(), &input);
-    let written = carry_out(shell, &look, &plan, &measurements).await;
+    let written = carry_out(shell, &look, &plan, &measurements, now).await;
     drop(room);
-    written?;
+    let refused = written?;
     if look.stored.state.is_running() && !plan.state.is_running() {
         shell.wake_queue();
     }
     let is_active = needs.surroundings || plan.state.rollout.is_some();
-    Ok(Outcome { is_active, wake_at: plan.wake_at })
+    Ok(Outcome { is_active, wake_at: plan.wake_at, refused })
 }
 
 /// The plan of a rollout that starts now, or why none can, and whether there is room for it.
@@ -244,42 +250,6 @@ async fn candidate<S: Shell>(
         next.metric_hosts = room.metric_hosts.take();
     }
     Ok((next, Some(room)))
-}
-
-/// Every write, under the lease.
-async fn send<S: Shell>(shell: &S, write: &Write<'_>, look: &Look) -> Result<(), S::Error> {
-    if shell.leads() { shell.write(write, look).await } else { Err(NotLeader.into()) }
-}
-
-/// State first, then the world. From the moment the state is recorded, measurements and Events follow whatever becomes
-/// of the other writes: the next pass would not repeat them.
-async fn carry_out<S: Shell>(
-    shell: &S,
-    look: &Look,
-    plan: &Plan,
-    judged: &Measurements,
-) -> Result<(), S::Error> {
-    let mut writes = plan.writes(&look.stored.state).into_iter().peekable();
-    if let Some(state) = writes.next_if(|write| matches!(write, Write::State(_))) {
-        send(shell, &state, look).await?;
-    }
-    let active = plan.state.rollout.iter().flat_map(Rollout::runs_under_way).collect();
-    shell.measure(judged, &active, &plan.measure);
-    shell.report(look, &plan.state);
-    let mut written = Ok(());
-    for write in writes {
-        written = send(shell, &write, look).await;
-        if written.is_err() {
-            break;
-        }
-        if let (Write::Deployment(_), Some(event)) = (&write, &plan.held_late) {
-            shell.publish(&look.owner, event).await;
-        }
-    }
-    for event in &plan.events {
-        shell.publish(&look.owner, event).await;
-    }
-    written
 }
 
 /// What has become of a Deployment that lost the label by which it is watched.

@@ -39,12 +39,7 @@ pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
 
 /// All traffic goes to the canary.
 pub(super) fn shift(rollout: &mut Rollout, decision: &mut Decision<'_>) {
-    let before = rollout.traffic.weight;
     rollout.traffic.ask(Weight::FULL, true, decision.now());
-    if before != Weight::FULL {
-        let message = format!("Traffic weight updated from {before} to {}", Weight::FULL);
-        decision.events.push(Event::normal("TrafficWeightUpdated", message));
-    }
     // Until stable starts to be replaced, an abort is one change of weight away.
     let delay = rollout.strategy().scale_down_delay.signed();
     if decision.settled(rollout)
@@ -86,15 +81,8 @@ fn may_return(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
         return true;
     }
     let rest = u8::try_from(100 - share).ok().and_then(|rest| Weight::try_from(rest).ok());
-    let before = rollout.traffic.weight;
-    let weight = rest.unwrap_or(Weight::FULL).min(before);
+    let weight = rest.unwrap_or(Weight::FULL).min(rollout.traffic.weight);
     rollout.traffic.ask(weight, true, decision.now());
-    if weight != before {
-        let message = format!(
-            "Traffic weight updated from {before} to {weight}: stable has {stable} pods, the canary {canary}"
-        );
-        decision.events.push(Event::normal("TrafficWeightUpdated", message));
-    }
     false
 }
 

@@ -86,10 +86,6 @@ fn shift(rollout: &mut Rollout, index: usize, sized: bool, decision: &mut Decisi
         return false;
     }
     rollout.traffic.ask_all(weight, headers, mirror, decision.now());
-    if before.weight != weight {
-        let message = format!("Traffic weight updated from {} to {weight}", before.weight);
-        decision.events.push(Event::normal("TrafficWeightUpdated", message));
-    }
     decision.settled(rollout)
 }
 

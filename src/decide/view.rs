@@ -85,6 +85,8 @@ pub struct ProgressView {
     pub plan: Vec<String>,
     /// The canary's desired share of the traffic.
     pub weight: Weight,
+    /// The greatest share that it may have: more than the desired one until less was observed.
+    pub weight_at_most: Weight,
     /// The share that was observed to be in force. Absent while that is not the desired one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_weight: Option<Weight>,
@@ -167,11 +169,15 @@ impl RolloutView {
     #[must_use]
     pub fn recorded(state: &RolloutState) -> Self {
         let rollout = state.rollout.as_ref();
-        let message = state.blocked.as_deref().or_else(|| rollout?.message());
+        let message = state.blocked.as_deref().or_else(|| rollout?.message()).map(str::to_owned);
+        let refused = state.refused.as_ref().map(ToString::to_string);
         Self {
             phase: state.phase(),
             revision: state.revision,
-            message: message.map(str::to_owned),
+            message: message
+                .into_iter()
+                .chain(refused)
+                .reduce(|message, refused| format!("{message}; {refused}")),
             since: since(state),
             queued_since: state.queued_since,
             waits: waits(state),
@@ -214,6 +220,7 @@ fn progress(rollout: &Rollout) -> ProgressView {
         steps: rollout.strategy().steps.len(),
         plan: rollout.strategy().steps.iter().map(describe).collect(),
         weight,
+        weight_at_most: rollout.traffic.at_most(),
         observed_weight: rollout.traffic.seen_at.map(|_| weight),
         analyses: rollout.runs.iter().map(analysis).collect(),
     }

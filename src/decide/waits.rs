@@ -44,10 +44,15 @@ pub enum WaitReason {
     Surroundings,
     /// A person.
     Person,
+    /// A write that is accepted: the API server, a quota, a policy or a webhook refuses it.
+    Refused,
 }
 
 /// What the recorded release waits for; `None` while nothing is under way, or it goes on with the next pass.
 pub(super) fn waits(state: &RolloutState) -> Option<Waits> {
+    if let Some(refused) = &state.refused {
+        return Some(for_(WaitReason::Refused, refused.to_string()));
+    }
     if let Some(blocked) = &state.blocked {
         let reason = if state.queued_since.is_some() { WaitReason::Turn } else { WaitReason::Permission };
         return Some(for_(reason, blocked));

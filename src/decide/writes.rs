@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// One request that changes the cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Write<'a> {
     /// The state `ConfigMap`, over exactly the one that was read.
     State(&'a RolloutState),
@@ -25,21 +25,62 @@ pub enum Write<'a> {
     Forget,
 }
 
-impl Plan {
-    /// What is to be written over the state `stored`.
-    ///
-    /// The state comes first, also unchanged: the API server then does nothing, or it reports that somebody
-    /// else has decided since, and nothing follows. Traffic goes before anything that carries it does.
+/// What is to be done to one object, and what serves the same end where that is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt<'a> {
+    /// In order of preference; the first that is accepted is enough.
+    pub ways: Vec<Write<'a>>,
+    /// Whether it must not be done before all others of these that come before it.
+    pub in_order: bool,
+}
+
+impl Attempt<'_> {
+    /// Whether it is made for traffic that is taken back.
     #[must_use]
-    pub fn writes(&self, stored: &RolloutState) -> Vec<Write<'_>> {
-        let objects = self.apply.iter().map(Write::Apply);
-        let condition = self.condition.iter().map(Write::Condition);
-        let deployment = self.deployment.map(Write::Deployment);
-        let empty = self.empty.as_deref().map(Write::Empty);
-        let deletions = self.delete.iter().map(|(kind, name)| Write::Delete(*kind, name));
-        let world: Vec<_> =
-            objects.chain(condition).chain(deployment).chain(empty).chain(deletions).collect();
-        let state = (self.state != *stored || !world.is_empty()).then_some(Write::State(&self.state));
-        state.into_iter().chain(world).collect()
+    pub fn takes_traffic(&self) -> bool {
+        !self.in_order && matches!(self.ways.first(), Some(Write::Apply(_) | Write::Delete(..)))
+    }
+}
+
+impl Plan {
+    /// What is to be recorded over the state `stored`, before anything else.
+    ///
+    /// Also unchanged, where something else is to be written: the API server then does nothing, or it reports that
+    /// somebody else has decided since, and nothing follows.
+    #[must_use]
+    pub fn record(&self, stored: &RolloutState) -> Option<Write<'_>> {
+        (self.state != *stored || !self.attempts().is_empty()).then_some(Write::State(&self.state))
+    }
+
+    /// What is to be written then. Traffic goes before anything that carries it does.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<Attempt<'_>> {
+        let in_order = !self.retreats;
+        let objects = self.apply.iter().map(|manifest| self.ways_to_apply(manifest));
+        let deletions = self.delete.iter().map(|(kind, name)| self.ways_to_delete(*kind, name));
+        let alone = |write| Attempt { ways: vec![write], in_order: false };
+        let condition = self.condition.iter().map(Write::Condition).map(alone);
+        let deployment = self.deployment.map(Write::Deployment).map(alone);
+        let empty = self.empty.as_deref().map(Write::Empty).map(alone);
+        let objects = objects.map(|ways| Attempt { ways, in_order });
+        let deletions = deletions.map(|ways| Attempt { ways, in_order });
+        objects.chain(condition).chain(deployment).chain(empty).chain(deletions).collect()
+    }
+
+    fn ways_to_apply<'a>(&'a self, manifest: &'a Manifest) -> Vec<Write<'a>> {
+        let mut ways = vec![Write::Apply(manifest)];
+        if self.retreats {
+            ways.extend(self.ways_to_delete(manifest.kind, &manifest.name));
+        }
+        ways
+    }
+
+    fn ways_to_delete<'a>(&'a self, kind: Kind, name: &'a str) -> Vec<Write<'a>> {
+        let mut ways = vec![Write::Delete(kind, name)];
+        let last_resort = self.last_resort.iter().filter(|_| kind.is_route());
+        for canary in last_resort {
+            ways.extend([Write::Apply(canary), Write::Delete(canary.kind, &canary.name)]);
+        }
+        ways
     }
 }

@@ -7,11 +7,13 @@ pub mod bounded;
 mod evidence;
 mod history;
 mod phase;
+mod refused;
 mod traffic;
 
 pub use evidence::{Rehearsal, Unseen};
 pub use history::{HistoryEntry, Outcome};
 pub use phase::Phase;
+pub use refused::Refused;
 pub use traffic::Traffic;
 
 use super::{
@@ -62,6 +64,9 @@ pub struct RolloutState {
     /// Since when a held template waits for its turn, because a policy limits how many canaries run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_since: Option<Timestamp>,
+    /// The write that was refused last, while writes are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
     /// Id of the newest request that was carried out, so that none is carried out twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled_request: Option<String>,
@@ -199,6 +204,7 @@ impl Default for RolloutState {
             history: Vec::new(),
             blocked: None,
             queued_since: None,
+            refused: None,
             handled_request: None,
         }
     }

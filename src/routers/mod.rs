@@ -113,6 +113,11 @@ pub trait TrafficRouter: Sync {
         sight.is_written()
     }
 
+    /// Whether requests for the canary go to stable while the canary has no pods.
+    fn falls_back(&self) -> bool {
+        false
+    }
+
     /// How many canary pods `weight` needs alongside a stable of `stable` pods; at least `least` with traffic.
     ///
     /// By default `⌈weight × stable⌉`; without traffic one, so that it is known to start before it gets any.

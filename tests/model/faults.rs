@@ -29,6 +29,8 @@ pub enum Fault {
     Pods,
     /// The Deployment is deleted and made anew.
     Recreation,
+    /// Writes of some kinds are not accepted for a while: a quota, a policy, a webhook that is away.
+    Refused,
     /// Services and Ingresses are added, renamed, removed.
     Routes,
     /// The Deployment opts out and in.

@@ -11,6 +11,7 @@ mod faults;
 mod invariants;
 mod kubernetes;
 mod plans;
+mod refused;
 mod rng;
 mod scenarios;
 mod schedule;

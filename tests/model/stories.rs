@@ -29,7 +29,7 @@ const PATIENCE: usize = 4_000;
 /// A cluster, the controller, and a provider that answers `value`.
 pub struct Story {
     pub cluster: Cluster,
-    process: Process,
+    pub process: Process,
     spec: Spec,
     value: f64,
 }

@@ -25,6 +25,12 @@ pub struct Traffic {
     /// When the routing objects were first seen to carry this; `None` = not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
+    /// The weight that was seen last, until this one is, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Weight>,
+    /// The greatest weight that was asked for since then, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Weight>,
 }
 
 impl Traffic {
@@ -38,7 +44,15 @@ impl Traffic {
             mirror: None,
             asked_at,
             seen_at: None,
+            last: None,
+            before: None,
         }
+    }
+
+    /// The greatest weight that may be in force.
+    #[must_use]
+    pub fn at_most(&self) -> Weight {
+        self.before.map_or(self.weight, |before| before.max(self.weight))
     }
 
     /// Asks for this traffic; what was already asked for keeps its times. Without `routes` header and mirror routes go
@@ -56,7 +70,7 @@ impl Traffic {
         mirror: Option<usize>,
         now: Timestamp,
     ) {
-        self.become_wanted(Self { weight, routes: true, headers, mirror, asked_at: now, seen_at: None });
+        self.become_wanted(Self { weight, routes: true, headers, mirror, ..Self::none(now) });
     }
 
     fn become_wanted(&mut self, wanted: Self) {
@@ -65,7 +79,9 @@ impl Traffic {
             && self.headers == wanted.headers
             && self.mirror == wanted.mirror;
         if !is_same {
-            *self = wanted;
+            let before = Some(self.at_most()).filter(|before| *before != wanted.weight);
+            let last = Some(self.last.unwrap_or(self.weight)).filter(|last| *last != wanted.weight);
+            *self = Self { last, before, ..wanted };
         }
     }
 }
@@ -97,6 +113,7 @@ mod tests {
         traffic.ask(Weight::FULL, true, now);
         assert_eq!(traffic, before, "what was asked for keeps its time");
         traffic.ask(Weight::ZERO, false, now);
-        assert_eq!(traffic, Traffic::none(now));
+        assert_eq!(traffic, Traffic { before: Some(Weight::FULL), ..Traffic::none(now) });
+        assert_eq!(traffic.at_most(), Weight::FULL, "nobody has seen yet that less is in force");
     }
 }

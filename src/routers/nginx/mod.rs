@@ -122,6 +122,10 @@ impl TrafficRouter for Nginx {
             .collect()
     }
 
+    fn falls_back(&self) -> bool {
+        true
+    }
+
     fn series(&self) -> Option<&'static Series> {
         Some(&Series {
             prefix: "nginx_ingress_controller_",

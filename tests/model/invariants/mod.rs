@@ -1,12 +1,13 @@
 //! What must hold after every request, whatever happened before it.
 
 mod objects;
+pub mod refusals;
 pub mod rest;
 
 use crate::sim::{
     cluster::{Cluster, hash},
     process::Request,
-    writes::Write,
+    writes::{Write, routes_are_fixed},
 };
 use haldane::{
     decide::{DeploymentWrite, state_validation},
@@ -176,6 +177,9 @@ impl Invariants {
             return Ok(());
         };
         self.stays_aborted(now, state, cluster)?;
+        if !self.tampered {
+            refusals::is_honest(now, cluster)?;
+        }
         if now.stage == Stage::PromoteRoll {
             self.trusted.insert(now.hash.clone());
         }
@@ -345,7 +349,9 @@ impl Invariants {
     fn on_delete(&self, kind: Kind, name: &str, cluster: &Cluster) -> Result<(), Violation> {
         let proxied = cluster.proxied_weight();
         let carries = matches!(kind, Kind::DEPLOYMENT | Kind::SERVICE);
-        if carries && proxied > 0 && !self.tampered {
+        // Where the route cannot go, NGINX sends everything to stable once the canary is gone.
+        let is_last_resort = kind == Kind::DEPLOYMENT && routes_are_fixed(&cluster.refusing);
+        if carries && proxied > 0 && !self.tampered && !is_last_resort {
             return Err(format!("{kind} {name} is removed while proxies still send it {proxied} %"));
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::{
         cluster::template,
         people::UserRequest,
         process::{Process, Said},
+        writes::{KINDS, Verb},
     },
 };
 use haldane::{
@@ -191,6 +192,20 @@ impl Schedule {
         self.invariants.shrinks(&self.cluster);
         self.cluster.autoscale(stable, canary);
         self.note(|s| format!("load: from {before} to {} pods, canary {canary}", s.cluster.replicas()));
+    }
+
+    /// Writes of some kinds are not accepted from now on, or all are again.
+    pub(super) fn refuse(&mut self) {
+        self.cluster.refusing.clear();
+        let most = self.rng.pick(&[0, 25, 60]);
+        for kind in KINDS {
+            for verb in [Verb::Create, Verb::Update, Verb::Delete] {
+                if self.rng.chance(most) {
+                    self.cluster.refusing.insert((kind, verb));
+                }
+            }
+        }
+        self.note(|s| format!("refused from now on: {:?}", s.cluster.refusing));
     }
 
     /// Templates and policies change around the plan.

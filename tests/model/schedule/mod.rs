@@ -5,14 +5,14 @@ mod people;
 
 use crate::{
     faults::{Fault, Faults},
-    invariants::{Invariants, Violation, rest::at_rest},
+    invariants::{Invariants, Violation, refusals, rest::at_rest},
     plans::{self, Plan, Split},
     rng::Rng,
     sim::{
         Spec,
         cluster::Cluster,
         process::{self, Process, Request, Step},
-        writes::Write,
+        writes::{Denial, Write},
     },
 };
 use haldane::domain::state::Rollout;
@@ -42,6 +42,8 @@ pub struct Schedule {
     plan: Plan,
     invariants: Invariants,
     quality: [u64; 3],
+    /// A write of the pass under way was not accepted.
+    refused: bool,
     /// How often the provider has data, of 100.
     sight: u64,
     log: Option<Vec<String>>,
@@ -89,6 +91,7 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         plan,
         invariants: Invariants::new(),
         quality,
+        refused: false,
         sight,
         log: with_log.then(|| vec![format!("{annotations:?}")]),
     };
@@ -130,7 +133,7 @@ impl Schedule {
         if self.processes[self.leader].follows() {
             self.follow();
         }
-        match self.rng.below(104) {
+        match self.rng.below(107) {
             0..32 => {
                 let whole = self.rng.chance(70);
                 self.look(whole, true)?;
@@ -180,6 +183,7 @@ impl Schedule {
                 self.note(|_| format!("watches tell that something of ours exists: {told}"));
             }
             103 if self.faults.has(Fault::Plans) => self.plans(),
+            104..107 if self.faults.has(Fault::Refused) => self.refuse(),
             _ => self.look(true, true)?,
         }
         Ok(())
@@ -187,6 +191,8 @@ impl Schedule {
 
     /// A pass of the leader, or its next request.
     fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
+        let is_fresh = whole && !self.processes[self.leader].is_busy();
+        self.refused = false;
         loop {
             if disturbed && self.strikes(Fault::Refusal, 2) {
                 self.processes[self.leader].refuse_next();
@@ -199,12 +205,18 @@ impl Schedule {
             let step = self.processes[self.leader].step(&self.cluster, &self.spec);
             let events = self.processes[self.leader].events();
             self.invariants.events_lost |= self.processes[self.leader].lost_event();
+            if !self.invariants.tampered {
+                events.iter().try_for_each(|event| refusals::on_event(event, &self.cluster))?;
+            }
             self.invariants.published.extend(events.into_iter().map(|event| event.reason));
             match step {
                 Step::Writes(write) if self.processes[self.leader].follows() => {
                     return Err(format!("writes although it knows that it does not lead: {write}"));
                 }
                 Step::Read if whole => {}
+                Step::Done if is_fresh => {
+                    return refusals::after_pass(&self.cluster, self.refused, self.invariants.tampered);
+                }
                 Step::Read | Step::Failed | Step::Done => return Ok(()),
                 Step::Restless(why) => return Err(why),
                 Step::Writes(_) => {
@@ -240,9 +252,10 @@ impl Schedule {
         }
         let outdated = self.processes[leader].is_outdated(&self.cluster);
         let is_early = self.is_early(&request);
-        if self.cluster.write(&request).is_err() {
-            self.note(|s| format!("{}: conflict at {}", s.leader, request.write));
-            self.processes[leader].refused();
+        if let Err(denial) = self.cluster.write(&request) {
+            self.note(|s| format!("{}: {denial:?} at {}", s.leader, request.write));
+            self.refused |= matches!(denial, Denial::Refused(_));
+            self.processes[leader].denied(denial);
             return Ok(true);
         }
         self.note(|s| format!("{}: {}", s.leader, request.write));
@@ -299,6 +312,7 @@ impl Schedule {
         }
         self.mend();
         self.cluster.room = usize::MAX;
+        self.cluster.refusing.clear();
         (self.cluster.watched, self.cluster.full) = (None, false);
         self.cluster.touch();
         self.spec = self.intended.clone();

@@ -5,7 +5,7 @@ use super::{
     routes::Routes,
     view::View,
     workloads::{Behaviour, Set},
-    writes::Conflict,
+    writes::{Conflict, Refusing},
 };
 use haldane::{
     domain::{k8s::selector::Labels, keys, names::TemplateHash, state::RolloutState},
@@ -52,6 +52,8 @@ pub struct Cluster {
     pub most: Option<i32>,
     /// As many canaries run as a policy allows.
     pub full: bool,
+    /// Which writes are not accepted.
+    pub refusing: Refusing,
     /// Whether anything of Haldane's exists, as a watch with a gap tells; `None` = as it is.
     pub watched: Option<bool>,
     /// What was read last.
@@ -114,6 +116,7 @@ impl Cluster {
             routes: Routes::default(),
             most: None,
             full: false,
+            refusing: Refusing::default(),
             watched: None,
             view: RefCell::default(),
             idle: Cell::default(),

@@ -4,8 +4,8 @@ use super::{cluster::Cluster, spec, writes::Write};
 use haldane::{
     config::namespace::{Namespace, Settings},
     decide::{
-        self, DueMeasurement, Event, Measurements, Measuring, Wait,
-        pass::{Candidate, Look, NotLeader, Room, Shell, Stored},
+        self, DueMeasurement, Event, Measurements, Measuring, Refusal, Wait,
+        pass::{Candidate, Failure, Look, NotLeader, Room, Shell, Stored},
     },
     domain::{observed::Observed, state::RolloutState, strategy::RolloutSpec},
     objects::manifest::Owner,
@@ -60,6 +60,8 @@ pub enum Ask {
 pub enum Reply {
     /// It has failed.
     Refused,
+    /// The write is not accepted.
+    Denied(Refusal),
     /// It was carried out.
     Done,
     /// The record.
@@ -74,6 +76,22 @@ pub enum Reply {
     Plan(Spec),
     /// Why a rollout must wait.
     Room(Option<Wait>),
+}
+
+/// Why a request failed: `None` = which error it is makes no difference to a pass.
+#[derive(Debug)]
+pub struct Failed(Option<Refusal>);
+
+impl From<NotLeader> for Failed {
+    fn from(_: NotLeader) -> Self {
+        Self(None)
+    }
+}
+
+impl Failure for Failed {
+    fn refusal(&self) -> Option<Refusal> {
+        self.0.clone()
+    }
 }
 
 /// See the module.
@@ -108,12 +126,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    async fn put(&self, ask: Ask) -> Result<Reply, NotLeader> {
+    async fn put(&self, ask: Ask) -> Result<Reply, Failed> {
         *self.ask.borrow_mut() = Some(ask);
         let reply = poll_fn(|_| self.reply.take().map_or(Poll::Pending, Poll::Ready)).await;
         self.ask.take();
-        // Which error it is makes no difference to a pass.
-        if let Reply::Refused = reply { Err(NotLeader) } else { Ok(reply) }
+        match reply {
+            Reply::Refused => Err(Failed(None)),
+            Reply::Denied(refusal) => Err(Failed(Some(refusal))),
+            reply => Ok(reply),
+        }
     }
 
     /// Forgets what was asked: the pass is over.
@@ -192,21 +213,21 @@ pub fn wanted(cluster: &Cluster) -> Spec {
 macro_rules! expect {
     ($reply:expr, $kind:pat => $value:expr) => {
         match $reply {
-            $kind => Ok($value),
+            $kind => Ok::<_, Failed>($value),
             other => panic!("not an answer to this request: {other:?}"),
         }
     };
 }
 
 impl Shell for Desk {
-    type Error = NotLeader;
+    type Error = Failed;
     type Guard = ();
 
-    async fn recorded(&self) -> Result<Stored, NotLeader> {
+    async fn recorded(&self) -> Result<Stored, Failed> {
         expect!(self.put(Ask::Record).await?, Reply::Record(stored) => stored)
     }
 
-    async fn deployment(&self) -> Result<Option<(Owner, Arc<Observed>)>, NotLeader> {
+    async fn deployment(&self) -> Result<Option<(Owner, Arc<Observed>)>, Failed> {
         expect!(self.put(Ask::Deployment).await?, Reply::Deployment(owner, seen) => Some((owner, seen)))
     }
 
@@ -214,28 +235,23 @@ impl Shell for Desk {
         self.leftovers.get()
     }
 
-    async fn namespace(&self) -> Result<Namespace, NotLeader> {
+    async fn namespace(&self) -> Result<Namespace, Failed> {
         expect!(self.put(Ask::Namespace).await?, Reply::Done => Namespace::default())
     }
 
-    async fn surroundings(
-        &self,
-        _: &Owner,
-        seen: Arc<Observed>,
-        _: bool,
-    ) -> Result<Arc<Observed>, NotLeader> {
+    async fn surroundings(&self, _: &Owner, seen: Arc<Observed>, _: bool) -> Result<Arc<Observed>, Failed> {
         expect!(self.put(Ask::Surroundings(seen)).await?, Reply::Surroundings(seen) => seen)
     }
 
-    async fn ours(&self, _: &Owner) -> Result<Vec<Value>, NotLeader> {
+    async fn ours(&self, _: &Owner) -> Result<Vec<Value>, Failed> {
         expect!(self.put(Ask::Ours).await?, Reply::Ours(ours) => ours)
     }
 
-    async fn plan(&self, _: &Settings) -> Result<Spec, NotLeader> {
+    async fn plan(&self, _: &Settings) -> Result<Spec, Failed> {
         expect!(self.put(Ask::Plan).await?, Reply::Plan(spec) => spec)
     }
 
-    async fn room(&self, _: &Candidate<'_>) -> Result<Room<()>, NotLeader> {
+    async fn room(&self, _: &Candidate<'_>) -> Result<Room<()>, Failed> {
         let wait = expect!(self.put(Ask::Room).await?, Reply::Room(wait) => wait)?;
         Ok(Room { wait, metric_hosts: None, guard: () })
     }
@@ -260,10 +276,10 @@ impl Shell for Desk {
         !self.follows.get()
     }
 
-    async fn write(&self, write: &decide::Write<'_>, look: &Look) -> Result<(), NotLeader> {
+    async fn write(&self, write: &decide::Write<'_>, look: &Look) -> Result<Option<String>, Failed> {
         self.is_idle.set(false);
         let request = Request { write: write.clone().into(), look: look.clone() };
-        expect!(self.put(Ask::Write(Box::new(request))).await?, Reply::Done => ())
+        expect!(self.put(Ask::Write(Box::new(request))).await?, Reply::Done => self.version.borrow().clone())
     }
 
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]) {

@@ -3,8 +3,8 @@
 
 use super::{
     cluster::Cluster,
-    desk::{Desk, Reply},
-    writes::Write,
+    desk::{Desk, Failed, Reply},
+    writes::{Denial, Write},
 };
 use haldane::{
     analysis::Answer,
@@ -70,7 +70,7 @@ const CHECKED: u64 = 8;
 
 /// A pass under way.
 struct Pass {
-    run: Pin<Box<dyn Future<Output = Result<Outcome, pass::NotLeader>>>>,
+    run: Pin<Box<dyn Future<Output = Result<Outcome, Failed>>>>,
     /// Changes of the cluster when it began.
     changes: u64,
     /// It has promised to do nothing.
@@ -217,6 +217,14 @@ impl Process {
         self.desk.reply(Reply::Refused);
     }
 
+    /// The process hears why its write was not carried out.
+    pub fn denied(&mut self, denial: Denial) {
+        self.desk.reply(match denial {
+            Denial::Conflict => Reply::Refused,
+            Denial::Refused(refusal) => Reply::Denied(refusal),
+        });
+    }
+
     /// A whole pass without a disturbance. Returns its writes.
     pub fn run(&mut self, cluster: &mut Cluster, spec: &Spec) -> Vec<Write> {
         let mut done = Vec::new();
@@ -224,8 +232,8 @@ impl Process {
             match self.step(cluster, spec) {
                 Step::Read => {}
                 Step::Writes(write) => {
-                    if cluster.write(&self.request()).is_err() {
-                        self.refused();
+                    if let Err(denial) = cluster.write(&self.request()) {
+                        self.denied(denial);
                         continue;
                     }
                     self.written(&write, cluster);

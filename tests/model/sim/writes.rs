@@ -4,14 +4,14 @@ use super::{cluster::Cluster, desk::Request};
 use haldane::{
     cluster::apply::deployment_patch,
     decide::{
-        self, DeploymentWrite, ProgressingCondition,
+        self, DeploymentWrite, ProgressingCondition, Refusal,
         pass::{Look, Stored},
     },
     domain::state::RolloutState,
     objects::manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner, find},
 };
 use serde_json::{Value, json};
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// One request that changes the cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,46 @@ impl fmt::Display for Write {
 #[derive(Debug)]
 pub struct Conflict;
 
+/// Why a write was not carried out.
+#[derive(Debug)]
+pub enum Denial {
+    /// See [`Conflict`].
+    Conflict,
+    /// Writes of this kind are not accepted at present.
+    Refused(Refusal),
+}
+
+impl From<Conflict> for Denial {
+    fn from(_: Conflict) -> Self {
+        Self::Conflict
+    }
+}
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is removed.
+    Delete,
+}
+
+/// Kinds of objects and what may not be done to them.
+pub type Refusing = BTreeSet<(&'static str, Verb)>;
+
+/// Kinds of which writes can be refused: of ours, the record, and the user's Deployment.
+pub const KINDS: [&str; 5] = ["Ingress", "Deployment", "Service", RECORD, USERS];
+
+/// Whether Ingresses can neither be changed nor removed.
+pub fn routes_are_fixed(refusing: &Refusing) -> bool {
+    [Verb::Update, Verb::Delete].iter().all(|verb| refusing.contains(&("Ingress", *verb)))
+}
+
+const RECORD: &str = "ConfigMap";
+const USERS: &str = "Deployment of the user";
+
 impl From<decide::Write<'_>> for Write {
     fn from(write: decide::Write<'_>) -> Self {
         match write {
@@ -82,8 +122,32 @@ impl From<decide::Write<'_>> for Write {
 }
 
 impl Cluster {
-    /// Carries out one request of a controller, or refuses it.
-    pub fn write(&mut self, request: &Request) -> Result<(), Conflict> {
+    /// Carries out one request of a controller, or does not accept it.
+    pub fn write(&mut self, request: &Request) -> Result<(), Denial> {
+        match self.refusal(&request.write) {
+            Some(refusal) => Err(Denial::Refused(refusal)),
+            None => Ok(self.carry_out(request)?),
+        }
+    }
+
+    /// Why this write is not accepted at present.
+    fn refusal(&self, write: &Write) -> Option<Refusal> {
+        let verb = |exists| if exists { Verb::Update } else { Verb::Create };
+        let (kind, verb) = match write {
+            Write::State(_) => (RECORD, verb(self.record.is_some())),
+            Write::Forget => (RECORD, Verb::Delete),
+            Write::Apply(manifest) => {
+                let exists = self.find(manifest.kind, &manifest.name).is_some();
+                (manifest.kind.name(), verb(exists))
+            }
+            Write::Delete(kind, _) => (kind.name(), Verb::Delete),
+            Write::Condition(_) | Write::Deployment(_) | Write::Empty(_) => (USERS, Verb::Update),
+        };
+        let message = format!("{verb:?} is forbidden");
+        self.refusing.contains(&(kind, verb)).then(|| Refusal { object: kind.to_owned(), message })
+    }
+
+    fn carry_out(&mut self, request: &Request) -> Result<(), Conflict> {
         let Request { write, look: Look { owner, seen, stored } } = request;
         match write {
             Write::State(state) => self.store(state, stored, owner),
