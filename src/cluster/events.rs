@@ -27,8 +27,8 @@ const REPORTER: &str = "haldane.dev/controller";
 /// Each is an object of its own: aggregation, as in kube's recorder, keeps the first message and drops
 /// the others, and here the message is what matters.
 ///
-/// Of `core/v1`, not of `events.k8s.io`, where the times may not be set by which `kubectl` sorts. Those are of whole
-/// seconds; within one the order is that of the names, which begin with the time, as client-go's do.
+/// Of `core/v1`, not of `events.k8s.io`, where the times may not be set by which `kubectl` sorts. They count whole
+/// seconds; within one, Events are sorted by name, and the name begins with the time, as client-go's do.
 #[derive(Clone)]
 pub struct Publisher {
     client: Client,

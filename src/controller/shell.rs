@@ -131,7 +131,7 @@ impl<'a> Shell for Requests<'a> {
         let Context { client, .. } = self.context;
         let Look { owner, seen, stored } = look;
         match write {
-            Write::State(state) => records::store(client, owner, stored, state).await?,
+            Write::State(state) => records::store(client, look, state).await?,
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 apply::apply(client, owner, manifest, known).await?;

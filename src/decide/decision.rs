@@ -157,18 +157,6 @@ impl<'a> Decision<'a> {
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 
-    /// Why Kubernetes cannot even make pods of the canary, e.g. because a quota is used up.
-    fn refusal(&self) -> Option<&'a str> {
-        let name = canary_name(&self.input.owner.name);
-        let conditions = part(find(&self.seen().ours, Kind::DEPLOYMENT, &name)?, "/status/conditions")?;
-        let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
-        let failure = conditions
-            .as_array()?
-            .iter()
-            .find(|condition| is(condition, "type", "ReplicaFailure") && is(condition, "status", "True"))?;
-        failure.get("message")?.as_str()
-    }
-
     /// The size that the canary Deployment has, which an autoscaler may have enlarged; at least 1.
     pub(super) fn canary_size(&self) -> i32 {
         autoscaled_size(self.seen(), self.input.owner, 1)
@@ -259,7 +247,8 @@ impl<'a> Decision<'a> {
         }
         if self.is_stuck(rollout, available) {
             let deadline = self.seen().progress_deadline_seconds();
-            let why = self.refusal().map(|why| format!(": {why}")).unwrap_or_default();
+            let why = self.seen().unavailable.as_ref();
+            let why = why.map(|why| format!(": {}", why.message)).unwrap_or_default();
             return Err(format!(
                 "canary has {available} of {needed} available pods and made no progress for {deadline}s{why}"
             ));

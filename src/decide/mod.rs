@@ -22,10 +22,12 @@ mod desired;
 #[cfg(test)]
 mod fixtures;
 mod freeze;
+mod lag;
 mod lifecycle;
 mod measuring;
 pub mod pass;
 pub mod state_validation;
+pub mod summary;
 
 pub use decision::{Input, Measurements, Wait};
 pub use desired::ABORT_PREFIX;
@@ -198,6 +200,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
             analyses::advance(rollout, &mut decision);
             advance(rollout, &mut decision);
         }
+        lag::note(rollout, &mut decision);
     }
     lifecycle::finish_retreat(&mut state, &mut decision);
     lifecycle::queue_retry(&mut state, &mut decision);

@@ -1,7 +1,7 @@
 //! What people see of a rollout, made in one place from its record and the cluster. The summary in the record's
 //! `ConfigMap` and the metrics are made of it.
 
-use super::waits::{Waits, waits};
+use super::waits::{Waits, message, waits};
 use crate::{
     domain::{
         k8s::json_pointer::part,
@@ -14,6 +14,7 @@ use crate::{
         canary_deployment::canary_name,
         manifest::{Kind, find},
     },
+    routers,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -79,6 +80,10 @@ pub struct ProgressView {
     pub steps: usize,
     /// The canary's desired share of the traffic.
     pub weight: Weight,
+    /// The share that the canary has: of the traffic where it is in force, of the pods where these are the split.
+    /// Absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual_weight: Option<Weight>,
     /// The share that was observed to be in force. Absent while that is not the desired one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_weight: Option<Weight>,
@@ -139,11 +144,10 @@ impl RolloutView {
     #[must_use]
     pub fn recorded(state: &RolloutState) -> Self {
         let rollout = state.rollout.as_ref();
-        let message = state.blocked.as_deref().or_else(|| rollout?.message());
         Self {
             phase: state.phase(),
             revision: state.revision,
-            message: message.map(str::to_owned),
+            message: message(state),
             since: since(state),
             queued_since: state.queued_since,
             waits: waits(state),
@@ -156,12 +160,29 @@ impl RolloutView {
     /// What the record and the cluster say.
     #[must_use]
     pub fn of(state: &RolloutState, seen: &Observed) -> Self {
-        let view = Self::recorded(state);
+        let view = Self::recorded(state).with_pods(state, seen);
         // Between the request that changed the template and the first look at it.
         let phase = if state.rollout.is_none() && seen.is_held() { Phase::Held } else { view.phase };
-        let canary = state.rollout.as_ref().map(|rollout| canary(rollout, seen));
-        Self { phase, stable: Some(stable(state, seen)), canary, ..view }
+        Self { phase, ..view }
     }
+
+    /// With the pods that the cluster shows.
+    #[must_use]
+    pub fn with_pods(mut self, state: &RolloutState, seen: &Observed) -> Self {
+        let stable = stable(state, seen);
+        self.canary = state.rollout.as_ref().map(|rollout| canary(rollout, seen));
+        let by_pods = state.rollout.as_ref().is_some_and(|rollout| routers::by_pods(rollout.strategy()));
+        if let (true, Some(progress), Some(canary)) = (by_pods, &mut self.rollout, &self.canary) {
+            progress.actual_weight = share(canary.ready, stable.ready);
+        }
+        Self { stable: Some(stable), ..self }
+    }
+}
+
+/// The share of `part` pods next to `others`, in whole percent.
+fn share(part: i32, others: i32) -> Option<Weight> {
+    let percent = i64::from(part) * 100 / i64::from(part.saturating_add(others)).max(1);
+    Weight::try_from(u8::try_from(percent).ok()?).ok()
 }
 
 fn since(state: &RolloutState) -> Option<Timestamp> {
@@ -185,6 +206,7 @@ fn progress(rollout: &Rollout) -> ProgressView {
         step: rollout.step_index(),
         steps: rollout.strategy().steps.len(),
         weight,
+        actual_weight: rollout.traffic.seen_at.map(|_| weight),
         observed_weight: rollout.traffic.seen_at.map(|_| weight),
         analyses: rollout.runs.iter().map(analysis).collect(),
     }
@@ -243,7 +265,7 @@ fn canary(rollout: &Rollout, seen: &Observed) -> PodsView {
     };
     PodsView {
         images: part(object, "/spec/template").map(container_images).unwrap_or_default(),
-        desired: number("/spec/replicas"),
+        desired: number("/spec/replicas").max(rollout.canary_replicas),
         ready: number("/status/readyReplicas"),
     }
 }

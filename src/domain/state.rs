@@ -7,11 +7,13 @@ pub mod bounded;
 mod evidence;
 mod history;
 mod phase;
+mod pods;
 mod traffic;
 
 pub use evidence::{Rehearsal, Unseen};
 pub use history::{HistoryEntry, Outcome};
 pub use phase::Phase;
+pub use pods::{Lag, Missing};
 pub use traffic::Traffic;
 
 use super::{
@@ -106,6 +108,9 @@ pub struct Rollout {
     /// The canary has fewer available pods than desired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging: Option<Lag>,
+    /// Why pods that it waits for are not available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
     /// Why it cannot be tried now, until people change what is around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
@@ -167,15 +172,6 @@ pub enum Stage {
         /// The reason in words.
         message: String,
     },
-}
-
-/// Since when, and at how many available pods, the canary has been too small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lag {
-    /// Available pods when last looked at.
-    pub available: i32,
-    /// When that number was reached.
-    pub since: Timestamp,
 }
 
 /// An analysis and what it was started for.
@@ -287,6 +283,7 @@ impl Rollout {
             stage: Stage::Start,
             manual_pause: None,
             lagging: None,
+            missing: None,
             waiting: None,
             rehearsal: None,
             rehearsals: 0,
@@ -350,6 +347,12 @@ impl Rollout {
                 self.waiting.as_deref().or_else(|| self.needs_person()).or(unseen)
             }
         }
+    }
+
+    /// Why pods that it waits for are not available, if that is known.
+    #[must_use]
+    pub fn why_missing(&self) -> Option<&str> {
+        self.missing.as_ref()?.message.as_deref()
     }
 
     /// Why a person is asked whether it must go on without having been seen.
