@@ -136,9 +136,10 @@ impl<'a> Shell for Requests<'a> {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 apply::apply(client, owner, manifest, known).await?;
             }
-            Write::Condition(condition) => {
-                apply::write_condition(client, owner, seen, condition, clock::now()).await?;
+            Write::Conditions(conditions) => {
+                apply::write_conditions(client, owner, seen, conditions, clock::now()).await?;
             }
+            Write::ClearCondition => apply::clear_condition(client, owner, seen).await?,
             Write::Deployment(write) => apply::write_deployment(client, owner, seen, *write).await?,
             Write::Empty(name) => apply::empty(client, owner, name).await?,
             Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,

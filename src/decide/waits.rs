@@ -23,8 +23,9 @@ pub struct Waits {
 }
 
 /// What ends a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "camelCase")]
+#[strum(prefix = "WaitsFor")]
 pub enum WaitReason {
     /// A canary that ends, because a policy limits how many run at once.
     Turn,

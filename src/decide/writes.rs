@@ -1,6 +1,6 @@
 //! A plan as single requests, in the one order that survives a crash between any two of them.
 
-use super::{DeploymentWrite, Plan, ProgressingCondition};
+use super::{Condition, DeploymentWrite, Plan};
 use crate::{
     domain::state::RolloutState,
     objects::manifest::{Kind, Manifest},
@@ -13,8 +13,10 @@ pub enum Write<'a> {
     State(&'a RolloutState),
     /// An object of ours is made or changed.
     Apply(&'a Manifest),
-    /// The `Progressing` condition of the user's Deployment.
-    Condition(&'a ProgressingCondition),
+    /// Conditions of the user's Deployment.
+    Conditions(&'a [Condition]),
+    /// Haldane's own condition of the user's Deployment goes.
+    ClearCondition,
     /// `spec.paused` and keys of ours on the user's Deployment.
     Deployment(DeploymentWrite),
     /// A `ReplicaSet` of the user's Deployment loses its pods, see [`Plan::empty`].
@@ -33,12 +35,12 @@ impl Plan {
     #[must_use]
     pub fn writes(&self, stored: &RolloutState) -> Vec<Write<'_>> {
         let objects = self.apply.iter().map(Write::Apply);
-        let condition = self.condition.iter().map(Write::Condition);
+        let conditions = (!self.conditions.is_empty()).then_some(Write::Conditions(&self.conditions));
         let deployment = self.deployment.map(Write::Deployment);
         let empty = self.empty.as_deref().map(Write::Empty);
         let deletions = self.delete.iter().map(|(kind, name)| Write::Delete(*kind, name));
         let world: Vec<_> =
-            objects.chain(condition).chain(deployment).chain(empty).chain(deletions).collect();
+            objects.chain(conditions).chain(deployment).chain(empty).chain(deletions).collect();
         let state = (self.state != *stored || !world.is_empty()).then_some(Write::State(&self.state));
         state.into_iter().chain(world).collect()
     }

@@ -201,13 +201,14 @@ impl Observed {
     /// The `Progressing` condition.
     #[must_use]
     pub fn progressing(&self) -> Option<&DeploymentCondition> {
-        self.deployment
-            .status
-            .as_ref()?
-            .conditions
-            .as_ref()?
-            .iter()
-            .find(|c| c.type_.as_deref() == Some("Progressing"))
+        self.condition("Progressing")
+    }
+
+    /// A condition of the Deployment.
+    #[must_use]
+    pub fn condition(&self, kind: &str) -> Option<&DeploymentCondition> {
+        let mut conditions = self.deployment.status.as_ref()?.conditions.iter().flatten();
+        conditions.find(|condition| condition.type_.as_deref() == Some(kind))
     }
 
     /// The `ReplicaSet` that runs most of the pods: stable, while nothing rolls. At size 0 it is the

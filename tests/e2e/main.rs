@@ -25,6 +25,7 @@ mod shared {
     mod own_account;
     mod policy;
     mod provider_faults;
+    mod reasons;
     mod replicas;
     mod selecting;
     mod settings;
