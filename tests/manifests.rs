@@ -13,7 +13,7 @@ use haldane::{
         annotations::INTERNAL_KEYS,
         namespace::{ENABLED, reserved},
     },
-    decide::ABORT_PREFIX,
+    decide::{ABORT_PREFIX, RELEASE},
     domain::{k8s::label_rewrite::CANARY_OF_LABEL, keys},
     objects::marks::{MANAGED_BY, MANAGED_BY_LABEL},
     policy::Mode,
@@ -82,6 +82,8 @@ fn what_an_abort_says_ends_with_its_template_and_costs_no_other_status_a_request
     let condition = |index: usize| status["matchConditions"][index]["expression"].as_str().unwrap();
     assert!(condition(1).contains("observedGeneration"), "{}", condition(1));
     assert!(condition(2).contains(&format!("startsWith('{ABORT_PREFIX}')")), "{}", condition(2));
+    assert!(condition(2).contains(&format!("c.type == '{RELEASE}'")), "{}", condition(2));
+    assert!(condition(2).contains(&format!("'{}' in object", keys::HELD)), "{}", condition(2));
 }
 
 #[test]

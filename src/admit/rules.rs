@@ -22,5 +22,5 @@ pub const NAMESPACE: &str = "namespace";
 pub const OPT_OUT: &str = "opt-out";
 /// An autoscaler must not shrink stable below the size that an abort needs.
 pub const CAPACITY_FLOOR: &str = "capacity-floor";
-/// The condition of an abort ends with its template.
+/// Conditions of a release or an abort end with its template.
 pub const STALE_CONDITION: &str = "stale-condition";

@@ -1,10 +1,10 @@
-//! After an abort the `Progressing` condition makes `kubectl rollout status` fail. It belongs to one template, and ends
-//! when the deployment controller has observed another.
+//! After an abort the `Progressing` condition makes `kubectl rollout status` fail, and Haldane's own condition is `False`;
+//! after a release it is `True`. Each belongs to one template, and ends when the deployment controller has observed another.
 //!
 //! `rollout status` believes the condition as soon as `observedGeneration` is current
-//! (kubectl's `polymorphichelpers/rollout_status.go`). So both have to change in one write, and that write is the
-//! deployment controller's, which by itself leaves such a condition alone while a Deployment is paused
-//! (`checkPausedConditions` in its `sync.go`).
+//! (kubectl's `polymorphichelpers/rollout_status.go`), and so does `kubectl wait` (`pkg/cmd/wait/condition.go`). So both have
+//! to change in one write, and that write is the deployment controller's, which by itself leaves such a condition alone
+//! while a Deployment is paused (`checkPausedConditions` in its `sync.go`).
 
 use super::{
     facts::{Fact, Facts},
@@ -12,9 +12,10 @@ use super::{
     rules,
 };
 use crate::{
-    decide::{ABORT_PREFIX, ProgressingCondition},
+    decide::{ABORT_PREFIX, Condition, RELEASE},
     domain::{
         k8s::json_pointer::part,
+        keys,
         review::{Operation, Review, Verdict},
         state::{Rollout, RolloutState},
     },
@@ -27,12 +28,12 @@ use serde_json::Value;
 pub const DEPLOYMENT_CONTROLLERS: [&str; 2] =
     ["system:serviceaccount:kube-system:deployment-controller", "system:kube-controller-manager"];
 
-/// A status of a Deployment whose release was aborted, as the deployment controller writes it.
-#[derive(Debug, Clone, Copy)]
+/// A status of a Deployment with conditions of an earlier template, as the deployment controller writes it.
+#[derive(Debug, Clone)]
 pub struct Observation<'a> {
     object: Object<'a>,
-    /// Index of the condition that reports the abort.
-    index: usize,
+    /// The conditions that may be stale, by their index, and what they must say then.
+    conditions: Vec<(usize, Condition)>,
     now: Timestamp,
 }
 
@@ -48,26 +49,34 @@ impl<'a> Observation<'a> {
             return None;
         }
         let object = review.object.as_ref()?;
-        let reports_abort = |condition: &Value| {
-            let message = condition.get("message").and_then(Value::as_str).unwrap_or_default();
-            condition.get("type").is_some_and(|kind| kind == "Progressing")
-                && message.starts_with(ABORT_PREFIX)
+        let held =
+            ["metadata", "annotations", keys::HELD].iter().try_fold(object, |part, key| part.get(*key));
+        let stale = |condition: &Value| {
+            let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
+            match text("type") {
+                "Progressing" if text("message").starts_with(ABORT_PREFIX) => Some(Condition::paused()),
+                RELEASE if text("status") != "Unknown" && held.is_some() => Some(Condition::held()),
+                _ => None,
+            }
         };
-        let index = part(object, "/status/conditions")?.as_array()?.iter().position(reports_abort)?;
-        Some(Self { object: Object(object), index, now })
+        let all = part(object, "/status/conditions")?.as_array()?.iter().enumerate();
+        let conditions: Vec<_> = all.filter_map(|(index, found)| Some((index, stale(found)?))).collect();
+        (!conditions.is_empty()).then_some(Self { object: Object(object), conditions, now })
     }
 
-    /// Replaces the condition, unless this very template was aborted. If the state cannot be read, the request passes as
+    /// Replaces the conditions, unless this very template was aborted. If the state cannot be read, the request passes as
     /// it is.
     #[must_use]
     pub fn decide(self, facts: &Facts) -> Verdict {
         if !self.is_stale(&facts.state) {
             return Verdict::allow();
         }
-        let path = PointerBuf::from_tokens(["status", "conditions", &self.index.to_string()]);
-        let value = ProgressingCondition::paused().json(self.now);
-        let replace = PatchOperation::Replace(ReplaceOperation { path, value });
-        Verdict::allow_with(vec![replace]).by(rules::STALE_CONDITION)
+        let replace = |(index, condition): &(usize, Condition)| {
+            let path = PointerBuf::from_tokens(["status", "conditions", &index.to_string()]);
+            PatchOperation::Replace(ReplaceOperation { path, value: condition.json(self.now) })
+        };
+        let patch = self.conditions.iter().map(replace).collect();
+        Verdict::allow_with(patch).by(rules::STALE_CONDITION)
     }
 
     fn is_stale(&self, state: &Fact<Option<RolloutState>>) -> bool {

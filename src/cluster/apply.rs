@@ -3,7 +3,7 @@
 use super::objects::{api, raw};
 use crate::{
     cluster::api::{FIELD_MANAGER, lost_race},
-    decide::{DeploymentWrite, ProgressingCondition},
+    decide::{Condition, DeploymentWrite, RELEASE},
     domain::{keys, observed::Observed},
     objects::{
         manifest::{Kind, Manifest, Owner},
@@ -180,21 +180,46 @@ pub fn deployment_patch(seen: &Observed, write: DeploymentWrite) -> JsonPatch {
     JsonPatch(patch)
 }
 
-/// Sets the `Progressing` condition, by which `kubectl rollout status` ends, on exactly the Deployment that
-/// was looked at.
+/// Sets conditions on exactly the Deployment that was looked at; all others stay.
 ///
 /// # Errors
 /// See [`ApplyError`].
-pub async fn write_condition(
+pub async fn write_conditions(
     client: &Client,
     owner: &Owner,
     seen: &Observed,
-    condition: &ProgressingCondition,
+    conditions: &[Condition],
     now: Timestamp,
 ) -> Result<(), ApplyError> {
+    let json = |condition: &Condition| {
+        let mut json = condition.json(now);
+        let known = seen.condition(condition.kind).and_then(|known| known.status.as_deref());
+        if let (true, Some(fields)) = (known == Some(condition.status), json.as_object_mut()) {
+            fields.remove("lastTransitionTime");
+        }
+        json
+    };
+    patch_conditions(client, owner, seen, conditions.iter().map(json).collect()).await
+}
+
+/// Removes Haldane's own condition from exactly the Deployment that was looked at.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn clear_condition(client: &Client, owner: &Owner, seen: &Observed) -> Result<(), ApplyError> {
+    patch_conditions(client, owner, seen, json!([{"$patch": "delete", "type": RELEASE}])).await
+}
+
+async fn patch_conditions(
+    client: &Client,
+    owner: &Owner,
+    seen: &Observed,
+    conditions: Value,
+) -> Result<(), ApplyError> {
+    // Conditions are merged by their types.
     let patch = Patch::Strategic(json!({
         "metadata": {"resourceVersion": seen.deployment.metadata.resource_version},
-        "status": {"conditions": [condition.json(now)]},
+        "status": {"conditions": conditions},
     }));
     let what = format!("status of {} {:?}", Kind::DEPLOYMENT, owner.name);
     deployments(client, owner).patch_status(&owner.name, &params(), &patch).await.map_err(failed(what))?;

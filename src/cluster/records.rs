@@ -3,7 +3,12 @@
 use super::world::our_labels;
 use crate::{
     cluster::{api, objects::every},
-    decide::{RolloutView, pass::Stored, state_validation},
+    decide::{
+        RolloutView,
+        pass::{Look, Stored},
+        state_validation,
+        summary::summary,
+    },
     document::finding::Finding,
     domain::{
         k8s::selector::Labels,
@@ -115,22 +120,16 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
     })
 }
 
-/// Replaces `stored` by `state`, unless another writer was faster. Returns the new version.
+/// Replaces what was `look`ed at by `state`, unless another writer was faster. Returns the new version.
 ///
 /// # Errors
 /// See [`StateError`]; a lost race is [`StateError::Api`] with code 409.
-pub async fn store(
-    client: &Client,
-    owner: &Owner,
-    stored: &Stored,
-    state: &RolloutState,
-) -> Result<Option<String>, StateError> {
-    let name = state_name(&owner.name);
+pub async fn store(client: &Client, look: &Look, state: &RolloutState) -> Result<Option<String>, StateError> {
+    let name = state_name(&look.owner.name);
     let failed = |error| StateError::Api(name.clone(), Box::new(error));
-    let map =
-        config_map(owner, stored, state).map_err(|error| StateError::Unreadable(name.clone(), error))?;
-    let maps = maps(client, &owner.namespace);
-    let written = match stored.version {
+    let map = config_map(look, state).map_err(|error| StateError::Unreadable(name.clone(), error))?;
+    let maps = maps(client, &look.owner.namespace);
+    let written = match look.stored.version {
         Some(_) => maps.replace(&name, &api::post(), &map).await,
         None => maps.create(&api::post(), &map).await,
     };
@@ -157,8 +156,9 @@ fn maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     Api::namespaced(client.clone(), namespace)
 }
 
-fn config_map(owner: &Owner, stored: &Stored, state: &RolloutState) -> serde_json::Result<ConfigMap> {
-    let view = RolloutView::recorded(state);
+fn config_map(look: &Look, state: &RolloutState) -> serde_json::Result<ConfigMap> {
+    let Look { owner, seen, stored } = look;
+    let view = RolloutView::recorded(state).with_pods(state, seen);
     let mut data = summary(&view);
     data.insert(STATE_KEY.to_owned(), bounded::text(state)?);
     Ok(ConfigMap {
@@ -222,20 +222,6 @@ pub async fn unfinished(client: &Client) -> kube::Result<Vec<Unfinished>> {
     Ok(records.items.into_iter().map(other).collect())
 }
 
-/// The release in a few words, for `kubectl get configmap -o yaml`.
-fn summary(view: &RolloutView) -> Labels {
-    let progress = view.rollout.as_ref();
-    let step = progress.and_then(|progress| Some(format!("{}/{}", progress.step?, progress.steps)));
-    let entries = [
-        ("phase", Some(view.phase.to_string())),
-        ("revision", Some(view.revision.to_string())),
-        ("message", view.message.clone()),
-        ("weight", progress.map(|progress| progress.weight_at_most.to_string())),
-        ("step", step),
-    ];
-    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +233,8 @@ mod tests {
 
     /// A record with this state, of the Deployment with this UID.
     fn record(state: &str, uid: &str) -> ConfigMap {
-        let mut map = config_map(&owner(uid), &Stored::default(), &RolloutState::default()).unwrap();
+        let look = Look { owner: owner(uid), seen: Arc::default(), stored: Stored::default() };
+        let mut map = config_map(&look, &RolloutState::default()).unwrap();
         map.metadata.resource_version = Some("7".to_owned());
         map.data.as_mut().unwrap().insert(STATE_KEY.to_owned(), state.to_owned());
         map
@@ -275,41 +262,6 @@ mod tests {
                 "{broken}: {message}"
             );
         }
-    }
-
-    /// The summary of the state that is `default` with these fields.
-    fn summary_of(fields: &serde_json::Value) -> serde_json::Value {
-        let mut state =
-            serde_json::to_value(RolloutState { revision: 3, ..RolloutState::default() }).unwrap();
-        state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        json!(summary(&RolloutView::recorded(&serde_json::from_value(state).unwrap())))
-    }
-
-    #[test]
-    fn the_summary_says_where_a_release_is() {
-        assert_eq!(summary_of(&json!({})), json!({"phase": "Healthy", "revision": "3"}));
-        let blocked = json!({"blocked": "a policy"});
-        let held = json!({"phase": "Held", "revision": "3", "message": "a policy"});
-        assert_eq!(summary_of(&blocked), held);
-        let at = "2026-01-01T00:00:00Z";
-        let rollout = |stage| {
-            let strategy = json!({
-                "steps": [{"setWeight": 20}, {"pause": null}], "progressDeadlineAbort": true,
-                "nginx": {"annotationPrefix": "nginx"}, "settle": "6s",
-            });
-            json!({"rollout": {
-                "revision": 3, "hash": "b", "spec": {"strategy": strategy}, "startedAt": at, "attempt": 1,
-                "rewrite": {"of": "web", "keys": ["app"]}, "baselineReplicas": 4, "canaryReplicas": 1,
-                "traffic": {"weight": 20, "routes": true, "askedAt": at}, "stage": stage,
-            }})
-        };
-        let step = rollout(json!({"name": "step", "index": 1, "enteredAt": at}));
-        let paused = json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "1/2"});
-        assert_eq!(summary_of(&step), paused);
-        let aborted = rollout(json!({"name": "aborted", "since": at, "message": "RolloutAborted: bad"}));
-        let degraded =
-            json!({"phase": "Degraded", "revision": "3", "weight": "20", "message": "RolloutAborted: bad"});
-        assert_eq!(summary_of(&aborted), degraded);
     }
 
     #[test]

@@ -4,23 +4,37 @@ use super::objects::{api, every, list, list_kind, raw, replica_sets, resource};
 use crate::{
     domain::{
         k8s::{
+            json_pointer::part,
             label_rewrite::{CANARY_OF_LABEL, owner_label},
+            pods::{self, Unavailable},
             selector::{self, Labels},
         },
         keys,
         observed::{Observed, ReplicaSetView},
     },
     objects::{
-        manifest::{Kind, Owner},
+        canary_deployment::canary_name,
+        manifest::{Kind, Owner, find},
         marks::{is_owned_by, marks, selector_for},
         separate::Separated,
     },
     routers,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::{apps::v1::Deployment, discovery::v1::EndpointSlice};
-use kube::{Api, Client, ResourceExt, api::DynamicObject};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentStatus},
+    core::v1::Pod,
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 use serde_json::Value;
+use tracing::debug;
+
+/// Pods that are looked at when some are not available: these show what is wrong with all.
+const PODS: u32 = 25;
 
 /// The cluster could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +132,7 @@ pub async fn surroundings(
     seen.ours = sides.canary.into_iter().chain(around.ours).collect();
     (seen.replica_sets, seen.canary_sets) = (sides.stable_sets, sides.canary_sets);
     seen.endpoints = endpoints;
+    seen.unavailable = unavailable(client, owner, rolling, seen).await;
     Ok(())
 }
 
@@ -157,6 +172,39 @@ pub async fn sides(client: &Client, owner: &Owner, deployment: &Deployment) -> R
     let stable_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
     let canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
     Ok(Sides { canary, stable_sets, canary_sets })
+}
+
+/// Why pods are not available: the canary's, or while stable is `rolling`, its pods of the new template. Pods are read only
+/// while some are not, and nothing but this text depends on them: a rollout goes on without.
+async fn unavailable(client: &Client, owner: &Owner, rolling: bool, seen: &Observed) -> Option<Unavailable> {
+    let canary = || part(find(&seen.ours, Kind::DEPLOYMENT, &canary_name(&owner.name))?, "/status").cloned();
+    let status: Option<DeploymentStatus> = if rolling {
+        seen.deployment.status.clone()
+    } else {
+        canary().and_then(|status| serde_json::from_value(status).ok())
+    };
+    let status = status.filter(|status| status.unavailable_replicas.is_some_and(|count| count > 0))?;
+    let is_new = |set: &&ReplicaSetView| set.template == seen.template_hash();
+    let set = if rolling {
+        seen.replica_sets.iter().find(is_new)
+    } else {
+        seen.canary_sets.iter().find(|set| set.wanted > 0)
+    };
+    let labels = if rolling {
+        selector::text(&seen.deployment.spec.selector)
+    } else {
+        format!("{CANARY_OF_LABEL}={}", owner_label(&owner.name))
+    };
+    let mut pods = Vec::new();
+    if let Some(set) = set {
+        let selected = format!("{labels},pod-template-hash={}", set.pod_hash);
+        let of_set = ListParams::default().labels(&selected).limit(PODS);
+        match Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&of_set).await {
+            Ok(found) => pods = found.items,
+            Err(error) => debug!(%error, "cannot read the pods that are not available"),
+        }
+    }
+    pods::unavailable(&pods, &status)
 }
 
 /// Every object of ours that belongs to a Deployment, the routing ones first.

@@ -21,7 +21,7 @@ use crate::{
     commands::cli::EjectArgs,
     config::{namespace::ENABLED, strategy::Defaults},
     controller::{self, membership::members},
-    decide::{RolloutView, verbs::check},
+    decide::{RELEASE, RolloutView, verbs::check},
     domain::{
         k8s::selector::Labels,
         keys,
@@ -169,7 +169,7 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
         failed = controller_of_our_own(&client, &args, is_admitted) => failed?,
     }
     for subject in look(&client, args.only.as_deref(), &mut left).await? {
-        match free(&client, &subject.owner).await {
+        match free(&client, &subject).await {
             Ok(()) => println!("{} is a plain Deployment now", subject.name()),
             Err(obstacle) => drop(left.insert(subject.name(), obstacle)),
         }
@@ -338,8 +338,13 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
     controller::run(Arc::new(context), answered).await;
 }
 
-/// Removes all keys of Haldane, and the record.
-async fn free(client: &Client, owner: &Owner) -> Result<(), Obstacle> {
+/// Removes all keys of Haldane, its condition, and the record.
+async fn free(client: &Client, Subject { owner, seen, .. }: &Subject) -> Result<(), Obstacle> {
+    if seen.condition(RELEASE).is_some() {
+        let patch = json!({"status": {"conditions": [{"$patch": "delete", "type": RELEASE}]}});
+        let deployments = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
+        deployments.patch_status(&owner.name, &as_ours(), &Patch::Strategic(patch)).await?;
+    }
     opt_out(client, owner).await?;
     Ok(records::forget(client, owner, None).await?)
 }

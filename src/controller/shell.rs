@@ -131,14 +131,15 @@ impl<'a> Shell for Requests<'a> {
         let Context { client, .. } = self.context;
         let Look { owner, seen, stored } = look;
         match write {
-            Write::State(state) => return Ok(records::store(client, owner, stored, state).await?),
+            Write::State(state) => return Ok(records::store(client, look, state).await?),
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 apply::apply(client, owner, manifest, known).await?;
             }
-            Write::Condition(condition) => {
-                apply::write_condition(client, owner, seen, condition, clock::now()).await?;
+            Write::Conditions(conditions) => {
+                apply::write_conditions(client, owner, seen, conditions, clock::now()).await?;
             }
+            Write::ClearCondition => apply::clear_condition(client, owner, seen).await?,
             Write::Deployment(write) => apply::write_deployment(client, owner, seen, *write).await?,
             Write::Empty(name) => apply::empty(client, owner, name).await?,
             Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,

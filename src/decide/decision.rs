@@ -160,24 +160,6 @@ impl<'a> Decision<'a> {
         Canary { available: if current { i32::try_from(available).unwrap_or(i32::MAX) } else { 0 } }
     }
 
-    /// Why pods cannot even be made, e.g. because a quota is used up: what Kubernetes says, or who refuses a write.
-    fn refusal(&self) -> Option<String> {
-        let of_write = || self.refused.as_ref().map(ToString::to_string);
-        self.replica_failure().map(str::to_owned).or_else(of_write)
-    }
-
-    /// Why Kubernetes cannot make pods of the canary.
-    fn replica_failure(&self) -> Option<&'a str> {
-        let name = canary_name(&self.input.owner.name);
-        let conditions = part(find(&self.seen().ours, Kind::DEPLOYMENT, &name)?, "/status/conditions")?;
-        let is = |condition: &&Value, key: &str, value: &str| condition.get(key).is_some_and(|v| v == value);
-        let failure = conditions
-            .as_array()?
-            .iter()
-            .find(|condition| is(condition, "type", "ReplicaFailure") && is(condition, "status", "True"))?;
-        failure.get("message")?.as_str()
-    }
-
     /// The size that the canary Deployment has, which an autoscaler may have enlarged; at least 1.
     pub(super) fn canary_size(&self) -> i32 {
         autoscaled_size(self.seen(), self.input.owner, 1)
@@ -275,7 +257,9 @@ impl<'a> Decision<'a> {
         }
         if self.is_stuck(rollout, available) {
             let deadline = self.seen().progress_deadline_seconds();
-            let why = self.refusal().map(|why| format!(": {why}")).unwrap_or_default();
+            let of_write = || self.refused.as_ref().map(ToString::to_string);
+            let of_pods = self.seen().unavailable.as_ref().map(|why| why.message.clone());
+            let why = of_pods.or_else(of_write).map(|why| format!(": {why}")).unwrap_or_default();
             return Err(format!(
                 "canary has {available} of {needed} available pods and made no progress for {deadline}s{why}"
             ));

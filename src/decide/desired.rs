@@ -1,6 +1,6 @@
 //! The world as the state wants it, and the writes that are missing for that.
 
-use super::{DeploymentWrite, Plan, ProgressingCondition, bypass, decision::Decision};
+use super::{DeploymentWrite, Plan, bypass, condition::conditions, decision::Decision};
 use crate::{
     domain::{
         k8s::json_pointer::part,
@@ -11,9 +11,6 @@ use crate::{
     routers::{self, named, traffic},
 };
 use serde_json::Value;
-
-/// Message prefix that distinguishes an abort's condition from the deployment controller's own.
-pub const ABORT_PREFIX: &str = "RolloutAborted:";
 
 /// The decision, as what is to be written.
 pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
@@ -41,8 +38,8 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
     let last_resort = last_resort.and_then(|rollout| last_resort_of(rollout, &decision));
     let wakes = decision.wake_at.into_iter().chain(decision.analysis_wake_at);
     let deployment = deployment_write(&state, &decision);
-    // Both hold for the Deployment that was looked at, so the condition waits for the next look.
-    let condition = if deployment.is_none() { condition(&state, &decision) } else { None };
+    // Both hold for the Deployment that was looked at, so the conditions wait for the next look.
+    let conditions = if deployment.is_none() { conditions(&state, decision.seen()) } else { Vec::new() };
     Plan {
         apply,
         delete,
@@ -50,7 +47,7 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
         retreats,
         last_resort,
         empty: empty(&state, &decision),
-        condition,
+        conditions,
         wake_at: wakes.min(),
         measure: std::mem::take(&mut decision.measure),
         events: std::mem::take(&mut decision.events),
@@ -157,20 +154,4 @@ fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<Dep
 fn empty(state: &RolloutState, decision: &Decision<'_>) -> Option<String> {
     let premature = bypass::premature_set(state.rollout.as_ref()?, decision.seen());
     premature.map(|set| set.name.clone())
-}
-
-/// After an abort `kubectl rollout status` must fail, and after a retry it must wait again.
-fn condition(state: &RolloutState, decision: &Decision<'_>) -> Option<ProgressingCondition> {
-    let seen = decision.seen().progressing();
-    let message = seen.and_then(|c| c.message.as_deref()).unwrap_or_default();
-    match state.rollout.as_ref().and_then(Rollout::abort_message) {
-        Some(abort) if message == abort => None,
-        Some(abort) => Some(ProgressingCondition {
-            status: "False",
-            reason: "ProgressDeadlineExceeded",
-            message: abort.to_owned(),
-        }),
-        None if message.starts_with(ABORT_PREFIX) => Some(ProgressingCondition::paused()),
-        None => None,
-    }
 }

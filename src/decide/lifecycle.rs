@@ -1,6 +1,6 @@
 //! Which template is the canary's: starts, replaces and ends rollouts as the user's template changes.
 
-use super::{Event, Wait, bypass, decision::Decision, desired::ABORT_PREFIX, freeze::Frozen, verbs};
+use super::{Event, Wait, bypass, condition::ABORT_PREFIX, decision::Decision, freeze::Frozen, verbs};
 use crate::domain::{
     names::TemplateHash,
     request::Verb,

@@ -17,19 +17,22 @@ mod writes;
 
 mod blocked;
 pub mod bypass;
+mod condition;
 mod crash_guard;
 mod decision;
 mod desired;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod freeze;
+mod lag;
 mod lifecycle;
 mod measuring;
 pub mod pass;
 pub mod state_validation;
+pub mod summary;
 
+pub use condition::{ABORT_PREFIX, Condition, RELEASE};
 pub use decision::{Input, Measurements, Wait};
-pub use desired::ABORT_PREFIX;
 pub use events::{Event, EventType};
 pub use freeze::{Draft, Frozen, Unfit, freeze};
 pub use measuring::Measuring;
@@ -50,7 +53,6 @@ use crate::{
 };
 use decision::Decision;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Everything that follows from one look at the world.
@@ -73,8 +75,8 @@ pub struct Plan {
     /// Name of a `ReplicaSet` of the user's Deployment that was made before its template was held, and
     /// must have no pods.
     pub empty: Option<String>,
-    /// The `Progressing` condition to set.
-    pub condition: Option<ProgressingCondition>,
+    /// Conditions of the user's Deployment to set.
+    pub conditions: Vec<Condition>,
     /// Metrics to measure now.
     pub measure: Vec<DueMeasurement>,
     /// Events to publish once the state is recorded.
@@ -96,39 +98,6 @@ pub enum DeploymentWrite {
     Leave,
     /// The label of a managed Deployment comes back.
     Return,
-}
-
-/// The Deployment's `Progressing` condition, by which `kubectl rollout status` ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgressingCondition {
-    /// `False` or `Unknown`.
-    pub status: &'static str,
-    /// In Kubernetes' words.
-    pub reason: &'static str,
-    /// For people.
-    pub message: String,
-}
-
-impl ProgressingCondition {
-    /// What the deployment controller says of a paused Deployment.
-    #[must_use]
-    pub fn paused() -> Self {
-        Self { status: "Unknown", reason: "DeploymentPaused", message: "Deployment is paused".to_owned() }
-    }
-
-    /// As it stands among the Deployment's conditions, set `now`.
-    #[must_use]
-    pub fn json(&self, now: Timestamp) -> Value {
-        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        json!({
-            "type": "Progressing",
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "lastUpdateTime": now,
-            "lastTransitionTime": now,
-        })
-    }
 }
 
 /// A metric whose time has come.
@@ -207,6 +176,7 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
             advance(rollout, &mut decision);
             refusal::on_deadline(rollout, &mut decision);
         }
+        lag::note(rollout, &mut decision);
     }
     lifecycle::finish_retreat(&mut state, &mut decision);
     lifecycle::queue_retry(&mut state, &mut decision);

@@ -7,8 +7,8 @@
 mod sending;
 
 use super::{
-    DeploymentWrite, DueMeasurement, Event, Frozen, Input, Measurements, Refusal, Start, Wait, Write, bypass,
-    decide, freeze, needs,
+    DeploymentWrite, DueMeasurement, Event, Frozen, Input, Measurements, RELEASE, Refusal, Start, Wait,
+    Write, bypass, decide, freeze, needs,
 };
 use crate::{
     config::{
@@ -194,6 +194,10 @@ pub async fn pass<S: Shell>(shell: &S) -> Result<Outcome, S::Error> {
     let is_busy = look.stored.state.rollout.is_some() || look.seen.is_held() || leftovers;
     if !is_managed && !is_busy {
         shell.leave_queue();
+        if clear_condition(shell, &look).await? {
+            // What was read is outdated now.
+            return Ok(Outcome { wake_at: Some(shell.now()), ..Outcome::default() });
+        }
         send(shell, &Write::Deployment(DeploymentWrite::Leave), &look).await?;
         return Ok(Outcome::default());
     }
@@ -287,6 +291,16 @@ pub async fn leave<S: Shell>(shell: &S) -> Result<Departure, S::Error> {
     for (kind, name) in late {
         send(shell, &Write::Delete(kind, name), &look).await?;
     }
+    clear_condition(shell, &look).await?;
     send(shell, &Write::Forget, &look).await?;
     Ok(Departure::Left)
+}
+
+/// Removes Haldane's own condition from a Deployment that is left alone; whether there was one.
+async fn clear_condition<S: Shell>(shell: &S, look: &Look) -> Result<bool, S::Error> {
+    let is_there = look.seen.condition(RELEASE).is_some();
+    if is_there {
+        send(shell, &Write::ClearCondition, look).await?;
+    }
+    Ok(is_there)
 }

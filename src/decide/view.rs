@@ -1,23 +1,26 @@
 //! What people see of a rollout, made in one place from its record and the cluster. The summary in the record's
 //! `ConfigMap` and the metrics are made of it.
 
+mod analysis;
+
+pub use analysis::{AnalysisView, MeasurementView, MetricView};
+
 use super::{
     steps::describe,
-    waits::{Waits, waits},
+    waits::{Waits, message, waits},
 };
 use crate::{
     domain::{
         k8s::json_pointer::part,
-        metric::{AnalysisPhase, Measurement, MetricResult, MetricSpec},
         names::Weight,
         observed::{Observed, container_images},
-        state::{Phase, Rollout, RolloutState, RunRecord, Stage},
+        state::{Phase, Rollout, RolloutState, Stage},
     },
     objects::{
         canary_deployment::canary_name,
         manifest::{Kind, find},
     },
-    providers::find as find_provider,
+    routers,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -87,6 +90,10 @@ pub struct ProgressView {
     pub weight: Weight,
     /// The greatest share that it may have: more than the desired one until less was observed.
     pub weight_at_most: Weight,
+    /// The share that the canary has: of the traffic where it is in force, of the pods where these are the split.
+    /// Absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual_weight: Option<Weight>,
     /// The share that was observed to be in force. Absent while that is not the desired one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_weight: Option<Weight>,
@@ -95,89 +102,15 @@ pub struct ProgressView {
     pub analyses: Vec<AnalysisView>,
 }
 
-/// An analysis run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AnalysisView {
-    /// Its name.
-    pub name: String,
-    /// Index of its step; absent for the background analysis.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step: Option<usize>,
-    /// Its verdict, or `Running`.
-    pub phase: AnalysisPhase,
-    /// The verdict's reason.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Its metrics, in the order of the templates.
-    pub metrics: Vec<MetricView>,
-}
-
-/// A metric of an analysis run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MetricView {
-    /// Its name.
-    pub name: String,
-    /// Key of the provider that is asked.
-    pub provider: String,
-    /// Its verdict, or `Running`.
-    pub phase: AnalysisPhase,
-    /// What the provider is asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// The condition of a good measurement.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub success_condition: Option<String>,
-    /// The condition of a bad measurement.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure_condition: Option<String>,
-    /// The newest measurements, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub measurements: Vec<MeasurementView>,
-    /// The last measurement's message, or the verdict's reason.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Good measurements.
-    pub successful: i32,
-    /// Bad measurements.
-    pub failed: i32,
-    /// Undecided measurements.
-    pub inconclusive: i32,
-    /// Measurements that failed themselves.
-    pub error: i32,
-}
-
-/// A measurement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MeasurementView {
-    /// When the provider had answered.
-    pub at: Timestamp,
-    /// Its verdict.
-    pub phase: AnalysisPhase,
-    /// The value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// The reason of an error, or the provider's own word.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
-}
-
 impl RolloutView {
     /// What the record alone says.
     #[must_use]
     pub fn recorded(state: &RolloutState) -> Self {
         let rollout = state.rollout.as_ref();
-        let message = state.blocked.as_deref().or_else(|| rollout?.message()).map(str::to_owned);
-        let refused = state.refused.as_ref().map(ToString::to_string);
         Self {
             phase: state.phase(),
             revision: state.revision,
-            message: message
-                .into_iter()
-                .chain(refused)
-                .reduce(|message, refused| format!("{message}; {refused}")),
+            message: message(state),
             since: since(state),
             queued_since: state.queued_since,
             waits: waits(state),
@@ -190,12 +123,29 @@ impl RolloutView {
     /// What the record and the cluster say.
     #[must_use]
     pub fn of(state: &RolloutState, seen: &Observed) -> Self {
-        let view = Self::recorded(state);
+        let view = Self::recorded(state).with_pods(state, seen);
         // Between the request that changed the template and the first look at it.
         let phase = if state.rollout.is_none() && seen.is_held() { Phase::Held } else { view.phase };
-        let canary = state.rollout.as_ref().map(|rollout| canary(rollout, seen));
-        Self { phase, stable: Some(stable(state, seen)), canary, ..view }
+        Self { phase, ..view }
     }
+
+    /// With the pods that the cluster shows.
+    #[must_use]
+    pub fn with_pods(mut self, state: &RolloutState, seen: &Observed) -> Self {
+        let stable = stable(state, seen);
+        self.canary = state.rollout.as_ref().map(|rollout| canary(rollout, seen));
+        let by_pods = state.rollout.as_ref().is_some_and(|rollout| routers::by_pods(rollout.strategy()));
+        if let (true, Some(progress), Some(canary)) = (by_pods, &mut self.rollout, &self.canary) {
+            progress.actual_weight = share(canary.ready, stable.ready);
+        }
+        Self { stable: Some(stable), ..self }
+    }
+}
+
+/// The share of `part` pods next to `others`, in whole percent.
+fn share(part: i32, others: i32) -> Option<Weight> {
+    let percent = i64::from(part) * 100 / i64::from(part.saturating_add(others)).max(1);
+    Weight::try_from(u8::try_from(percent).ok()?).ok()
 }
 
 fn since(state: &RolloutState) -> Option<Timestamp> {
@@ -221,44 +171,9 @@ fn progress(rollout: &Rollout) -> ProgressView {
         plan: rollout.strategy().steps.iter().map(describe).collect(),
         weight,
         weight_at_most: rollout.traffic.at_most(),
+        actual_weight: rollout.traffic.seen_at.map(|_| weight),
         observed_weight: rollout.traffic.seen_at.map(|_| weight),
-        analyses: rollout.runs.iter().map(analysis).collect(),
-    }
-}
-
-fn analysis(RunRecord { step, run }: &RunRecord) -> AnalysisView {
-    AnalysisView {
-        name: run.name.clone(),
-        step: *step,
-        phase: run.phase,
-        message: run.message.clone(),
-        metrics: run.specs.iter().zip(&run.results).map(|(spec, result)| metric(spec, result)).collect(),
-    }
-}
-
-fn metric(spec: &MetricSpec, result: &MetricResult) -> MetricView {
-    MetricView {
-        name: spec.name.clone(),
-        provider: spec.provider.key.clone(),
-        phase: result.phase,
-        query: find_provider(&spec.provider.key).and_then(|provider| provider.asked(&spec.provider.config)),
-        success_condition: spec.success_condition.clone(),
-        failure_condition: spec.failure_condition.clone(),
-        measurements: result.measurements.iter().map(measurement).collect(),
-        message: result.message.clone(),
-        successful: result.successful,
-        failed: result.failed,
-        inconclusive: result.inconclusive,
-        error: result.error,
-    }
-}
-
-fn measurement(taken: &Measurement) -> MeasurementView {
-    MeasurementView {
-        at: taken.finished_at,
-        phase: taken.phase,
-        value: taken.value.clone(),
-        message: taken.message.clone(),
+        analyses: rollout.runs.iter().map(analysis::analysis).collect(),
     }
 }
 
@@ -289,7 +204,7 @@ fn canary(rollout: &Rollout, seen: &Observed) -> PodsView {
     };
     PodsView {
         images: part(object, "/spec/template").map(container_images).unwrap_or_default(),
-        desired: number("/spec/replicas"),
+        desired: number("/spec/replicas").max(rollout.canary_replicas),
         ready: number("/status/readyReplicas"),
     }
 }
@@ -302,7 +217,7 @@ mod tests {
         domain::{
             metric::AnalysisRun,
             observed::ReplicaSetView,
-            state::{HistoryEntry, Outcome},
+            state::{HistoryEntry, Outcome, RunRecord},
         },
     };
     use insta::assert_yaml_snapshot;

@@ -23,8 +23,9 @@ pub struct Waits {
 }
 
 /// What ends a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "camelCase")]
+#[strum(prefix = "WaitsFor")]
 pub enum WaitReason {
     /// A canary that ends, because a policy limits how many run at once.
     Turn,
@@ -46,6 +47,25 @@ pub enum WaitReason {
     Person,
     /// A write that is accepted: the API server, a quota, a policy or a webhook refuses it.
     Refused,
+}
+
+impl Waits {
+    /// The wait as a sentence for people who see nothing else of it.
+    fn line(&self) -> String {
+        let until = self.until.map(|until| format!(" until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        format!("waits for {}{}", self.message, until.unwrap_or_default())
+    }
+}
+
+/// Why a release is where it is, in one line; never absent while it waits for something.
+pub(super) fn message(state: &RolloutState) -> Option<String> {
+    let rollout = state.rollout.as_ref();
+    let said = state.blocked.as_deref().or_else(|| rollout?.message()).map(str::to_owned);
+    let refused = state.refused.as_ref().map(ToString::to_string);
+    let said = said.into_iter().chain(refused).reduce(|said, refused| format!("{said}; {refused}"));
+    let line = said.or_else(|| waits(state).map(|waits| waits.line()))?;
+    let missing = rollout.and_then(Rollout::why_missing).filter(|why| !line.contains(*why));
+    Some(missing.map_or(line.clone(), |why| format!("{line}; {why}")))
 }
 
 /// What the recorded release waits for; `None` while nothing is under way, or it goes on with the next pass.
@@ -85,8 +105,9 @@ fn person(rollout: &Rollout) -> Option<Waits> {
 /// Pods, traffic, time or a verdict.
 fn cluster(rollout: &Rollout) -> Option<Waits> {
     let (pods, weight) = (rollout.canary_replicas, rollout.traffic.weight);
-    if let Some(lag) = rollout.lagging {
-        let message = format!("canary pods: {} of {pods} are available", lag.available);
+    let why = rollout.why_missing().map(|why| format!(": {why}")).unwrap_or_default();
+    if let Some(lag) = rollout.lagging.filter(|_| rollout.stage != Stage::PromoteRoll) {
+        let message = format!("canary pods: {} of {pods} are available{why}", lag.available);
         return Some(for_(WaitReason::Pods, message));
     }
     match &rollout.stage {
@@ -100,7 +121,9 @@ fn cluster(rollout: &Rollout) -> Option<Waits> {
         },
         Stage::PromoteScale => Some(for_(WaitReason::Pods, format!("the canary to grow to {pods} pods"))),
         Stage::PromoteShift => Some(traffic(rollout, format!("weight {weight} to reach every proxy"))),
-        Stage::PromoteRoll => Some(for_(WaitReason::Pods, "the Deployment to roll out the new template")),
+        Stage::PromoteRoll => {
+            Some(for_(WaitReason::Pods, format!("the Deployment to roll out the new template{why}")))
+        }
         Stage::Retreat { outcome: Outcome::Promoted, .. } => {
             Some(traffic(rollout, "traffic to leave the canary".to_owned()))
         }

@@ -1,6 +1,6 @@
 //! A plan as single requests, in the one order that survives a crash between any two of them.
 
-use super::{DeploymentWrite, Plan, ProgressingCondition};
+use super::{Condition, DeploymentWrite, Plan};
 use crate::{
     domain::state::RolloutState,
     objects::manifest::{Kind, Manifest},
@@ -13,8 +13,10 @@ pub enum Write<'a> {
     State(&'a RolloutState),
     /// An object of ours is made or changed.
     Apply(&'a Manifest),
-    /// The `Progressing` condition of the user's Deployment.
-    Condition(&'a ProgressingCondition),
+    /// Conditions of the user's Deployment.
+    Conditions(&'a [Condition]),
+    /// Haldane's own condition of the user's Deployment goes.
+    ClearCondition,
     /// `spec.paused` and keys of ours on the user's Deployment.
     Deployment(DeploymentWrite),
     /// A `ReplicaSet` of the user's Deployment loses its pods, see [`Plan::empty`].
@@ -59,12 +61,12 @@ impl Plan {
         let objects = self.apply.iter().map(|manifest| self.ways_to_apply(manifest));
         let deletions = self.delete.iter().map(|(kind, name)| self.ways_to_delete(*kind, name));
         let alone = |write| Attempt { ways: vec![write], in_order: false };
-        let condition = self.condition.iter().map(Write::Condition).map(alone);
+        let conditions = (!self.conditions.is_empty()).then(|| alone(Write::Conditions(&self.conditions)));
         let deployment = self.deployment.map(Write::Deployment).map(alone);
         let empty = self.empty.as_deref().map(Write::Empty).map(alone);
         let objects = objects.map(|ways| Attempt { ways, in_order });
         let deletions = deletions.map(|ways| Attempt { ways, in_order });
-        objects.chain(condition).chain(deployment).chain(empty).chain(deletions).collect()
+        objects.chain(conditions).chain(deployment).chain(empty).chain(deletions).collect()
     }
 
     fn ways_to_apply<'a>(&'a self, manifest: &'a Manifest) -> Vec<Write<'a>> {

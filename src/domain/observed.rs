@@ -1,7 +1,7 @@
 //! The cluster as seen at one moment: everything a decision may depend on in addition to state and time.
 
 use super::{
-    k8s::{field_path, json_pointer::part, selector::Labels},
+    k8s::{field_path, json_pointer::part, pods::Unavailable, selector::Labels},
     keys,
     names::TemplateHash,
     request::Request,
@@ -31,6 +31,8 @@ pub struct Observed {
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
     pub ours: Vec<Value>,
+    /// Why pods of the canary, or of the template that stable is rolled to, are not available.
+    pub unavailable: Option<Unavailable>,
     /// Whether a restart is a canary release, as the Deployment or its Namespace says.
     pub restart_is_canary: bool,
 }
@@ -199,13 +201,14 @@ impl Observed {
     /// The `Progressing` condition.
     #[must_use]
     pub fn progressing(&self) -> Option<&DeploymentCondition> {
-        self.deployment
-            .status
-            .as_ref()?
-            .conditions
-            .as_ref()?
-            .iter()
-            .find(|c| c.type_.as_deref() == Some("Progressing"))
+        self.condition("Progressing")
+    }
+
+    /// A condition of the Deployment.
+    #[must_use]
+    pub fn condition(&self, kind: &str) -> Option<&DeploymentCondition> {
+        let mut conditions = self.deployment.status.as_ref()?.conditions.iter().flatten();
+        conditions.find(|condition| condition.type_.as_deref() == Some(kind))
     }
 
     /// The `ReplicaSet` that runs most of the pods: stable, while nothing rolls. At size 0 it is the

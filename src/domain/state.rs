@@ -7,12 +7,14 @@ pub mod bounded;
 mod evidence;
 mod history;
 mod phase;
+mod pods;
 mod refused;
 mod traffic;
 
 pub use evidence::{Rehearsal, Unseen};
 pub use history::{HistoryEntry, Outcome};
 pub use phase::Phase;
+pub use pods::{Lag, Missing};
 pub use refused::Refused;
 pub use traffic::Traffic;
 
@@ -111,6 +113,9 @@ pub struct Rollout {
     /// The canary has fewer available pods than desired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging: Option<Lag>,
+    /// Why pods that it waits for are not available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
     /// Why it cannot be tried now, until people change what is around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
@@ -172,15 +177,6 @@ pub enum Stage {
         /// The reason in words.
         message: String,
     },
-}
-
-/// Since when, and at how many available pods, the canary has been too small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lag {
-    /// Available pods when last looked at.
-    pub available: i32,
-    /// When that number was reached.
-    pub since: Timestamp,
 }
 
 /// An analysis and what it was started for.
@@ -293,6 +289,7 @@ impl Rollout {
             stage: Stage::Start,
             manual_pause: None,
             lagging: None,
+            missing: None,
             waiting: None,
             rehearsal: None,
             rehearsals: 0,
@@ -356,6 +353,12 @@ impl Rollout {
                 self.waiting.as_deref().or_else(|| self.needs_person()).or(unseen)
             }
         }
+    }
+
+    /// Why pods that it waits for are not available, if that is known.
+    #[must_use]
+    pub fn why_missing(&self) -> Option<&str> {
+        self.missing.as_ref()?.message.as_deref()
     }
 
     /// Why a person is asked whether it must go on without having been seen.

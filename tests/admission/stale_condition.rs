@@ -51,6 +51,31 @@ fn it_stays_as_long_as_its_template_is_there() {
     assert_eq!(unknown.mutate(), "allowed");
 }
 
+/// A changed template is held, and the deployment controller has seen it, when Haldane's condition says `status`.
+fn released(status: &str) -> Case {
+    let seen = |generation: u64| -> Value {
+        let mut object = web("c");
+        object["metadata"]["annotations"]["haldane.dev/held"] = json!("x");
+        let conditions = json!([{"type": "haldane.dev/Release", "status": status}]);
+        object["status"] = json!({"observedGeneration": generation, "conditions": conditions});
+        object
+    };
+    let mut case = Case::update(seen(3), seen(4)).by(DEPLOYMENT_CONTROLLERS[0]);
+    case.review.sub_resource = Some("status".into());
+    case.state(RolloutState::default())
+}
+
+#[test]
+fn what_a_release_has_come_to_ends_with_the_next_one() {
+    const HELD: &str = r#"allowed
+  {"op":"replace","path":"/status/conditions/0","value":{"lastTransitionTime":"2026-01-01T00:00:00Z","lastUpdateTime":"2026-01-01T00:00:00Z","message":"the changed pod template is held","reason":"Held","status":"Unknown","type":"haldane.dev/Release"}}"#;
+    assert_eq!(released("True").mutate(), HELD);
+    assert_eq!(released("False").mutate(), HELD);
+    let aborted = state(&web("c"), Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() });
+    assert_eq!(released("False").state(aborted).mutate(), "allowed", "this template was aborted");
+    assert_eq!(released("Unknown").mutate(), "allowed");
+}
+
 #[test]
 fn no_other_status_is_touched_or_costs_a_look() {
     let looks = |case: &Case| case.questions(Phase::Mutate).state;

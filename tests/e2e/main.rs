@@ -26,6 +26,7 @@ mod shared {
     mod plugin;
     mod policy;
     mod provider_faults;
+    mod reasons;
     mod refused;
     mod replicas;
     mod selecting;

@@ -16,7 +16,8 @@ fn told(cluster: &Cluster) -> String {
         .map(|set| format!("{}={}/{}", set.version, set.wanted, set.available))
         .collect();
     sets.sort();
-    let reason = cluster.web["status"]["conditions"][0]["reason"].as_str().unwrap();
+    let reason = cluster.condition("Progressing")["reason"].take();
+    let reason = reason.as_str().unwrap();
     format!("{} | {reason} | {}", sets.join(" "), cluster.endpoints.len())
 }
 

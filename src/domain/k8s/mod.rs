@@ -3,4 +3,5 @@
 pub mod field_path;
 pub mod json_pointer;
 pub mod label_rewrite;
+pub mod pods;
 pub mod selector;

@@ -25,6 +25,7 @@ fn is_plain(space: &Space, name: &str) {
     let ours = keys.iter().flat_map(serde_json::Map::keys).find(|key| key.starts_with("haldane.dev/"));
     assert_eq!(ours, None, "{metadata}");
     assert_eq!(deployment["spec"]["paused"], Value::Null);
+    assert_eq!(space.condition(name, "haldane.dev/Release"), Value::Null);
 }
 
 fn version(space: &Space) -> Value {

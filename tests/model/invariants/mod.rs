@@ -22,7 +22,6 @@ use haldane::{
     routers,
 };
 use jiff::Timestamp;
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -112,8 +111,8 @@ impl Invariants {
     /// The record is gone, and with it what was known of the rollout, except an abort that was told.
     pub fn forget(&mut self, cluster: &Cluster) {
         let before = std::mem::take(&mut self.before);
-        let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
-        let aborted = before.rollout.as_ref().filter(|rollout| rollout.abort_message() == Some(told));
+        let told = cluster.condition("Progressing")["message"].take();
+        let aborted = before.rollout.as_ref().filter(|rollout| rollout.abort_message() == told.as_str());
         let held = cluster.is_held() && cluster.is_paused();
         self.aborted =
             aborted.map(|rollout| rollout.hash.clone()).filter(|hash| held && *hash == cluster.wanted_hash());
@@ -134,7 +133,8 @@ impl Invariants {
             Write::Apply(manifest) => objects::on_apply(manifest, request, self.tampered, cluster),
             Write::Deployment(DeploymentWrite::Release) => self.on_release(cluster),
             Write::Deployment(DeploymentWrite::Hold | DeploymentWrite::Return)
-            | Write::Condition(_)
+            | Write::Conditions(_)
+            | Write::ClearCondition
             | Write::Empty(_) => Ok(()),
             Write::Deployment(DeploymentWrite::Leave) | Write::Forget => Self::on_leave(request),
             Write::Delete(kind, name) => self.on_delete(*kind, name, cluster),

@@ -2,9 +2,12 @@
 
 use super::{Invariants, Violation};
 use crate::sim::cluster::Cluster;
-use haldane::domain::{
-    state::{HistoryEntry, Outcome, Stage},
-    strategy::Step,
+use haldane::{
+    decide::{RELEASE, RolloutView},
+    domain::{
+        state::{HistoryEntry, Outcome, Phase, RolloutState, Stage},
+        strategy::Step,
+    },
 };
 use serde_json::Value;
 
@@ -12,8 +15,10 @@ use serde_json::Value;
 pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static str, Violation> {
     let state = cluster.state();
     let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
-    let told = cluster.web.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or("");
+    let told = cluster.condition("Progressing")["message"].take();
+    let told = told.as_str().unwrap_or("");
     invariants.all_published(&state.history)?;
+    is_stated(cluster, &state)?;
     let Some(rollout) = &state.rollout else {
         match &state.blocked {
             // A plan that needs an Ingress waits for a person who brings one.
@@ -78,6 +83,29 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         // Kubernetes' own rollout is stuck, as it would be without Haldane.
         Stage::PromoteRoll if invariants.native => Ok("Stuck"),
         stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
+    }
+}
+
+/// Nothing waits in silence: the record has a message, and the condition agrees with the record.
+fn is_stated(cluster: &Cluster, state: &RolloutState) -> Result<(), Violation> {
+    let view = RolloutView::recorded(state);
+    let is_idle = state.rollout.is_none() && state.blocked.is_none();
+    if !is_idle && view.message.as_deref().unwrap_or_default().is_empty() {
+        return Err(format!("{} without a message", view.phase));
+    }
+    let condition = cluster.condition(RELEASE);
+    let expected: &[&str] = match view.phase {
+        // One that has had no release, or is not managed any more, has none.
+        Phase::Healthy if !cluster.is_opted_in() => &[""],
+        Phase::Healthy => &["", "True"],
+        Phase::Degraded => &["False"],
+        _ => &["Unknown"],
+    };
+    let status = condition["status"].as_str().unwrap_or("");
+    if expected.contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("{}, and the condition is {condition}", view.phase))
     }
 }
 

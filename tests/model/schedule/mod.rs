@@ -251,7 +251,7 @@ impl Schedule {
             return Ok(true);
         }
         let outdated = self.processes[leader].is_outdated(&self.cluster);
-        let is_early = self.is_early(&request);
+        let is_early = self.is_early(&request) || self.is_from_deleted(leader);
         if let Err(denial) = self.cluster.write(&request) {
             self.note(|s| format!("{}: {denial:?} at {}", s.leader, request.write));
             self.refused |= matches!(denial, Denial::Refused(_));
@@ -289,6 +289,12 @@ impl Schedule {
     fn is_early(&self, request: &Request) -> bool {
         let was_deleted = self.deleted.is_some() && request.look.stored.version == self.deleted;
         (was_deleted && self.cluster.record.is_none()) || self.cluster.awaits_its_wish(&request.write)
+    }
+
+    /// Whether a person has deleted the record that the pass under way has written itself.
+    fn is_from_deleted(&self, leader: usize) -> bool {
+        let version = self.processes[leader].version();
+        version.is_some() && version == self.deleted && self.cluster.record.is_none()
     }
 
     /// After a write. `outdated` = by one that no longer leads or has given up; `is_early` as above.

@@ -4,7 +4,7 @@ use super::{
     NAMESPACE, owner_of,
     routes::Routes,
     view::View,
-    workloads::{Behaviour, Set},
+    workloads::{Behaviour, Set, condition},
     writes::{Conflict, Refusing},
 };
 use haldane::{
@@ -307,6 +307,11 @@ impl Cluster {
             self.hashes.borrow_mut().push((template.clone(), hash.clone()));
             hash
         })
+    }
+
+    /// A condition of the user's Deployment; null if there is none.
+    pub fn condition(&self, kind: &str) -> Value {
+        condition(&self.web["status"], kind)
     }
 
     /// Size that the user wants.

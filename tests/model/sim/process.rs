@@ -105,6 +105,11 @@ impl Process {
         self.pass.is_some() && *self.desk.version.borrow() != cluster.record_version()
     }
 
+    /// Version of the record that the pass under way has read or written.
+    pub fn version(&self) -> Option<String> {
+        self.desk.version.borrow().clone()
+    }
+
     /// Ends the pass under way without a trace.
     pub fn stop(&mut self) {
         self.pass = None;

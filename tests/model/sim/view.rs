@@ -1,10 +1,14 @@
 //! The cluster as passes of the controller read it. What has not changed is made once.
 
-use super::{cluster::Cluster, routes::Routes, workloads::Set};
+use super::{
+    cluster::Cluster,
+    routes::Routes,
+    workloads::{Pod, Set},
+};
 use haldane::{
     config::annotations::is_opted_in,
     domain::{
-        k8s::selector::Labels,
+        k8s::{pods::Unavailable, selector::Labels},
         keys,
         observed::{Observed, ReplicaSetView},
     },
@@ -97,6 +101,8 @@ impl Cluster {
             self.sets.iter().filter(move |set| Some(set.owner.as_str()) == uid).map(set_view).collect()
         };
         (seen.replica_sets, seen.canary_sets) = (of(Some(&self.uid)), of(canary));
+        seen.unavailable =
+            self.sets.iter().filter(|set| Some(set.owner.as_str()) == canary).find_map(unavailable);
         view.outdated = false;
         Arc::clone(whole)
     }
@@ -131,6 +137,17 @@ impl Cluster {
 
 fn version_of(object: &Value) -> Option<&str> {
     object["metadata"]["resourceVersion"].as_str()
+}
+
+/// Why pods of a set are not available: they start, or they never do.
+fn unavailable(set: &Set) -> Option<Unavailable> {
+    let never = |pod: &&Pod| pod.ready_at.is_none();
+    let (kind, pod, is_usual) = match set.pods.iter().find(never) {
+        Some(pod) => ("exit", pod.name.as_str(), false),
+        None if set.available < set.wanted => ("readiness", set.name.as_str(), true),
+        None => return None,
+    };
+    Some(Unavailable { kind: kind.to_owned(), message: format!("pod {pod}: {kind}"), is_usual })
 }
 
 fn set_view(set: &Set) -> ReplicaSetView {

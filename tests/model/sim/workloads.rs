@@ -260,7 +260,8 @@ fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i
     changed |= put(status, "updatedReplicas", json!(updated));
     changed |= put(status, "availableReplicas", json!(available));
     changed |= put(status, "readyReplicas", json!(available));
-    let reason = status.pointer("/conditions/0/reason").and_then(Value::as_str).unwrap_or("");
+    let known = condition(status, "Progressing");
+    let reason = known["reason"].as_str().unwrap_or("");
     let size = usize::try_from(replicas).unwrap();
     let next = match (paused, reason) {
         // Kept while paused, so `kubectl rollout status` fails.
@@ -274,5 +275,25 @@ fn status(object: &mut Value, own: &[&mut Set], hash: &TemplateHash, replicas: i
     };
     let (state, reason, message) = next;
     let condition = json!({"type": "Progressing", "status": state, "reason": reason, "message": message});
-    put(status, "conditions", json!([condition])) || changed
+    set_condition(status, condition) || changed
+}
+
+/// A condition of a status; null if there is none.
+pub fn condition(status: &Value, kind: &str) -> Value {
+    let mut all = status["conditions"].as_array().into_iter().flatten();
+    all.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
+}
+
+/// Sets a condition; all others stay. Whether that changed it.
+pub fn set_condition(status: &mut Value, condition: Value) -> bool {
+    if status["conditions"].is_null() {
+        status["conditions"] = json!([]);
+    }
+    let all = status["conditions"].as_array_mut().unwrap();
+    match all.iter_mut().find(|known| known["type"] == condition["type"]) {
+        Some(known) if *known == condition => return false,
+        Some(known) => *known = condition,
+        None => all.push(condition),
+    }
+    true
 }

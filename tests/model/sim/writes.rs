@@ -1,10 +1,10 @@
 //! What the API server makes of the controller's writes, under the conditions of `controller/{apply,state}.rs`.
 
-use super::{cluster::Cluster, desk::Request};
+use super::{cluster::Cluster, desk::Request, workloads::set_condition};
 use haldane::{
     cluster::apply::deployment_patch,
     decide::{
-        self, DeploymentWrite, ProgressingCondition, Refusal,
+        self, Condition, DeploymentWrite, RELEASE, Refusal,
         pass::{Look, Stored},
     },
     domain::state::RolloutState,
@@ -20,8 +20,10 @@ pub enum Write {
     State(Arc<RolloutState>),
     /// Server-side apply of an object of ours.
     Apply(Manifest),
-    /// The `Progressing` condition.
-    Condition(ProgressingCondition),
+    /// Conditions of the user's Deployment.
+    Conditions(Vec<Condition>),
+    /// Haldane's own condition goes.
+    ClearCondition,
     /// The user's Deployment.
     Deployment(DeploymentWrite),
     /// A `ReplicaSet` loses its pods.
@@ -54,7 +56,11 @@ impl fmt::Display for Write {
                 let replicas = &manifest.body["spec"]["replicas"];
                 write!(f, "apply {}, weight {weight}, replicas {replicas}", manifest.kind)
             }
-            Self::Condition(condition) => write!(f, "condition {}", condition.message),
+            Self::Conditions(conditions) => {
+                let messages: Vec<_> = conditions.iter().map(|condition| &condition.message).collect();
+                write!(f, "conditions {messages:?}")
+            }
+            Self::ClearCondition => f.write_str("clear the condition"),
             Self::Deployment(write) => write!(f, "deployment {write:?}"),
             Self::Empty(name) => write!(f, "empty {name}"),
             Self::Delete(kind, _) => write!(f, "delete {kind}"),
@@ -112,7 +118,8 @@ impl From<decide::Write<'_>> for Write {
         match write {
             decide::Write::State(state) => Self::State(Arc::new(state.clone())),
             decide::Write::Apply(manifest) => Self::Apply(manifest.clone()),
-            decide::Write::Condition(condition) => Self::Condition(condition.clone()),
+            decide::Write::Conditions(conditions) => Self::Conditions(conditions.to_vec()),
+            decide::Write::ClearCondition => Self::ClearCondition,
             decide::Write::Deployment(write) => Self::Deployment(write),
             decide::Write::Empty(name) => Self::Empty(name.to_owned()),
             decide::Write::Delete(kind, name) => Self::Delete(kind, name.to_owned()),
@@ -141,7 +148,9 @@ impl Cluster {
                 (manifest.kind.name(), verb(exists))
             }
             Write::Delete(kind, _) => (kind.name(), Verb::Delete),
-            Write::Condition(_) | Write::Deployment(_) | Write::Empty(_) => (USERS, Verb::Update),
+            Write::Conditions(_) | Write::ClearCondition | Write::Deployment(_) | Write::Empty(_) => {
+                (USERS, Verb::Update)
+            }
         };
         let message = format!("{verb:?} is forbidden");
         self.refusing.contains(&(kind, verb)).then(|| Refusal { object: kind.to_owned(), message })
@@ -155,17 +164,26 @@ impl Cluster {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 self.apply(&manifest.for_update_of(known), manifest)
             }
-            Write::Condition(condition) => {
+            Write::Conditions(_) | Write::ClearCondition
                 if self.web["metadata"]["resourceVersion"].as_str()
-                    != seen.deployment.metadata.resource_version.as_deref()
-                {
-                    return Err(Conflict);
-                }
+                    != seen.deployment.metadata.resource_version.as_deref() =>
+            {
+                Err(Conflict)
+            }
+            Write::Conditions(conditions) => {
                 let mut web = self.web.clone();
-                web["status"]["conditions"] = json!([{
-                    "type": "Progressing", "status": condition.status,
-                    "reason": condition.reason, "message": condition.message,
-                }]);
+                for Condition { kind, status, reason, message } in conditions {
+                    let set = json!({"type": kind, "status": status, "reason": reason, "message": message});
+                    set_condition(&mut web["status"], set);
+                }
+                self.store_web(web);
+                Ok(())
+            }
+            Write::ClearCondition => {
+                let mut web = self.web.clone();
+                if let Some(all) = web["status"]["conditions"].as_array_mut() {
+                    all.retain(|condition| condition["type"] != RELEASE);
+                }
                 self.store_web(web);
                 Ok(())
             }
