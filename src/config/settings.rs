@@ -164,8 +164,8 @@ pub(super) fn read_all<S>(
 fn background(node: Node<'_>) -> Option<BackgroundAnalysis> {
     let read = |fields: &mut Fields<'_>| {
         let starting_step = fields.optional("startingStep", |node| node.integer(0..=100_i64)).unwrap_or(0);
-        let analysis = analysis_ref(fields)?;
-        Some(BackgroundAnalysis { analysis, starting_step: usize::try_from(starting_step).unwrap_or(0) })
+        let starting_step = usize::try_from(starting_step).unwrap_or(0);
+        Some(BackgroundAnalysis { analysis: analysis_ref(fields), starting_step })
     };
     node.named("backgroundAnalysis", |node| node.object(read))
 }
@@ -233,10 +233,14 @@ pub(super) fn rollback_window(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
 }
 
 pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
-    node.named("trafficRouting", |node| node.object(|fields| routing(fields, strategy)))
+    let read = |fields: &mut Fields<'_>| {
+        routing(fields, strategy);
+        Some(())
+    };
+    node.named("trafficRouting", |node| node.object(read))
 }
 
-fn routing(fields: &mut Fields<'_>, strategy: &mut CanaryStrategy) -> Option<()> {
+fn routing(fields: &mut Fields<'_>, strategy: &mut CanaryStrategy) {
     let mut named = Vec::new();
     for router in routers::nameable() {
         let defaults = strategy.settings.get(router.key()).cloned();
@@ -258,7 +262,6 @@ fn routing(fields: &mut Fields<'_>, strategy: &mut CanaryStrategy) -> Option<()>
     }
     let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));
     strategy.weight_total = total.unwrap_or(Weight::PERCENT);
-    Some(())
 }
 
 /// The total of which a strategy's weights are parts, before anything of it is read.

@@ -194,11 +194,11 @@ fn pause_duration(node: Node<'_>) -> Option<GoDuration> {
 /// Reads which templates to run, with which arguments.
 #[must_use]
 pub fn analysis(node: Node<'_>) -> Option<AnalysisRef> {
-    node.named("analysis", |node| node.object(analysis_ref))
+    node.named("analysis", |node| node.object(|fields| Some(analysis_ref(fields))))
 }
 
 /// The fields of [`analysis`].
-pub(super) fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
+pub(super) fn analysis_ref(fields: &mut Fields<'_>) -> AnalysisRef {
     const RULES: &str = "As in a template; these rules come before its own.";
     let mut templates = fields
         .doc("`[{templateName: NAME, clusterScope: BOOL}]`; without any, the template in `haldane.dev/analysis`.")
@@ -212,7 +212,7 @@ pub(super) fn analysis_ref(fields: &mut Fields<'_>) -> Option<AnalysisRef> {
     if templates.is_empty() {
         templates.push(TemplateRef::inline());
     }
-    Some(AnalysisRef { templates, rules, metadata: metadata.unwrap_or_default(), args })
+    AnalysisRef { templates, rules, metadata: metadata.unwrap_or_default(), args }
 }
 
 fn arg(fields: &mut Fields<'_>) -> Option<ArgBinding> {

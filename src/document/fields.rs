@@ -255,7 +255,7 @@ impl<'a> Node<'a> {
 
     /// A mapping whose fields `read` asks for. Afterwards, every field that it did not ask for is a finding.
     ///
-    /// Ask for all fields before the first `?`: a field not yet asked for would count as unknown.
+    /// Ask for all fields before the first `?`: a field not yet asked for counts as unknown, here and in the schema.
     pub fn object<T>(self, read: impl FnOnce(&mut Fields<'a>) -> Option<T>) -> Option<T> {
         let object = match (self.sink.answer, self.value) {
             (Some(answer), _) => &answer.nothing,

@@ -13,7 +13,7 @@ use haldane::{
         self, RunPlan,
         args::{self, RunArgs},
     },
-    config::{steps::analysis_ref, template},
+    config::{steps, template},
     document::fields,
     domain::{
         k8s::field_path,
@@ -198,7 +198,7 @@ fn merge(line: &Value, input: &Value) -> Outcome {
 /// Arguments of a step, read and bound to the two sides and the fields of an object.
 fn build(line: &Value, input: &Value) -> Outcome {
     let document = json!({"templates": [{"templateName": "t"}], "args": input["args"]});
-    let analysis = match fields::read(&document, "analysis", |node| node.object(analysis_ref)) {
+    let analysis = match fields::read(&document, "analysis", steps::analysis) {
         Ok(analysis) => analysis,
         Err(findings) => match refusals::rule(&findings) {
             Some(rule) => return Outcome::Different(rule),
