@@ -205,7 +205,11 @@ pub async fn unfinished(client: &Client) -> kube::Result<Vec<Unfinished>> {
 /// The release in a few words, for `kubectl get configmap -o yaml`.
 fn summary(view: &RolloutView) -> Labels {
     let progress = view.rollout.as_ref();
-    let step = progress.and_then(|progress| Some(format!("{}/{}", progress.step?, progress.steps)));
+    // People count from 1.
+    let step = progress.and_then(|progress| {
+        let number = progress.step?.saturating_add(1).min(progress.steps);
+        Some(format!("{number}/{}", progress.steps))
+    });
     let entries = [
         ("phase", Some(view.phase.to_string())),
         ("revision", Some(view.revision.to_string())),
@@ -284,7 +288,7 @@ mod tests {
             }})
         };
         let step = rollout(json!({"name": "step", "index": 1, "enteredAt": at}));
-        let paused = json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "1/2"});
+        let paused = json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "2/2"});
         assert_eq!(summary_of(&step), paused);
         let aborted = rollout(json!({"name": "aborted", "since": at, "message": "RolloutAborted: bad"}));
         let degraded =
