@@ -15,7 +15,7 @@ use crate::{
         fields::{Fields, Node},
         schema::Schema,
     },
-    domain::{k8s::json_pointer::part, world::World},
+    domain::{k8s::json_pointer::part, strategy::CanaryStrategy, world::World},
     objects::manifest::{Kind, Manifest, find},
 };
 use serde_json::{Map, Value, json};
@@ -111,7 +111,7 @@ impl TrafficRouter for Gateway {
         routes::survey(services, settings, world)
     }
 
-    fn hazards(&self, _: &BTreeMap<String, String>, _: &Value, routes: &Routes<'_>) -> Vec<String> {
+    fn hazards(&self, _: &BTreeMap<String, String>, _: &CanaryStrategy, routes: &Routes<'_>) -> Vec<String> {
         routes::hazards(routes)
     }
 
