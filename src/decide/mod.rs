@@ -25,6 +25,7 @@ mod freeze;
 mod lifecycle;
 mod measuring;
 pub mod pass;
+mod reach;
 pub mod state_validation;
 
 pub use decision::{Input, Measurements, Wait};

@@ -7,6 +7,7 @@ use haldane::{
         k8s::selector::Labels,
         keys,
         observed::{Observed, ReplicaSetView},
+        world::Pods,
     },
     objects::manifest::{Kind, find},
 };
@@ -140,6 +141,7 @@ fn set_view(set: &Set) -> ReplicaSetView {
         created: format!("{:0>9}", &set.name[3..]),
         template: set.hash.clone(),
         images: Vec::new(),
+        pods: Pods { labels: Labels::from([("app".into(), "web".into())]), ports: Vec::new() },
         code: set.hash.clone(),
         wanted: set.wanted,
         ready: set.available,
