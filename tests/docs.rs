@@ -164,7 +164,7 @@ fn reference() -> String {
         &describe(steps::analysis),
     );
 
-    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` continues with step N, counted from 0, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
+    text += "\n## Orders\n\n`kubectl annotate deployment NAME haldane.dev/do=ORDER`. Each needs its own name as a verb on `deployments` in API group `apps`; ClusterRole `haldane-operator` grants all. `promote --step N` continues with step N, counted from 1, and needs `promote`.\n\n| order | what it does |\n| --- | --- |\n";
     for verb in Verb::iter() {
         writeln!(text, "| `{verb}` | {} |", documentation(&verb)).unwrap();
     }

@@ -3,7 +3,7 @@
 use super::{
     deployment::DeploymentRequest,
     facts::Facts,
-    plan_review::{advice, hosts, pair, preview},
+    plan_review::{advice, hosts, pair, preview, replacement},
     report::Report,
 };
 use crate::{
@@ -15,7 +15,11 @@ use crate::{
     },
     decide::Draft,
     document::finding::{Finding, Findings},
-    domain::{keys, strategy::RolloutSpec},
+    domain::{
+        keys,
+        strategy::RolloutSpec,
+        world::{Pods, Workload},
+    },
 };
 
 /// The result of the examination.
@@ -39,7 +43,7 @@ pub(super) fn examine(
 ) -> Examined {
     let new = write.new;
     let mut examined = Examined::default();
-    examined.report.findings = pair::alone(new);
+    examined.report.findings = replacement::unsafe_settings(new);
     let mut spec = match plan.and_then(|declared| complete(declared, facts)) {
         Ok(spec) => spec,
         Err(found) => {
@@ -49,7 +53,7 @@ pub(super) fn examine(
     };
     match &facts.neighbours {
         Ok(neighbours) => {
-            let draft = Draft::of(spec, &new.workload(), &neighbours.world);
+            let draft = Draft::of(spec, &workload(write, releases), &neighbours.world);
             let report = pair::among(new, &draft, neighbours, releases);
             spec = draft.spec;
             examined.report.extend(report);
@@ -69,6 +73,12 @@ pub(super) fn examine(
     ));
     examined.spec = Some(spec);
     examined.located(settings)
+}
+
+/// The Deployment, and the pods that a release replaces. Those of a held Deployment are of a template before the last.
+fn workload(write: &DeploymentRequest<'_>, releases: bool) -> Workload {
+    let replaced = write.old.filter(|old| releases && old.annotation(keys::HELD).is_none());
+    Workload { running: replaced.map(|old| Pods::of(old.template())), ..write.new.workload() }
 }
 
 /// The plan with its templates. Templates that could not be read in time lead to a refusal, because a plan that was

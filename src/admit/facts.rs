@@ -7,6 +7,7 @@ use crate::{
         strategy::TemplateRef, world::World,
     },
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +53,8 @@ pub struct Holder {
 pub struct Neighbours {
     /// What the controller will read as well.
     pub world: World,
+    /// Endpoints of the Services that select the pods.
+    pub endpoints: Vec<EndpointSlice>,
     /// Objects of [`APIS`](super::plan_review::foreign_policies::APIS), raw, with `apiVersion` and `kind`.
     pub selecting: Vec<Value>,
     /// Why those could not be read.

@@ -4,7 +4,7 @@ use crate::domain::{
     k8s::{json_pointer::part, selector::Labels},
     keys,
     names::TemplateHash,
-    world::Workload,
+    world::{Pods, Workload},
 };
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ impl<'a> Object<'a> {
             name: self.name().to_owned(),
             // The API server refuses one that cannot be read.
             selector: serde_json::from_value(selector).unwrap_or_default(),
-            pod_labels: self.pod_labels(),
+            pods: Pods::of(self.template()),
+            running: None,
         }
     }
 

@@ -16,10 +16,14 @@ const PAGE: u32 = 25;
 /// Longest annotation that is kept, in bytes: those that say anything here are words.
 const MAX_ANNOTATION: usize = 4 << 10;
 
-/// The API of a kind of ours, in a namespace.
+/// The API of one of Haldane's kinds, in a namespace if it has any.
 #[must_use]
 pub fn api(client: &Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), namespace, &resource(kind))
+    if routers::is_cluster_wide(kind) {
+        Api::all_with(client.clone(), &resource(kind))
+    } else {
+        Api::namespaced_with(client.clone(), namespace, &resource(kind))
+    }
 }
 
 /// Where the API server has a kind of ours.

@@ -31,6 +31,9 @@ pub struct EjectArgs {
     /// Roll running rollouts back to the version that served before.
     #[arg(long)]
     pub revert: bool,
+    /// Only list what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Only Deployments of this namespace; by default, all of the cluster.
     #[arg(long, value_name = "NAMESPACE")]
     pub only: Option<String>,

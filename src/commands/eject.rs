@@ -3,6 +3,8 @@
 //! While the webhook is configured, orders to the running controller end the rollouts. Without it, this process
 //! ends them: it runs the controller under the lease, so that there are never two leaders.
 
+mod dry_run;
+
 use crate::{
     cluster::{
         api::FIELD_MANAGER,
@@ -27,7 +29,7 @@ use crate::{
         keys,
         observed::Observed,
         request::{Request, Verb},
-        state::RolloutState,
+        state::{Rollout, RolloutState},
     },
     measure::{Means, Measurer, http::Clients, secrets},
     objects::manifest::Owner,
@@ -43,6 +45,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams},
+    core::PartialObjectMeta,
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
@@ -126,6 +129,13 @@ impl Subject {
         self.state.rollout.is_some() || self.seen.is_held()
     }
 
+    /// Whether its rollout is promoted instead of reverted. One that was aborted, or could not start, can only be
+    /// reverted.
+    fn finishes(&self, finish: bool) -> bool {
+        let can_finish = |rollout: &Rollout| rollout.abort_message().is_none();
+        finish && self.state.rollout.as_ref().is_some_and(can_finish)
+    }
+
     /// For people: `shop/web (Paused)`.
     fn described(&self) -> String {
         format!("{} ({})", self.name(), RolloutView::of(&self.state, &self.seen).phase)
@@ -142,6 +152,12 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
     let is_admitted = webhooks.get_opt(CONFIGURATION).await?.is_some();
     let mut left = Left::new();
     let subjects = look(&client, args.only.as_deref(), &mut left).await?;
+    let namespaces = opted_in(&client, args.only.as_deref()).await?;
+    if args.dry_run {
+        let names: Vec<&str> = namespaces.iter().filter_map(|found| found.metadata.name.as_deref()).collect();
+        println!("{}", dry_run::lines(&subjects, &names, &args, &left).join("\n"));
+        return Ok(());
+    }
     let busy: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_busy()).collect();
     if !busy.is_empty() && !args.finish && !args.revert {
         return Err(EjectError::Undecided(described(busy)));
@@ -153,16 +169,11 @@ pub async fn eject(args: EjectArgs) -> Result<(), EjectError> {
         }
     }
     // Before the Deployments: otherwise their next release would opt them in again.
-    let namespaces = Api::<Namespace>::all(client.clone());
-    let opted_in = ListParams::default().labels(&format!("{}={ENABLED}", keys::CANARY));
-    for found in namespaces.list_metadata(&opted_in).await?.items {
+    for found in namespaces {
         let name = found.metadata.name.clone().unwrap_or_default();
-        if args.only.as_ref().is_none_or(|only| *only == name) {
-            namespaces
-                .patch_metadata(&name, &as_ours(), &Patch::Merge(without_default(&found.metadata)))
-                .await?;
-            println!("Namespace {name} no longer opts in its Deployments");
-        }
+        let patch = Patch::Merge(without_default(&found.metadata));
+        Api::<Namespace>::all(client.clone()).patch_metadata(&name, &as_ours(), &patch).await?;
+        println!("Namespace {name} no longer opts in its Deployments");
     }
     tokio::select! {
         done = all_are_idle(&client, &args, &mut left) => done?,
@@ -197,14 +208,21 @@ async fn look(client: &Client, only: Option<&str>, left: &mut Left) -> Result<Ve
     Ok(subjects)
 }
 
+/// The Namespaces that opt in their Deployments.
+async fn opted_in(client: &Client, only: Option<&str>) -> kube::Result<Vec<PartialObjectMeta<Namespace>>> {
+    let opted_in = ListParams::default().labels(&format!("{}={ENABLED}", keys::CANARY));
+    let mut found = Api::<Namespace>::all(client.clone()).list_metadata(&opted_in).await?.items;
+    found.retain(|found| only.is_none_or(|only| found.metadata.name.as_deref() == Some(only)));
+    Ok(found)
+}
+
 fn described<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> String {
     subjects.into_iter().map(Subject::described).collect::<Vec<_>>().join(", ")
 }
 
-/// Starts to end a rollout. One that was aborted, or could not start, can only be reverted.
+/// Starts to end a rollout.
 async fn end(client: &Client, subject: &Subject, finish: bool, is_admitted: bool) -> Result<(), Obstacle> {
-    let can_finish = subject.state.rollout.as_ref().is_some_and(|rollout| rollout.abort_message().is_none());
-    let patch = if !finish || !can_finish {
+    let patch = if !subject.finishes(finish) {
         match Box::pin(stable_template(client, subject)).await? {
             Some(template) => back_to(&template, subject),
             None => return Ok(()),

@@ -49,7 +49,7 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: keys::DO,
-        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` continues with step N, counted from 0. Haldane carries it out once and removes it.",
+        doc: "An order: `promote`, `promote-full`, `abort`, `retry`, `pause`, `resume` or `skip-step`; `promote --step N` continues with step N, counted from 1. Haldane carries it out once and removes it.",
         example: "promote",
         by_namespace: false,
     },

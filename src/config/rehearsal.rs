@@ -173,7 +173,7 @@ mod tests {
             (&[], false),
             (&["stable"], false),
             (&["stable", "s1"], false),
-            // The labels of the targets are not those of the series.
+            // The labels of the targets differ from the series' labels.
             (&["s1"], true),
         ] {
             let named = scrape.config["query"].as_object().unwrap().keys();

@@ -40,6 +40,7 @@ pub fn set(seen: &Observed, name: &str, created: &str) -> ReplicaSetView {
         pod_hash: name.clone(),
         name,
         images: container_images(seen.template.body()),
+        pods: seen.workload().pods,
         code: template.clone(),
         template,
         created,

@@ -1,7 +1,9 @@
 //! The plan of the next rollout, complete with what depends on the cluster. Admission and the controller freeze it by
 //! the same rules.
 
+use super::reach::{self, Reach};
 use crate::{
+    document::finding::Finding,
     domain::{
         hosts::Hosts,
         k8s::label_rewrite::LabelRewrite,
@@ -46,6 +48,8 @@ pub struct Draft<'a> {
     pub rewrite: Option<LabelRewrite>,
     /// Why no rollout can start with this plan.
     pub problems: Vec<Unfit>,
+    /// What people should know before it starts.
+    pub warnings: Vec<String>,
 }
 
 /// Why no rollout can start with a plan where it is.
@@ -59,6 +63,8 @@ pub enum Unfit {
     Router(Refusal),
     /// An object of the user is in the way.
     Object(Obstacle),
+    /// A Service reaches one of the two versions only.
+    Service(Finding),
 }
 
 impl fmt::Display for Unfit {
@@ -68,6 +74,7 @@ impl fmt::Display for Unfit {
             Self::Selector(error) => error.fmt(f),
             Self::Router(refusal) => refusal.fmt(f),
             Self::Object(obstacle) => write!(f, "{:?}: {}", obstacle.name, obstacle.problem),
+            Self::Service(finding) => finding.fmt(f),
         }
     }
 }
@@ -91,12 +98,12 @@ impl<'a> Draft<'a> {
     pub fn of(mut spec: RolloutSpec, workload: &Workload, world: &'a World) -> Self {
         let mut problems = Vec::new();
         let strategy = &mut spec.strategy;
-        let stable = find_stable_service(strategy, &world.services, &workload.pod_labels);
+        let stable = find_stable_service(strategy, &world.services, &workload.pods.labels);
         problems.extend(stable.err().map(Unfit::StableService));
         let split: Vec<&Service> = world
             .services
             .iter()
-            .filter(|service| is_split(service, strategy, &workload.pod_labels))
+            .filter(|service| is_split(service, strategy, &workload.pods.labels))
             .collect();
         let services = both_services(split.iter().copied(), strategy);
         let router = routers::choose(strategy, &services, world);
@@ -119,7 +126,9 @@ impl<'a> Draft<'a> {
             labels::choose(workload, &others, &world.policies)
         };
         let rewrite = rewrite.map_err(|error| problems.push(Unfit::Selector(error))).ok();
-        Self { spec, split, services, routes: found, rewrite, problems }
+        let Reach { gaps, warnings } = reach::of_services(workload, world);
+        problems.extend(gaps.into_iter().map(Unfit::Service));
+        Self { spec, split, services, routes: found, rewrite, problems, warnings }
     }
 }
 

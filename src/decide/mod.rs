@@ -28,6 +28,7 @@ mod lag;
 mod lifecycle;
 mod measuring;
 pub mod pass;
+mod reach;
 pub mod state_validation;
 pub mod summary;
 

@@ -58,11 +58,17 @@ pub(super) fn roll(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     {
         return;
     }
+    let count = rollout.strategy().steps.len();
+    let steps = match rollout.skipped_after.filter(|passed| *passed < count) {
+        Some(passed) => {
+            format!("Completed {passed} of {count} canary steps, the rest was skipped by promote-full")
+        }
+        None => format!("Completed all {count} canary steps"),
+    };
     let message = format!(
-        "Rollout completed update to revision {} ({}): Completed all {} canary steps",
+        "Rollout completed update to revision {} ({}): {steps}",
         rollout.revision,
         rollout.canary_pod_hash.as_deref().unwrap_or(rollout.hash.as_str()),
-        rollout.strategy().steps.len(),
     );
     decision.events.push(Event::normal("RolloutCompleted", message.clone()));
     decision.retreat(rollout, Outcome::Promoted, message);
@@ -152,6 +158,18 @@ mod tests {
             plan.state.rollout.as_ref().unwrap().stage,
             Stage::Retreat { outcome: Outcome::Promoted, .. }
         )
+    }
+
+    #[test]
+    fn a_full_promotion_says_which_steps_it_has_skipped() {
+        let mut state = promoting(&rolled(4, 4));
+        let completed = |plan: &Plan| plan.events.last().unwrap().message.clone();
+        let all = completed(&decided(state.clone(), &rolled(4, 4)));
+        assert!(all.ends_with(": Completed all 4 canary steps"), "{all}");
+        state.rollout.as_mut().unwrap().skipped_after = Some(1);
+        let skipped = completed(&decided(state, &rolled(4, 4)));
+        let wanted = "Completed 1 of 4 canary steps, the rest was skipped by promote-full";
+        assert!(skipped.ends_with(wanted), "{skipped}");
     }
 
     #[test]

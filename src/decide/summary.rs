@@ -10,7 +10,11 @@ const MAX_VALUE: usize = 40;
 #[must_use]
 pub fn summary(view: &RolloutView) -> Labels {
     let progress = view.rollout.as_ref();
-    let step = progress.and_then(|progress| Some(format!("{}/{}", progress.step?, progress.steps)));
+    // People count from 1.
+    let step = progress.and_then(|progress| {
+        let number = progress.step?.saturating_add(1).min(progress.steps);
+        Some(format!("{number}/{}", progress.steps))
+    });
     // Pods of an aborted canary go, and nothing that is recorded changes with them.
     let ends = matches!(view.phase, Phase::Aborting | Phase::Degraded);
     let canary_pods = view.canary.as_ref().filter(|_| !ends);
@@ -95,7 +99,7 @@ mod tests {
         let step = rollout(json!({"name": "step", "index": 1, "enteredAt": at}));
         let message = "waits for weight 20 to reach every proxy";
         let paused =
-            json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "1/2", "message": message});
+            json!({"phase": "Paused", "revision": "3", "weight": "20", "step": "2/2", "message": message});
         assert_eq!(summary_of(&step), paused);
         let aborted = rollout(json!({"name": "aborted", "since": at, "message": "RolloutAborted: bad"}));
         let degraded =
@@ -131,7 +135,7 @@ mod tests {
     fn what_runs_is_shown_next_to_what_it_waits_for() {
         let paused = at(Stage::Step { index: 1, entered_at: now(), inconclusive: None });
         let expected = json!({
-            "phase": "Paused", "revision": "2", "step": "1/4", "weight": "50", "actual-weight": "50",
+            "phase": "Paused", "revision": "2", "step": "2/4", "weight": "50", "actual-weight": "50",
             "message": "waits for pause: 1m until 2026-01-01T00:01:00Z", "until": "2026-01-01T00:01:00Z",
             "stable-image": "web:1", "canary-image": "web:2", "canary-pods": "1/2",
             "analysis": "Running: errors Running [0.01]",

@@ -61,14 +61,16 @@ pub fn check(order: Order, state: &RolloutState) -> Result<(), String> {
 /// `--step` goes forward only: what a release has shown it need not show again, `retry` starts from the beginning.
 fn check_step(at: usize, to: Option<usize>, rollout: &Rollout) -> Result<(), String> {
     let count = rollout.strategy().steps.len();
-    match to {
-        Some(to) if to <= at || to > count => Err(format!(
-            "revision {} is at step {at}/{count}, so --step must be from {} to {count}, counted from 0",
-            rollout.revision,
-            at.saturating_add(1)
-        )),
-        _ => Ok(()),
+    let (Some(to), number) = (to, at.saturating_add(1)) else { return Ok(()) };
+    if to > at && to < count {
+        return Ok(());
     }
+    let possible = match count.saturating_sub(number) {
+        0 => "it is the last one, which haldane.dev/do=promote leaves".to_owned(),
+        1 => format!("--step can only be {count}"),
+        _ => format!("--step must be from {} to {count}", number.saturating_add(1)),
+    };
+    Err(format!("revision {} is at step {number}/{count}; {possible}", rollout.revision))
 }
 
 /// `resume` continues past a pause only: skipping a verdict is `promote`'s, which is granted apart.
@@ -157,6 +159,7 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
             ));
             rollout.manual_pause = None;
             analyses::overrule(rollout);
+            rollout.skipped_after = Some(rollout.step_index().unwrap_or(0));
             rollout.stage = Stage::PromoteScale;
         }
         Verb::Abort => decision.abort(rollout, &format!("by {by}")),
@@ -216,7 +219,11 @@ fn promote_to(rollout: &mut Rollout, request: &Request, decision: &mut Decision<
     let Some(step) = request.step else { return };
     decision.events.push(Event::normal(
         "RolloutResumed",
-        format!("Rollout is promoted to step {step} by {}: the steps before it are skipped", request.by),
+        format!(
+            "Rollout is promoted to step {} by {}: the steps before it are skipped",
+            step.saturating_add(1),
+            request.by
+        ),
     ));
     rollout.manual_pause = None;
     evidence::accept_at(rollout, step, decision);
@@ -249,6 +256,7 @@ fn retry(rollout: &mut Rollout, decision: &Decision<'_>) {
     rollout.traffic.ask(Weight::ZERO, true, decision.now());
     rollout.lagging = None;
     rollout.exposed_at = None;
+    rollout.skipped_after = None;
     rollout.unseen = None;
     rehearsal::begin_again(rollout);
     rollout.stage = Stage::Start;

@@ -1,7 +1,10 @@
 //! Parses YAML into a JSON value, within limits.
 
 use serde_json::Value;
-use serde_saphyr::{DuplicateKeyPolicy, Options, budget, options};
+use serde_saphyr::{
+    DuplicateKeyPolicy, Error, MessageFormatter, Options, UserMessageFormatter, budget, options,
+};
+use std::borrow::Cow;
 
 /// Maximum number of values; an alias counts each time that it is used.
 const MAX_NODES: usize = 20_000;
@@ -11,7 +14,36 @@ const MAX_NODES: usize = 20_000;
 /// # Errors
 /// On one line, what is not YAML and where; also what is too large, nested too deeply, or a duplicate key.
 pub fn parse(text: &str) -> Result<Value, String> {
-    serde_saphyr::from_str_with_options(text, bounds()).map_err(|error| error.without_snippet().to_string())
+    serde_saphyr::from_str_with_options(text, bounds())
+        .map_err(|error: Error| error.without_snippet().render_with_formatter(&Words))
+}
+
+/// The parser's errors in words of users, who cannot change its options.
+struct Words;
+
+impl MessageFormatter for Words {
+    fn format_message<'a>(&self, error: &'a Error) -> Cow<'a, str> {
+        match error {
+            Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("the key {key:?} is given twice, the second time").into()
+            }
+            Error::DuplicateMappingKey { key: None, .. } => "a key is given twice, the second time".into(),
+            Error::MultipleDocuments { .. } => "must be one YAML document, but a second one begins".into(),
+            Error::UnknownAnchor { .. } => "an alias names an anchor that does not exist".into(),
+            Error::Budget { .. }
+            | Error::AliasReplayCounterOverflow { .. }
+            | Error::AliasReplayLimitExceeded { .. }
+            | Error::AliasExpansionLimitExceeded { .. }
+            | Error::AliasReplayStackDepthExceeded { .. } => {
+                format!("is too large or nested too deeply: at most {MAX_NODES} values, aliases counted")
+                    .into()
+            }
+            other => match UserMessageFormatter.format_message(other) {
+                text if text == "recursion limit exceeded" => "is nested too deeply".into(),
+                text => text,
+            },
+        }
+    }
 }
 
 fn bounds() -> Options {
@@ -47,9 +79,10 @@ mod tests {
             e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n"
         );
         let deep = "[".repeat(5_000);
-        for text in ["a: [", "a: 1\na: 2", "a: *missing", &bomb, &deep, "a: 1\n---\nb: 2"] {
-            let error = parse(text).unwrap_err();
-            assert!(!error.is_empty() && !error.contains('\n'), "{error}");
-        }
+        let texts =
+            ["a: [", "a: 1\na: 2", "a: *missing", &bomb, &deep, "a: 1\n---\nb: 2", "{a: b: c}", "a:\n\t- b"];
+        let errors = texts.map(|text| parse(text).unwrap_err());
+        assert!(errors.iter().all(|error| !error.contains('\n')), "{errors:?}");
+        insta::assert_snapshot!(errors.join("\n"));
     }
 }

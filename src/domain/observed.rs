@@ -5,7 +5,7 @@ use super::{
     keys,
     names::TemplateHash,
     request::Request,
-    world::{Workload, World},
+    world::{Pods, Workload, World},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition},
@@ -13,6 +13,9 @@ use k8s_openapi::api::{
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// The label of an `EndpointSlice` with the name of its Service.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// See the module. Lists are of the Deployment's namespace.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +79,8 @@ pub struct ReplicaSetView {
     pub template: TemplateHash,
     /// Images of its containers.
     pub images: Vec<String>,
+    /// What Services see of its pods.
+    pub pods: Pods,
     /// Identity of what it runs: a restart has another template and the same code.
     pub code: TemplateHash,
     /// When it was made, in RFC 3339 and UTC, so that later is greater.
@@ -102,11 +107,19 @@ impl ReplicaSetView {
             created: text("/metadata/creationTimestamp"),
             template: TemplateHash::of(template),
             images: container_images(template),
+            pods: pods_of(template),
             code: TemplateHash::of_code(template),
             wanted: number("/spec/replicas"),
             ready: number("/status/readyReplicas"),
         }
     }
+}
+
+/// The pods of a `ReplicaSet`'s template, without the label that Kubernetes adds.
+fn pods_of(template: &Value) -> Pods {
+    let mut pods = Pods::of(template);
+    pods.labels.remove("pod-template-hash");
+    pods
 }
 
 /// Images of a pod template's containers, in their order.
@@ -155,10 +168,13 @@ impl Observed {
     /// The Deployment, as selectors see it.
     #[must_use]
     pub fn workload(&self) -> Workload {
+        let is_other = |set: &&ReplicaSetView| set.ready > 0 && set.template != self.template.hash;
+        let running = self.stable_replica_set().filter(is_other);
         Workload {
             name: self.deployment.metadata.name.clone().unwrap_or_default(),
             selector: self.deployment.spec.selector.clone(),
-            pod_labels: self.pod_labels(),
+            pods: Pods { labels: self.pod_labels(), ..Pods::of(self.template.body()) },
+            running: running.map(|set| set.pods.clone()),
         }
     }
 
@@ -257,15 +273,20 @@ impl Observed {
     }
 
     fn ready_pods<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
-        let of_service = self.endpoints.iter().filter(move |slice| {
-            let labels = slice.metadata.labels.as_ref();
-            labels.and_then(|l| l.get("kubernetes.io/service-name")).is_some_and(|name| name == service)
-        });
-        let endpoints = of_service.flat_map(|slice| slice.endpoints.iter().flatten());
-        endpoints
-            .filter(|e| e.conditions.as_ref().is_none_or(|c| c.ready != Some(false)))
-            .filter_map(|e| e.target_ref.as_ref()?.name.as_deref())
+        ready_pods(&self.endpoints, service)
     }
+}
+
+/// The pods that a Service sends requests to. A pod with two addresses is there twice.
+pub fn ready_pods<'a>(slices: &'a [EndpointSlice], service: &'a str) -> impl Iterator<Item = &'a str> {
+    let of_service = slices.iter().filter(move |slice| {
+        let labels = slice.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(SERVICE_NAME_LABEL)).is_some_and(|name| name == service)
+    });
+    let endpoints = of_service.flat_map(|slice| slice.endpoints.iter().flatten());
+    endpoints
+        .filter(|e| e.conditions.as_ref().is_none_or(|c| c.ready != Some(false)))
+        .filter_map(|e| e.target_ref.as_ref()?.name.as_deref())
 }
 
 /// Characters that Kubernetes adds to a `ReplicaSet`'s name to name a pod; at most 58 come before them.

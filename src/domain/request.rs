@@ -1,6 +1,7 @@
 //! Orders of people: `haldane.dev/do` as given, `haldane.dev/request` as authorised and recorded.
 
 use super::names::TemplateHash;
+use crate::document::fields;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -45,14 +46,33 @@ pub enum Verb {
 pub struct Order {
     /// What; RBAC grants it under this name.
     pub verb: Verb,
-    /// Index of the step to go on with, counted from 0; only with [`Verb::Promote`].
+    /// Index of the step to go on with; people count from 1. Only with [`Verb::Promote`].
     pub step: Option<usize>,
 }
 
 /// The text is not an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown order, allowed are {}, promote --step N", Verb::VARIANTS.join(", "))]
-pub struct UnknownOrder;
+#[error("unknown order{} allowed are {}, promote --step N", meant(*.nearest), Verb::VARIANTS.join(", "))]
+pub struct UnknownOrder {
+    /// What was most likely meant.
+    pub nearest: Option<&'static str>,
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| ",".to_owned(), |order| format!(", did you mean {order:?}?;"))
+}
+
+impl UnknownOrder {
+    /// Flags of `kubectl argo rollouts` become part of a verb: `promote --full` is `promote-full`.
+    fn new(text: &str) -> Self {
+        let nearest = match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["promote", "--skip-current-step"] => Some("skip-step"),
+            ["promote", "--step", ..] => Some("promote --step N"),
+            words => fields::nearest(&words.join("-").replace("---", "-"), Verb::VARIANTS),
+        };
+        Self { nearest }
+    }
+}
 
 impl From<Verb> for Order {
     fn from(verb: Verb) -> Self {
@@ -63,24 +83,25 @@ impl From<Verb> for Order {
 impl FromStr for Order {
     type Err = UnknownOrder;
 
-    /// A verb, or `promote --step N`.
+    /// A verb, or `promote --step N` with N from 1.
     fn from_str(text: &str) -> Result<Self, UnknownOrder> {
         let words: Vec<&str> = text.split([' ', '=']).filter(|word| !word.is_empty()).collect();
-        match words.as_slice() {
-            [verb] => verb.parse::<Verb>().map(Self::from).map_err(|_| UnknownOrder),
-            ["promote", "--step", step] => {
-                let step = step.parse().map_err(|_| UnknownOrder)?;
-                Ok(Self { verb: Verb::Promote, step: Some(step) })
+        let order = match words.as_slice() {
+            [verb] => verb.parse::<Verb>().ok().map(Self::from),
+            ["promote", "--step", number] => {
+                let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+                index.map(|index| Self { verb: Verb::Promote, step: Some(index) })
             }
-            _ => Err(UnknownOrder),
-        }
+            _ => None,
+        };
+        order.ok_or_else(|| UnknownOrder::new(text))
     }
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.step {
-            Some(step) => write!(f, "{} --step {step}", self.verb),
+            Some(index) => write!(f, "{} --step {}", self.verb, index.saturating_add(1)),
             None => self.verb.fmt(f),
         }
     }

@@ -128,6 +128,9 @@ pub struct Rollout {
     /// When the canary first had a share of the traffic in this attempt: what was measured before is not evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposed_at: Option<Timestamp>,
+    /// How many steps had passed when a person ordered the full promotion, which skips the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_after: Option<usize>,
     /// What it waits for because nothing was seen of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
@@ -294,6 +297,7 @@ impl Rollout {
             rehearsal: None,
             rehearsals: 0,
             exposed_at: None,
+            skipped_after: None,
             unseen: None,
             runs: Vec::new(),
         }

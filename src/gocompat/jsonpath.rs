@@ -60,6 +60,12 @@ impl JsonPath {
         parse::parse(if text.is_empty() { "{$}" } else { text }).map(Self)
     }
 
+    /// Whether it is a text without braces, which looks at nothing: the text itself is what it finds.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        !self.0.iter().any(|node| matches!(node, Node::Action(_)))
+    }
+
     /// The first value that is found in `body`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     k8s::{
         label_rewrite::LabelRewrite,
-        selector::{Labels, selects},
+        selector::{Labels, keys, selects},
     },
     names::suffixed,
 };
@@ -24,8 +24,12 @@ use k8s_openapi::{
 /// Kubernetes' limit for names of `NetworkPolicies`.
 const NAME_MAX: usize = 253;
 
+/// The label of a namespace with its name, which the API server sets.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// The names of both sides, for the clones.
 struct Pair<'a> {
+    namespace: &'a str,
     stable: &'a Labels,
     canary: Labels,
     canary_only: LabelSelector,
@@ -35,6 +39,16 @@ impl Pair<'_> {
     /// Whether a selector picks stable pods but would miss the canary's.
     fn misses_canary(&self, selector: &LabelSelector) -> bool {
         selects(selector, self.stable) && !selects(selector, &self.canary)
+    }
+
+    /// Whether a peer is stable, and would not be the canary.
+    ///
+    /// Of a namespace only its name is known here: a selector that looks at another of its labels is left alone.
+    fn is_stable_only(&self, peer: &NetworkPolicyPeer) -> bool {
+        let name = Labels::from([(NAMESPACE_NAME.to_owned(), self.namespace.to_owned())]);
+        let is_own = |namespaces: &LabelSelector| is_by_name(namespaces) && selects(namespaces, &name);
+        peer.namespace_selector.as_ref().is_none_or(is_own)
+            && peer.pod_selector.as_ref().is_some_and(|pods| self.misses_canary(pods))
     }
 }
 
@@ -46,8 +60,12 @@ pub fn canary_policies(
     owner: &Owner,
     rewrite: &LabelRewrite,
 ) -> Vec<Manifest> {
-    let pair =
-        Pair { stable: pod_labels, canary: rewrite.apply(pod_labels), canary_only: rewrite.canary_only() };
+    let pair = Pair {
+        namespace: &owner.namespace,
+        stable: pod_labels,
+        canary: rewrite.apply(pod_labels),
+        canary_only: rewrite.canary_only(),
+    };
     let clone = |policy: &NetworkPolicy| {
         let name = policy.metadata.name.as_deref()?;
         let spec = Manifest::spec(counterpart(policy.spec.as_ref()?, &pair)?);
@@ -55,6 +73,40 @@ pub fn canary_policies(
         Some(Manifest::new(Kind::NETWORK_POLICY, &name, owner, &rewrite.owner_label(), Meta::default(), spec))
     };
     policies.iter().filter_map(clone).collect()
+}
+
+/// Names of the policies with a peer that is stable only if this namespace has the labels that the peer asks for.
+#[must_use]
+pub fn unclear_policies<'a>(
+    policies: &'a [NetworkPolicy],
+    pod_labels: &Labels,
+    namespace: &str,
+    rewrite: &LabelRewrite,
+) -> Vec<&'a str> {
+    let pair = Pair {
+        namespace,
+        stable: pod_labels,
+        canary: rewrite.apply(pod_labels),
+        canary_only: rewrite.canary_only(),
+    };
+    let is_unclear = |peer: &NetworkPolicyPeer| {
+        let asks = peer.namespace_selector.as_ref().is_some_and(|namespaces| !is_by_name(namespaces));
+        asks && peer.pod_selector.as_ref().is_some_and(|pods| pair.misses_canary(pods))
+    };
+    let has = |policy: &&NetworkPolicy| policy.spec.as_ref().is_some_and(|spec| peers(spec).any(&is_unclear));
+    policies.iter().filter(has).filter_map(|policy| policy.metadata.name.as_deref()).collect()
+}
+
+/// Every peer of a policy.
+pub(super) fn peers(spec: &NetworkPolicySpec) -> impl Iterator<Item = &NetworkPolicyPeer> {
+    let ingress = spec.ingress.iter().flatten().flat_map(|rule| rule.from.iter().flatten());
+    let egress = spec.egress.iter().flatten().flat_map(|rule| rule.to.iter().flatten());
+    ingress.chain(egress)
+}
+
+/// Whether a selector looks at nothing of a namespace but its name.
+fn is_by_name(namespaces: &LabelSelector) -> bool {
+    keys(namespaces).iter().all(|key| key == NAMESPACE_NAME)
 }
 
 /// The policy with the canary in stable's place; `None` where the canary is covered already.
@@ -88,15 +140,9 @@ fn counterpart(spec: &NetworkPolicySpec, pair: &Pair<'_>) -> Option<NetworkPolic
     Some(clone)
 }
 
-/// Adds the canary next to each peer that is stable; `None` when there was none.
-///
-/// A peer with a namespace selector is left alone: whether it means this namespace cannot be seen from
-/// labels of pods, and peers of other namespaces are not rewritten.
+/// Adds the canary, which is in the policy's namespace, next to the peers that are stable; `None` when there were none.
 fn add_peers(peers: &mut Vec<NetworkPolicyPeer>, pair: &Pair<'_>) -> Option<()> {
-    let stable = |peer: &NetworkPolicyPeer| {
-        peer.namespace_selector.is_none() && peer.pod_selector.as_ref().is_some_and(|s| pair.misses_canary(s))
-    };
-    if !peers.iter().any(stable) {
+    if !peers.iter().any(|peer| pair.is_stable_only(peer)) {
         return None;
     }
     peers.push(NetworkPolicyPeer {
@@ -159,6 +205,29 @@ mod tests {
         let rules = made[0]["spec"]["ingress"].as_array().unwrap();
         assert_eq!(rules.len(), 1, "only the rule that names stable is repeated");
         assert_eq!(rules[0]["from"][1]["podSelector"], canary());
+    }
+
+    #[test]
+    fn a_peer_that_names_the_namespace_of_stable_is_stable() {
+        let lets_in = |namespaces: Value| {
+            let peer =
+                json!({"namespaceSelector": namespaces, "podSelector": {"matchLabels": {"app": "web"}}});
+            let made = clones(json!({
+                "metadata": {"name": "redis"},
+                "spec": {"podSelector": {"matchLabels": {"app": "redis"}}, "ingress": [{"from": [peer]}]},
+            }));
+            made.first().map(|clone| clone["spec"]["ingress"][0]["from"][1].clone())
+        };
+        let own = Some(json!({"podSelector": canary()}));
+        let named = |name: &str| json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+        assert_eq!(lets_in(named("shop")), own);
+        assert_eq!(lets_in(json!({})), own, "every namespace");
+        assert_eq!(lets_in(named("other")), None);
+        assert_eq!(lets_in(json!({"matchLabels": {"team": "shop"}})), None, "labels that are not known here");
+        let not_other = json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["other"]},
+        ]});
+        assert_eq!(lets_in(not_other), own);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Choice of the labels to rewrite, so that canary pods match neither the stable Deployment's
 //! selector nor any Service of the user.
 
+use super::canary_policy::peers;
 use crate::domain::{
     k8s::{
         label_rewrite::LabelRewrite,
@@ -52,7 +53,7 @@ pub fn choose(
 
 /// The first selector that would still pick a canary pod.
 fn first_match(rewrite: &LabelRewrite, workload: &Workload, services: &[&Service]) -> Option<String> {
-    let canary = rewrite.apply(&workload.pod_labels);
+    let canary = rewrite.apply(&workload.pods.labels);
     if selects(&workload.selector, &canary) {
         return Some(format!("Deployment {:?}", workload.name));
     }
@@ -71,7 +72,7 @@ pub fn service_selector(service: &Service) -> Option<&Labels> {
 
 /// Keys that some selector asks about and that the pods carry.
 fn candidates(workload: &Workload, services: &[&Service]) -> Vec<String> {
-    let pod_labels = &workload.pod_labels;
+    let pod_labels = &workload.pods.labels;
     let mut all = keys(&workload.selector);
     let picking = services
         .iter()
@@ -94,9 +95,7 @@ fn policy_keys(policies: &[NetworkPolicy]) -> BTreeSet<String> {
     let specs = policies.iter().filter_map(|policy| policy.spec.as_ref());
     specs
         .flat_map(|spec| {
-            let ingress = spec.ingress.iter().flatten().flat_map(|rule| rule.from.iter().flatten());
-            let egress = spec.egress.iter().flatten().flat_map(|rule| rule.to.iter().flatten());
-            let peers = ingress.chain(egress).filter_map(|peer| peer.pod_selector.as_ref());
+            let peers = peers(spec).filter_map(|peer| peer.pod_selector.as_ref());
             peers.chain(spec.pod_selector.as_ref()).flat_map(keys).collect::<Vec<_>>()
         })
         .collect()
@@ -105,6 +104,7 @@ fn policy_keys(policies: &[NetworkPolicy]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::world::Pods;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -117,7 +117,8 @@ mod tests {
     }
 
     fn web(selector: Value, pods: Value) -> Workload {
-        Workload { name: "web".into(), selector: parse(selector), pod_labels: parse(pods) }
+        let pods = Pods { labels: parse(pods), ..Pods::default() };
+        Workload { name: "web".into(), selector: parse(selector), pods, running: None }
     }
 
     fn chosen(selector: Value, pods: Value, services: &[Service]) -> Result<Vec<String>, CannotSeparate> {

@@ -155,11 +155,21 @@ fn path(node: Node<'_>) -> Option<JsonPath> {
         // Arguments use braces like the path itself, so it is parsed when they are known.
         Some(text) if has_argument(text) => JsonPath::parse("").ok(),
         Some(text) => match JsonPath::parse(text) {
+            Ok(path) if path.is_constant() => node.fail(format!(
+                "is a text without braces, which would be the value whatever the answer is; write {}",
+                braced(text)
+            )),
             Ok(path) => Some(path),
             Err(problem) => node.fail(problem),
         },
         None => node.string().and(None),
     }
+}
+
+/// The path that was meant by a text without braces.
+fn braced(text: &str) -> String {
+    let text = text.trim();
+    if text.starts_with(['.', '$', '[']) { format!("{{{text}}}") } else { format!("{{.{text}}}") }
 }
 
 fn body(fields: &mut Fields<'_>, method: &Method, headers: &mut Vec<(String, String)>) -> Option<String> {

@@ -9,6 +9,7 @@ use crate::{
     },
     objects::labels::service_selector,
 };
+use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -65,12 +66,18 @@ pub fn choose(
 /// Whether a route of users routes to a Service of users that selects these pods.
 #[must_use]
 pub fn has_route(pods: &Labels, world: &World) -> bool {
-    let selecting = world
+    let mut selecting = world
         .services
         .iter()
         .filter(|service| service_selector(service).is_some_and(|selector| map_selects(selector, pods)));
-    let names = selecting.filter_map(|service| service.metadata.name.clone());
-    let services: BTreeMap<String, String> = names.map(|name| (name.clone(), name)).collect();
+    selecting.any(|service| is_routed(service, world))
+}
+
+/// Whether a route of users routes to this Service of users.
+#[must_use]
+pub fn is_routed(service: &Service, world: &World) -> bool {
+    let name = service.metadata.name.clone();
+    let services: BTreeMap<String, String> = name.into_iter().map(|name| (name.clone(), name)).collect();
     let mut routers = ROUTERS.iter().filter(|router| router.chosen() == Chosen::ByRoutes);
     routers.any(|router| router.survey(&services, &Value::Null, world).is_routed)
 }

@@ -5,7 +5,7 @@ use crate::objects::manifest::Kind;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// An API that a router reads in the user's namespace.
+/// An API that a router reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resource {
     /// What it reads.
@@ -14,13 +14,21 @@ pub struct Resource {
     pub is_written: bool,
     /// Whether a cluster may be without this API.
     pub is_optional: bool,
+    /// Whether its objects are in no namespace.
+    pub is_cluster_wide: bool,
 }
 
 impl Resource {
     /// An API of every cluster, of which the router makes objects.
     #[must_use]
     pub const fn written(kind: Kind) -> Self {
-        Self { kind, is_written: true, is_optional: false }
+        Self { kind, is_written: true, is_optional: false, is_cluster_wide: false }
+    }
+
+    /// An API whose objects are in no namespace, and which is only read. Haldane does without, where it may not read it.
+    #[must_use]
+    pub const fn cluster_wide(kind: Kind) -> Self {
+        Self { kind, is_written: false, is_optional: true, is_cluster_wide: true }
     }
 
     /// The same of an API that a cluster may be without.
@@ -58,6 +66,12 @@ pub fn read_kinds() -> impl Iterator<Item = Kind> {
 #[must_use]
 pub fn is_optional(kind: Kind) -> bool {
     resources().any(|resource| resource.kind == kind && resource.is_optional)
+}
+
+/// Whether the objects of this kind are in no namespace.
+#[must_use]
+pub fn is_cluster_wide(kind: Kind) -> bool {
+    resources().any(|resource| resource.kind == kind && resource.is_cluster_wide)
 }
 
 /// Kind and name of an observed object, if it is of a kind of ours.

@@ -15,9 +15,9 @@ pub mod size;
 pub mod traffic;
 
 pub use capabilities::{Capabilities, Refusal, refusals, refused_by};
-pub use choice::{by_pods, choose, has_route, is_known, of, routes};
+pub use choice::{by_pods, choose, has_route, is_known, is_routed, of, routes};
 pub use fields::{RouterField, nameable, read, with_defaults};
-pub use kinds::{Resource, is_optional, kinds, named, read_kinds};
+pub use kinds::{Resource, is_cluster_wide, is_optional, kinds, named, read_kinds};
 
 use crate::{
     document::fields::Fields,
@@ -97,7 +97,7 @@ pub trait TrafficRouter: Sync {
     fn hazards(
         &self,
         _services: &BTreeMap<String, String>,
-        _settings: &Value,
+        _strategy: &CanaryStrategy,
         _routes: &Routes<'_>,
     ) -> Vec<String> {
         Vec::new()

@@ -5,7 +5,7 @@ use crate::{
     admit::facts::{Fact, Facts, Holder, Neighbours, Questions},
     cluster::{
         api, namespaces,
-        objects::{list, raw, replica_sets},
+        objects::{every, list, raw, replica_sets},
         profiles,
         records::{self, StateError, state_name},
         templates,
@@ -14,15 +14,19 @@ use crate::{
     config::namespace::Namespace,
     domain::{
         k8s::selector,
-        observed::ReplicaSetView,
+        observed::{ReplicaSetView, SERVICE_NAME_LABEL},
         review::{Review, User},
         state::RolloutState,
+        world::{Pods, World},
     },
-    objects::{canary_deployment::canary_name, marks::is_ours_raw},
+    objects::{canary_deployment::canary_name, labels::service_selector, marks::is_ours_raw},
     runtime::clock,
 };
 use k8s_openapi::{
-    api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    api::{
+        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+        discovery::v1::EndpointSlice,
+    },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, Client, api::PostParams};
@@ -160,7 +164,23 @@ async fn neighbours(client: &Client, review: &Review) -> Result<Neighbours, Obse
         holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
     )?;
     let holders = deployment.into_iter().chain(record).collect();
-    Ok(Neighbours { world: around.world, holders, ..Neighbours::default() })
+    let endpoints = endpoints(client, review, &around.world).await?;
+    Ok(Neighbours { world: around.world, endpoints, holders, ..Neighbours::default() })
+}
+
+/// The endpoints of the Services that select the Deployment's pods.
+async fn endpoints(client: &Client, review: &Review, world: &World) -> kube::Result<Vec<EndpointSlice>> {
+    let template = review.object.as_ref().and_then(|object| object.pointer("/spec/template"));
+    let pods = Pods::of(template.unwrap_or(&Value::Null));
+    let selecting = world.services.iter().filter(|service| {
+        service_selector(service).is_some_and(|labels| selector::map_selects(labels, &pods.labels))
+    });
+    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let slices = Api::<EndpointSlice>::namespaced(client.clone(), &review.namespace);
+    every(&slices, &format!("{SERVICE_NAME_LABEL} in ({})", names.join(","))).await
 }
 
 /// The `ReplicaSets` that the deployment controller would give to the new Deployment.

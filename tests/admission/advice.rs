@@ -319,3 +319,38 @@ fn no_line_is_longer_than_clients_show() {
     assert!(warnings.len() > 3, "{warnings:?}");
     assert!(warnings.iter().all(|line| line.chars().count() <= 256 && line.starts_with("haldane: ")));
 }
+
+#[test]
+fn a_json_path_without_braces_is_refused_with_the_right_form() {
+    let said = |path: &str| {
+        let web = format!("web: {{url: 'https://x.example', jsonPath: '{path}'}}");
+        let metric =
+            format!("metrics: [{{name: errors, successCondition: 'result < 1', provider: {{{web}}}}}]");
+        change(STEPS, &metric).mutate().lines().next().unwrap().to_owned()
+    };
+    assert_snapshot!(said(".data.rate"));
+    for (path, meant) in [("$.rate", "{$.rate}"), ("data.rate", "{.data.rate}"), ("[0].rate", "{[0].rate}")] {
+        assert!(said(path).ends_with(&format!("write {meant}")), "{}", said(path));
+    }
+    assert_eq!(said("{.data.rate}"), "allowed");
+}
+
+#[test]
+fn named_queries_in_a_text_are_read_or_refused_with_what_is_wrong() {
+    let said = |query: &str| {
+        let provider = json!({"prometheus": {"query": query}});
+        let metric = json!({"name": "errors", "successCondition": "result.canary < 1", "provider": provider});
+        change(STEPS, &json!({"metrics": [metric]}).to_string()).mutate().lines().next().unwrap().to_owned()
+    };
+    let good = format!("{{\"canary\": {GOOD:?}}}");
+    assert_eq!(said(&good), "allowed");
+    assert_snapshot!(
+        "quotation_marks_within_a_query",
+        said(r#"{"canary": "x{service="web-canary"}", "stable": "y"}"#)
+    );
+    assert_snapshot!("an_empty_query", said(r#"{"canary": "x", "stable": ""}"#));
+    assert_snapshot!("an_unusable_name", said(r#"{"the canary": "x"}"#));
+    // A query may begin so too.
+    let of_a_name = said(r#"{"http.errors", service="web-canary", namespace="shop"}"#);
+    assert!(!of_a_name.contains("mapping of named queries"), "{of_a_name}");
+}

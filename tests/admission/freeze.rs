@@ -4,7 +4,11 @@ use crate::case::{Case, annotated, config, web, with};
 use haldane::{
     config::namespace::Namespace,
     decide::freeze,
-    domain::{keys, observed::Observed, world::World},
+    domain::{
+        keys,
+        observed::{Observed, ReplicaSetView},
+        world::World,
+    },
 };
 use proptest::{
     prelude::*,
@@ -47,9 +51,14 @@ fn service() -> impl Strategy<Value = Value> {
         json!({"app": "web-canary"}),
     ];
     let types = select(vec!["ClusterIP", "ClusterIP", "ClusterIP", "ExternalName"]);
-    (select(&NAMES[..]), select(selectors.to_vec()), types).prop_map(|(name, selector, kind)| {
-        json!({"kind": "Service", "metadata": {"name": name}, "spec": {"type": kind, "selector": selector}})
-    })
+    let target = select(vec![json!(8080), json!(9090), json!("http")]);
+    (select(&NAMES[..]), select(selectors.to_vec()), types, target).prop_map(
+        |(name, selector, kind, target)| {
+            let spec =
+                json!({"type": kind, "selector": selector, "ports": [{"port": 80, "targetPort": target}]});
+            json!({"kind": "Service", "metadata": {"name": name}, "spec": spec})
+        },
+    )
 }
 
 fn ingress() -> impl Strategy<Value = Value> {
@@ -70,14 +79,27 @@ fn selector() -> impl Strategy<Value = Value> {
     select(vec![by_value.clone(), by_value.clone(), by_value, by_key])
 }
 
+/// What Services see of the pods of a version.
+fn pods() -> impl Strategy<Value = (Value, Value)> {
+    let both = json!({"app": "web", "tier": "front"});
+    let labels = select(vec![both.clone(), both, json!({"app": "web"})]);
+    let ports = select(vec![
+        json!([{"containerPort": 8080}]),
+        json!([{"name": "http", "containerPort": 9090}]),
+        json!([]),
+    ]);
+    (labels, ports)
+}
+
 /// The release of a Deployment by `plan`, among these objects.
-fn release(plan: &str, selector: &Value, objects: &[Value]) -> Case {
-    let web = |version| {
+fn release(plan: &str, selector: &Value, versions: &[(Value, Value); 2], objects: &[Value]) -> Case {
+    let web = |version, (labels, ports): &(Value, Value)| {
         let web = with(web(version), "/spec/selector", selector.clone());
-        let web = with(web, "/spec/template/metadata/labels", json!({"app": "web", "tier": "front"}));
+        let web = with(web, "/spec/template/metadata/labels", labels.clone());
+        let web = with(web, "/spec/template/spec/containers/0/ports", ports.clone());
         annotated(web, keys::CANARY, plan)
     };
-    let mut case = Case::update(web("a"), web("b"));
+    let mut case = Case::update(web("a", &versions[0]), web("b", &versions[1]));
     case.facts.neighbours.as_mut().unwrap().world =
         objects.iter().fold(World::default(), |mut world, object| {
             world.add(object.clone()).unwrap();
@@ -89,7 +111,15 @@ fn release(plan: &str, selector: &Value, objects: &[Value]) -> Case {
 /// The plan as the controller freezes it.
 fn frozen(case: &Case) -> Result<(), String> {
     let object = case.review.object.clone().unwrap();
-    let seen = Observed { deployment: serde_json::from_value(object).unwrap(), ..Observed::default() };
+    let old = case.review.old_object.as_ref().unwrap();
+    let stable =
+        json!({"spec": {"replicas": 4, "template": old["spec"]["template"]}, "status": {"readyReplicas": 4}});
+    let seen = Observed {
+        template: object["spec"]["template"].clone().into(),
+        deployment: serde_json::from_value(object).unwrap(),
+        replica_sets: vec![ReplicaSetView::of(&stable)],
+        ..Observed::default()
+    };
     let declared = Namespace::default().settings(&seen.annotations()).read(&config().defaults).unwrap();
     let spec = declared.complete(&BTreeMap::new()).unwrap();
     freeze(spec, &seen.workload(), &case.facts.neighbours.as_ref().unwrap().world).map(drop)
@@ -100,8 +130,9 @@ fn what_admission_lets_pass_the_controller_can_freeze() {
     let (admitted, refused) = (Cell::new(0), Cell::new(0));
     let worlds = (proptest::collection::vec(service(), 0..4), proptest::collection::vec(ingress(), 0..3));
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(1000) });
-    let checked = runner.run(&(plan(), selector(), worlds), |(plan, selector, (services, ingresses))| {
-        let case = release(&plan, &selector, &[services, ingresses].concat());
+    let inputs = (plan(), selector(), [pods(), pods()], worlds);
+    let checked = runner.run(&inputs, |(plan, selector, versions, (services, ingresses))| {
+        let case = release(&plan, &selector, &versions, &[services, ingresses].concat());
         let verdict = case.mutate();
         let count = if verdict.starts_with("allowed") { &admitted } else { &refused };
         count.set(count.get() + 1);

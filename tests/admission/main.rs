@@ -19,4 +19,5 @@ mod opt_out;
 mod orders;
 mod policy;
 mod rehearsal;
+mod serving;
 mod stale_condition;

@@ -64,6 +64,36 @@ fn an_unknown_order_names_the_known_ones() {
 }
 
 #[test]
+fn an_order_that_is_nearly_right_gets_the_right_one() {
+    for (word, meant) in [
+        ("promte", "promote"),
+        ("promote --full", "promote-full"),
+        ("promote full", "promote-full"),
+        ("promote --skip-current-step", "skip-step"),
+        ("Abort", "abort"),
+        ("promote --step 0", "promote --step N"),
+    ] {
+        let said = order(word).mutate();
+        assert!(said.contains(&format!("unknown order, did you mean {meant:?}?")), "{word}: {said}");
+    }
+    assert!(order("undo").mutate().contains("unknown order, allowed are"), "nothing is near");
+}
+
+#[test]
+fn steps_of_an_order_count_from_1() {
+    // The default plan has four steps, and the rollout is at the second.
+    let said = |number: usize| {
+        let said = order(&format!("promote --step {number}")).mutate();
+        said.lines().next().unwrap().to_owned()
+    };
+    assert_snapshot!([1, 2, 3, 4, 5].map(said).join("\n"));
+    let object = order("promote --step 3").mutated().object().clone();
+    let recorded: Request =
+        serde_json::from_str(object["metadata"]["annotations"][keys::REQUEST].as_str().unwrap()).unwrap();
+    assert_eq!(recorded.step, Some(2), "an index, as earlier versions have recorded it");
+}
+
+#[test]
 fn orders_for_nothing_are_refused() {
     let case = Case::update(web("a"), annotated(web("a"), keys::DO, "promote"));
     assert_snapshot!(case.mutate());

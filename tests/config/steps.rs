@@ -100,14 +100,17 @@ fn what_nginx_cannot_route_is_refused() {
     let removed = "{setHeaderRoute: {name: a}}";
     assert!(canary(&plan(&format!("{}, {removed}, {}", set("a"), set("b")), "")).is_ok());
     assert!(canary(&plan(&format!("{}, {}", set("a"), set("a")), "")).is_ok(), "replaced");
-    let header = ", trafficRouting: {nginx: {additionalIngressAnnotations: {canary-by-header: X}}}";
+    let header = |name| {
+        format!(", trafficRouting: {{nginx: {{additionalIngressAnnotations: {{canary-by-header: {name}}}}}}}")
+    };
+    assert!(canary(&plan(&set("a"), &header("x"))).is_ok(), "the same header");
     let managed = ", trafficRouting: {managedRoutes: [{name: other}]}";
     let two = "{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: {exact: a}}, {headerName: Y, headerValue: {exact: a}}]}}";
     let odd =
         "{setHeaderRoute: {name: a, match: [{headerName: X, headerValue: {exact: 'a b', regex: '(?!x)'}}]}}";
     let broken = [
         plan(&format!("{}, {}", set("a"), set("b")), ""),
-        plan(&set("a"), header),
+        plan(&set("a"), &header("Y")),
         plan(&set("a"), managed),
         plan(two, ""),
         plan(odd, ""),
@@ -234,14 +237,14 @@ fn settings_have_argos_meaning() {
 fn a_canary_ingress_carries_no_other_annotations() {
     let routing =
         |key: &str| format!("{{trafficRouting: {{nginx: {{additionalIngressAnnotations: {{{key}: x}}}}}}}}");
-    for key in ["canary-by-cookie", "nginx.ingress.kubernetes.io/canary-by-header-value"] {
+    for key in ["canary-by-cookie", "nginx.ingress.kubernetes.io/canary-by-header-value", "canary-weight"] {
         assert!(canary(&routing(key)).is_ok(), "{key}");
     }
     let foreign = [
         "configuration-snippet",
         "nginx.ingress.kubernetes.io/server-snippet",
         "cert-manager.io/cluster-issuer",
-        "canary-weight-total",
+        "canary-weight-of-others",
     ];
     for key in foreign {
         let findings = canary(&routing(key)).unwrap_err();

@@ -61,6 +61,10 @@ pub static UNKNOWN_RANGE: Rule = not_applicable(
     "unknown-range",
     "the recording does not say which range was refused; an empty one is recognised by its reason",
 );
+pub static CONSTANT_PATH: Rule = on_purpose(
+    "constant-path",
+    "a jsonPath without braces is refused with the path that was meant; in Argo the text itself is the value",
+);
 pub static NOT_JSON: Rule = on_purpose(
     "not-json",
     "a 2xx body that is not JSON is an error; in Argo 1.9 it is successful, even if the conditions are not satisfied",

@@ -1,7 +1,7 @@
 //! `web.jsonl`: an HTTP answer of any service, read and judged; and what was sent for it.
 
 use crate::{
-    differences::{ADMISSION, HALF_A_CHARACTER, NO_BYTES, NOT_JSON, PANICS},
+    differences::{ADMISSION, CONSTANT_PATH, HALF_A_CHARACTER, NO_BYTES, NOT_JSON, PANICS},
     evaluate::judged,
     provider::exchange,
     report::Outcome,
@@ -18,6 +18,9 @@ pub fn check(line: &Value) -> Outcome {
     let argos = line["error_contains"].as_str();
     if let Err(findings) = fields::read(&config, "web", |node| Web.check(node)) {
         return match argos {
+            _ if line["jsonPath"].as_str().is_some_and(|path| !path.contains('{')) && is_path(&findings) => {
+                Outcome::Different(&CONSTANT_PATH)
+            }
             Some(argos) if findings.iter().any(|finding| argos.contains(&finding.problem)) => Outcome::Passed,
             Some(argos) if findings.iter().any(|finding| is_same_field(finding, argos)) => {
                 Outcome::Different(&ADMISSION)
@@ -50,6 +53,11 @@ pub fn check(line: &Value) -> Outcome {
             judged(line, value)
         }
     }
+}
+
+/// Whether the path is all that is refused.
+fn is_path(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.path == "web.jsonPath")
 }
 
 /// Whether an escape stands for the half of a pair.

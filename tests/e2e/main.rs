@@ -16,6 +16,7 @@ mod shared {
     mod clients;
     mod denials;
     mod evidence;
+    mod field_admission;
     mod hostile;
     mod kubernetes;
     mod lifecycle;

@@ -14,7 +14,6 @@ const NOT_OF_ROUTERS: &[(&str, &str)] = &[
     ("config/blue_green.rs", "the example of a key"),
     ("config/settings.rs", "the example of a key"),
     ("objects/canary_policy.rs", "the direction of a NetworkPolicy's rules"),
-    ("objects/labels.rs", "the direction of a NetworkPolicy's rules"),
     ("promql/targets.rs", "a label of many exporters"),
 ];
 

@@ -1,6 +1,6 @@
-//! Whether the Deployment can have a canary at all: strategy, selectors, names, routes.
+//! Whether the Deployment can have a canary where it is: selectors, names, routes.
 
-use super::{foreign_policies, routes, scheduling};
+use super::{foreign_policies, ports, replacement, routes, scheduling, shared};
 use crate::admit::{facts::Neighbours, object::Object, report::Report};
 use crate::{
     config::{annotations::path, dry_start, queries::marks_of},
@@ -17,36 +17,28 @@ use crate::{
         world::Workload,
     },
     objects::{
+        canary_policy::{NAMESPACE_NAME, unclear_policies},
         canary_service::{NoStableService, canary_labels, our_services},
         labels::service_selector,
     },
     routers::{self, Obstacle},
 };
-use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::util::intstr::IntOrString};
+use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
-
-/// The checks that need nothing but the Deployment.
-#[must_use]
-pub fn alone(object: Object<'_>) -> Findings {
-    let kind = part(object.0, "/spec/strategy/type").and_then(Value::as_str).unwrap_or("RollingUpdate");
-    if kind == "RollingUpdate" {
-        return Findings::new();
-    }
-    vec![Finding::new(
-        "spec.strategy.type",
-        kind,
-        "a canary needs RollingUpdate: stable must keep serving while it is replaced, or requests fail; remove spec.strategy, or opt out",
-    )]
-}
 
 /// The checks against what else is in the namespace. `releases`: a changed template starts its canary now.
 #[must_use]
 pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, releases: bool) -> Report {
     let mut report = Report::default();
-    let Draft { spec: RolloutSpec { strategy, .. }, split, rewrite, problems, .. } = draft;
+    let Draft { spec: RolloutSpec { strategy, .. }, split, rewrite, problems, warnings, .. } = draft;
     for problem in problems {
         unfit(problem, object, strategy, releases, &mut report);
     }
+    report.warnings.extend(warnings.iter().cloned());
+    let by_pods = routers::by_pods(strategy);
+    let (found, advice) = replacement::empties(object, by_pods);
+    report.findings.extend(found);
+    report.warnings.extend(advice);
     let pods = object.pod_labels();
     if let Some(rewrite) = rewrite {
         let changed = rewrite.apply(&pods).into_iter();
@@ -62,6 +54,10 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
         report.findings.extend(findings);
         report.warnings.extend(warnings);
         report.warnings.extend(scheduling::by_scheduling(object, rewrite));
+        let unclear = unclear_policies(&neighbours.world.policies, &pods, namespace, rewrite);
+        report.warnings.extend(unclear.iter().map(|name| {
+            format!("NetworkPolicy {name:?} names pods of stable by a namespaceSelector that looks at other labels than {NAMESPACE_NAME}: if it means this namespace, canary pods are left out; select it by that label")
+        }));
     }
     report.warnings.extend(neighbours.unread.iter().map(|why| {
         format!("policies of other APIs that may miss the canary's pods were not checked: {why}")
@@ -72,9 +68,13 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
             format!("{} {:?} exists and is not Haldane's; rename or delete it", holder.kind, holder.name);
         report.findings.push(Finding::new("metadata.name", object.name(), problem));
     }
-    if !routers::by_pods(strategy) {
-        report.warnings.extend(split.iter().flat_map(|service| unnamed_ports(service, object)));
+    if !by_pods {
+        report.warnings.extend(split.iter().flat_map(|service| ports::unnamed(service, object)));
     }
+    report.warnings.extend(ports::unprobed(split, object));
+    let pods_of_others =
+        split.iter().filter_map(|service| shared::by_others(service, object, neighbours, by_pods));
+    report.warnings.extend(pods_of_others);
     routes::check(draft, &pods, releases, &mut report);
     report
 }
@@ -106,6 +106,7 @@ fn unfit(
             Finding::new(format!("{}.{}", path(keys::CANARY), refusal.field), "", &refusal.problem)
         }
         Unfit::Object(Obstacle { name, problem, .. }) => Finding::new(path(keys::CANARY), name, problem),
+        Unfit::Service(finding) => finding.clone(),
     };
     report.findings.push(finding);
 }
@@ -144,26 +145,4 @@ fn both_services(
     let canary = our_services(name_of(service), strategy, routers::by_pods(strategy)).into_iter().next()?;
     let stable = (name_of(service), service.metadata.labels.clone().unwrap_or_default());
     Some(foreign_policies::Sides::services(stable, (&canary, canary_labels(service, rewrite)), namespace))
-}
-
-/// Ports by which a Service finds its pods, but that the pod template does not name.
-fn unnamed_ports(service: &Service, object: Object<'_>) -> Vec<String> {
-    let pod = object.template().get("spec").unwrap_or(&Value::Null);
-    let containers =
-        ["containers", "initContainers"].iter().filter_map(|key| pod.get(*key)?.as_array()).flatten();
-    let ports = containers.filter_map(|container| container.get("ports")?.as_array()).flatten();
-    let named: Vec<&str> = ports.filter_map(|port| port.get("name")?.as_str()).collect();
-    let targets = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-    targets
-        .filter_map(|port| match &port.target_port {
-            Some(IntOrString::String(name)) if !named.contains(&name.as_str()) => Some(name),
-            _ => None,
-        })
-        .map(|name| {
-            format!(
-                "targetPort {name:?} of Service {:?} is a name that no container port of the pod template has: these pods would get no requests by it",
-                name_of(service)
-            )
-        })
-        .collect()
 }

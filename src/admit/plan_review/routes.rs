@@ -75,6 +75,5 @@ pub(super) fn check(draft: &Draft<'_>, pods: &Labels, releases: bool, report: &m
             report.findings.push(Finding::new(path(keys::CANARY), names.join(", "), problem));
         }
     }
-    let settings = strategy.settings_of(router.key());
-    report.warnings.extend(router.hazards(&draft.services, settings, &draft.routes));
+    report.warnings.extend(router.hazards(&draft.services, strategy, &draft.routes));
 }

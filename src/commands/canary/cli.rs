@@ -204,7 +204,6 @@ impl Command {
         let (name, text) = match self {
             Self::Promote { name, full: true, .. } => (name.0.clone(), Verb::PromoteFull.to_string()),
             Self::Promote { name, step: Some(step), .. } => {
-                // The annotation counts from 0, as Argo's fields do.
                 let order = Order { verb: Verb::Promote, step: Some(step.get() - 1) };
                 (name.0.clone(), order.to_string())
             }
@@ -239,7 +238,7 @@ mod tests {
         for (words, order) in [
             ("promote web", "promote"),
             ("promote deploy/web --full", "promote-full"),
-            ("promote deployments.apps/web --step 2", "promote --step 1"),
+            ("promote deployments.apps/web --step 2", "promote --step 2"),
             ("abort web", "abort"),
             ("retry web", "retry"),
             ("pause web -n shop", "pause"),

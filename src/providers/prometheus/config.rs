@@ -198,13 +198,14 @@ fn query(node: Node<'_>) -> Option<Query> {
     node.typed(Schema::Queries, |node| match node.value() {
         Value::Object(queries) if queries.is_empty() => node.fail("must have at least one query"),
         Value::Object(queries) => match queries.keys().find(|name| !is_label_value(name)) {
-            Some(name) => node.fail(format!("{name:?} must consist of letters, digits and '_', and not start with a digit, so that conditions can use result.{name}")),
+            Some(name) => node.fail(unusable(name)),
             None => node.map(promql).map(Query::Named),
         },
-        Value::String(text) => match named_queries(text) {
-            Some(queries) => Some(Query::Named(queries)),
-            None => promql(node).map(Query::One),
+        Value::String(text) if is_mapping(text) => match named_queries(text) {
+            Ok(queries) => Some(Query::Named(queries)),
+            Err(problem) => node.fail(problem),
         },
+        Value::String(_) => promql(node).map(Query::One),
         _ => node.fail("must be a query or a mapping of named queries"),
     })
 }
@@ -216,12 +217,34 @@ fn promql(node: Node<'_>) -> Option<String> {
     }
 }
 
-/// A query can also begin with a brace, but is never valid JSON.
-fn named_queries(text: &str) -> Option<BTreeMap<String, String>> {
+/// Whether a text is meant as a mapping of named queries: a query can also begin with a brace and a string, but has no
+/// colon after it.
+fn is_mapping(text: &str) -> bool {
+    let inner = text.trim().strip_prefix('{').map(str::trim_start);
+    let rest = inner.and_then(|inner| inner.strip_prefix('"')?.split_once('"'));
+    rest.is_some_and(|(_, rest)| rest.trim_start().starts_with(':'))
+}
+
+/// The queries of a mapping that is written as JSON.
+fn named_queries(text: &str) -> Result<BTreeMap<String, String>, String> {
     let one_line = text.replace(['\n', '\r', '\t'], " ");
-    let queries: BTreeMap<String, String> = serde_json::from_str(&one_line).ok()?;
-    let usable = !queries.is_empty() && queries.keys().all(|name| is_label_value(name));
-    usable.then_some(queries)
+    let queries: BTreeMap<String, String> = serde_json::from_str(&one_line).map_err(|error| {
+        format!(
+            "looks like a mapping of named queries, but is not JSON of one: {error}; write it as YAML instead of a text, or put a backslash before each quotation mark within a query"
+        )
+    })?;
+    match queries.iter().find(|(name, query)| !is_label_value(name) || query.trim().is_empty()) {
+        Some((name, query)) if query.trim().is_empty() => Err(format!("query {name:?} must not be empty")),
+        Some((name, _)) => Err(unusable(name)),
+        None => Ok(queries),
+    }
+}
+
+/// Why conditions cannot refer to a query by its name.
+fn unusable(name: &str) -> String {
+    format!(
+        "{name:?} must consist of letters, digits and '_', and not start with a digit, so that conditions can use result.{name}"
+    )
 }
 
 fn is_label_value(name: &str) -> bool {

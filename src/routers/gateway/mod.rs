@@ -12,7 +12,7 @@ mod tests;
 use super::{Capabilities, Chosen, Intent, Resource, RouterField, Routes, Sight, TrafficRouter};
 use crate::{
     document::fields::{Fields, Node},
-    domain::{k8s::json_pointer::part, world::World},
+    domain::{k8s::json_pointer::part, strategy::CanaryStrategy, world::World},
     objects::manifest::{Kind, Manifest, find},
 };
 use serde_json::{Map, Value, json};
@@ -105,7 +105,7 @@ impl TrafficRouter for Gateway {
         routes::survey(services, settings, world)
     }
 
-    fn hazards(&self, _: &BTreeMap<String, String>, _: &Value, routes: &Routes<'_>) -> Vec<String> {
+    fn hazards(&self, _: &BTreeMap<String, String>, _: &CanaryStrategy, routes: &Routes<'_>) -> Vec<String> {
         routes::hazards(routes)
     }
 

@@ -4,8 +4,11 @@
 //! Service, so it reaches every host and path that uses it; host, path and pathType must equal the stable
 //! rule's or the backend is dropped; other annotations on a canary Ingress are ignored.
 
+mod obstacles;
 mod routes;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use super::{Capabilities, Chosen, Intent, Refusal, Resource, RouterField, Routes, Series, TrafficRouter};
 use crate::{
@@ -28,11 +31,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Annotation that named the class before `spec.ingressClassName` did; still honoured.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Annotation that says whether clients keep the side that they are on. NGINX reads it from the canary's Ingress.
+///
+/// Source: ingress-nginx `internal/ingress/controller/controller.go`, `mergeAlternativeBackend`.
+const AFFINITY_BEHAVIOR: &str = "affinity-canary-behavior";
+/// Its values.
+const BEHAVIORS: [&str; 2] = ["sticky", "legacy"];
 /// Kubernetes' limit for names of Ingresses.
 const NAME_MAX: usize = 253;
 
 /// What carries the canary's traffic.
 pub const INGRESS: Kind = Kind::route("Ingress", "networking.k8s.io/v1");
+
+/// Which controller an Ingress belongs to.
+const INGRESS_CLASS: Kind = Kind::route("IngressClass", "networking.k8s.io/v1");
 
 /// See the module.
 #[derive(Debug)]
@@ -89,7 +101,7 @@ impl TrafficRouter for Nginx {
     }
 
     fn resources(&self) -> &'static [Resource] {
-        const { &[Resource::written(INGRESS)] }
+        const { &[Resource::written(INGRESS), Resource::cluster_wide(INGRESS_CLASS)] }
     }
 
     fn survey<'a>(
@@ -98,22 +110,25 @@ impl TrafficRouter for Nginx {
         settings: &Value,
         world: &'a World,
     ) -> Routes<'a> {
-        routes::survey(services, &Settings::of(settings), world)
+        let settings = Settings::of(settings);
+        let found = routes::survey(services, &settings, world);
+        let conflicts = obstacles::in_the_way(services, &settings, &found.found, world);
+        Routes { conflicts, ..found }
     }
 
     fn hazards(
         &self,
         services: &BTreeMap<String, String>,
-        settings: &Value,
+        strategy: &CanaryStrategy,
         routes: &Routes<'_>,
     ) -> Vec<String> {
-        routes::hazards(services, &Settings::of(settings), routes)
+        routes::hazards(services, strategy, &Settings::of(strategy.settings_of(self.key())), routes)
     }
 
     fn desired(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Vec<Manifest> {
         let mut by_class: BTreeMap<Class, Vec<&Value>> = BTreeMap::new();
         for ingress in &routes.found {
-            by_class.entry(class_of(ingress)).or_default().push(ingress);
+            by_class.entry(Class::of(ingress)).or_default().push(ingress);
         }
         let several = by_class.len() > 1;
         by_class
@@ -136,12 +151,21 @@ impl TrafficRouter for Nginx {
     }
 }
 
-fn class_of(ingress: &Value) -> Class {
-    let field = part(ingress, "/spec/ingressClassName").and_then(Value::as_str);
-    match field.map(str::to_owned).map(Class::Field) {
-        Some(class) => class,
-        None => annotation(ingress, CLASS_ANNOTATION)
-            .map_or(Class::Default, |class| Class::Annotation(class.to_owned())),
+impl Class {
+    fn of(ingress: &Value) -> Self {
+        let field = part(ingress, "/spec/ingressClassName").and_then(Value::as_str);
+        match field.map(str::to_owned).map(Self::Field) {
+            Some(class) => class,
+            None => annotation(ingress, CLASS_ANNOTATION)
+                .map_or(Self::Default, |class| Self::Annotation(class.to_owned())),
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) | Self::Annotation(name) => Some(name),
+            Self::Default => None,
+        }
     }
 }
 
@@ -157,7 +181,7 @@ fn canary_ingress(
     }
     let hosts: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.get("host")?.as_str()).collect();
     let tls = canary_tls(ingresses, &hosts);
-    let mut annotations = canary_annotations(intent);
+    let mut annotations = canary_annotations(intent, ingresses);
     let mut name = canary_name(&intent.owner.name);
     let mut class_name = None;
     match class {
@@ -165,7 +189,7 @@ fn canary_ingress(
         Class::Annotation(class) => drop(annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone())),
         Class::Default => {}
     }
-    if let (true, Class::Field(class) | Class::Annotation(class)) = (several, class) {
+    if let (true, Some(class)) = (several, class.name()) {
         name = suffixed(&name, &format!("-{class}"), NAME_MAX);
     }
     let mut spec = Map::from_iter([("rules".to_owned(), Value::from(rules))]);
@@ -211,11 +235,14 @@ fn canary_tls(ingresses: &[&Value], hosts: &BTreeSet<&str>) -> Vec<Value> {
 }
 
 /// `canary-weight` always; the user's additional annotations and the header route only while such routes are on.
-fn canary_annotations(intent: &Intent<'_>) -> Labels {
+fn canary_annotations(intent: &Intent<'_>, ingresses: &[&Value]) -> Labels {
     let settings = Settings::of(intent.settings);
     let prefix = &settings.annotation_prefix;
     let full = |key: &str| if key.contains('/') { key.to_owned() } else { format!("{prefix}/{key}") };
-    let additional = settings.additional_annotations.iter().filter(|_| intent.is_open);
+    // There is one at most, with one match: more is refused.
+    let matching = intent.headers.iter().flat_map(|route| &route.matching).next();
+    let matching = matching.filter(|_| intent.is_open);
+    let additional = settings.additional(matching.is_some()).filter(|_| intent.is_open);
     let mut annotations: Labels = additional.map(|(key, value)| (full(key), value.clone())).collect();
     annotations.insert(full("canary"), "true".to_owned());
     let total = intent.weight_total.max(settings.weight_total);
@@ -223,13 +250,14 @@ fn canary_annotations(intent: &Intent<'_>) -> Labels {
     if total > Weight::PERCENT {
         annotations.insert(full("canary-weight-total"), total.to_string());
     }
-    // There is one at most, with one match: more is refused.
-    let matching = intent.headers.iter().flat_map(|route| &route.matching).next();
-    if let Some(matching) = matching.filter(|_| intent.is_open) {
+    if let Some(matching) = matching {
         let (key, value) = header_value(matching);
         annotations.insert(full("canary-by-header"), matching.header.clone());
         annotations.insert(full(key), value);
     }
+    let behavior = |ingress: &&Value| annotation(ingress, &full(AFFINITY_BEHAVIOR)).map(str::to_owned);
+    let behavior = ingresses.iter().filter_map(behavior).find(|value| BEHAVIORS.contains(&value.as_str()));
+    annotations.extend(behavior.map(|value| (full(AFFINITY_BEHAVIOR), value)));
     annotations.insert(ASKED_AT_ANNOTATION.to_owned(), intent.asked_at.to_string());
     annotations
 }
@@ -248,138 +276,4 @@ fn header_value(route: &HeaderMatch) -> (&'static str, String) {
 fn escaped(text: &str) -> String {
     let special = |c: char| "^$[](){}*+?|&=\\.".contains(c);
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{domain::strategy::HeaderRoute, objects::manifest::Owner};
-    fn ingress(name: &str, class: &str, rules: &[(&str, &str, &str)]) -> Value {
-        let rules: Vec<_> = rules
-            .iter()
-            .map(|(host, path, service)| {
-                let backend = json!({"service": {"name": service, "port": {"number": 80}}});
-                json!({"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}})
-            })
-            .collect();
-        json!({
-            "kind": "Ingress",
-            "metadata": {"name": name, "annotations": {"external-dns.alpha.kubernetes.io/hostname": "a"}},
-            "spec": {"ingressClassName": class, "rules": rules, "tls": [{"hosts": ["a.com"], "secretName": "tls"}]},
-        })
-    }
-
-    fn made(ingresses: &[Value], weight: u8, routes: bool) -> Vec<Value> {
-        made_with(ingresses, (weight.into(), 100), routes, None)
-    }
-
-    fn made_with(
-        ingresses: &[Value],
-        (parts, total): (u32, u32),
-        routes: bool,
-        header: Option<&HeaderMatch>,
-    ) -> Vec<Value> {
-        let additional =
-            if header.is_some() { ("canary-by-cookie", "testers") } else { ("canary-by-header", "X-Canary") };
-        let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
-        let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
-        let settings = json!({
-            "annotationPrefix": "nginx.ingress.kubernetes.io",
-            "additionalAnnotations": {additional.0: additional.1},
-        });
-        let route = header.map(|matching| HeaderRoute { name: "r".into(), matching: vec![matching.clone()] });
-        let mut world = World::default();
-        for ingress in ingresses {
-            world.add(ingress.clone()).unwrap();
-        }
-        let intent = Intent {
-            owner: &owner,
-            canary_of: "web",
-            services: &services,
-            settings: &settings,
-            weight_total: total,
-            weight: Weight::of(parts, total).unwrap(),
-            is_open: routes,
-            headers: route.iter().collect(),
-            mirror: None,
-            asked_at: jiff::Timestamp::UNIX_EPOCH,
-        };
-        let found = Nginx.survey(&services, &settings, &world);
-        Nginx.desired(&intent, &found).into_iter().map(|m| m.body).collect()
-    }
-
-    #[test]
-    fn one_ingress_has_every_host_and_path_of_the_pair_and_nothing_else() {
-        let user = [
-            ingress("one", "nginx", &[("a.com", "/", "web"), ("a.com", "/api", "api")]),
-            ingress("two", "nginx", &[("b.com", "/shop", "web")]),
-        ];
-        let made = made(&user, 25, true);
-        assert_eq!(made.len(), 1);
-        insta::assert_yaml_snapshot!(made[0]);
-    }
-
-    #[test]
-    fn a_finer_weight_comes_with_its_total() {
-        let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
-        let weights = |weight| {
-            let made = made_with(&user, weight, true, None);
-            let annotation = |key: &str| {
-                made[0]["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{key}")].clone()
-            };
-            (annotation("canary-weight"), annotation("canary-weight-total"))
-        };
-        assert_eq!(weights((5, 1000)), (json!("5"), json!("1000")));
-        assert_eq!(weights((1000, 1000)), (json!("1000"), json!("1000")));
-        assert_eq!(weights((5, 100)), (json!("5"), Value::Null), "NGINX' own total");
-    }
-
-    #[test]
-    fn each_class_has_its_own() {
-        let user = [
-            ingress("one", "inner", &[("a.com", "/", "web")]),
-            ingress("two", "outer", &[("a.com", "/", "web")]),
-        ];
-        let names: Vec<_> = made(&user, 5, false).iter().map(|m| m["metadata"]["name"].to_string()).collect();
-        assert_eq!(names, ["\"web-canary-inner\"", "\"web-canary-outer\""]);
-    }
-
-    #[test]
-    fn header_routes_are_gone_when_they_are_off() {
-        let made = made(&[ingress("one", "nginx", &[("a.com", "/", "web")])], 0, false);
-        let annotations = made[0]["metadata"]["annotations"].as_object().unwrap();
-        let keys: Vec<_> = annotations.keys().filter(|k| k.starts_with("nginx")).collect();
-        assert_eq!(keys, ["nginx.ingress.kubernetes.io/canary", "nginx.ingress.kubernetes.io/canary-weight"]);
-    }
-
-    #[test]
-    fn a_header_route_is_added_to_weight_and_cookie() {
-        let user = [ingress("one", "nginx", &[("a.com", "/", "web")])];
-        let keys = |value: HeaderValue, routes| {
-            let header = HeaderMatch { header: "X-Canary-Test".into(), value };
-            let made = made_with(&user, (5, 100), routes, Some(&header));
-            let annotations = made[0]["metadata"]["annotations"].as_object().unwrap().clone();
-            let ours = annotations.iter().filter_map(|(key, value)| {
-                Some(format!(
-                    "{}={}",
-                    key.strip_prefix("nginx.ingress.kubernetes.io/canary-")?,
-                    value.as_str()?
-                ))
-            });
-            ours.collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(
-            keys(HeaderValue::Exact("true".into()), true),
-            "by-cookie=testers by-header=X-Canary-Test by-header-value=true weight=5"
-        );
-        assert_eq!(
-            keys(HeaderValue::Prefix("qa.".into()), true),
-            "by-cookie=testers by-header=X-Canary-Test by-header-pattern=^qa\\. weight=5"
-        );
-        assert_eq!(
-            keys(HeaderValue::Regex("a|b".into()), true),
-            "by-cookie=testers by-header=X-Canary-Test by-header-pattern=^(?:a|b)$ weight=5"
-        );
-        assert_eq!(keys(HeaderValue::Exact("true".into()), false), "weight=5");
-    }
 }

@@ -1,8 +1,11 @@
 //! What of the user's Ingresses routes to the pair, and what does not go well with a canary.
 
-use super::settings::Settings;
+use super::{
+    AFFINITY_BEHAVIOR,
+    settings::{self, Settings},
+};
 use crate::{
-    domain::{k8s::json_pointer::part, world::World},
+    domain::{k8s::json_pointer::part, strategy::CanaryStrategy, world::World},
     routers::{Obstacle, Routes},
 };
 use serde_json::Value;
@@ -13,14 +16,13 @@ const MAX_SHOWN: usize = 5;
 /// Prefix of the annotations by which external-dns makes records.
 const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/";
 
-/// See [`crate::routers::TrafficRouter::survey`].
+/// See [`crate::routers::TrafficRouter::survey`]; without what is in the way.
 pub(super) fn survey<'a>(
     services: &BTreeMap<String, String>,
     settings: &Settings,
     world: &'a World,
 ) -> Routes<'a> {
-    let (canaries, stable): (Vec<&Value>, Vec<&Value>) =
-        world.routes("Ingress").iter().partition(|ingress| is_canary(ingress, &settings.annotation_prefix));
+    let (_, stable) = canaries_and_stable(settings, world);
     let routing: Vec<&Value> =
         stable.iter().copied().filter(|ingress| routes_to(ingress, services)).collect();
     let named = &settings.stable_ingresses;
@@ -30,22 +32,29 @@ pub(super) fn survey<'a>(
         name: name.clone(),
         problem: "this Ingress does not route to a Service of this Deployment".to_owned(),
     });
-    let foreign = canaries.iter().filter(|canary| shares_route(canary, &stable, services));
-    let conflicts = foreign.map(|ingress| Obstacle {
-        field: "",
-        name: name_of(ingress).to_owned(),
-        problem:
-            "this Ingress is a canary of the same host and path already; NGINX honours one, so delete it"
-                .to_owned(),
-    });
     let is_asked = |ingress: &&Value| named.is_empty() || named.iter().any(|name| name == name_of(ingress));
     let found: Vec<&Value> = routing.iter().copied().filter(is_asked).collect();
-    Routes { is_routed: !found.is_empty(), found, missing: missing.collect(), conflicts: conflicts.collect() }
+    Routes { is_routed: !found.is_empty(), found, missing: missing.collect(), conflicts: Vec::new() }
 }
 
-/// Whether an Ingress is a canary itself, of whomever.
-fn is_canary(ingress: &Value, prefix: &str) -> bool {
-    annotation(ingress, &format!("{prefix}/canary")) == Some("true")
+/// The users' Ingresses that are canaries themselves, of whomever, and the others.
+pub(super) fn canaries_and_stable<'a>(
+    settings: &Settings,
+    world: &'a World,
+) -> (Vec<&'a Value>, Vec<&'a Value>) {
+    let key = format!("{}/canary", settings.annotation_prefix);
+    world.routes("Ingress").iter().partition(|ingress| annotation(ingress, &key) == Some("true"))
+}
+
+/// What makes two paths of a host the same for NGINX.
+pub(super) fn location(path: &Value) -> (&str, Option<&str>) {
+    let text = |key: &str| path.get(key).and_then(Value::as_str);
+    (text("path").unwrap_or("/"), text("pathType"))
+}
+
+/// A host and path for a message.
+pub(super) fn shown(host: &str, path: &Value) -> String {
+    format!("{}{}", if host.is_empty() { "*" } else { host }, location(path).0)
 }
 
 fn routes_to(ingress: &Value, services: &BTreeMap<String, String>) -> bool {
@@ -80,24 +89,15 @@ pub(super) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item 
     part(object, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// A foreign canary joins our upstream when it has the host and path of a stable route of ours.
-fn shares_route(canary: &Value, stable: &[&Value], services: &BTreeMap<String, String>) -> bool {
-    paths(canary).any(|(host, path)| {
-        stable.iter().flat_map(|ingress| paths(ingress)).any(|(stable_host, stable_path)| {
-            host == stable_host
-                && path.get("path") == stable_path.get("path")
-                && backend(stable_path).is_some_and(|service| services.contains_key(service))
-        })
-    })
-}
-
 /// See [`crate::routers::TrafficRouter::hazards`].
 pub(super) fn hazards(
     services: &BTreeMap<String, String>,
+    strategy: &CanaryStrategy,
     settings: &Settings,
     routes: &Routes<'_>,
 ) -> Vec<String> {
-    let mut warnings: Vec<String> = shared(services, routes).into_iter().collect();
+    let mut warnings = settings::ignored(strategy, settings);
+    warnings.extend(shared(services, routes));
     for ingress in &routes.found {
         warnings.extend(of_annotations(ingress, &settings.annotation_prefix));
     }
@@ -108,12 +108,7 @@ pub(super) fn hazards(
 fn shared(services: &BTreeMap<String, String>, routes: &Routes<'_>) -> Option<String> {
     let all = routes.found.iter().flat_map(|ingress| paths(ingress));
     let of_pair = all.filter(|(_, path)| backend(path).is_some_and(|service| services.contains_key(service)));
-    let names: BTreeSet<String> = of_pair
-        .map(|(host, path)| {
-            let path = path.get("path").and_then(Value::as_str).unwrap_or("/");
-            format!("{}{path}", if host.is_empty() { "*" } else { host })
-        })
-        .collect();
+    let names: BTreeSet<String> = of_pair.map(|(host, path)| shown(host, path)).collect();
     if names.len() < 2 {
         return None;
     }
@@ -129,9 +124,9 @@ fn of_annotations(ingress: &Value, prefix: &str) -> Vec<String> {
     let name = name_of(ingress);
     let mut warnings = Vec::new();
     // Source: ingress-nginx, rootfs/etc/nginx/lua/balancer.lua, route_to_alternative_balancer.
-    if is("affinity", "cookie") && !is("affinity-canary-behavior", "legacy") {
+    if is("affinity", "cookie") && !is(AFFINITY_BEHAVIOR, "legacy") {
         warnings.push(format!(
-            "Ingress {name:?} has affinity: cookie: clients keep the side that they are on whatever the weight, so shares differ from the plan; affinity-canary-behavior: legacy lets the weight decide"
+            "Ingress {name:?} has affinity: cookie: clients keep the side that they are on whatever the weight, so shares differ from the plan; to let the weight decide, annotate this Ingress with {prefix}/{AFFINITY_BEHAVIOR}: legacy, which Haldane copies to the canary's Ingress, where NGINX reads it"
         ));
     }
     let annotations = part(ingress, "/metadata/annotations").and_then(Value::as_object);

@@ -4,7 +4,7 @@ use crate::{
     document::fields::{Fields, Node},
     domain::{
         names::Weight,
-        strategy::{CanaryStrategy, HeaderMatch, HeaderValue, Step},
+        strategy::{CanaryStrategy, HeaderMatch, HeaderRoute, HeaderValue, Step},
     },
     routers::{Refusal, RouterField},
 };
@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 /// Prefix of the annotations where an installation has no other.
 const PREFIX: &str = "nginx.ingress.kubernetes.io";
+
+/// The field of the user's annotations, for messages.
+const ADDITIONAL: &str = "trafficRouting.nginx.additionalIngressAnnotations";
 
 /// Characters in addition to letters and digits that ingress-nginx accepts in a header's name or value.
 ///
@@ -25,6 +28,10 @@ const PATTERN: &str = "-._~/:^$[](){}*+?|&=\\";
 /// What may be written on the canary Ingress in addition to its weight.
 const CANARY_KEYS: [&str; 4] =
     ["canary-by-header", "canary-by-header-value", "canary-by-header-pattern", "canary-by-cookie"];
+/// What plans for Argo may have there as well, and Haldane writes itself.
+const OWN_KEYS: [&str; 3] = ["canary", "canary-weight", "canary-weight-total"];
+/// What the keys that look at a header begin with.
+const BY_HEADER: &str = "canary-by-header";
 
 /// The settings, as they are recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +69,20 @@ impl Settings {
 
     pub fn with_prefix(prefix: &str) -> Value {
         json!({"annotationPrefix": prefix})
+    }
+
+    /// The user's annotations that are written on the canary's Ingress. A header route that is on comes instead of those
+    /// that look at a header.
+    pub fn additional(&self, has_header_route: bool) -> impl Iterator<Item = (&String, &String)> {
+        let is_left =
+            move |key: &str| OWN_KEYS.contains(&key) || (has_header_route && key.starts_with(BY_HEADER));
+        self.additional_annotations.iter().filter(move |(key, _)| !is_left(last_part(key)))
+    }
+
+    /// The header that the user's annotations look at.
+    fn header(&self) -> Option<&str> {
+        let mut annotations = self.additional_annotations.iter();
+        annotations.find(|(key, _)| last_part(key) == BY_HEADER).map(|(_, header)| header.as_str())
     }
 
     /// Of the fields that a plan gives.
@@ -105,7 +126,7 @@ pub(super) static FIELDS: &[RouterField] = &[
     },
     RouterField {
         key: "additionalIngressAnnotations",
-        doc: "More annotations of the canary Ingress while it may carry traffic: `canary-by-header`, `canary-by-header-value`, `canary-by-header-pattern`, `canary-by-cookie`.",
+        doc: "More annotations of the canary Ingress while it may carry traffic: `canary-by-header`, `canary-by-header-value`, `canary-by-header-pattern`, `canary-by-cookie`. `canary`, `canary-weight` and `canary-weight-total` are ignored: Haldane writes them.",
         read: canary_keys,
     },
     RouterField {
@@ -118,8 +139,8 @@ pub(super) static FIELDS: &[RouterField] = &[
 /// Annotations that choose who gets to the canary, under whatever prefix. Haldane makes the Ingress with its own
 /// rights, so one that acts otherwise, such as a snippet or an issuer, must not come in this way.
 fn canary_keys(node: Node<'_>) -> Option<Value> {
-    let last_part = |key: &str| key.rsplit('/').next().unwrap_or_default().to_owned();
-    let is_foreign = |key: &&String| !CANARY_KEYS.contains(&last_part(key).as_str());
+    let is_known = |key: &str| CANARY_KEYS.contains(&key) || OWN_KEYS.contains(&key);
+    let is_foreign = |key: &&String| !is_known(last_part(key));
     match node.value().as_object().and_then(|given| given.keys().find(is_foreign)) {
         Some(key) => {
             let allowed = CANARY_KEYS.join(", ");
@@ -129,25 +150,57 @@ fn canary_keys(node: Node<'_>) -> Option<Value> {
     }
 }
 
+/// The name of an annotation without its prefix.
+fn last_part(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or_default()
+}
+
 /// What NGINX cannot do of a plan, in addition to what its capabilities say.
 pub(super) fn refused(strategy: &CanaryStrategy, settings: &Settings) -> Vec<Refusal> {
     let mut refused = Vec::new();
-    let mut is_used = false;
-    for (index, step) in strategy.steps.iter().enumerate() {
-        let Step::SetHeaderRoute(route) = step else { continue };
-        is_used = true;
+    for (index, route) in header_routes(strategy) {
         for (at, matching) in route.matching.iter().enumerate() {
             refused.extend(misspelt(matching, &format!("steps[{index}].setHeaderRoute.match[{at}]")));
         }
     }
-    let by_header = |key: &&String| key.contains("canary-by-header");
-    if let (true, Some(key)) = (is_used, settings.additional_annotations.keys().find(by_header)) {
+    let mut matches = header_routes(strategy).flat_map(|(_, route)| &route.matching);
+    let differs = |found: &HeaderMatch| {
+        settings.header().is_none_or(|header| !header.eq_ignore_ascii_case(&found.header))
+    };
+    if let (Some(key), Some(matching)) = (by_header(settings), matches.find(|found| differs(found))) {
         let problem = format!(
-            "has {key:?} and there are setHeaderRoute steps, but the router nginx can look at one header only"
+            "has {key:?} and a setHeaderRoute step looks at {:?}, but the router nginx can look at one header only; remove one of the two",
+            matching.header
         );
-        refused.push(Refusal::new("trafficRouting.nginx.additionalIngressAnnotations", problem));
+        refused.push(Refusal::new(ADDITIONAL, problem));
     }
     refused
+}
+
+/// The annotations of a plan that have no effect, or not always.
+pub(super) fn ignored(strategy: &CanaryStrategy, settings: &Settings) -> Vec<String> {
+    let own = settings.additional_annotations.keys().filter(|key| OWN_KEYS.contains(&last_part(key)));
+    let own = own.map(|key| {
+        format!("{ADDITIONAL} has {key:?}, which is ignored: Haldane writes it for the weight of each step")
+    });
+    let is_routed = header_routes(strategy).next().is_some();
+    let by_header = by_header(settings).filter(|_| is_routed).map(|key| {
+        format!("{ADDITIONAL} has {key:?}, which is ignored while a setHeaderRoute step has its header set")
+    });
+    own.chain(by_header).collect()
+}
+
+/// The first of the user's annotations that looks at a header.
+fn by_header(settings: &Settings) -> Option<&String> {
+    settings.additional_annotations.keys().find(|key| last_part(key).starts_with(BY_HEADER))
+}
+
+/// Steps that set a header route, with their indices.
+fn header_routes(strategy: &CanaryStrategy) -> impl Iterator<Item = (usize, &HeaderRoute)> {
+    strategy.steps.iter().enumerate().filter_map(|(index, step)| match step {
+        Step::SetHeaderRoute(route) => Some((index, route)),
+        _ => None,
+    })
 }
 
 /// What ingress-nginx does not accept in an annotation; it would ignore the whole canary.

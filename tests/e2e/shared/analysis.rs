@@ -79,10 +79,10 @@ fn an_undecided_analysis_waits_for_a_person() {
     space.order("web", "promote").ok();
     let text = "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0) ([0.5] satisfies neither result[0] == 0 nor failureCondition result[0] == 1)";
     let summary = space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("message", text)]);
-    assert_eq!(summary["step"], "2/4");
+    assert_eq!(summary["step"], "3/4");
     provider.set(0.0);
     space.order("web", "resume").ok();
-    space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("step", "3/4")]);
+    space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("step", "4/4")]);
     asked(&provider, 1);
     assert_eq!(run(&space)["phase"], "Running", "asked anew: {}", run(&space));
 }

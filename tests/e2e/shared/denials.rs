@@ -93,7 +93,7 @@ fn a_deployment_that_cannot_have_a_canary_is_refused() {
 fn an_order_that_makes_no_sense_is_refused() {
     let space = Space::new("denials");
     space.deploy(&App::canary(PAUSE));
-    insta::assert_snapshot!(said(&space, &space.order("web", "promot").refused()), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/do]: Invalid value: "promot": unknown order, allowed are promote, promote-full, abort, retry, pause, resume, skip-step, promote --step N"#);
+    insta::assert_snapshot!(said(&space, &space.order("web", "promot").refused()), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/do]: Invalid value: "promot": unknown order, did you mean "promote"?; allowed are promote, promote-full, abort, retry, pause, resume, skip-step, promote --step N"#);
     insta::assert_snapshot!(said(&space, &space.order("web", "promote").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot promote: no rollout is under way, so there is nothing to promote; change the pod template to start one"#);
     insta::assert_snapshot!(said(&space, &space.order("web", "retry").refused()), @r#"Error from server (Forbidden): admission webhook "mutate.haldane.dev" denied the request: Deployment "web": cannot retry: no rollout is under way, so there is nothing to retry; change the pod template to start one"#);
     let request = r#"haldane.dev/request={"id":"1","verb":"promote","by":"somebody","at":"2026-01-01T00:00:00Z","template":"x"}"#;

@@ -120,7 +120,7 @@ fn an_application_is_scaled_to_0_and_back_in_the_middle_of_a_canary() {
     space.kubectl(&["scale", "deployment/web", "--replicas=0"]).ok();
     has_pods(&space, "app=web", 0);
     has_pods(&space, "haldane.dev/role=canary", 0);
-    assert_eq!(space.summary("web")["step"], "1/2", "it stays where it was");
+    assert_eq!(space.summary("web")["step"], "2/2", "it stays where it was");
     space.kubectl(&["scale", "deployment/web", "--replicas=1"]).ok();
     has_pods(&space, "haldane.dev/role=canary", 1);
     eventually("both versions to answer", SOON, || {

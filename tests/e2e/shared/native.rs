@@ -194,7 +194,7 @@ fn a_hold_is_not_taken_away_by_hand_and_a_restart_is_a_release_where_it_shall_be
     assert_eq!(on_trial(), before, "a dry run replaces no canary");
 
     space.order("web", "promote").ok();
-    space.reaches("web", SOON, &[("phase", "Progressing"), ("step", "2/3")]);
+    space.reaches("web", SOON, &[("phase", "Progressing"), ("step", "3/3")]);
     let resume = space.kubectl(&["rollout", "resume", "deployment/web"]).refused();
     assert!(resume.contains("haldane.dev/do=promote skips that"), "{resume}");
     assert_eq!(space.pods("app=web"), pods, "stable is as it was");

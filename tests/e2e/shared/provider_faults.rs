@@ -24,7 +24,7 @@ fn silence_nonsense_and_no_data_neither_promote_nor_abort() {
     let manners = [Manner::Silence, Manner::Garbage, Manner::Empty];
     provider.behave(Manner::Silence);
     space.set_env("web", &["VERSION=v2"]).ok();
-    space.reaches("web", SOON, &[("step", "1/2")]);
+    space.reaches("web", SOON, &[("step", "2/2")]);
     for (manner, number) in manners.into_iter().zip(1..) {
         provider.behave(manner);
         errors(&space, number);

@@ -89,7 +89,7 @@ fn a_release_is_followed_with_kubectl_wait_and_describe() {
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
     let summary =
-        space.reaches("web", SOON, &[("step", "1/2"), ("actual-weight", "50"), ("canary-pods", "1/1")]);
+        space.reaches("web", SOON, &[("step", "2/2"), ("actual-weight", "50"), ("canary-pods", "1/1")]);
     assert_eq!(summary["message"], "waits for haldane.dev/do=resume, because of step pause: {}");
     assert_eq!(summary["stable-image"], summary["canary-image"], "{summary}");
     assert!(!waits(&space, "True", "1s"), "it is under way");

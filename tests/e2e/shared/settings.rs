@@ -176,7 +176,7 @@ steps:
 - pause: {}";
     space.deploy(&App::canary(strategy).annotated("haldane.dev/settle", "1s"));
     space.set_env("web", &["VERSION=v2"]).ok();
-    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "2/3")]);
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "3/3")]);
 
     let rollout = space.state("web")["rollout"].take();
     let run = &rollout["runs"][0]["run"];

@@ -125,22 +125,22 @@ steps:
     };
     let warning = space.set_env("web", &["VERSION=v2"]).ok().err;
     assert!(!warning.contains("split by the number of pods"), "{warning}");
-    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "2/10"), ("weight", "0")]);
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "3/10"), ("weight", "0")]);
     pods(2);
     answers_to(&space, "X-Canary-Test: true", "v2");
     answers_to(&space, "X-Canary-Test: false", "v1");
 
     space.order("web", "promote").ok();
-    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "5/10"), ("weight", "5")]);
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "6/10"), ("weight", "5")]);
     let annotations = space.the(INGRESS, "web-canary")["metadata"]["annotations"].to_string();
     assert!(!annotations.contains("canary-by-header"), "the route is gone: {annotations}");
     assert_eq!(provider.questions(), 0);
 
     space.order("web", "promote").ok();
-    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "8/10")]);
+    space.reaches("web", SOON, &[("phase", "Paused"), ("step", "9/10")]);
     assert_eq!(provider.questions(), 2, "the verdict has ended the pause");
     pods(1);
-    space.order("web", "promote --step 9").ok();
+    space.order("web", "promote --step 10").ok();
     space.reaches("web", SOON, &[("weight", "100")]);
     space.is_healthy("web", SOON);
 }

@@ -71,7 +71,7 @@ fn a_faulty_release_is_caught_and_a_good_one_gets_through() {
 
     space.set_env(APP, &["VERSION=v2"]).ok();
     space.pauses_at(APP, "25");
-    assert_eq!(space.summary(APP)["step"], "1/6", "the pause without an end");
+    assert_eq!(space.summary(APP)["step"], "2/6", "the pause without an end");
     header_leads_to_canary(&space);
     assert_eq!(runs(&space), Vec::<Value>::new(), "no analysis before step 2");
     assert_eq!(space.events("AnalysisRunRunning"), Vec::<String>::new(), "no analysis before step 2");

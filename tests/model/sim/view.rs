@@ -11,6 +11,7 @@ use haldane::{
         k8s::{pods::Unavailable, selector::Labels},
         keys,
         observed::{Observed, ReplicaSetView},
+        world::Pods,
     },
     objects::manifest::{Kind, find},
 };
@@ -157,6 +158,7 @@ fn set_view(set: &Set) -> ReplicaSetView {
         created: format!("{:0>9}", &set.name[3..]),
         template: set.hash.clone(),
         images: Vec::new(),
+        pods: Pods { labels: Labels::from([("app".into(), "web".into())]), ports: Vec::new() },
         code: set.hash.clone(),
         wanted: set.wanted,
         ready: set.available,
