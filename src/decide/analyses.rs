@@ -2,7 +2,7 @@
 //!
 //! Source of the coupling: argo-rollouts `rollout/analysis.go`.
 
-use super::{DueMeasurement, Event, crash_guard, decision::Decision, evidence};
+use super::{DueMeasurement, Event, crash_guard, decision::Decision, events::AFTER_VERDICT, evidence};
 use crate::{
     analysis::{self, Answer, ResolvedArg, args::bind},
     config::queries::{blind, counting_query, marks_of, queries},
@@ -128,9 +128,10 @@ fn on_verdict(rollout: &mut Rollout, step: Option<usize>, run: &AnalysisRun, dec
             // When the last step is done, only a bad verdict stops the promotion.
             let Stage::Step { inconclusive, .. } = &mut rollout.stage else { return };
             let message = explained(run);
-            decision.events.push(Event::warning("RolloutPaused", format!(
-                "Rollout is paused (InconclusiveAnalysisRun): {message}; continue with haldane.dev/do=resume or end it with haldane.dev/do=abort"
-            )));
+            decision.events.push(Event::warning(
+                "RolloutPaused",
+                format!("Rollout is paused (InconclusiveAnalysisRun): {message}; {AFTER_VERDICT}"),
+            ));
             *inconclusive = Some(message);
         }
         AnalysisPhase::Pending | AnalysisPhase::Running | AnalysisPhase::Successful => {}

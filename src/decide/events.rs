@@ -2,6 +2,14 @@
 //!
 //! Source of the texts: argo-rollouts `utils/conditions/conditions.go`.
 
+/// What a person can do after an undecided verdict.
+pub(super) const AFTER_VERDICT: &str =
+    "continue with haldane.dev/do=resume or end it with haldane.dev/do=abort";
+/// What a person can do where the queries of an analysis do not work on stable.
+pub(super) const AFTER_REHEARSAL: &str = "haldane.dev/do=resume rehearses again, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it";
+/// What a person can do while a metric has no data.
+pub(super) const WITHOUT_EVIDENCE: &str = "it continues as soon as there is data, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it";
+
 /// What people read with `kubectl describe` and `kubectl events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

@@ -1,7 +1,7 @@
 //! Nothing is promoted unseen: before the weight rises further, and before the canary is promoted, every metric
 //! under way must have had a measurement with data since the canary got traffic.
 
-use super::{Event, decision::Decision};
+use super::{Event, decision::Decision, events::WITHOUT_EVIDENCE};
 use crate::domain::{
     metric::{MetricResult, MetricSpec},
     names::Weight,
@@ -42,9 +42,10 @@ pub(super) fn allows(rollout: &mut Rollout, index: usize, decision: &mut Decisio
         matches!(rollout.stage, Stage::Step { inconclusive: Some(_), .. }) || rollout.manual_pause.is_some();
     if is_late && !is_asked && !unseen.asked && !unseen.accepted {
         unseen.asked = true;
-        decision.events.push(Event::warning("RolloutPaused", format!(
-            "Rollout is paused (NoEvidence): {message}; it continues as soon as there is data, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it"
-        )));
+        decision.events.push(Event::warning(
+            "RolloutPaused",
+            format!("Rollout is paused (NoEvidence): {message}; {WITHOUT_EVIDENCE}"),
+        ));
     }
     unseen.message = message;
     let accepted = unseen.accepted;

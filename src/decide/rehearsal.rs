@@ -2,7 +2,7 @@
 //! that can see nobody there, or a canary that is not scraped as stable is, stops the rollout at weight 0, before any
 //! user is harmed.
 
-use super::{Event, analyses, decision::Decision};
+use super::{Event, analyses, decision::Decision, events::AFTER_REHEARSAL};
 use crate::{
     analysis::{self, Answer, ResolvedArg},
     config::rehearsal::{Question, question, scrape},
@@ -76,9 +76,10 @@ fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) -> bool {
         }
         AnalysisPhase::Failed | AnalysisPhase::Inconclusive => {
             let problem = problem(&run, rollout, decision);
-            decision.events.push(Event::warning("RolloutPaused", format!(
-                "Rollout is paused at weight 0 (RehearsalFailed): {problem}; haldane.dev/do=resume rehearses again, haldane.dev/do=promote continues without it, haldane.dev/do=abort ends it"
-            )));
+            decision.events.push(Event::warning(
+                "RolloutPaused",
+                format!("Rollout is paused at weight 0 (RehearsalFailed): {problem}; {AFTER_REHEARSAL}"),
+            ));
             set(rollout, |rehearsal| rehearsal.problem = Some(problem));
             false
         }

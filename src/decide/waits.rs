@@ -1,6 +1,9 @@
 //! What a release waits for, in one line, and until when.
 
-use super::steps::describe;
+use super::{
+    events::{AFTER_REHEARSAL, AFTER_VERDICT, WITHOUT_EVIDENCE},
+    steps::describe,
+};
 use crate::domain::{
     state::{Outcome, Rollout, RolloutState, Stage},
     strategy::{Step, StepWait},
@@ -64,8 +67,23 @@ pub(super) fn message(state: &RolloutState) -> Option<String> {
     let refused = state.refused.as_ref().map(ToString::to_string);
     let said = said.into_iter().chain(refused).reduce(|said, refused| format!("{said}; {refused}"));
     let line = said.or_else(|| waits(state).map(|waits| waits.line()))?;
+    let advice = rollout.filter(|_| state.blocked.is_none()).and_then(advice);
+    let line = advice.map_or(line.clone(), |advice| format!("{line}; {advice}"));
     let missing = rollout.and_then(Rollout::why_missing).filter(|why| !line.contains(*why));
     Some(missing.map_or(line.clone(), |why| format!("{line}; {why}")))
+}
+
+/// What a person can do about a pause that no step asks for.
+fn advice(rollout: &Rollout) -> Option<&'static str> {
+    match &rollout.stage {
+        Stage::Step { inconclusive: Some(_), .. } => Some(AFTER_VERDICT),
+        _ if rollout.waiting.is_some() || rollout.needs_person().is_none() => None,
+        Stage::Start if rollout.rehearsal.as_ref().is_some_and(|tried| tried.failure().is_some()) => {
+            Some(AFTER_REHEARSAL)
+        }
+        Stage::Start | Stage::Step { .. } => Some(WITHOUT_EVIDENCE),
+        _ => None,
+    }
 }
 
 /// What the recorded release waits for; `None` while nothing is under way, or it goes on with the next pass.
@@ -164,7 +182,10 @@ mod tests {
     use super::*;
     use crate::{
         decide::fixtures::{now, seen, state},
-        domain::{names::Weight, state::Lag},
+        domain::{
+            names::Weight,
+            state::{Lag, Missing, Unseen},
+        },
     };
 
     /// `reason: message until time` of a rollout at this stage, once `change` is made.
@@ -218,6 +239,32 @@ mod tests {
         assert_eq!(line(verdict, |_| {}), "Person: too few");
         let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
         assert_eq!(line(aborted, |_| {}), "Person: haldane.dev/do=retry or another pod template");
+    }
+
+    #[test]
+    fn the_message_says_how_to_go_on_where_no_step_asks_for_it() {
+        let message = |stage: Stage, change: fn(&mut Rollout)| {
+            let mut recorded = state(&seen(4, "web:2", true), stage);
+            change(recorded.rollout.as_mut().unwrap());
+            message(&recorded).unwrap()
+        };
+        let undecided = Stage::Step { index: 0, entered_at: now(), inconclusive: Some("too few".into()) };
+        assert_eq!(message(undecided, |_| {}), format!("too few; {AFTER_VERDICT}"));
+        let unseen = message(FIRST, |rollout| {
+            let message = "no data".to_owned();
+            rollout.unseen = Some(Unseen { index: 1, since: now(), asked: true, accepted: false, message });
+        });
+        assert_eq!(unseen, format!("no data; {WITHOUT_EVIDENCE}"));
+        let paused = message(FIRST, |rollout| {
+            rollout.manual_pause = Some(now());
+            rollout.missing = Some(Missing { message: Some("no image".into()), reported: Vec::new() });
+        });
+        let expected = "waits for haldane.dev/do=resume, because a person has paused it; no image";
+        assert_eq!(paused, expected, "a person may not have seen why pods are missing");
+        assert_eq!(
+            message(Stage::PromoteRoll, |_| {}),
+            "waits for the Deployment to roll out the new template"
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn an_undecided_analysis_waits_for_a_person() {
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "20");
     space.order("web", "promote").ok();
-    let text = "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0) ([0.5] satisfies neither result[0] == 0 nor failureCondition result[0] == 1)";
+    let text = "Metric \"errors\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0) ([0.5] satisfies neither result[0] == 0 nor failureCondition result[0] == 1); continue with haldane.dev/do=resume or end it with haldane.dev/do=abort";
     let summary = space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "50"), ("message", text)]);
     assert_eq!(summary["step"], "3/4");
     provider.set(0.0);

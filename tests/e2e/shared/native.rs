@@ -117,7 +117,8 @@ fn a_pause_by_order_holds_until_resume() {
     space.set_env("web", &["VERSION=v2"]).ok();
     space.reaches("web", SOON, &[("weight", "20")]);
     space.order("web", "pause").ok();
-    let summary = space.reaches("web", SOON, &[("phase", "Paused"), ("weight", "20")]);
+    let wanted = [("phase", "Paused"), ("weight", "20"), ("actual-weight", "20")];
+    let summary = space.reaches("web", SOON, &wanted);
     // Longer than the weight settles and its pause lasts together.
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(13) {
