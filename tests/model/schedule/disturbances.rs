@@ -197,10 +197,13 @@ impl Schedule {
     /// Writes of some kinds are not accepted from now on, or all are again.
     pub(super) fn refuse(&mut self) {
         self.cluster.refusing.clear();
-        let most = self.rng.pick(&[0, 25, 60]);
+        let percent = self.rng.pick(&[0, 25, 60]);
+        // An ingress controller's own webhook that is away is the commonest.
+        let routes = self.rng.pick(&[&[][..], &[Verb::Update], &[Verb::Update, Verb::Delete]]);
+        self.cluster.refusing.extend(routes.iter().map(|verb| ("Ingress", *verb)));
         for kind in KINDS {
             for verb in [Verb::Create, Verb::Update, Verb::Delete] {
-                if self.rng.chance(most) {
+                if self.rng.chance(percent) {
                     self.cluster.refusing.insert((kind, verb));
                 }
             }

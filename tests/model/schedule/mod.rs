@@ -133,7 +133,7 @@ impl Schedule {
         if self.processes[self.leader].follows() {
             self.follow();
         }
-        match self.rng.below(107) {
+        match self.rng.below(109) {
             0..32 => {
                 let whole = self.rng.chance(70);
                 self.look(whole, true)?;
@@ -183,7 +183,7 @@ impl Schedule {
                 self.note(|_| format!("watches tell that something of ours exists: {told}"));
             }
             103 if self.faults.has(Fault::Plans) => self.plans(),
-            104..107 if self.faults.has(Fault::Refused) => self.refuse(),
+            104..109 if self.faults.has(Fault::Refused) => self.refuse(),
             _ => self.look(true, true)?,
         }
         Ok(())
