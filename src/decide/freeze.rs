@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::config::strategy::{Defaults, read_strategy};
     use crate::decide::fixtures::seen;
+    use crate::domain::observed::ReplicaSetView;
     use serde_json::json;
 
     /// The plan `{canaryService: next}` among these Services, which select the pods.
@@ -170,6 +171,23 @@ mod tests {
             seen.world.add(service).unwrap();
         }
         freeze(RolloutSpec { strategy, templates: Vec::new() }, &seen.workload(), &seen.world)
+    }
+
+    #[test]
+    fn a_held_template_that_its_service_does_not_select_does_not_start() {
+        let defaults = Defaults { settle: "6s".parse().unwrap(), annotation_prefix: "nginx".into() };
+        let strategy = read_strategy(&json!({}), "", &defaults).unwrap();
+        let mut seen = seen(4, "b", true);
+        let labels = json!({"app": "web", "tier": "front", "pod-template-hash": "1"});
+        let spec = json!({"replicas": 4, "template": {"metadata": {"labels": labels}}});
+        let running = json!({"metadata": {"name": "web-1"}, "spec": spec, "status": {"readyReplicas": 4}});
+        seen.replica_sets = vec![ReplicaSetView::of(&running)];
+        let service =
+            json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"tier": "front"}}});
+        seen.world.add(service).unwrap();
+        let spec = RolloutSpec { strategy, templates: Vec::new() };
+        let why = freeze(spec, &seen.workload(), &seen.world).unwrap_err();
+        assert!(why.contains("Service \"web\" selects tier=front, as the running pods have it"), "{why}");
     }
 
     #[test]
