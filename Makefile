@@ -77,8 +77,8 @@ conformance: ## only: recorded answers of Argo Rollouts against ours, with figur
 	@$(if $(DIR),CONFORMANCE_DIR=$(abspath $(DIR))) $(STEP) "conformance" cargo test --release --test conformance -- --nocapture
 
 .PHONY: model
-model: ## only: the decisions under random schedules and crashes [N=100000]
-	@MODEL_SCHEDULES=$(or $(N),100000) $(STEP) "model" cargo test --release --test model -- --nocapture
+model: ## only: the decisions under random schedules and crashes [N=50000]
+	@MODEL_SCHEDULES=$(or $(N),50000) $(STEP) "model" cargo test --release --test model -- --nocapture
 
 .PHONY: mutants
 mutants: ## seed bugs in the decisions, one by one, and demand that the model finds each (long)

@@ -22,7 +22,7 @@ mod upgrade;
 use std::{collections::BTreeMap, env, thread, time::Instant};
 
 /// Schedules, if nothing else is said.
-const SCHEDULES: u64 = 100_000;
+const SCHEDULES: u64 = 50_000;
 /// Kinds of broken promises that are printed.
 const MAX_SHOWN: usize = 5;
 

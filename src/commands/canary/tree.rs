@@ -41,10 +41,10 @@ fn head(subject: &Subject, style: Style, now: Timestamp) -> String {
         let until = waits.until.map(|until| format!(", {}", countdown(until, now))).unwrap_or_default();
         rows.push(("Waits for", format!("{}{until}", waits.message)));
     }
-    let waits = view.waits.as_ref().map(|waits| waits.message.as_str());
-    rows.extend(
-        view.message.clone().filter(|message| Some(message.as_str()) != waits).map(|text| ("Message", text)),
-    );
+    // The message of a wait says nothing more.
+    let is_said =
+        |message: &String| view.waits.as_ref().is_some_and(|waits| message.contains(&waits.message));
+    rows.extend(view.message.clone().filter(|message| !is_said(message)).map(|text| ("Message", text)));
     if let Some(progress) = &view.rollout {
         rows.push(("Weight", weight(progress)));
     }
@@ -184,7 +184,7 @@ fn numbers(metric: &MetricView) -> Vec<f64> {
 
 fn pods_text(pods: &[Pod], style: Style) -> String {
     let row = |pod: &Pod| {
-        let restarts = if pod.restarts > 0 { format!("{} restarts", pod.restarts) } else { String::new() };
+        let restarts = if pod.restarts > 0 { format!("restarts: {}", pod.restarts) } else { String::new() };
         let ready = if pod.is_ready { "ready" } else { "not ready" };
         vec![format!("  {}", pod.side), pod.name.clone(), pod.status.clone(), ready.to_owned(), restarts]
     };
@@ -233,11 +233,7 @@ pub fn line(subject: &Subject) -> String {
     let progress = view.rollout.as_ref();
     let step = progress.and_then(step).map(|step| format!(", step {step}")).unwrap_or_default();
     let weight = progress.map(|progress| format!(", weight {}", progress.weight)).unwrap_or_default();
-    let why = view
-        .message
-        .clone()
-        .or_else(|| view.waits.as_ref().map(|waits| format!("waits for {}", waits.message)));
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let why = view.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     format!("{}{step}{weight}{why}", view.phase)
 }
 

@@ -82,6 +82,7 @@ fn a_release_survives_the_failure_of_each_part_of_the_cluster() {
 }
 
 #[test]
+#[ignore = "about a minute alone; make e2e-long runs it"]
 fn a_drained_node_leaves_what_the_budget_says_and_the_release_waits() {
     let (space, ingresses) = start("drain", "{setWeight: 50}, {pause: {}}");
     let budget = json!({
@@ -109,6 +110,7 @@ fn a_drained_node_leaves_what_the_budget_says_and_the_release_waits() {
 }
 
 #[test]
+#[ignore = "about a minute alone; make e2e-long runs it"]
 fn a_throttled_haldane_among_busy_writers_ends_right() {
     let begin = clock::now();
     let (space, ingresses) = start("throttle", "{setWeight: 20}, {pause: {}}, {setWeight: 50}, {pause: {}}");

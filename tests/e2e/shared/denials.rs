@@ -147,7 +147,7 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     Warning: haldane: plan 3/3: analysis: @annotation: errors once
     Warning: haldane: plan: promotion: the canary grows to 2 pods, weight 100, the Deployment rolls natively, the canary goes; all of it takes at least 1m6s
     Warning: haldane: plan: rollback: a fault is found by errors when it is measured; then the canary's traffic ends at once, its pods 30s later
-    Warning: haldane: plan: so that nothing takes them for stable ones, canary pods have app=web-canary
+    Warning: haldane: plan: canary pods have app=web-canary, so that selectors of stable pods do not match them
     Warning: haldane: metric "errors" cannot see the canary: stable has no series for errors{namespace="NAMESPACE",service="web"}; check the metric name, its labels and the address of Prometheus, or set rehearsal: skip if only the new version has it
     "#);
     assert!(space.get("v1 ConfigMap", "haldane-web").is_none_or(|map| map["data"]["phase"] == "Healthy"));
