@@ -155,7 +155,10 @@ fn found(metric: &MetricSpec) -> Option<String> {
 pub fn rewritten(relabelled: &Labels, dry_starts: &[DryStart]) -> Vec<String> {
     let labels: Vec<String> = relabelled.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let labels = (!labels.is_empty()).then(|| {
-        format!("plan: canary pods have {}, so that selectors of stable pods do not match them", labels.join(", "))
+        format!(
+            "plan: canary pods have {}, so that selectors of stable pods do not match them",
+            labels.join(", ")
+        )
     });
     let mut metrics = dry_starts.iter().flat_map(|dry_start| &dry_start.metrics);
     let asks = metrics.any(|metric| metric.spec.provider.config.to_string().contains(ARGO_HASH_LABEL));
