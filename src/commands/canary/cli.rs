@@ -138,7 +138,7 @@ pub struct One {
 pub struct WaitArgs {
     /// The Deployment.
     pub name: Name,
-    /// How long to wait, e.g. `10m`; by default, as long as it takes.
+    /// How long to wait, e.g. `10m`; by default, without limit.
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
 }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_where_it_is_told_or_where_the_release_ends() {
+    fn a_wait_ends_at_its_target_or_at_the_end_of_the_release() {
         for (target, code) in [
             (Target::Step(1), Some(0)),
             (Target::Step(2), Some(0)),
