@@ -67,10 +67,13 @@ impl Queue {
 
     /// A canary has ended: all that wait look for room.
     pub fn wake(&self) {
-        for key in self.lock().keys() {
-            // Without a listener, the controller ends.
-            let _ = self.woken.send(key.clone());
-        }
+        self.lock().keys().cloned().for_each(|key| self.look_at(key));
+    }
+
+    /// Somebody looks at this Deployment again, whether it waits or not.
+    pub(super) fn look_at(&self, key: Key) {
+        // Without a listener, the controller ends.
+        let _ = self.woken.send(key);
     }
 
     /// How many others wait for room in the cluster for longer, and would have it whenever a limit of `limit`

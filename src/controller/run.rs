@@ -1,12 +1,15 @@
 //! The watches, and what happens around them: adoption at the start, clean-up after opting out.
 
 use super::{
-    context::Context,
+    context::{Context, ReconcileError},
     membership::{adopt, adopt_namespace, forget_if_out, forget_strays},
     reconcile::{on_error, reconcile},
     resilient_watch::steady,
 };
-use crate::cluster::objects::{is_served, resource};
+use crate::cluster::{
+    error::{Categorized, Category},
+    objects::{is_served, resource},
+};
 use crate::{
     config::namespace::{ENABLED, reserved},
     domain::keys,
@@ -29,6 +32,7 @@ use kube::{
     },
 };
 use std::sync::Arc;
+use tokio::time::sleep;
 use tracing::warn;
 
 /// Deployments whose metadata is read at once when the watch begins.
@@ -78,17 +82,32 @@ pub async fn run(context: Arc<Context>, extra: impl Stream<Item = ObjectRef<Depl
                 // It may have waited, and others for it.
                 let key = ObjectRef::new(&name).within(&namespace);
                 context.queue.leaves(&key);
-                context.failures.passed(&key);
                 context.measurer.forget(&key);
                 context.metrics.rollouts.forget(&key);
                 context.queue.wake();
-                if let Err(error) = forget_if_out(&context, &namespace, &name).await {
-                    warn!(namespace, name, %error, "cannot clean up after a Deployment that opted out or is gone");
+                match forget_if_out(&context, &namespace, &name).await {
+                    Ok(()) => context.failures.passed(&key),
+                    Err(error) => look_again(&context, key, &error),
                 }
             }
             Err(error) => warn!(%error, "watch failed, trying again"),
         }
     }
+}
+
+/// A clean-up that has failed is tried again: nothing else happens to an object that has left the watch.
+fn look_again(context: &Arc<Context>, key: ObjectRef<Deployment>, failure: &ReconcileError) {
+    let category = failure.category();
+    if category == Category::NotLeader {
+        return;
+    }
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    warn!(namespace, name = key.name, error = %failure, "cannot clean up after a Deployment that opted out or is gone, trying again");
+    let (context, pause) = (Arc::clone(context), context.failures.failed(&key, category).pause());
+    tokio::spawn(async move {
+        sleep(pause).await;
+        context.queue.look_at(key);
+    });
 }
 
 /// The event with no more of the Deployment than what it is: each pass reads it anyway, and all of them as large as
