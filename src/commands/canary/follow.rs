@@ -2,11 +2,8 @@
 
 use super::{cli::Target, error::CanaryError, style::Style, subject::Subject, tree};
 use crate::{
-    cluster::records::state_name,
-    decide::{RolloutView, WaitReason},
-    domain::state::Phase,
-    objects::canary_deployment::canary_name,
-    runtime::clock,
+    cluster::records::state_name, decide::WaitReason, domain::state::Phase,
+    objects::canary_deployment::canary_name, runtime::clock,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -46,7 +43,11 @@ pub enum Standing {
 impl Standing {
     /// The standing of a release.
     #[must_use]
-    pub fn of(view: &RolloutView) -> Self {
+    pub fn of(subject: &Subject) -> Self {
+        let view = &subject.view;
+        if subject.ordered.is_some() {
+            return Self::UnderWay;
+        }
         let needs_person = view.waits.as_ref().is_some_and(|waits| waits.reason == WaitReason::Person);
         match view.phase {
             Phase::Healthy => Self::Healthy,
@@ -100,7 +101,7 @@ pub async fn watch(client: &Client, first: Subject, style: Style) -> Result<(), 
             stdout().flush()?;
             last = text;
         }
-        let is_over = matches!(Standing::of(&subject.view), Standing::Healthy | Standing::Aborted);
+        let is_over = matches!(Standing::of(&subject), Standing::Healthy | Standing::Aborted);
         if is_over && has_begun {
             return Ok(());
         }
@@ -124,7 +125,7 @@ pub async fn wait(
     client: &Client,
     first: Subject,
     timeout: Option<Duration>,
-    is_done: impl Fn(&RolloutView) -> Option<u8>,
+    is_done: impl Fn(&Subject) -> Option<u8>,
 ) -> Result<ExitCode, CanaryError> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let mut changes = Changes::of(client, &first);
@@ -135,7 +136,7 @@ pub async fn wait(
             writeln!(stdout(), "{line}")?;
             last = line;
         }
-        if let Some(code) = is_done(&subject.view) {
+        if let Some(code) = is_done(&subject) {
             return Ok(code.into());
         }
         let is_late = match deadline {
@@ -156,8 +157,8 @@ pub async fn wait(
 
 /// Exit code of `status`: `None` while the release goes on by itself.
 #[must_use]
-pub fn status_code(view: &RolloutView) -> Option<u8> {
-    match Standing::of(view) {
+pub fn status_code(subject: &Subject) -> Option<u8> {
+    match Standing::of(subject) {
         Standing::UnderWay => None,
         Standing::Healthy => Some(0),
         Standing::Aborted => Some(1),
@@ -167,8 +168,11 @@ pub fn status_code(view: &RolloutView) -> Option<u8> {
 
 /// Exit code of `wait`: `None` while the release may still get there.
 #[must_use]
-pub fn wait_code(target: Target, view: &RolloutView) -> Option<u8> {
-    let standing = Standing::of(view);
+pub fn wait_code(target: Target, subject: &Subject) -> Option<u8> {
+    if subject.ordered.is_some() {
+        return None;
+    }
+    let (view, standing) = (&subject.view, Standing::of(subject));
     let is_over = matches!(standing, Standing::Healthy | Standing::Aborted);
     let step = view.rollout.as_ref().and_then(|progress| progress.step);
     let is_reached = match target {
@@ -184,13 +188,29 @@ pub fn wait_code(target: Target, view: &RolloutView) -> Option<u8> {
 mod tests {
     use super::*;
     use crate::{
-        decide::fixtures::{now, seen, state},
-        domain::state::{RolloutState, Stage},
+        decide::{
+            RolloutView,
+            fixtures::{now, seen, state},
+        },
+        domain::{
+            keys,
+            state::{RolloutState, Stage},
+        },
+        objects::manifest::Owner,
     };
     use jiff::Timestamp;
+    use std::sync::Arc;
 
-    fn view(stage: Stage) -> RolloutView {
-        RolloutView::recorded(&state(&seen(4, "web:2", true), stage))
+    fn subject(state: RolloutState, request: Option<&str>) -> Subject {
+        let mut seen = seen(4, "web:2", true);
+        let annotations = seen.deployment.metadata.annotations.get_or_insert_default();
+        annotations.extend(request.map(|request| (keys::REQUEST.to_owned(), request.to_owned())));
+        let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
+        Subject::of(owner, Arc::new(state), &seen)
+    }
+
+    fn at(stage: Stage) -> Subject {
+        subject(state(&seen(4, "web:2", true), stage), None)
     }
 
     const STEP: Stage = Stage::Step { index: 1, entered_at: Timestamp::UNIX_EPOCH, inconclusive: None };
@@ -202,9 +222,22 @@ mod tests {
         for (stage, code) in
             [(Stage::Start, None), (Stage::PromoteRoll, None), (aborted, Some(1)), (undecided, Some(3))]
         {
-            assert_eq!(status_code(&view(stage.clone())), code, "{stage:?}");
+            assert_eq!(status_code(&at(stage.clone())), code, "{stage:?}");
         }
-        assert_eq!(status_code(&RolloutView::recorded(&RolloutState::default())), Some(0));
+        let idle = RolloutView::recorded(&RolloutState::default());
+        assert_eq!(status_code(&Subject { view: idle, ..at(STEP) }), Some(0));
+    }
+
+    #[test]
+    fn what_was_recorded_before_an_order_does_not_count() {
+        let aborted = Stage::Aborted { since: now(), message: "bad".into() };
+        let state = state(&seen(4, "web:2", true), aborted);
+        let retry =
+            r#"{"id": "1", "verb": "retry", "by": "jane", "at": "2026-01-01T00:00:00Z", "template": "b"}"#;
+        let ordered = subject(state.clone(), Some(retry));
+        assert_eq!((status_code(&ordered), wait_code(Target::Promoted, &ordered)), (None, None));
+        let done = subject(RolloutState { handled_request: Some("1".into()), ..state }, Some(retry));
+        assert_eq!(status_code(&done), Some(1));
     }
 
     #[test]
@@ -215,9 +248,9 @@ mod tests {
             (Target::Step(3), None),
             (Target::Promoted, None),
         ] {
-            assert_eq!(wait_code(target, &view(STEP)), code, "{target:?}");
+            assert_eq!(wait_code(target, &at(STEP)), code, "{target:?}");
         }
-        let aborted = view(Stage::Aborted { since: now(), message: "bad".into() });
+        let aborted = at(Stage::Aborted { since: now(), message: "bad".into() });
         assert_eq!(wait_code(Target::Promoted, &aborted), Some(1));
         assert_eq!(wait_code(Target::Aborted, &aborted), Some(0));
         assert_eq!(wait_code(Target::Paused, &aborted), Some(1));

@@ -84,7 +84,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
         Command::Wait { target, wait } => {
             let timeout = wait.timeout.map(|timeout| timeout.signed().unsigned_abs());
             let subject = look(&wait.name).await?;
-            follow::wait(&client, subject, timeout, |view| follow::wait_code(target, view)).await
+            follow::wait(&client, subject, timeout, |subject| follow::wait_code(target, subject)).await
         }
         Command::History(one) => {
             let subject = look(&one.name).await?;

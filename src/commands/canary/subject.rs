@@ -17,6 +17,7 @@ use crate::{
         },
         keys,
         observed::Observed,
+        request::{Order, Request},
         state::RolloutState,
     },
     objects::manifest::Owner,
@@ -34,6 +35,8 @@ pub struct Subject {
     pub state: Arc<RolloutState>,
     /// What people see of it.
     pub view: RolloutView,
+    /// An order that was not carried out yet: what is recorded is from before it.
+    pub ordered: Option<Order>,
 }
 
 /// Which side of a release a pod is on.
@@ -80,8 +83,14 @@ impl Subject {
         let sides = world::sides(client, &owner, &seen.deployment).await?;
         (seen.ours, seen.replica_sets, seen.canary_sets) =
             (sides.canary, sides.stable_sets, sides.canary_sets);
-        let view = RolloutView::of(&state, &seen);
-        Ok(Self { owner, state, view })
+        Ok(Self::of(owner, state, &seen))
+    }
+
+    pub(super) fn of(owner: Owner, state: Arc<RolloutState>, seen: &Observed) -> Self {
+        let is_new = |request: &Request| state.handled_request.as_ref() != Some(&request.id);
+        let request = seen.request().filter(|request| state.rollout.is_some() && is_new(request));
+        let view = RolloutView::of(&state, seen);
+        Self { owner, state, view, ordered: request.map(|request| request.order()) }
     }
 
     /// Looks at the same Deployment again.
@@ -105,7 +114,7 @@ impl Subject {
         for (owner, seen) in found {
             let record = recorded.remove(&(owner.namespace.clone(), records::state_name(&owner.name)));
             let state = record.transpose()?.unwrap_or_default().of(&owner.uid).state;
-            subjects.push(Self { view: RolloutView::of(&state, &seen), state, owner });
+            subjects.push(Self::of(owner, state, &seen));
         }
         subjects.sort_by(|one, other| {
             (&one.owner.namespace, &one.owner.name).cmp(&(&other.owner.namespace, &other.owner.name))

@@ -37,6 +37,7 @@ fn head(subject: &Subject, style: Style, now: Timestamp) -> String {
         ("Deployment", format!("{}/{}", subject.owner.namespace, subject.owner.name)),
         ("Phase", phase_line(subject, now)),
     ];
+    rows.extend(subject.ordered.map(|order| ("Ordered", format!("{order}, not carried out yet"))));
     if let Some(waits) = &view.waits {
         let until = waits.until.map(|until| format!(", {}", countdown(until, now))).unwrap_or_default();
         rows.push(("Waits for", format!("{}{until}", waits.message)));
@@ -294,10 +295,7 @@ pub fn run(analysis: &AnalysisView, style: Style, now: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::{
-        decide::{
-            RolloutView,
-            fixtures::{now, seen, state},
-        },
+        decide::fixtures::{now, seen, state},
         domain::{
             metric::AnalysisRun,
             state::{RolloutState, RunRecord, Stage},
@@ -314,7 +312,7 @@ mod tests {
     fn subject(state: RolloutState) -> Subject {
         let seen = seen(4, "web:2", true);
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
-        Subject { view: RolloutView::of(&state, &seen), state: Arc::new(state), owner }
+        Subject::of(owner, Arc::new(state), &seen)
     }
 
     fn measured() -> RunRecord {

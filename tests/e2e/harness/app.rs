@@ -113,15 +113,17 @@ impl App {
         })
     }
 
-    /// The Ingress, on the namespace's host.
+    /// The Ingress: on the namespace's host for `web`, below it for others, since a path belongs to one application.
     pub fn ingress(&self, space: &Space) -> Value {
+        let host =
+            if self.name == "web" { space.host.clone() } else { format!("{}.{}", self.name, space.host) };
         let backend = json!({"service": {"name": self.name, "port": {"number": 80}}});
         let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
         json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
             "metadata": {"name": self.name},
-            "spec": {"ingressClassName": "nginx", "rules": [{"host": space.host, "http": {"paths": [path]}}]},
+            "spec": {"ingressClassName": "nginx", "rules": [{"host": host, "http": {"paths": [path]}}]},
         })
     }
 
