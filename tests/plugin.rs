@@ -86,6 +86,14 @@ fn a_wrong_plan_is_refused_with_admissions_words() {
 }
 
 #[test]
+fn a_manifest_of_another_shape_is_no_reason_to_panic() {
+    for text in ["kind: Deployment\napiVersion: apps/v1\nmetadata: 1\nspec: 2\n", "[1, 2]", "kind: 1", "~"] {
+        let (code, _, err) = canary(&["plan", "-f", "-"], text);
+        assert!([0, 1].contains(&code) && !err.contains("panicked"), "{text}: {err}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let (code, out, err) = canary(&["lint", "-f", "nowhere.yaml"], "");
     assert_eq!((code, out.as_str()), (1, ""));

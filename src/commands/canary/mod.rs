@@ -10,7 +10,7 @@ mod style;
 pub mod subject;
 pub mod tree;
 
-use crate::{commands::run::admit_config, runtime::clock};
+use crate::{commands::run::admit_config, objects::manifest::Owner, runtime::clock};
 use clap::Parser;
 use cli::{Cli, Command, Connection, Files, Format, LintFormat, Name};
 use error::CanaryError;
@@ -19,7 +19,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use offline::{Decision, Manifests, Occasion};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     io::{Write, stdout},
     process::ExitCode,
@@ -176,10 +176,13 @@ fn name_of(name: &str) -> String {
 
 /// A release as programs see it: `RolloutView`, and whose it is.
 fn shown(subject: &Subject) -> Value {
-    let mut value = json!(subject.view);
-    value["namespace"] = json!(subject.owner.namespace);
-    value["name"] = json!(subject.owner.name);
-    value
+    let Owner { namespace, name, .. } = &subject.owner;
+    let mut shown =
+        Map::from_iter([("namespace".to_owned(), json!(namespace)), ("name".to_owned(), json!(name))]);
+    if let Value::Object(view) = json!(subject.view) {
+        shown.extend(view);
+    }
+    Value::Object(shown)
 }
 
 fn formatted(format: Format, value: &Value) -> Result<String, CanaryError> {

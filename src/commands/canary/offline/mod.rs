@@ -25,7 +25,7 @@ use crate::{
 use jiff::Timestamp;
 use manifests::Manifest;
 pub use manifests::Manifests;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Annotation of the template that an invented release replaces: its name says what it is.
 const BEFORE: &str = "example.com/before-this-release";
@@ -197,12 +197,29 @@ fn review(object: &Value, occasion: Occasion) -> Review {
 /// The Deployment before, with all its pods ready and without a plan: whatever the plan says is new.
 fn serving(object: &Value, occasion: Occasion) -> Value {
     let mut old = object.clone();
-    old["status"] = json!({"readyReplicas": Object(object).replicas().max(1)});
-    if let Some(metadata) = old["metadata"].as_object_mut() {
+    if let Some(deployment) = map_at(&mut old, &[]) {
+        let ready = Object(object).replicas().max(1);
+        deployment.insert("status".to_owned(), json!({"readyReplicas": ready}));
+    }
+    if let Some(metadata) = map_at(&mut old, &["metadata"]) {
         metadata.remove("annotations");
     }
-    if occasion == Occasion::Release {
-        old["spec"]["template"]["metadata"]["annotations"][BEFORE] = json!("");
+    if let (Occasion::Release, Some(annotations)) =
+        (occasion, map_at(&mut old, &["spec", "template", "metadata", "annotations"]))
+    {
+        annotations.insert(BEFORE.to_owned(), json!(""));
     }
     old
+}
+
+/// The mapping under these keys, made where there is nothing; `None` where something else is.
+fn map_at<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+    let below = path.iter().try_fold(object, |at, key| {
+        let entry = at.as_object_mut()?.entry(*key).or_insert(Value::Null);
+        if entry.is_null() {
+            *entry = json!({});
+        }
+        Some(entry)
+    });
+    below?.as_object_mut()
 }
