@@ -139,12 +139,12 @@ pub async fn wait(
         if let Some(code) = is_done(&subject) {
             return Ok(code.into());
         }
-        let is_late = match deadline {
-            Some(deadline) => timeout_at(deadline, changes.next()).await.is_err(),
-            None => {
-                changes.next().await;
-                false
-            }
+        let next = changes.next();
+        let is_late = if let Some(deadline) = deadline {
+            timeout_at(deadline, next).await.is_err()
+        } else {
+            next.await;
+            false
         };
         if is_late {
             let waited = timeout.map(|timeout| format!("{}s", timeout.as_secs())).unwrap_or_default();

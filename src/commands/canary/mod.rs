@@ -52,7 +52,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
         // Kindly, before the webhook refuses it.
         Subject::look(&client, &namespace, &name).await?;
         let warnings = orders::give(&client, &namespace, &name, &order).await?;
-        warnings.iter().for_each(|warning| eprintln!("Warning: {warning}"));
+        for warning in warnings {
+            eprintln!("Warning: {warning}");
+        }
         return print(&format!("deployment.apps/{name}: ordered {order}\n"));
     }
     match cli.command {

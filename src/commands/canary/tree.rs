@@ -335,10 +335,10 @@ mod tests {
     }
 
     fn at_a_step() -> Subject {
-        let stage = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
-        let mut state = state(&seen(4, "web:2", true), stage);
-        state.rollout.as_mut().unwrap().runs.push(measured());
-        subject(state)
+        let paused = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
+        let mut recorded = state(&seen(4, "web:2", true), paused);
+        recorded.rollout.as_mut().unwrap().runs.push(measured());
+        subject(recorded)
     }
 
     #[test]
