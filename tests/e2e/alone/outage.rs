@@ -109,6 +109,7 @@ fn a_rolling_update_of_haldane_refuses_nothing_and_the_canary_goes_on() {
 
 /// The kubelet ends a container that does not answer; API servers then use the other replica.
 #[test]
+#[ignore = "about a minute alone; make e2e-long runs it"]
 fn a_replica_that_hangs_is_ended_and_delays_releases_only() {
     /// Its liveness is lost within 15 s; then comes a moment of grace, and a little of everything.
     const ENDED: Duration = Duration::from_secs(45);
@@ -138,6 +139,7 @@ fn a_replica_that_hangs_is_ended_and_delays_releases_only() {
 
 /// The webhook configurations stay, and nobody answers: Haldane's own objects must not need it.
 #[test]
+#[ignore = "about a minute alone; make e2e-long runs it"]
 fn haldane_is_made_anew_from_nothing_while_a_release_is_held() {
     let (space, load) = held("anew");
     cluster::kubectl(&["delete", "namespace", haldane::NAMESPACE, "--timeout=90s"]).ok();
