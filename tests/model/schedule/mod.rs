@@ -193,6 +193,8 @@ impl Schedule {
     fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
         let is_fresh = whole && !self.processes[self.leader].is_busy();
         self.refused = false;
+        // What leaves the watch is cleaned up, or returns to it; a pass follows then.
+        let is_pass = self.cluster.is_watched();
         loop {
             if disturbed && self.strikes(Fault::Refusal, 2) {
                 self.processes[self.leader].refuse_next();
@@ -214,7 +216,7 @@ impl Schedule {
                     return Err(format!("writes although it knows that it does not lead: {write}"));
                 }
                 Step::Read if whole => {}
-                Step::Done if is_fresh => {
+                Step::Done if is_fresh && is_pass => {
                     return refusals::after_pass(&self.cluster, self.refused, self.invariants.tampered);
                 }
                 Step::Read | Step::Failed | Step::Done => return Ok(()),

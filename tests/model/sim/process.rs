@@ -9,7 +9,7 @@ use super::{
 use haldane::{
     analysis::Answer,
     decide::{
-        Event,
+        Event, RELEASE,
         pass::{self, Outcome},
     },
     domain::{
@@ -162,7 +162,8 @@ impl Process {
         if !cluster.is_watched() {
             // As the controller does when the object leaves its watch.
             desk.forget_measurements();
-            if cluster.record.is_none() && cluster.ours.is_empty() && !cluster.is_held() {
+            let has_condition = !cluster.condition(RELEASE).is_null();
+            if cluster.record.is_none() && cluster.ours.is_empty() && !cluster.is_held() && !has_condition {
                 return false;
             }
             let run = Box::pin(async move { pass::leave(&*desk).await.map(|_| Outcome::default()) });
