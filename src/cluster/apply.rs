@@ -207,7 +207,13 @@ pub async fn write_conditions(
 /// # Errors
 /// See [`ApplyError`].
 pub async fn clear_condition(client: &Client, owner: &Owner, seen: &Observed) -> Result<(), ApplyError> {
-    patch_conditions(client, owner, seen, json!([{"$patch": "delete", "type": RELEASE}])).await
+    patch_conditions(client, owner, seen, without_release()).await
+}
+
+/// Haldane's own condition, as a strategic merge removes it.
+#[must_use]
+pub fn without_release() -> Value {
+    json!([{"$patch": "delete", "type": RELEASE}])
 }
 
 async fn patch_conditions(

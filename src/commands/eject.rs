@@ -8,6 +8,7 @@ mod dry_run;
 use crate::{
     cluster::{
         api::FIELD_MANAGER,
+        apply::without_release,
         ca_bundle::CONFIGURATION,
         lease::{Elector, Leadership, LeaseConfig},
     },
@@ -359,7 +360,7 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
 /// Removes all keys of Haldane, its condition, and the record.
 async fn free(client: &Client, Subject { owner, seen, .. }: &Subject) -> Result<(), Obstacle> {
     if seen.condition(RELEASE).is_some() {
-        let patch = json!({"status": {"conditions": [{"$patch": "delete", "type": RELEASE}]}});
+        let patch = json!({"status": {"conditions": without_release()}});
         let deployments = Api::<Deployment>::namespaced(client.clone(), &owner.namespace);
         deployments.patch_status(&owner.name, &as_ours(), &Patch::Strategic(patch)).await?;
     }

@@ -7,6 +7,7 @@ use crate::{
     },
     domain::{k8s::selector::Labels, keys},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// An annotation that users may write.
 #[derive(Debug)]
@@ -96,6 +97,13 @@ pub fn choice(annotations: &Labels) -> Choice {
 #[must_use]
 pub fn is_opted_in(annotations: &Labels) -> bool {
     choice(annotations) == Choice::In
+}
+
+/// Whether a Deployment opts itself in, or still has the label of managed ones.
+#[must_use]
+pub fn is_opted_in_or_marked(metadata: &ObjectMeta) -> bool {
+    let has_label = || metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(keys::MANAGED));
+    metadata.annotations.as_ref().is_some_and(is_opted_in) || has_label()
 }
 
 /// The annotation that holds the plan.

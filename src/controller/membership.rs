@@ -9,7 +9,7 @@ use crate::cluster::world::{self, ObserveError};
 use crate::{
     cluster::api::FIELD_MANAGER,
     config::{
-        annotations::{Choice, choice, is_opted_in},
+        annotations::{Choice, choice, is_opted_in_or_marked},
         namespace::reserved,
     },
     decide::pass::{self, Departure},
@@ -44,9 +44,7 @@ pub async fn members(client: &Client) -> kube::Result<Vec<PartialObjectMeta<Depl
     let mut members = Vec::new();
     loop {
         let page = Api::<Deployment>::all(client.clone()).list_metadata(&params).await?;
-        let is_in = |object: &PartialObjectMeta<Deployment>| {
-            is_opted_in(object.annotations()) || object.labels().contains_key(keys::MANAGED)
-        };
+        let is_in = |object: &PartialObjectMeta<Deployment>| is_opted_in_or_marked(&object.metadata);
         members.extend(page.items.into_iter().filter(is_in));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

@@ -1,7 +1,7 @@
 //! Conditions of the user's Deployment: `Progressing`, by which `kubectl rollout status` ends, and one of Haldane's own,
 //! by which `kubectl wait`, `kubectl describe` and dashboards follow a release.
 
-use super::waits::{WaitReason, message, waits};
+use super::waits::{WaitReason, message, waits, whole_seconds};
 use crate::domain::{
     observed::Observed,
     state::{Outcome, Rollout, RolloutState},
@@ -50,7 +50,7 @@ impl Condition {
     /// As it is among the Deployment's conditions, set `now`.
     #[must_use]
     pub fn json(&self, now: Timestamp) -> Value {
-        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = whole_seconds(now);
         json!({
             "type": self.kind,
             "status": self.status,

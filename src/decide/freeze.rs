@@ -12,7 +12,7 @@ use crate::{
     },
     objects::{
         canary_service::{NoStableService, both_services, find_stable_service, is_split, our_services},
-        labels::{self, CannotSeparate},
+        labels::{self, CannotSeparate, service_name},
     },
     routers::{self, Obstacle, Refusal, Routes},
 };
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
             Ok(LabelRewrite { of: workload.name.clone(), keys: BTreeSet::new() })
         } else {
             // A Service in the place of ours is a problem of its own; that it selects our pods goes without saying.
-            let is_in_place = |service: &&Service| ours.iter().any(|name| name == name_of(service));
+            let is_in_place = |service: &&Service| ours.iter().any(|name| name == service_name(service));
             let others: Vec<&Service> =
                 world.services.iter().filter(|service| !is_in_place(service)).collect();
             labels::choose(workload, &others, &world.policies)
@@ -134,8 +134,8 @@ impl<'a> Draft<'a> {
 
 /// Why the Services of ours for a user's cannot be made.
 fn in_the_way(service: &Service, strategy: &CanaryStrategy, by_pods: bool, world: &World) -> Vec<Unfit> {
-    let ours = our_services(name_of(service), strategy, by_pods);
-    let is_taken = |ours: &&String| world.services.iter().any(|user| name_of(user) == ours.as_str());
+    let ours = our_services(service_name(service), strategy, by_pods);
+    let is_taken = |ours: &&String| world.services.iter().any(|user| service_name(user) == ours.as_str());
     let taken = ours.iter().filter(is_taken).map(|taken| {
         format!(
             "Service {taken:?} exists and is not Haldane's, which makes the canary's Service itself; delete it"
@@ -144,12 +144,8 @@ fn in_the_way(service: &Service, strategy: &CanaryStrategy, by_pods: bool, world
     let is_external = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName");
     let external = (is_external && !ours.is_empty())
         .then(|| "the Service is an ExternalName, which has no pods to split between".to_owned());
-    let obstacle = |problem| Obstacle { field: "", name: name_of(service).to_owned(), problem };
+    let obstacle = |problem| Obstacle { field: "", name: service_name(service).to_owned(), problem };
     taken.chain(external).map(obstacle).map(Unfit::Object).collect()
-}
-
-fn name_of(service: &Service) -> &str {
-    service.metadata.name.as_deref().unwrap_or_default()
 }
 
 #[cfg(test)]

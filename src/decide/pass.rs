@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     config::{
-        annotations::{Choice, choice, is_opted_in},
+        annotations::{Choice, choice, is_opted_in_or_marked},
         namespace::{Namespace, Settings},
     },
-    domain::{hosts::Hosts, keys, observed::Observed, state::RolloutState, strategy::RolloutSpec},
+    domain::{hosts::Hosts, observed::Observed, state::RolloutState, strategy::RolloutSpec},
     objects::manifest::{Kind, Owner},
     routers::named,
 };
@@ -273,8 +273,7 @@ pub enum Departure {
 /// The first request that failed. To repeat it continues the clean-up.
 pub async fn leave<S: Shell>(shell: &S) -> Result<Departure, S::Error> {
     let Some((owner, seen)) = shell.deployment().await? else { return Ok(Departure::Deleted) };
-    let labels = seen.deployment.metadata.labels.as_ref();
-    if is_opted_in(&seen.annotations()) || labels.is_some_and(|labels| labels.contains_key(keys::MANAGED)) {
+    if is_opted_in_or_marked(&seen.deployment.metadata) {
         return Ok(Departure::Stays);
     }
     // The label was removed while no webhook was running: the rollout continues, and ends as any other. A record

@@ -8,7 +8,7 @@ use crate::{
         keys,
         world::{Pods, Workload, World, written},
     },
-    objects::labels::service_selector,
+    objects::labels::{service_name, service_selector},
     routers,
 };
 use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::util::intstr::IntOrString};
@@ -86,7 +86,7 @@ impl Versions<'_> {
         let (key, wanted) = unmet(service, &self.new.labels)?;
         let problem = format!(
             "Service {:?} selects {key}={wanted}, as the running pods have it: after promotion it reaches no pod of this Deployment, and its requests fail; keep the label in the template, or first let the Service select labels that both versions have",
-            name_of(service)
+            service_name(service)
         );
         Some(label_finding(key, self.new.labels.get(key), problem))
     }
@@ -99,7 +99,7 @@ impl Versions<'_> {
         };
         let problem = format!(
             "Service {:?} selects {key}={wanted}, but the running pods {has}: it reaches none of them, and its requests fail until promotion; let the Service select labels that both versions have, or release this change without a canary by the annotation {}: disabled",
-            name_of(service),
+            service_name(service),
             keys::CANARY
         );
         Some(label_finding(key, self.new.labels.get(key), problem))
@@ -113,7 +113,7 @@ impl Versions<'_> {
         // A port may be added to a Service and to the pods in one go; one that moves leaves another behind.
         let moves = self.running.ports.iter().any(|port| !has(self.new, port.number));
         for target in targets {
-            let name = name_of(service);
+            let name = service_name(service);
             match (self.running.declare(target), self.new.declare(target)) {
                 (Some(true), Some(false)) => {
                     let problem = format!(
@@ -149,10 +149,6 @@ fn label_finding(key: &str, value: Option<&String>, problem: String) -> Finding 
 fn port_finding(new: &Pods, problem: String) -> Finding {
     let declared: Vec<String> = new.ports.iter().map(|port| port.number.to_string()).collect();
     Finding::new("spec.template.spec.containers[*].ports", declared.join(", "), problem)
-}
-
-fn name_of(service: &Service) -> &str {
-    service.metadata.name.as_deref().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A release in a few words, for `kubectl get configmap -o yaml`.
 
-use super::view::{AnalysisView, MetricView, PodsView, RolloutView};
+use super::{
+    view::{AnalysisView, MetricView, PodsView, RolloutView},
+    waits::whole_seconds,
+};
 use crate::domain::{k8s::selector::Labels, metric::AnalysisPhase, state::Phase};
 
 /// Longest value of a metric that is shown, in characters.
@@ -23,7 +26,7 @@ pub fn summary(view: &RolloutView) -> Labels {
         ("phase", Some(view.phase.to_string())),
         ("revision", Some(view.revision.to_string())),
         ("message", view.message.clone()),
-        ("until", until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+        ("until", until.map(whole_seconds)),
         ("weight", progress.map(|progress| progress.weight_at_most.to_string())),
         ("actual-weight", progress.and_then(|progress| Some(progress.actual_weight?.to_string()))),
         ("step", step),

@@ -52,10 +52,15 @@ pub enum WaitReason {
     Refused,
 }
 
+/// A time as Kubernetes writes it.
+pub(super) fn whole_seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 impl Waits {
     /// The wait as a sentence for people who see nothing else of it.
     fn line(&self) -> String {
-        let until = self.until.map(|until| format!(" until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        let until = self.until.map(|until| format!(" until {}", whole_seconds(until)));
         format!("waits for {}{}", self.message, until.unwrap_or_default())
     }
 }

@@ -58,10 +58,13 @@ fn first_match(rewrite: &LabelRewrite, workload: &Workload, services: &[&Service
         return Some(format!("Deployment {:?}", workload.name));
     }
     let picks = |service: &&&Service| service_selector(service).is_some_and(|s| map_selects(s, &canary));
-    services
-        .iter()
-        .find(picks)
-        .map(|s| format!("Service {:?}", s.metadata.name.as_deref().unwrap_or_default()))
+    services.iter().find(picks).map(|s| format!("Service {:?}", service_name(s)))
+}
+
+/// A Service's name.
+#[must_use]
+pub fn service_name(service: &Service) -> &str {
+    service.metadata.name.as_deref().unwrap_or_default()
 }
 
 /// A Service's selector, if it has one.

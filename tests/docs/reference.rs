@@ -155,9 +155,7 @@ pub(super) fn reference() -> String {
             provider.doc()
         )
         .unwrap();
-        for field in describe(|node| provider.check(node)).fields() {
-            writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
-        }
+        text += &rows(&describe(|node| provider.check(node)));
     }
 
     text += &traffic_routers();
@@ -240,7 +238,12 @@ fn argument_sources() -> Vec<(String, &'static str)> {
 }
 
 fn table(title: &str, what: &str, schema: &Schema) -> String {
-    let mut text = format!("\n## {title}\n\n{what}\n\n| field | meaning |\n| --- | --- |\n");
+    format!("\n## {title}\n\n{what}\n\n| field | meaning |\n| --- | --- |\n{}", rows(schema))
+}
+
+/// A row for each field.
+fn rows(schema: &Schema) -> String {
+    let mut text = String::new();
     for field in schema.fields() {
         writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
     }

@@ -19,7 +19,7 @@ use crate::{
     objects::{
         canary_policy::{NAMESPACE_NAME, unclear_policies},
         canary_service::{NoStableService, canary_labels, our_services},
-        labels::service_selector,
+        labels::{service_name, service_selector},
     },
     routers::{self, Obstacle},
 };
@@ -130,10 +130,6 @@ pub(in crate::admit) fn is_served(pods: &Labels, services: &[Service]) -> bool {
     services.iter().filter_map(service_selector).any(|selector| map_selects(selector, pods))
 }
 
-fn name_of(service: &Service) -> &str {
-    service.metadata.name.as_deref().unwrap_or_default()
-}
-
 /// A user's Service and the canary's, as monitors see them.
 fn both_services(
     service: &Service,
@@ -142,7 +138,8 @@ fn both_services(
     namespace: &str,
 ) -> Option<foreign_policies::Sides> {
     // A preview's Service is the canary's under another name.
-    let canary = our_services(name_of(service), strategy, routers::by_pods(strategy)).into_iter().next()?;
-    let stable = (name_of(service), service.metadata.labels.clone().unwrap_or_default());
+    let canary =
+        our_services(service_name(service), strategy, routers::by_pods(strategy)).into_iter().next()?;
+    let stable = (service_name(service), service.metadata.labels.clone().unwrap_or_default());
     Some(foreign_policies::Sides::services(stable, (&canary, canary_labels(service, rewrite)), namespace))
 }

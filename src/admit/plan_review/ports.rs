@@ -1,7 +1,10 @@
 //! The containers behind the ports of the Services that are split.
 
-use crate::admit::object::Object;
-use crate::domain::world::{Pods, written};
+use crate::{
+    admit::object::Object,
+    domain::world::{Pods, written},
+    objects::labels::service_name,
+};
 use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::util::intstr::IntOrString};
 use serde_json::{Value, json};
 
@@ -15,7 +18,7 @@ pub(super) fn unnamed(service: &Service, object: Object<'_>) -> Vec<String> {
             format!(
                 "targetPort {} of Service {:?} is a name that no container port of the pod template has: these pods would get no requests by it",
                 written(target),
-                name_of(service)
+                service_name(service)
             )
         })
         .collect()
@@ -35,8 +38,11 @@ pub(super) fn unprobed(services: &[&Service], object: Object<'_>) -> Option<Stri
     let (container, by) = match reached {
         Some((service, target)) => {
             let mut reached = containers.iter().filter(|found| declares(found, target));
-            let by =
-                format!(", which Service {:?} reaches at targetPort {}", name_of(service), written(target));
+            let by = format!(
+                ", which Service {:?} reaches at targetPort {}",
+                service_name(service),
+                written(target)
+            );
             (reached.next()?, by)
         }
         None => (containers.first()?, String::new()),
@@ -64,8 +70,4 @@ fn declares(container: &Value, target: &IntOrString) -> bool {
 
 fn quoted_name(container: &Value) -> String {
     format!("{:?}", container.get("name").and_then(Value::as_str).unwrap_or_default())
-}
-
-fn name_of(service: &Service) -> &str {
-    service.metadata.name.as_deref().unwrap_or_default()
 }

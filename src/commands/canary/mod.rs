@@ -50,7 +50,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
     let look = async |name: &Name| Subject::look(&client, &namespace, &name.0).await;
     if let Some((name, order)) = cli.command.order() {
         // Kindly, before the webhook refuses it.
-        Subject::look(&client, &namespace, &name).await?;
+        subject::find(&client, &namespace, &name).await?;
         let warnings = orders::give(&client, &namespace, &name, &order).await?;
         for warning in warnings {
             eprintln!("Warning: {warning}");

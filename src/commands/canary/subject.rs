@@ -7,7 +7,7 @@ use crate::{
         records,
         world::{self, ObserveError},
     },
-    config::annotations::is_opted_in,
+    config::annotations::is_opted_in_or_marked,
     decide::RolloutView,
     domain::{
         k8s::{
@@ -15,7 +15,6 @@ use crate::{
             label_rewrite::{CANARY_OF_LABEL, owner_label},
             selector,
         },
-        keys,
         observed::Observed,
         request::{Order, Request},
         state::RolloutState,
@@ -35,6 +34,8 @@ pub struct Subject {
     pub state: Arc<RolloutState>,
     /// What people see of it.
     pub view: RolloutView,
+    /// What selects its own pods.
+    pub(super) selector: String,
     /// An order that was not carried out yet: what is recorded is from before it.
     pub ordered: Option<Order>,
 }
@@ -70,15 +71,9 @@ impl Subject {
     /// # Errors
     /// See [`CanaryError`].
     pub async fn look(client: &Client, namespace: &str, name: &str) -> Result<Self, CanaryError> {
-        let (found, recorded) = tokio::try_join!(
-            async { world::deployment(client, namespace, name).await.map_err(CanaryError::from) },
-            async { records::load(client, namespace, name).await.map_err(CanaryError::from) },
-        )?;
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let Some((owner, mut seen)) = found else { return Err(CanaryError::Absent { namespace, name }) };
-        if !is_managed(&seen) {
-            return Err(CanaryError::NotManaged { namespace, name });
-        }
+        let ((owner, mut seen), recorded) = tokio::try_join!(find(client, namespace, name), async {
+            records::load(client, namespace, name).await.map_err(CanaryError::from)
+        })?;
         let state = recorded.of(&owner.uid).state;
         let sides = world::sides(client, &owner, &seen.deployment).await?;
         (seen.ours, seen.replica_sets, seen.canary_sets) =
@@ -90,7 +85,8 @@ impl Subject {
         let is_new = |request: &Request| state.handled_request.as_ref() != Some(&request.id);
         let request = seen.request().filter(|request| state.rollout.is_some() && is_new(request));
         let view = RolloutView::of(&state, seen);
-        Self { owner, state, view, ordered: request.map(|request| request.order()) }
+        let selector = selector::text(&seen.deployment.spec.selector);
+        Self { owner, state, view, selector, ordered: request.map(|request| request.order()) }
     }
 
     /// Looks at the same Deployment again.
@@ -127,14 +123,9 @@ impl Subject {
     /// # Errors
     /// See [`CanaryError`].
     pub async fn pods(&self, client: &Client) -> Result<Vec<Pod>, CanaryError> {
-        let Some((_, seen)) = world::deployment(client, &self.owner.namespace, &self.owner.name).await?
-        else {
-            return Ok(Vec::new());
-        };
         let canary_of = owner_label(&self.owner.name);
         let of_canary = format!("{CANARY_OF_LABEL}={canary_of}");
-        let of_stable =
-            format!("{},{CANARY_OF_LABEL}!={canary_of}", selector::text(&seen.deployment.spec.selector));
+        let of_stable = format!("{},{CANARY_OF_LABEL}!={canary_of}", self.selector);
         let pods = api_of(client, "v1", "Pod", &self.owner.namespace);
         let (stable, canary) =
             tokio::try_join!(list(&pods, "Pod", &of_stable), list(&pods, "Pod", &of_canary))
@@ -144,9 +135,20 @@ impl Subject {
     }
 }
 
-fn is_managed(seen: &Observed) -> bool {
-    let labels = seen.deployment.metadata.labels.as_ref();
-    labels.is_some_and(|labels| labels.contains_key(keys::MANAGED)) || is_opted_in(&seen.annotations())
+/// A managed Deployment alone.
+///
+/// # Errors
+/// See [`CanaryError`].
+pub async fn find(client: &Client, namespace: &str, name: &str) -> Result<(Owner, Observed), CanaryError> {
+    let found = world::deployment(client, namespace, name).await?;
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    match found {
+        None => Err(CanaryError::Absent { namespace, name }),
+        Some((_, seen)) if !is_opted_in_or_marked(&seen.deployment.metadata) => {
+            Err(CanaryError::NotManaged { namespace, name })
+        }
+        Some(found) => Ok(found),
+    }
 }
 
 /// A pod as kubectl shows it: the reason of a container that does not run replaces the pod's phase.

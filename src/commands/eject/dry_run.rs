@@ -62,38 +62,28 @@ mod tests {
             cli::{Cli, Command},
             eject::Obstacle,
         },
-        domain::observed::Observed,
+        decide::fixtures::{now, seen, state},
+        domain::{
+            k8s::selector::Labels,
+            state::{RolloutState, Stage},
+        },
         objects::manifest::Owner,
     };
     use clap::Parser;
-    use serde_json::{Value, json};
 
     /// A Deployment of this name, with a rollout at this stage.
-    fn subject(name: &str, stage: Option<Value>) -> Subject {
-        let at = "2026-01-01T00:00:00Z";
-        let record = stage.map_or(json!({"version": 1, "revision": 2}), |stage| {
-            let strategy = json!({
-                "steps": [{"setWeight": 20}, {"pause": null}], "progressDeadlineAbort": true,
-                "nginx": {"annotationPrefix": "nginx"}, "settle": "6s",
-            });
-            json!({"version": 1, "revision": 3, "rollout": {
-                "revision": 3, "hash": "b", "spec": {"strategy": strategy}, "startedAt": at, "attempt": 1,
-                "rewrite": {"of": "web", "keys": ["app"]}, "baselineReplicas": 4, "canaryReplicas": 1,
-                "traffic": {"weight": 20, "routes": true, "askedAt": at}, "stage": stage,
-            }})
-        });
-        let deployment = json!({
-            "metadata": {
-                "name": name,
-                "labels": {"haldane.dev/managed": "true", "team": "shop"},
-                "annotations": {"haldane.dev/canary": "enabled"},
-            },
-            "spec": {"selector": {}, "template": {}},
-        });
+    fn subject(name: &str, stage: Option<Stage>) -> Subject {
+        let mut seen = seen(4, "web:2", false);
+        let metadata = &mut seen.deployment.metadata;
+        let map = |entries: &[(&str, &str)]| -> Labels {
+            entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        metadata.labels = Some(map(&[("haldane.dev/managed", "true"), ("team", "shop")]));
+        metadata.annotations = Some(map(&[("haldane.dev/canary", "enabled")]));
         Subject {
             owner: Owner { name: name.to_owned(), namespace: "shop".to_owned(), uid: "u".to_owned() },
-            seen: Observed { deployment: serde_json::from_value(deployment).unwrap(), ..Observed::default() },
-            state: serde_json::from_value(record).unwrap(),
+            state: stage.map_or_else(RolloutState::default, |stage| state(&seen, stage)),
+            seen,
         }
     }
 
@@ -106,9 +96,8 @@ mod tests {
 
     #[test]
     fn a_dry_run_lists_every_change_by_its_object() {
-        let at = "2026-01-01T00:00:00Z";
-        let paused = json!({"name": "step", "index": 1, "enteredAt": at});
-        let aborted = json!({"name": "aborted", "since": at, "message": "RolloutAborted: bad"});
+        let paused = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
+        let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".to_owned() };
         let subjects = [subject("api", None), subject("web", Some(paused)), subject("old", Some(aborted))];
         let left = Left::from([("shop/odd".to_owned(), Obstacle::NoStable)]);
         let finished = said(&["--finish"], &subjects, &["shop"], &left);

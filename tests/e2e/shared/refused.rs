@@ -73,7 +73,7 @@ fn only_stable_answers(space: &Space) {
 }
 
 /// Waits until the record says `words`.
-fn is_told(space: &Space, words: &str) -> String {
+fn is_stated(space: &Space, words: &str) -> String {
     eventually(&format!("the record to say {words}"), SOON, || {
         let message = space.summary("web")["message"].as_str().unwrap_or_default().to_owned();
         if message.contains(words) { Ok(message) } else { Err(message) }
@@ -88,8 +88,8 @@ fn an_abort_removes_a_route_that_it_may_not_change() {
     space.order("web", "abort").ok();
     only_stable_answers(&space);
     space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
-    let told = space.events("WriteRefused");
-    assert!(matches!(told.as_slice(), [told] if told.contains("failed calling webhook")), "{told:?}");
+    let events = space.events("WriteRefused");
+    assert!(matches!(events.as_slice(), [event] if event.contains("failed calling webhook")), "{events:?}");
     drop(webhook);
     space.only_the_record_is_left("web", SOON);
 }
@@ -101,7 +101,7 @@ fn an_abort_stops_a_canary_whose_route_it_may_not_touch() {
     let webhook = dead_webhook(&space, &["CREATE", "UPDATE", "DELETE"]);
     space.order("web", "abort").ok();
     only_stable_answers(&space);
-    let message = is_told(&space, "failed calling webhook");
+    let message = is_stated(&space, "failed calling webhook");
     assert!(message.contains("Ingress \"web-canary\" is refused"), "{message}");
     let summary = space.summary("web");
     assert_eq!(
@@ -133,10 +133,10 @@ fn a_quota_on_ingresses_ends_the_release_at_the_deadline_in_its_own_words() {
     });
     space.set_env("web", &["VERSION=v2"]).ok();
     let words = "exceeded quota: routes";
-    let message = is_told(&space, words);
+    let message = is_stated(&space, words);
     assert!(message.starts_with("Ingress \"web-canary\" is refused"), "{message}");
-    let told = eventually("the Event", SOON, || space.events("WriteRefused").pop().ok_or_else(String::new));
-    assert!(told.contains(words), "{told}");
+    let event = eventually("the Event", SOON, || space.events("WriteRefused").pop().ok_or_else(String::new));
+    assert!(event.contains(words), "{event}");
     let ended = space.reaches("web", SOON, &[("phase", "Degraded")])["message"].to_string();
     assert!(ended.contains("ProgressDeadlineExceeded") && ended.contains(words), "{ended}");
     assert_eq!(space.events("TrafficWeightUpdated"), [""; 0], "no weight was ever there");
@@ -175,7 +175,7 @@ fn a_policy_on_deployments_is_quoted_and_the_release_goes_on_without_it() {
         if tried.code == 0 { Err(tried.out) } else { Ok(()) }
     });
     space.set_env("web", &["VERSION=v2"]).ok();
-    let message = is_told(&space, "a Deployment needs the label team");
+    let message = is_stated(&space, "a Deployment needs the label team");
     assert!(message.starts_with("Deployment \"web-canary\" is refused"), "{message}");
     assert_eq!(space.summary("web")["phase"], "Held");
     drop(policy);
