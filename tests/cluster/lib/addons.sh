@@ -30,3 +30,43 @@ await_addons() {
     }
   done
 }
+
+# add NAME: one of the components that not every cluster has.
+add() {
+  local digest
+  [[ $1 == traefik ]] || die "no optional component '$1'; there is: traefik"
+  # Any python3 does; a machine without one gets Debian's.
+  [[ -d $(tool_dir traefik) ]] || python3 -m pip --version >/dev/null 2>&1 || install_missing python3-pip
+  build_tools traefik
+  build_images traefik
+  say "traefik: image, objects"
+  import_images traefik
+  render traefik.yaml >"$RUN/traefik.yaml"
+  digest=$(digest_of "$(<"$RUN/traefik.yaml")" "$(<"$HERE/manifests/traefik-api.yaml")" "$(tool_row gateway-api)" "$(image_tar traefik)")
+  if [[ ! -e $RUN/traefik || $(<"$RUN/traefik") != "$digest" ]]; then
+    run_logged "installing Gateway API" "$RUN/log/gateway-api.log" install_gateway_api
+    run_logged "installing Traefik's API" "$RUN/log/traefik-api.log" install_traefik_api
+    run_logged "installing Traefik" "$RUN/log/traefik.log" install_traefik
+    printf '%s\n' "$digest" >"$RUN/traefik"
+  fi
+  say "traefik: Ingress class traefik, Gateway traefik/edge, at $TRAEFIK_IP:80"
+}
+
+install_gateway_api() {
+  kubectl apply --server-side --force-conflicts -f "$(module_dir gateway-api)/config/crd/standard"
+  # A definition is served some time after it was made.
+  kubectl wait --for=condition=Established --timeout=30s crd/{gatewayclasses,gateways,httproutes}.gateway.networking.k8s.io
+}
+
+install_traefik_api() {
+  kubectl apply --server-side --force-conflicts -f "$HERE/manifests/traefik-api.yaml"
+  kubectl wait --for=condition=Established --timeout=30s -f "$HERE/manifests/traefik-api.yaml"
+}
+
+install_traefik() {
+  kubectl apply --server-side --force-conflicts -f "$RUN/traefik.yaml"
+  kubectl -n traefik rollout status deployment/traefik --timeout=120s || {
+    kubectl -n traefik describe pods
+    return 1
+  }
+}

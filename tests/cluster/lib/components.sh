@@ -166,5 +166,5 @@ render() {
   [[ -f $file ]] || file=$HERE/manifests/$1
   sed -e "s|@RUN@|$RUN|g; s|@SCOPE@|$SCOPE|g; s|@NODE@|$NODE|g; s|@NODE_IP@|$NODE_IP|g; s|@POD_NET@|$POD_NET|g" \
     -e "s|@SERVICE_NET@|$SERVICE_NET|g; s|@DNS_IP@|$DNS_IP|g; s|@INGRESS_IP@|$INGRESS_IP|g" \
-    -e "s|@PROMETHEUS_IP@|$PROMETHEUS_IP|g; s|@RUNC@|$(command -v runc)|g" "$file"
+    -e "s|@PROMETHEUS_IP@|$PROMETHEUS_IP|g; s|@TRAEFIK_IP@|$TRAEFIK_IP|g; s|@RUNC@|$(command -v runc)|g" "$file"
 }

