@@ -40,7 +40,7 @@ demo-down: ## remove the demo and its cluster (root)
 	@examples/demo/down
 
 .PHONY: test
-test: setup fmt-check mutants-check clippy unit model docs-check deny shellcheck e2e ## everything that CI runs (root)
+test: setup fmt-check mutants-check clippy unit model docs-check dashboard-check deny shellcheck chart e2e ## everything that CI runs (root)
 	@$(STEP) --done "all tests passed"
 
 .PHONY: setup
@@ -66,7 +66,9 @@ fmt-check: ## check the format
 
 .PHONY: clippy
 clippy: ## lint; every warning is an error
-	@$(STEP) "clippy" cargo clippy --release --all-targets --test e2e --test model -- -D warnings
+	@$(STEP) "clippy" cargo clippy --release --all-targets -- -D warnings
+	@$(STEP) "clippy of the tests that cargo test leaves out" \
+	  cargo clippy --release --test e2e --test model --test chart -- -D warnings
 
 .PHONY: unit
 unit: ## all tests without a cluster: unit, integration, conformance
@@ -101,6 +103,14 @@ docs: ## write docs/reference.md, docs/schema and docs/conformance.md from the c
 docs-check: ## check that docs/reference.md and docs/schema are fresh and links lead somewhere
 	@$(STEP) "docs" cargo test --release --quiet --test docs
 
+.PHONY: dashboard-web
+dashboard-web: ## build the page of kubectl canary dashboard with npm; cargo embeds what is committed
+	@$(STEP) "page of the dashboard" tests/dashboard-web
+
+.PHONY: dashboard-check
+dashboard-check: ## check that the committed page of the dashboard is built of its sources
+	@$(STEP) "page of the dashboard" tests/dashboard-web --check
+
 .PHONY: deny
 deny: ## check licences and sources of dependencies, if cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then \
@@ -118,6 +128,11 @@ shellcheck: ## check shell scripts, if shellcheck is installed
 	  $(STEP) "shell scripts" tests/shellcheck; \
 	else $(STEP) --skip "shell scripts: shellcheck is not installed"; fi
 
+.PHONY: chart
+chart: ## only: the chart against Helm and kustomize, alerts against promtool, scripts for Argo CD; first builds the tools
+	@$(STEP) "chart, alerts, Argo CD" tests/cluster/cluster with kubernetes helm prometheus lua -- \
+	  cargo test --release --quiet --test chart
+
 .PHONY: e2e
 e2e: ## tests on a real cluster [CLUSTER=haldane-e2e] [FILTER=words] (root)
 	@$(STEP) "end to end" tests/e2e/run $(or $(CLUSTER),haldane-e2e) $(FILTER)
@@ -129,6 +144,14 @@ e2e-long: ## the same, and those that take minutes: autoscalers, certificates, a
 .PHONY: bench-abort
 bench-abort: ## measure how fast a bad release is taken back [CLUSTER=haldane-e2e] (root)
 	@$(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::abort
+
+.PHONY: bench-idle
+bench-idle: ## measure what managed Deployments cost that nobody changes [DEPLOYMENTS=200] [CLUSTER=haldane-e2e] (root)
+	@IDLE_DEPLOYMENTS=$(or $(DEPLOYMENTS),200) $(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::idle
+
+.PHONY: bench-storm
+bench-storm: ## measure what many releases at once cost [RELEASES=20] [CLUSTER=haldane-e2e] (root)
+	@STORM_RELEASES=$(or $(RELEASES),20) $(STEP) "benchmark" tests/e2e/run $(or $(CLUSTER),haldane-e2e) bench::storm
 
 .PHONY: soak
 soak: ## release over and over among random faults, write docs/soak.md [MINUTES=45] [DEPLOYMENTS=50] [SEED=1] [CLUSTER=haldane-e2e] (root)

@@ -26,6 +26,7 @@ pub mod routers;
 pub mod admit;
 pub mod config;
 pub mod decide;
+pub mod notify;
 
 pub mod cluster;
 pub mod commands;

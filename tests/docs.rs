@@ -1,12 +1,14 @@
 //! The documentation agrees with the code: the reference is generated from the tables that the parser reads, every
 //! Event has a line, links have targets, and tests that are named exist.
 //!
-//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md` and the JSON Schema.
+//! `make docs` (`UPDATE_DOCS=1`) writes `docs/reference.md`, `docs/troubleshooting.md` and the JSON Schema.
 // The lints allow it in test functions; their helpers are tests as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "docs/compatibility.rs"]
 mod compatibility;
+#[path = "docs/notifications.rs"]
+mod notifications;
 #[path = "docs/plugin.rs"]
 mod plugin;
 #[path = "docs/reference.rs"]
@@ -17,9 +19,14 @@ mod rust_text;
 mod schema;
 #[path = "docs/schema_check.rs"]
 mod schema_check;
+#[path = "docs/troubleshooting.rs"]
+mod troubleshooting;
+#[path = "docs/watching.rs"]
+mod watching;
 #[path = "docs/words.rs"]
 mod words;
 
+use haldane::notify::REASONS;
 use regex::Regex;
 use std::{
     collections::BTreeSet,
@@ -43,7 +50,7 @@ fn files(ending: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             match path.is_dir() {
-                true if name != "target" && name != ".git" => folders.push(path),
+                true if !["target", ".git", "node_modules"].contains(&name.as_str()) => folders.push(path),
                 false if name.ends_with(ending) => found.push(path),
                 _ => {}
             }
@@ -70,7 +77,10 @@ fn every_event_has_a_line() {
     let direct = Regex::new(r#"Event::(?:normal|warning)\(\s*"(\w+)""#).unwrap();
     let by_phase = Regex::new(r#""((?:Metric|AnalysisRun)[A-Z]\w+)""#).unwrap();
     let mut reasons = BTreeSet::new();
-    for file in files(".rs").iter().filter(|file| file.starts_with(root().join("src"))) {
+    // The names of other tools' kinds look like reasons.
+    let is_ours = |file: &&PathBuf| !file.starts_with(root().join("src/commands/canary/convert"));
+    let code = files(".rs").into_iter().filter(|file| file.starts_with(root().join("src")));
+    for file in code.collect::<Vec<_>>().iter().filter(is_ours) {
         let code = fs::read_to_string(file).unwrap();
         for found in direct.captures_iter(&code).chain(by_phase.captures_iter(&code)) {
             reasons.insert(found[1].to_owned());
@@ -79,6 +89,9 @@ fn every_event_has_a_line() {
     assert!(reasons.len() > 15, "{reasons:?}");
     let missing: Vec<_> = reasons.iter().filter(|reason| !told.contains(&format!("`{reason}`"))).collect();
     assert!(missing.is_empty(), "docs/rollout.md does not explain the Events {missing:?}");
+    reasons.remove("NotificationFailed");
+    let sent: BTreeSet<_> = REASONS.map(str::to_owned).into();
+    assert_eq!(reasons, sent, "what notifications can be about");
 }
 
 /// A metric that is not in the table is not in the reference.

@@ -44,6 +44,7 @@ const ROOMS: &[Room] = &[
     core("providers", &["gocompat", "document", "domain", "analysis", "promql"]),
     decision("config"),
     decision("decide"),
+    decision("notify"),
     decision("admit"),
     shell("runtime", &["gocompat", "document", "domain"]),
     shell("cluster", &["runtime"]),
@@ -60,7 +61,7 @@ const fn decision(name: &'static str) -> Room {
 }
 
 /// The rooms that may import everything above them.
-const DECISIONS: [&str; 3] = ["config", "decide", "admit"];
+const DECISIONS: [&str; 4] = ["config", "decide", "notify", "admit"];
 
 const fn core(name: &'static str, may_import: &'static [&'static str]) -> Room {
     Room { name, layer: Layer::Core, may_import }
@@ -135,7 +136,11 @@ fn without_comment(line: &str) -> &str {
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+        match path.is_dir() {
+            true if !path.ends_with("node_modules") => walk(&path, files),
+            false => files.push(path),
+            true => {}
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use haldane::{
     },
     decide::{ABORT_PREFIX, RELEASE},
     domain::{k8s::label_rewrite::CANARY_OF_LABEL, keys},
+    notify::CONFIG_MAP,
     objects::marks::{MANAGED_BY, MANAGED_BY_LABEL},
     policy::Mode,
     routers::kinds,
@@ -111,6 +112,10 @@ fn policy_reaches_deployments_that_are_not_opted_in_and_locks_nobody_out() {
     }
     let templates = others.iter().find(|webhook| webhook["name"] == "template.haldane.dev").unwrap();
     assert_eq!(templates["objectSelector"]["matchLabels"], json!({keys::TEMPLATE_LABEL: "true"}));
+    let routings = others.iter().find(|webhook| webhook["name"] == "notifications.haldane.dev").unwrap();
+    let name = expression(routings, "routes-notifications");
+    assert!(name.starts_with(&format!("object.metadata.name == '{CONFIG_MAP}' && ")), "{name}");
+    assert!(name.contains(CANARY_OF_LABEL), "records are Haldane's own");
     let profiles = others.last().unwrap();
     assert_eq!(profiles["matchConditions"], templates["matchConditions"]);
     assert_eq!(profiles["objectSelector"]["matchLabels"], json!({keys::POLICY: "true"}));

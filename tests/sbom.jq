@@ -1,4 +1,4 @@
-# From the output of `cargo metadata`: the packages that the root package is linked from or built with.
+# From the output of `cargo metadata`: the packages that the root package is linked from or built with. `$page`: what its page is built of.
 
 ($checksums | split("\n") | map(select(. != "") | split(" ") | {key: "\(.[0]) \(.[1])", value: .[2]}) | from_entries) as $sums
 | (.packages | map({key: .id, value: .}) | from_entries) as $packages
@@ -17,6 +17,13 @@
       hashes: [$sums["\(.name) \(.version)"] // empty | {alg: "SHA-256", content: .}]
     };
 
+  def of_page:
+    "pkg:npm/\(.name)@\(.version)" as $purl
+    | {
+        type: "library", "bom-ref": $purl, name: .name, version: .version, purl: $purl,
+        licenses: [{expression: .license}], hashes: [{alg: "SHA-512", content: .sum}]
+      };
+
   .resolve.root as $root
 | reached([]; [$root]) as $all
 | {
@@ -27,6 +34,6 @@
       component: ($packages[$root] | component | .type = "application"),
       properties: [{name: "cargo:target", value: $target}]
     },
-    components: [$all[] | select(. != $root) | $packages[.] | component] | sort_by(.purl),
+    components: ([$all[] | select(. != $root) | $packages[.] | component] + ($page | map(of_page)) | sort_by(.purl)),
     dependencies: [$all[] as $id | {ref: ($packages[$id] | purl), dependsOn: ([$needs[$id][] | $packages[.] | purl] | unique)}] | sort_by(.ref)
   }

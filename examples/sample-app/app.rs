@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Series of other programs that `/metrics` shows as well; replaced as a whole by `/series`.
     pub series: ArcSwap<String>,
+    /// What `/sink` was sent, oldest first.
+    pub sink: Mutex<Vec<String>>,
     /// The name of the pod, or of the machine outside a cluster.
     pub pod: String,
     started: Instant,
@@ -45,6 +48,7 @@ impl App {
             spread: ErrorSpread::default(),
             metrics: Metrics::default(),
             series: ArcSwap::default(),
+            sink: Mutex::default(),
             pod: pod_name(),
             started: Instant::now(),
             draining: AtomicBool::new(false),

@@ -1,7 +1,7 @@
 //! Answers requests.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
@@ -18,6 +18,8 @@ use crate::{log, metrics};
 const X_VERSION: HeaderName = HeaderName::from_static("x-version");
 const TEXT: &str = "text/plain; charset=utf-8";
 const MAX_BODY: usize = 16 << 10;
+/// Bodies that the sink keeps.
+const MAX_KEPT: usize = 100;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -33,6 +35,7 @@ where
         "/metrics" => exposition(&app),
         "/settings" => change_settings(&app, request).await,
         "/series" => change_series(&app, request).await,
+        "/sink" => sink(&app, request).await,
         path if path.starts_with("/api/") => observed(&settings, path),
         path => {
             let start = Instant::now();
@@ -125,6 +128,25 @@ where
     }
     app.series.store(Arc::new(series.clone()));
     text(StatusCode::OK, series)
+}
+
+/// Stands in for a receiver of notifications: keeps the newest bodies, and shows them as a JSON list of texts.
+async fn sink<B>(app: &App, request: Request<B>) -> Answer
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let is_sent = *request.method() == Method::POST;
+    let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    let mut kept = app.sink.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_sent {
+        kept.push(String::from_utf8_lossy(&body).into_owned());
+        let excess = kept.len().saturating_sub(MAX_KEPT);
+        kept.drain(..excess);
+    }
+    json(StatusCode::OK, &*kept)
 }
 
 async fn change_settings<B>(app: &App, request: Request<B>) -> Answer
@@ -263,6 +285,21 @@ mod tests {
         let (_, out) = send(&app, "GET", "/metrics", "").await;
         assert!(out.ends_with("response_total{deployment=\"web\"} 5\n# EOF\n"), "{out}");
         assert!(!out.contains("success="), "neither counts as traffic: {out}");
+    }
+
+    #[tokio::test]
+    async fn it_can_stand_for_a_receiver_of_notifications() {
+        let app = app();
+        for body in ["{\"n\": 1}", "two"] {
+            send(&app, "POST", "/sink", body).await;
+        }
+        let (status, body) = send(&app, "GET", "/sink", "").await;
+        assert_eq!((status, body.trim()), (200, r#"["{\"n\": 1}","two"]"#));
+        for n in 0..MAX_KEPT {
+            send(&app, "POST", "/sink", &n.to_string()).await;
+        }
+        let (_, body) = send(&app, "GET", "/sink", "").await;
+        assert!(body.starts_with(r#"["0","1","#), "only the newest are kept: {body}");
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ pub enum Case<'a> {
     ScaleDown(ScaleDown),
     /// The deployment controller writes the status of a Deployment whose release was aborted.
     Observation(Observation<'a>),
-    /// A policy profile or an analysis template is written.
+    /// A policy profile, an analysis template or a routing of notifications is written.
     ConfigMap(ConfigMapRequest<'a>),
     /// A Namespace is written.
     Namespace(Box<NamespaceRequest<'a>>),
@@ -48,7 +48,7 @@ impl<'a> Case<'a> {
     pub fn read(stage: Stage, review: &'a Review, config: &'a AdmitConfig, now: Timestamp) -> Self {
         let scale_down = || ScaleDown::read(review, now).map(Self::ScaleDown);
         let observation = || Observation::read(review, now).map(Self::Observation);
-        let config_map = || ConfigMapRequest::read(review).map(Self::ConfigMap);
+        let config_map = || ConfigMapRequest::read(review, config).map(Self::ConfigMap);
         let namespace = || NamespaceRequest::read(review, config).map(Box::new).map(Self::Namespace);
         let deployment = || Self::of_deployment(stage, DeploymentRequest::read(stage, review, config, now)?);
         let case = scale_down().or_else(observation).or_else(config_map).or_else(namespace);

@@ -2,13 +2,16 @@
 //! plan is checked before it runs.
 
 use super::{
+    announcement,
     deployment::{DeploymentRequest, Standing},
     examine::examine,
     facts::{Fact, Facts, NOT_LOOKED_UP, Questions},
     hold::{self, TemplateChange},
     membership, no_effect,
-    object::{Edits, Object},
-    orders, policy,
+    object::Edits,
+    orders,
+    plan_review::trial::Trial,
+    policy,
     rehearsal::rehearsals,
     report::Report,
     rules,
@@ -26,9 +29,6 @@ use crate::{
         review::Verdict,
     },
 };
-
-/// Shown when a new Deployment is held, see [`hold::change`].
-const TAKEN_OVER: &str = "pods of another template already run and become the stable side of this Deployment, so its own template is held for a canary";
 
 /// See the module.
 #[derive(Debug)]
@@ -104,7 +104,8 @@ impl<'a> Change<'a> {
         if !examined.report.findings.is_empty() || !report.findings.is_empty() {
             return Err(refusal(&write, examined.report, report));
         }
-        if change != TemplateChange::Native && write.concerns_plan() {
+        let is_advised = matches!(change, TemplateChange::Unchanged | TemplateChange::Held);
+        if is_advised && write.concerns_plan() {
             report.warnings.append(&mut examined.report.warnings);
             report.warnings.extend(no_effect::misplaced(write.new));
         }
@@ -114,17 +115,20 @@ impl<'a> Change<'a> {
         }
         report.rules.extend(order.map(|_| rules::ORDER));
         let mut tried = Vec::new();
+        report.warnings.extend(announcement::of(&write, change, &settings, &examined, facts));
         if change == TemplateChange::Held {
             report.rules.insert(rules::HOLD);
-            report.warnings.extend(write.old.is_none().then(|| TAKEN_OVER.to_owned()));
-            report.warnings.extend(examined.plan(&write));
             if write.review.dry_run && write.old.is_some() {
                 let warnings;
                 (tried, warnings) = rehearsals(&examined, write.config);
                 report.warnings.extend(warnings);
             }
         }
-        Ok(Ruling { verdict: report.allow(edits.patch(write.new)), rehearsals: tried })
+        // What is held already has its objects, or another's.
+        let starts = change == TemplateChange::Held && write.before(keys::HELD).is_none() && !goes_back;
+        let trial = examined.spec.as_ref().zip(examined.rewrite.as_ref()).filter(|_| starts);
+        let trial = trial.and_then(|(spec, rewrite)| Trial::of(&write, &spec.strategy, rewrite, facts));
+        Ok(Ruling { verdict: report.allow(edits.patch(write.new)), rehearsals: tried, trial })
     }
 }
 
@@ -149,7 +153,7 @@ fn edits(
     let held = match change {
         TemplateChange::Held => Some(write.new.template_hash().to_string()),
         TemplateChange::Unchanged => held_before.map(str::to_owned),
-        TemplateChange::Native => None,
+        TemplateChange::Native | TemplateChange::Restart => None,
     };
     let mut edits = Edits {
         managed: true,
@@ -166,7 +170,7 @@ fn edits(
             "spec.paused stays true while the template is held for its canary; give orders with {}=promote|abort|…",
             keys::DO
         ));
-    } else if change == TemplateChange::Held && held_before.is_none() && is_paused_by_user(write, &edits) {
+    } else if change == TemplateChange::Held && orders::is_paused(write, facts) {
         warnings.push(format!(
             "the Deployment is paused, so its canary waits for `kubectl rollout resume` or {}=resume",
             keys::DO
@@ -178,10 +182,4 @@ fn edits(
         edits.request = serde_json::to_string(&request).ok();
     }
     Ok(edits)
-}
-
-/// Paused by the user before or with the change, and not by Haldane earlier in this request.
-fn is_paused_by_user(write: &DeploymentRequest<'_>, edits: &Edits) -> bool {
-    let ours = write.new.annotation(keys::HELD) == edits.held.as_deref();
-    write.old.is_some_and(Object::is_paused) || (write.new.is_paused() && !ours)
 }

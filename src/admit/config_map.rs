@@ -1,12 +1,15 @@
-//! A `ConfigMap` that is created or updated. A policy profile or an analysis template must be valid.
+//! A `ConfigMap` that is created or updated. A policy profile, an analysis template or a routing of notifications must be
+//! valid.
 
-use super::{object::Object, rules};
+use super::{AdmitConfig, object::Object, rules};
 use crate::{
     config::{profile::read_profile, stored::read_template},
     domain::{
         keys,
         review::{Review, Verdict},
     },
+    notify::{self, Routing},
+    objects::marks::is_ours_raw,
 };
 
 /// See the module.
@@ -14,15 +17,16 @@ use crate::{
 pub struct ConfigMapRequest<'a> {
     name: &'a str,
     object: Object<'a>,
+    config: &'a AdmitConfig,
 }
 
 impl<'a> ConfigMapRequest<'a> {
     /// The request, if it is one.
     #[must_use]
-    pub(super) fn read(review: &'a Review) -> Option<Self> {
+    pub(super) fn read(review: &'a Review, config: &'a AdmitConfig) -> Option<Self> {
         let is_map = review.group.is_empty() && review.kind == "ConfigMap";
         let object = Object(review.object.as_ref().filter(|_| is_map)?);
-        Some(Self { name: &review.name, object })
+        Some(Self { name: &review.name, object, config })
     }
 
     /// Nothing needs to be looked up.
@@ -41,6 +45,14 @@ impl<'a> ConfigMapRequest<'a> {
             match read_template(self.name, &data, "data") {
                 Ok(_) => verdict = verdict.by(rules::TEMPLATE),
                 Err(findings) => return Verdict::invalid(rules::TEMPLATE, findings),
+            }
+        }
+        // The record of a Deployment `notifications` has the same name.
+        if self.name == notify::CONFIG_MAP && !is_ours_raw(self.object.0) {
+            let hosts = self.config.hosts.of_notifications();
+            match Routing::read(&data).map(|routing| routing.refused(&hosts)) {
+                Ok(refused) if refused.is_empty() => verdict = verdict.by(rules::NOTIFICATIONS),
+                Ok(findings) | Err(findings) => return Verdict::invalid(rules::NOTIFICATIONS, findings),
             }
         }
         verdict

@@ -16,6 +16,7 @@ use crate::{
     decide::Draft,
     document::finding::{Finding, Findings},
     domain::{
+        k8s::label_rewrite::LabelRewrite,
         keys,
         strategy::RolloutSpec,
         world::{Pods, Workload},
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Examined {
     /// The plan, if it could be read.
     pub spec: Option<RolloutSpec>,
+    /// How its canary will be distinguished, if that is known.
+    pub rewrite: Option<LabelRewrite>,
     /// Its analyses, as a dry start resolves them.
     pub dry_starts: Vec<DryStart>,
     /// What was found.
@@ -55,7 +58,7 @@ pub(super) fn examine(
         Ok(neighbours) => {
             let draft = Draft::of(spec, &workload(write, releases), &neighbours.world);
             let report = pair::among(new, &draft, neighbours, releases);
-            spec = draft.spec;
+            (spec, examined.rewrite) = (draft.spec, draft.rewrite);
             examined.report.extend(report);
         }
         Err(why) => {
@@ -116,6 +119,7 @@ impl Examined {
         lines.extend(preview::too_small(&spec.strategy, new.replicas()));
         if write.review.dry_run {
             lines.extend(preview::whole_plan(&spec.strategy, &self.dry_starts, new.replicas()));
+            lines.extend(preview::min_ready(new));
             lines.extend(preview::rewritten(&self.report.relabelled, &self.dry_starts));
         }
         lines

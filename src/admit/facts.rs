@@ -1,5 +1,6 @@
 //! What admission must know about the cluster. The shell looks it up; the decision only reads it.
 
+use super::plan_review::claims::AccessModes;
 use crate::{
     config::{profile::Bound, template_tree::Lookup},
     domain::{
@@ -9,7 +10,10 @@ use crate::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Why a fact is missing that was not requested.
 pub(super) const NOT_LOOKED_UP: &str = "it was not looked up";
@@ -52,13 +56,15 @@ pub struct Holder {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Neighbours {
     /// What the controller will read as well.
-    pub world: World,
+    pub world: Arc<World>,
     /// Endpoints of the Services that select the pods.
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of [`APIS`](super::plan_review::foreign_policies::APIS), raw, with `apiVersion` and `kind`.
     pub selecting: Vec<Value>,
     /// Why those could not be read.
     pub unread: Option<String>,
+    /// Access modes of the claims that the pods mount.
+    pub claims: AccessModes,
     /// Who has the names of the canary Deployment and of the state.
     pub holders: Vec<Holder>,
 }

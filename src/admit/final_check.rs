@@ -64,7 +64,7 @@ impl<'a> FinalCheck<'a> {
         let must_be_held = match change(write, &settings, facts)? {
             TemplateChange::Held => true,
             TemplateChange::Unchanged => write.before(keys::HELD).is_some(),
-            TemplateChange::Native => false,
+            TemplateChange::Native | TemplateChange::Restart => false,
         };
         if !must_be_held || is_held(write.new) {
             return Ok(Verdict::allow());

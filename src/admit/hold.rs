@@ -4,7 +4,7 @@ use super::{deployment::DeploymentRequest, facts::Facts, object::Object, rules};
 use crate::{
     config::namespace::Settings,
     document::finding::Finding,
-    domain::{keys, names::TemplateHash, observed::ReplicaSetView, review::Verdict},
+    domain::{keys, observed::ReplicaSetView, restarts::Code, review::Verdict},
 };
 
 /// What a request does to the pod template.
@@ -14,6 +14,8 @@ pub enum TemplateChange {
     Unchanged,
     /// The template changes and is rolled out natively, because there is nothing to protect.
     Native,
+    /// The template changes and is rolled out natively, because its pods run the same code.
+    Restart,
     /// The template changes and waits for its canary.
     Held,
 }
@@ -42,8 +44,8 @@ pub(super) fn change(
 /// Compares the templates.
 ///
 /// A Deployment without ready pods is rolled out natively: its first rollout never became healthy, or it is scaled to
-/// 0. So is `kubectl rollout restart`, which runs the same code, unless the user asks for a canary. A Deployment that
-/// the same request scales to 0 still has its pods, and may be scaled up by the next request.
+/// 0. So is a restart, which runs the same code, unless the user asks for a canary. A Deployment that the same request
+/// scales to 0 still has its pods, and may be scaled up by the next request.
 #[must_use]
 pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> TemplateChange {
     if old.has_template_of(new) {
@@ -52,17 +54,24 @@ pub fn hold(old: Object<'_>, new: Object<'_>, settings: &Settings) -> TemplateCh
     if old.annotation(keys::HELD).is_some() {
         return TemplateChange::Held;
     }
-    let restart = is_restart(old, new) && !settings.restart_is_canary();
-    if old.ready() == 0 || restart { TemplateChange::Native } else { TemplateChange::Held }
+    let restarts = settings.restarts();
+    if restarts.are_between_templates(old.template(), new.template()) && !restarts.are_canaries {
+        return TemplateChange::Restart;
+    }
+    if old.ready() == 0 { TemplateChange::Native } else { TemplateChange::Held }
 }
 
 /// The same for a new Deployment that adopts running `ReplicaSets`, which another Deployment left behind. They are the
 /// stable side, so a template with other code is a change.
 #[must_use]
 pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: &Settings) -> TemplateChange {
-    let code = TemplateHash::of_code(new.template());
+    let (code, restarts) = (Code::of(new.template()), settings.restarts());
     let differs = |set: &ReplicaSetView| {
-        if settings.restart_is_canary() { set.template != new.template_hash() } else { set.code != code }
+        if restarts.are_canaries {
+            set.template != new.template_hash()
+        } else {
+            !restarts.are_between(&set.code, &code)
+        }
     };
     if adoptable.iter().any(|set| set.ready > 0 && differs(set)) {
         TemplateChange::Held
@@ -75,11 +84,6 @@ pub(super) fn hold_new(new: Object<'_>, adoptable: &[ReplicaSetView], settings: 
 #[must_use]
 pub fn is_held(object: Object<'_>) -> bool {
     object.is_paused() && object.annotation(keys::HELD) == Some(object.template_hash().as_str())
-}
-
-/// Whether only the time stamp of `kubectl rollout restart` differs.
-pub(super) fn is_restart(old: Object<'_>, new: Object<'_>) -> bool {
-    TemplateHash::same_code(old.template(), new.template())
 }
 
 #[cfg(test)]
@@ -156,8 +160,20 @@ mod tests {
         let old = deployment("a", 2);
         let mut new = deployment("a", 2);
         new["spec"]["template"]["metadata"]["annotations"] = json!({keys::RESTARTED_AT: "2026"});
-        assert_eq!(decided(&old, &new), TemplateChange::Native);
+        assert_eq!(decided(&old, &new), TemplateChange::Restart);
         new["metadata"]["annotations"][keys::RESTART] = json!("canary");
         assert_eq!(decided(&old, &new), TemplateChange::Held);
+    }
+
+    #[test]
+    fn what_the_user_names_is_a_restart_as_well() {
+        let old = deployment("a", 2);
+        let mut new = deployment("a", 2);
+        new["spec"]["template"]["metadata"]["annotations"] = json!({"checksum/config": "2"});
+        assert_eq!(decided(&old, &new), TemplateChange::Held);
+        new["metadata"]["annotations"][keys::RESTART_ANNOTATIONS] = json!("checksum/secret, checksum/config");
+        assert_eq!(decided(&old, &new), TemplateChange::Restart);
+        new["spec"]["template"]["spec"]["image"] = json!("b");
+        assert_eq!(decided(&old, &new), TemplateChange::Held, "with other code it is a release");
     }
 }

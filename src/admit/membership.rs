@@ -141,7 +141,7 @@ fn without_route(write: &DeploymentRequest<'_>, facts: &Facts) -> Option<String>
     (asked && is_served).then(|| {
         format!(
             "no {} routes to a Service of this Deployment, so it is released without the canary that its Namespace asks for",
-            routers::routes()
+            routers::routes(None)
         )
     })
 }

@@ -1,5 +1,6 @@
 //! L2: the admission decision. A review, facts and time in; a verdict out.
 
+mod announcement;
 mod case;
 mod change;
 mod config_map;
@@ -23,6 +24,7 @@ mod rules;
 mod ruling;
 pub mod scale;
 pub mod stale_condition;
+pub mod troubles;
 
 pub use case::Case;
 pub use ruling::Ruling;
@@ -39,7 +41,7 @@ pub struct AdmitConfig {
     pub defaults: Defaults,
     /// What applies where a provider's configuration leaves a setting out.
     pub providers: providers::Defaults,
-    /// The hosts that metrics may query.
+    /// The hosts that metrics may query and notifications may be sent to.
     pub hosts: HostPolicy,
     /// Haldane's own namespace.
     pub own_namespace: String,

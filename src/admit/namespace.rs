@@ -66,7 +66,7 @@ impl<'a> NamespaceRequest<'a> {
         if self.namespace.opts_in() && !was_labelled {
             warnings.push(format!(
                 "from its next release on, each Deployment of this Namespace that an {} routes to is released by canary; to opt one out, annotate it with {}: disabled",
-                routers::routes(),
+                routers::routes(None),
                 keys::CANARY
             ));
         }

@@ -4,7 +4,7 @@ use super::{
     deployment::DeploymentRequest,
     examine::Examined,
     facts::Facts,
-    hold::{TemplateChange, is_restart},
+    hold::TemplateChange,
     membership,
     plan_review::{hosts, preview::step_time},
     report::Report,
@@ -21,6 +21,7 @@ use crate::{
         keys,
         names::Weight,
         request::Verb,
+        restarts::Restarts,
         strategy::{RolloutSpec, Step, StepWait},
         value::ResultType,
     },
@@ -40,16 +41,16 @@ pub(super) fn occasion(
     verb: Option<Verb>,
     facts: &Facts,
 ) -> Option<Occasion> {
-    let Some(old) = write.old else {
+    if write.old.is_none() {
         return Some(if change == TemplateChange::Held { Occasion::Release } else { Occasion::Create });
-    };
+    }
     if let Some(verb) = verb {
         return Some(Occasion::Order(verb));
     }
     match change {
         // Going back must always be possible.
         TemplateChange::Held if is_stable(write, facts) => None,
-        TemplateChange::Native if is_restart(old, write.new) => Some(Occasion::Restart),
+        TemplateChange::Restart => Some(Occasion::Restart),
         TemplateChange::Held => Some(Occasion::Release),
         TemplateChange::Native => Some(Occasion::Native),
         TemplateChange::Unchanged => write.concerns_plan().then_some(Occasion::Configure),
@@ -63,7 +64,8 @@ pub(super) fn unmanaged_occasion(write: &DeploymentRequest<'_>) -> Option<Occasi
     if membership::was_managed(Some(old)) {
         return Some(Occasion::OptOut);
     }
-    (write.changes_template() && !is_restart(old, write.new)).then_some(Occasion::Release)
+    let restarts = Restarts::default().are_between_templates(old.template(), write.new.template());
+    (write.changes_template() && !restarts).then_some(Occasion::Release)
 }
 
 /// Whether the new template is the stable one.

@@ -14,6 +14,8 @@ pub const FORGERY: &str = "forgery";
 pub const PROFILE: &str = "profile";
 /// An analysis template must be valid.
 pub const TEMPLATE: &str = "template";
+/// A routing of notifications must be valid, and its hosts must be allowed.
+pub const NOTIFICATIONS: &str = "notifications";
 /// Haldane's keys must be where they have an effect.
 pub const NO_EFFECT: &str = "no-effect";
 /// The label and the defaults of a Namespace must be valid.

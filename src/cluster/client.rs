@@ -1,5 +1,6 @@
 //! The one client of the Kubernetes API; it counts its requests.
 
+use super::deadline::{LIMITS, WithDeadline, is_watch};
 use crate::runtime::metrics::{self, Metric};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, Request, Response, Uri};
@@ -16,13 +17,14 @@ use std::{
 use tower::{Layer, Service, layer::layer_fn};
 
 /// Connects as `KUBECONFIG` or the pod's service account says, and counts requests in `registry`. Attempts that the
-/// client library repeats by itself count as one request.
+/// client library repeats by itself count as one request, and have one deadline.
 ///
 /// # Errors
 /// No configuration, or an unusable one.
 pub async fn connect(registry: &mut Registry) -> kube::Result<Client> {
     let config = Config::infer().await.map_err(Error::InferConfig)?;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&counting(registry)).build())
+    let builder = ClientBuilder::try_from(config)?.with_layer(&layer_fn(|inner| WithDeadline(inner, LIMITS)));
+    Ok(builder.with_layer(&counting(registry)).build())
 }
 
 /// Counts the requests of the service below.
@@ -88,11 +90,8 @@ where
 /// Source: kubernetes `apiserver/pkg/endpoints/request/requestinfo.go`.
 fn verb(method: &Method, uri: &Uri) -> &'static str {
     let has_name = has_name(uri.path());
-    let is_watch = uri.query().is_some_and(|query| {
-        query.split('&').any(|parameter| matches!(parameter, "watch=true" | "watch=1" | "watch"))
-    });
     match *method {
-        Method::GET | Method::HEAD if is_watch => "watch",
+        Method::GET | Method::HEAD if is_watch(uri) => "watch",
         Method::GET | Method::HEAD if has_name => "get",
         Method::GET | Method::HEAD => "list",
         Method::POST => "create",

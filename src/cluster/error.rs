@@ -86,6 +86,12 @@ pub fn refusal(error: &ApplyError) -> Option<Refusal> {
             let message = "it exists and is not Haldane's; rename or delete it".to_owned();
             Some(Refusal { object: object.clone(), message })
         }
+        ApplyError::Other(object, other) => {
+            let message = format!(
+                "it belongs to the canary of Deployment {other:?}; this release goes on when that one has ended"
+            );
+            Some(Refusal { object: object.clone(), message })
+        }
         ApplyError::Conflict(_) | ApplyError::Predecessor(_) => None,
     }
 }
@@ -114,7 +120,7 @@ impl Categorized for ApplyError {
             Self::Conflict(_) => Category::Conflict,
             Self::Foreign(_) => Category::Invalid,
             // Garbage collection removes it.
-            Self::Predecessor(_) => Category::Transient,
+            Self::Predecessor(_) | Self::Other(..) => Category::Transient,
             Self::Api(_, error) => error.category(),
         }
     }

@@ -50,12 +50,18 @@ pub async fn list_kind(
 }
 
 /// Whether the cluster has the API of one of Haldane's kinds, and lets Haldane read it.
-pub async fn is_served(client: &Client, kind: Kind) -> bool {
+///
+/// # Errors
+/// An answer that says neither yes nor no.
+pub async fn is_served(client: &Client, kind: Kind) -> kube::Result<bool> {
     if !routers::is_optional(kind) {
-        return true;
+        return Ok(true);
     }
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource(kind));
-    !matches!(api.list_metadata(&ListParams::default().limit(1)).await, Err(error) if is_absent(&error))
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Err(error) if is_absent(&error) => Ok(false),
+        answer => answer.map(|_| true),
+    }
 }
 
 /// The API of `ReplicaSets`, in a namespace.
@@ -103,7 +109,8 @@ where
     }
 }
 
-fn slim<K: Resource>(mut object: K) -> K {
+/// An object without what is long and not looked at.
+pub fn slim<K: Resource>(mut object: K) -> K {
     object.managed_fields_mut().clear();
     object.annotations_mut().retain(|_, value| value.len() <= MAX_ANNOTATION);
     object

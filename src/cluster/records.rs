@@ -98,7 +98,11 @@ pub async fn all(
     Ok(maps.into_iter().map(record).collect())
 }
 
-fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
+/// What a `ConfigMap` of this name records.
+///
+/// # Errors
+/// See [`StateError`].
+pub fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
     if !marks::is_ours(&map.metadata) {
         return Err(StateError::Foreign(name));
     }
@@ -117,6 +121,7 @@ fn read(map: ConfigMap, name: String) -> Result<Stored, StateError> {
         state: Arc::new(state),
         version: map.metadata.resource_version,
         owners: owners.into_iter().map(|reference| reference.uid).collect(),
+        is_ahead: false,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::objects::{api, every, list, list_kind, raw, replica_sets, resource};
 use crate::{
+    decide::Needs,
     domain::{
         k8s::{
             json_pointer::part,
@@ -10,12 +11,14 @@ use crate::{
             selector::{self, Labels},
         },
         keys,
-        observed::{Observed, ReplicaSetView},
+        observed::{Observed, ReplicaSetView, SERVICE_NAME_LABEL},
+        world::World,
     },
     objects::{
         canary_deployment::canary_name,
+        labels::service_selector,
         manifest::{Kind, Owner, find},
-        marks::{is_owned_by, marks, selector_for},
+        marks::{is_ours_raw, is_owned_by, marks, selector_for},
         separate::Separated,
     },
     routers,
@@ -77,7 +80,10 @@ pub async fn managed(
 }
 
 /// A Deployment as the API server sent it.
-fn read(object: DynamicObject) -> Result<(Owner, Observed), ObserveError> {
+///
+/// # Errors
+/// When it is not what its kind promises.
+pub fn read(object: DynamicObject) -> Result<(Owner, Observed), ObserveError> {
     let owner = Owner {
         name: object.name_any(),
         namespace: object.namespace().unwrap_or_default(),
@@ -108,32 +114,55 @@ pub async fn look_up(client: &Client, namespace: &str, uid: &str) -> Result<Sepa
     Ok(found)
 }
 
-/// Everything around the Deployment that a decision depends on, read at once. Endpoints only while
-/// stable is `rolling`, because nothing else asks for them.
+/// What is ours for a Deployment, and what runs on both sides of its release, read now.
 ///
 /// # Errors
 /// See [`ObserveError`].
-pub async fn surroundings(
+pub async fn pair(client: &Client, owner: &Owner, seen: &mut Observed) -> Result<(), ObserveError> {
+    let (ours, sets) = tokio::try_join!(ours(client, owner), labelled(client, owner, &seen.deployment))?;
+    (seen.replica_sets, seen.canary_sets) = sets.of(owner, &ours);
+    seen.ours = ours;
+    Ok(())
+}
+
+/// What of the surroundings no watch keeps, as far as it is needed.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn unwatched(
     client: &Client,
     owner: &Owner,
-    rolling: bool,
+    needs: &Needs,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
-    let slices = async {
-        let slices = Api::<EndpointSlice>::namespaced(client.clone(), &owner.namespace);
-        Ok(if rolling { every(&slices, "").await? } else { Vec::new() })
+    seen.endpoints = if needs.endpoints {
+        endpoints(client, &owner.namespace, &seen.pod_labels(), &seen.world).await?
+    } else {
+        Vec::new()
     };
-    let (around, sides, endpoints) = tokio::try_join!(
-        look_up(client, &owner.namespace, &owner.uid),
-        sides(client, owner, &seen.deployment),
-        slices
-    )?;
-    seen.world = around.world;
-    seen.ours = sides.canary.into_iter().chain(around.ours).collect();
-    (seen.replica_sets, seen.canary_sets) = (sides.stable_sets, sides.canary_sets);
-    seen.endpoints = endpoints;
-    seen.unavailable = unavailable(client, owner, rolling, seen).await;
+    seen.unavailable = if needs.pods { unavailable(client, owner, needs.rolls, seen).await } else { None };
     Ok(())
+}
+
+/// The endpoints of the Services that select pods with these labels.
+///
+/// # Errors
+/// The API server's.
+pub async fn endpoints(
+    client: &Client,
+    namespace: &str,
+    pods: &Labels,
+    world: &World,
+) -> kube::Result<Vec<EndpointSlice>> {
+    let selecting = world.services.iter().filter(|service| {
+        service_selector(service).is_some_and(|labels| selector::map_selects(labels, pods))
+    });
+    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
+    every(&slices, &format!("{SERVICE_NAME_LABEL} in ({})", names.join(","))).await
 }
 
 /// What runs on both sides of a release.
@@ -152,26 +181,43 @@ pub struct Sides {
 /// # Errors
 /// See [`ObserveError`].
 pub async fn sides(client: &Client, owner: &Owner, deployment: &Deployment) -> Result<Sides, ObserveError> {
-    let namespace = owner.namespace.as_str();
-    let canary_of = owner_label(&owner.name);
-    let ours_by_label = selector_for(&canary_of);
-    let canary_by_label = format!("{CANARY_OF_LABEL}={canary_of}");
+    let ours_by_label = selector_for(&owner_label(&owner.name));
+    let deployments = api(client, Kind::DEPLOYMENT, &owner.namespace);
+    let canaries = async { Ok(list(&deployments, Kind::DEPLOYMENT.name(), &ours_by_label).await?) };
+    let (canaries, sets) = tokio::try_join!(canaries, labelled(client, owner, deployment))?;
+    let canary: Vec<Value> = canaries.into_iter().filter(|object| owner.owns(object)).collect();
+    let (stable_sets, canary_sets) = sets.of(owner, &canary);
+    Ok(Sides { canary, stable_sets, canary_sets })
+}
+
+/// `ReplicaSets` that have the labels of each side. Anyone can set a label.
+struct Labelled {
+    stable: Vec<Value>,
+    canary: Vec<Value>,
+}
+
+async fn labelled(client: &Client, owner: &Owner, deployment: &Deployment) -> Result<Labelled, ObserveError> {
+    let canary_by_label = format!("{CANARY_OF_LABEL}={}", owner_label(&owner.name));
     let stable_by_label = selector::text(&deployment.spec.selector);
-    let sets = replica_sets(client, namespace);
-    let deployments = api(client, Kind::DEPLOYMENT, namespace);
-    let (canaries, stable_sets, canary_sets) = tokio::try_join!(
-        list(&deployments, "Deployment", &ours_by_label),
+    let sets = replica_sets(client, &owner.namespace);
+    let (stable, canary) = tokio::try_join!(
         list(&sets, "ReplicaSet", &stable_by_label),
         list(&sets, "ReplicaSet", &canary_by_label),
     )?;
-    let canary: Vec<Value> = canaries.into_iter().filter(|object| owner.owns(object)).collect();
-    // Anyone can set a label, and the sets have the hash that metrics are queried for.
-    let uids: Vec<&str> =
-        canary.iter().filter_map(|object| object.pointer("/metadata/uid")?.as_str()).collect();
-    let of_canary = |set: &&Value| uids.iter().any(|uid| is_owned_by(set, uid));
-    let stable_sets = stable_sets.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
-    let canary_sets = canary_sets.iter().filter(of_canary).map(ReplicaSetView::of).collect();
-    Ok(Sides { canary, stable_sets, canary_sets })
+    Ok(Labelled { stable, canary })
+}
+
+impl Labelled {
+    /// The sets that the user's Deployment and the canary Deployment among `ours` own: they have the hash that metrics are
+    /// queried for.
+    fn of(&self, owner: &Owner, ours: &[Value]) -> (Vec<ReplicaSetView>, Vec<ReplicaSetView>) {
+        let is_canary = |object: &&Value| Kind::DEPLOYMENT.is_of(object);
+        let uid = |object: &'_ Value| Some(object.pointer("/metadata/uid")?.as_str()?.to_owned());
+        let uids: Vec<String> = ours.iter().filter(is_canary).filter_map(uid).collect();
+        let of_canary = |set: &&Value| uids.iter().any(|uid| is_owned_by(set, uid));
+        let stable = self.stable.iter().filter(|set| owner.owns(set)).map(ReplicaSetView::of).collect();
+        (stable, self.canary.iter().filter(of_canary).map(ReplicaSetView::of).collect())
+    }
 }
 
 /// Why pods are not available: the canary's, or while stable is `rolling`, its pods of the new template. Pods are read only
@@ -205,6 +251,16 @@ async fn unavailable(client: &Client, owner: &Owner, rolling: bool, seen: &Obser
         }
     }
     pods::unavailable(&pods, &status)
+}
+
+/// The canary Deployment.
+///
+/// # Errors
+/// See [`ObserveError`].
+pub async fn canary(client: &Client, owner: &Owner) -> Result<Option<Value>, ObserveError> {
+    let found = api(client, Kind::DEPLOYMENT, &owner.namespace).get_opt(&canary_name(&owner.name)).await?;
+    let object = found.map(|object| raw(object, Kind::DEPLOYMENT.name()));
+    Ok(object.filter(|object| is_ours_raw(object) && owner.owns(object)))
 }
 
 /// Every object of ours that belongs to a Deployment, the routing ones first.

@@ -114,6 +114,14 @@ pub struct RunArgs {
     /// Hosts that metrics must not query, in addition to the machine itself, link-local and metadata addresses.
     #[arg(long, env = "HALDANE_METRIC_HOSTS_DENIED", value_delimiter = ',')]
     pub metric_hosts_denied: Vec<Hosts>,
+    /// Hosts that notifications may be sent to, in addition to `--metric-hosts-allowed`; what is denied for metrics is denied here too.
+    #[arg(
+        long,
+        env = "HALDANE_NOTIFICATION_HOSTS_ALLOWED",
+        value_delimiter = ',',
+        default_value = "hooks.slack.com,*.webhook.office.com,*.logic.azure.com,*.api.powerplatform.com"
+    )]
+    pub notification_hosts_allowed: Vec<Hosts>,
     /// How long a change of weight takes to reach the data plane.
     #[arg(long, env = "HALDANE_SETTLE", default_value = "6s")]
     pub settle: GoDuration,

@@ -19,6 +19,7 @@ use crate::{
         events::Publisher,
         objects::replica_sets,
         records::{self, StateError},
+        views::Views,
         world::{self, ObserveError},
     },
     commands::cli::EjectArgs,
@@ -28,7 +29,7 @@ use crate::{
     domain::{
         k8s::selector::Labels,
         keys,
-        observed::Observed,
+        observed::{Observed, written_template},
         request::{Request, Verb},
         state::{Rollout, RolloutState},
     },
@@ -272,18 +273,14 @@ fn order(subject: &Subject) -> String {
 /// The template that serves, from its `ReplicaSet`; `None` if the Deployment already has it.
 async fn stable_template(client: &Client, subject: &Subject) -> Result<Option<Value>, Obstacle> {
     let mut seen = subject.seen.clone();
-    world::surroundings(client, &subject.owner, false, &mut seen).await?;
+    seen.replica_sets = world::sides(client, &subject.owner, &seen.deployment).await?.stable_sets;
     let Some(stable) = seen.stable_replica_set() else { return Err(Obstacle::NoStable) };
     if stable.template == seen.template_hash() {
         return Ok(None);
     }
     // Raw JSON: a typed template would lose fields that this version does not know.
     let set = replica_sets(client, &subject.owner.namespace).get(&stable.name).await?;
-    let mut template = set.data.pointer("/spec/template").cloned().unwrap_or_default();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove("pod-template-hash");
-    }
-    Ok(Some(template))
+    Ok(Some(written_template(&set.data)))
 }
 
 /// Waits until no rollout is running, except those in `left`.
@@ -346,10 +343,13 @@ async fn control(client: &Client, args: &EjectArgs, http: &Clients, leadership: 
         defaults: Defaults { settle: args.settle, annotation_prefix },
         measurer,
         publisher: Publisher::new(client.clone(), IDENTITY),
-        ours: controller::OwnedObjects::default(),
+        notifier: None,
+        watches: controller::Watches::new(Views::new(client.clone())),
+        active: controller::Active::default(),
         leadership,
         // No rollouts start, so nothing waits.
         queue: controller::Queue::new().0,
+        claims: controller::Claims::default(),
         failures: controller::Backoff::default(),
         // Nobody asks this process for them.
         metrics: controller::Metrics::new(&mut metrics::registry()),

@@ -8,7 +8,10 @@ use crate::{
     controller::{self},
     gocompat::duration::GoDuration,
     measure::{Means, Measurer, http::Clients, secrets},
-    providers::{self, hosts::HostPolicy},
+    providers::{
+        self,
+        hosts::{HostPolicy, Purpose},
+    },
     webhook::{
         admission::Admission,
         server::{Handler, Webhook},
@@ -20,6 +23,7 @@ use crate::{
         cert_store::{CertStore, Issuance},
         client,
         lease::{Elector, Leadership, LeaseConfig},
+        views::Views,
     },
     runtime::{
         admin::{self, Readiness},
@@ -148,7 +152,9 @@ struct Settings {
     defaults: Defaults,
     providers: providers::Defaults,
     http: Clients,
+    notifications: Clients,
     metrics: controller::Metrics,
+    views: Arc<Views>,
 }
 
 /// What admission is set to by these flags.
@@ -163,6 +169,8 @@ pub fn admit_config(args: &RunArgs) -> AdmitConfig {
             allowed: args.metric_hosts_allowed.clone(),
             denied: args.metric_hosts_denied.clone(),
             control: own.into_iter().chain([API_SERVER.to_owned()]).collect(),
+            notified: args.notification_hosts_allowed.clone(),
+            purpose: Purpose::Metric,
         },
         own_namespace: args.namespace.clone(),
         own_user: format!("system:serviceaccount:{}:{}", args.namespace, args.service_account),
@@ -172,15 +180,17 @@ pub fn admit_config(args: &RunArgs) -> AdmitConfig {
 fn parts(args: &RunArgs, client: Client, registry: &mut Registry) -> Result<Parts, RunError> {
     let config = admit_config(args);
     let AdmitConfig { defaults, providers, hosts, .. } = config.clone();
+    let notifications = Clients::new(hosts.of_notifications()).map_err(RunError::Http)?;
     let http = Clients::new(hosts).map_err(RunError::Http)?;
-    let admission = Admission::new(client, config, http.clone());
+    let views = Views::new(client.clone());
+    let admission = Admission::new(client, Arc::clone(&views), config, http.clone());
     let metrics = controller::Metrics::new(registry);
-    Ok(Parts { admission, settings: Settings { defaults, providers, http, metrics } })
+    Ok(Parts { admission, settings: Settings { defaults, providers, http, notifications, metrics, views } })
 }
 
 /// Runs the controller while this replica leads.
 async fn control(client: Client, args: RunArgs, settings: Settings, leadership: Leadership, phases: Phases) {
-    let Settings { defaults, providers, http, metrics } = settings;
+    let Settings { defaults, providers, http, notifications, metrics, views } = settings;
     let work = || async {
         let _term = metrics.rollouts.term();
         let secrets = secrets::Reader {
@@ -188,6 +198,16 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             own_namespace: args.namespace.clone(),
             service_account: args.service_account.clone(),
         };
+        let publisher = Publisher::new(client.clone(), &args.pod_name);
+        let notifier = controller::Notifier::new(controller::NotifierMeans {
+            client: client.clone(),
+            own_namespace: args.namespace.clone(),
+            http: notifications.clone(),
+            secrets: secrets.clone(),
+            publisher: publisher.clone(),
+            counted: metrics.notifications.clone(),
+            patience: controller::Patience::default(),
+        });
         let means = Means { http: http.clone(), secrets, defaults: providers.clone() };
         let (measurer, answered) = Measurer::new(means);
         let (queue, woken) = controller::Queue::new();
@@ -196,10 +216,13 @@ async fn control(client: Client, args: RunArgs, settings: Settings, leadership: 
             own_namespace: args.namespace.clone(),
             defaults: defaults.clone(),
             measurer,
-            publisher: Publisher::new(client.clone(), &args.pod_name),
+            publisher,
+            notifier: Some(notifier),
             leadership: leadership.clone(),
-            ours: controller::OwnedObjects::default(),
+            watches: controller::Watches::new(Arc::clone(&views)),
+            active: controller::Active::default(),
             queue,
+            claims: controller::Claims::default(),
             failures: controller::Backoff::default(),
             metrics: metrics.clone(),
         };

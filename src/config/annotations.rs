@@ -61,6 +61,12 @@ pub static KEYS: &[Key] = &[
         by_namespace: true,
     },
     Key {
+        name: keys::RESTART_ANNOTATIONS,
+        doc: "Annotations of the pod template, separated by commas. A change of only these is a restart, as with `kubectl.kubernetes.io/restartedAt`: the pods run the same code with other configuration. For Reloader, which needs its strategy `annotations`, name `reloader.stakater.com/last-reloaded-from`.",
+        example: "checksum/config, checksum/secret",
+        by_namespace: true,
+    },
+    Key {
         name: keys::OVERRIDE_FREEZE,
         doc: "The reason to release although a freeze of a policy forbids it. Set it in the request that makes the release; it counts once, and needs the verb `override-freeze` on `deployments`.",
         example: "outage 4711",
@@ -104,6 +110,12 @@ pub fn is_opted_in(annotations: &Labels) -> bool {
 pub fn is_opted_in_or_marked(metadata: &ObjectMeta) -> bool {
     let has_label = || metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(keys::MANAGED));
     metadata.annotations.as_ref().is_some_and(is_opted_in) || has_label()
+}
+
+/// Whether a Deployment has the label by which it is watched.
+#[must_use]
+pub fn is_watched(metadata: &ObjectMeta) -> bool {
+    metadata.labels.as_ref().and_then(|labels| labels.get(keys::MANAGED)).is_some_and(|value| value == "true")
 }
 
 /// The annotation that holds the plan.

@@ -22,7 +22,7 @@ use crate::{
         state::bounded::{PLAN_ROOM, plan_bytes},
         strategy::{CanaryStrategy, NamedTemplate, RolloutSpec, TemplateRef},
     },
-    gocompat::duration::GoDuration,
+    gocompat::{duration::GoDuration, validation::is_qualified_name},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,7 @@ pub fn read_annotations(annotations: &Labels, defaults: &Defaults) -> Result<Dec
     let strategy =
         if key == keys::BLUE_GREEN { blue_green(text, &defaults) } else { strategy(text, &defaults) };
     findings.extend(text_of(annotations, keys::RESTART, restart).err().unwrap_or_default());
+    findings.extend(annotations.get(keys::RESTART_ANNOTATIONS).and_then(|text| not_restarts(text)));
     let inline = inline.transpose().map_err(|found| findings.extend(found)).ok().flatten();
     let strategy = strategy.map_err(|found| findings.extend(found)).ok();
     match (strategy, findings.is_empty()) {
@@ -89,6 +90,21 @@ fn settle(node: Node<'_>) -> Option<GoDuration> {
 
 fn restart(node: Node<'_>) -> Option<()> {
     node.word(&[("canary", ())], "must be \"canary\", or not set")
+}
+
+/// The keys that the annotation names.
+pub(super) fn restart_annotations(text: &str) -> BTreeSet<String> {
+    text.split(',').map(|key| key.trim().to_owned()).collect()
+}
+
+/// Why the annotation does not name keys that tools write into a pod template.
+fn not_restarts(text: &str) -> Option<Finding> {
+    let is_key = |key: &String| is_qualified_name(key) && !key.starts_with(keys::PREFIX);
+    let wrong = restart_annotations(text).into_iter().find(|key| !is_key(key))?;
+    let problem = format!(
+        "{wrong:?} is not an annotation of a pod template; write keys separated by commas, such as checksum/config, checksum/secret"
+    );
+    Some(Finding::new(path(keys::RESTART_ANNOTATIONS), text, problem))
 }
 
 /// What each annotation may be, its text read as YAML.

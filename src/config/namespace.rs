@@ -2,7 +2,7 @@
 
 use super::{
     annotations::{Choice, INTERNAL_KEYS, KEYS, choice, path, plan_key},
-    declared_plan::{DeclaredPlan, read_annotations},
+    declared_plan::{DeclaredPlan, read_annotations, restart_annotations},
     strategy::Defaults,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         fields::nearest,
         finding::{Finding, Findings},
     },
-    domain::{k8s::selector::Labels, keys},
+    domain::{k8s::selector::Labels, keys, restarts::Restarts},
 };
 use std::collections::BTreeSet;
 
@@ -169,10 +169,14 @@ impl Settings {
         Self { annotations, ..Self::default() }
     }
 
-    /// Whether `kubectl rollout restart` is a canary release.
+    /// What is a restart. A key that cannot be read names nothing.
     #[must_use]
-    pub fn restart_is_canary(&self) -> bool {
-        self.annotations.get(keys::RESTART).is_some_and(|value| value == "canary")
+    pub fn restarts(&self) -> Restarts {
+        let named = self.annotations.get(keys::RESTART_ANNOTATIONS);
+        Restarts {
+            are_canaries: self.annotations.get(keys::RESTART).is_some_and(|value| value == "canary"),
+            annotations: named.map(|text| restart_annotations(text)).unwrap_or_default(),
+        }
     }
 
     /// Reads the plan.

@@ -1,6 +1,6 @@
 //! Stored profiles: a labelled `ConfigMap` with one key.
 
-use super::stored::only_entry;
+use super::stored::{MAX_BYTES, only_entry};
 use crate::{
     document::finding::Findings,
     domain::k8s::selector::Labels,
@@ -23,6 +23,6 @@ pub struct Bound {
 /// # Errors
 /// All findings, with paths from `data` on.
 pub fn read_profile(data: &Labels) -> Result<Profile, Findings> {
-    let (document, path) = only_entry(data, "data", "profile")?;
+    let (document, path) = only_entry(data, "data", "profile", MAX_BYTES)?;
     Profile::read(&document, &path)
 }

@@ -8,8 +8,8 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// Maximum size of a rehearsal in bytes: it is recorded until it is answered.
-const MAX_QUESTION: usize = 16 * 1024;
+/// Maximum size of a question in bytes: it is recorded until it is answered.
+const MAX_QUESTION: usize = 32 * 1024;
 /// Maximum number of selectors of one metric.
 const MAX_SELECTORS: usize = 8;
 /// Name of the value among the named queries.

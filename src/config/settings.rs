@@ -21,6 +21,9 @@ const MAX_REVISIONS: u32 = 20;
 /// Maximum delay in seconds: a week.
 const MAX_DELAY: u32 = 7 * 24 * 60 * 60;
 
+/// Documentation of Argo's `trafficRouting.plugins`.
+const PLUGINS: &str = "Plugins of Argo that a router stands for, by their names; others are refused.";
+
 /// A field: its word, how it changes the strategy `S`, and its documentation.
 #[derive(Debug)]
 pub struct Setting<S: 'static> {
@@ -93,6 +96,12 @@ pub static SETTINGS: &[Setting<CanaryStrategy>] = &[
         read: |node, strategy| {
             node.object(threshold).map(|threshold| strategy.progress_threshold = Some(threshold))
         },
+    },
+    Setting {
+        key: "observeShare",
+        doc: "Whether a step waits while the data plane's own metrics show that the canary's share of the requests is not its weight; true by default. Asks the Prometheus of the plan's analyses. See [the observed share](traffic.md#the-observed-share).",
+        example: "observeShare: false",
+        read: |node, strategy| node.bool().map(|observe| strategy.unobserved = !observe),
     },
     Setting {
         key: "progressDeadlineAbort",
@@ -241,23 +250,29 @@ pub(super) fn traffic_routing(node: Node<'_>, strategy: &mut CanaryStrategy) -> 
 }
 
 fn routing(fields: &mut Fields<'_>, strategy: &mut CanaryStrategy) {
-    let mut named = Vec::new();
+    let (mut named, mut keys) = (Vec::new(), Vec::new());
     for router in routers::nameable() {
-        let defaults = strategy.settings.get(router.key()).cloned();
-        let read = |node| routers::read(router, node, defaults.as_ref());
+        let defaults = strategy.settings.get(router.key());
+        let read = |node| routers::read(router, node, defaults);
         let Some(settings) = fields.doc(router.doc()).optional(router.key(), read) else { continue };
-        strategy.settings.insert(router.key().to_owned(), settings);
-        named.push(router.key());
+        named.push((router, settings));
+        keys.push(router.key());
     }
-    if named.len() > 1 {
-        fields.fail(format!("must have one of {}", named.join(", ")));
+    for plugin in fields.doc(PLUGINS).optional("plugins", routers::read_plugins).into_iter().flatten() {
+        named.push(plugin);
+        keys.push("plugins");
+    }
+    if keys.len() > 1 {
+        fields.fail(format!("must have one of {}", keys.join(", ")));
     }
     // Asked for by name: a route that is not there yet will be.
-    strategy.router = named.first().map(|key| (*key).to_owned());
+    strategy.router = named.first().map(|(router, _)| router.key().to_owned());
+    strategy.settings.extend(named.into_iter().map(|(router, settings)| (router.key().to_owned(), settings)));
     strategy.managed_routes =
         fields.list("managedRoutes", |node| node.object(|fields| fields.required("name", Node::string)));
     let known: Vec<&str> = routers::nameable().map(TrafficRouter::key).collect();
-    for key in ["alb", "ambassador", "apisix", "appMesh", "istio", "plugins", "smi", "traefik"] {
+    let of_argo = ["alb", "ambassador", "apisix", "appMesh", "istio", "smi", "traefik"];
+    for key in of_argo.into_iter().filter(|key| !routers::is_known(key)) {
         fields.unsupported(key, &format!("there is no such router; supported are {}", known.join(", ")));
     }
     let total = fields.optional("maxTrafficWeight", |node| node.integer(WEIGHT_TOTALS));

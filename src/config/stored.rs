@@ -14,15 +14,15 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Maximum size of a document in bytes: a larger one would not fit into the record of a rollout.
-const MAX_BYTES: usize = PLAN_ROOM;
+/// Maximum size of a document in bytes: a larger template would not fit into the record of a rollout.
+pub(super) const MAX_BYTES: usize = PLAN_ROOM;
 
 /// Reads the analysis template in the data of the `ConfigMap` `name`; `path` is the path of the data.
 ///
 /// # Errors
 /// All findings.
 pub fn read_template(name: &str, data: &Labels, path: &str) -> Lookup {
-    let (document, path) = only_entry(data, path, "AnalysisTemplate")?;
+    let (document, path) = only_entry(data, path, "AnalysisTemplate", MAX_BYTES)?;
     if let Some(finding) = too_many_rules(&document, &path) {
         return Err(vec![finding]);
     }
@@ -30,11 +30,16 @@ pub fn read_template(name: &str, data: &Labels, path: &str) -> Lookup {
     Ok(AnalysisTemplate { name: name.to_owned(), ..template })
 }
 
-/// The document under its only key, and its path. `what` names the document in the message.
-pub(super) fn only_entry(data: &Labels, path: &str, what: &str) -> Result<(Value, String), Findings> {
+/// The document of at most `max` bytes under its only key, and its path. `what` names the document in the message.
+pub(crate) fn only_entry(
+    data: &Labels,
+    path: &str,
+    what: &str,
+    max: usize,
+) -> Result<(Value, String), Findings> {
     match data.iter().next() {
-        Some((key, text)) if data.len() == 1 && text.len() > MAX_BYTES => {
-            let problem = format!("may have at most {MAX_BYTES} bytes");
+        Some((key, text)) if data.len() == 1 && text.len() > max => {
+            let problem = format!("may have at most {max} bytes");
             Err(vec![Finding::new(format!("{path}[{key}]"), format!("{} bytes", text.len()), problem)])
         }
         Some((key, text)) if data.len() == 1 => {

@@ -58,6 +58,7 @@ pub(super) fn without_steps(defaults: &Defaults) -> CanaryStrategy {
         router: None,
         managed_routes: Vec::new(),
         weight_total: Weight::PERCENT,
+        unobserved: false,
         settle: defaults.settle,
         settings: BTreeMap::new(),
     };

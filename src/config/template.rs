@@ -153,7 +153,8 @@ fn field_path(node: Node<'_>) -> Option<String> {
     }
 }
 
-fn secret_key(node: Node<'_>) -> Option<SecretKeyRef> {
+/// Reads which key of a Secret is meant.
+pub(crate) fn secret_key(node: Node<'_>) -> Option<SecretKeyRef> {
     node.object(|secret| {
         let name = secret.required("name", Node::object_name);
         let key = secret.required("key", Node::string);

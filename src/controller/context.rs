@@ -1,6 +1,9 @@
 //! What every pass of the controller needs, and why one can fail.
 
-use super::{backoff::Backoff, metrics::Metrics, owned::OwnedObjects, queue::Queue};
+use super::{
+    active::Active, backoff::Backoff, claims::Claims, metrics::Metrics, notifications::Notifier,
+    queue::Queue, watched::Watches,
+};
 use crate::{
     cluster::{
         apply::ApplyError,
@@ -18,7 +21,8 @@ use crate::{
     measure::Measurer,
 };
 use jiff::Timestamp;
-use kube::Client;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{Client, runtime::reflector::ObjectRef};
 use std::sync::Arc;
 
 /// What every reconcile needs.
@@ -33,16 +37,31 @@ pub struct Context {
     pub measurer: Arc<Measurer>,
     /// Publishes Events.
     pub publisher: Publisher,
+    /// Sends notifications about Events, if this process does.
+    pub notifier: Option<Notifier>,
     /// Whether this replica may write.
     pub leadership: Leadership,
-    /// Which of Haldane's objects exist, as the watches report.
-    pub ours: OwnedObjects,
+    /// What the watches have reported.
+    pub watches: Watches,
+    /// Releases under way.
+    pub active: Active,
     /// Releases that wait for their turn.
     pub queue: Queue,
+    /// Turns behind one Service or route.
+    pub claims: Claims,
     /// Passes that have failed.
     pub failures: Backoff,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+impl Context {
+    /// The rollout of this Deployment has ended, or does not start: who waited for it looks again.
+    pub(super) fn end_claim(&self, key: &ObjectRef<Deployment>) {
+        for waiting in self.claims.end(key) {
+            self.queue.look_at(waiting);
+        }
+    }
 }
 
 /// Why a pass ended early; it is repeated.
@@ -88,6 +107,10 @@ impl Failure for ReconcileError {
             }
             _ => None,
         }
+    }
+
+    fn is_outdated(&self) -> bool {
+        matches!(self.category(), Category::Conflict | Category::NotLeader)
     }
 }
 

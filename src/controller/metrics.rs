@@ -3,6 +3,7 @@
 use super::rollout_metrics::RolloutMetrics;
 use crate::{
     cluster::error::Category,
+    notify::Format,
     runtime::metrics::{self, Metric},
 };
 use kube::runtime::controller::Action;
@@ -12,12 +13,15 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::time::Duration;
+use strum::VariantArray;
 
 /// The controller's metrics; clones count in the same.
 #[derive(Clone)]
 pub struct Metrics {
     /// Of rollouts.
     pub rollouts: RolloutMetrics,
+    /// Of notifications.
+    pub notifications: Notifications,
     durations: Histogram,
     errors: Family<Failed, Counter>,
     requeues: Counter,
@@ -28,6 +32,54 @@ struct Failed {
     category: &'static str,
 }
 
+/// Of a notification whose destination is not known.
+pub(super) const NO_FORMAT: &str = "none";
+const DELIVERED: &str = "Delivered";
+const FAILED: &str = "Failed";
+
+/// Counts notifications by the format of their destination.
+#[derive(Debug, Clone)]
+pub struct Notifications(Family<Sent, Counter>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Sent {
+    format: &'static str,
+    result: &'static str,
+}
+
+impl Default for Notifications {
+    /// All at 0, so that the first that is lost is an increase, too.
+    fn default() -> Self {
+        let counts = Family::<Sent, Counter>::default();
+        for format in Format::VARIANTS.iter().map(<&str>::from).chain([NO_FORMAT]) {
+            for result in [DELIVERED, FAILED] {
+                drop(counts.get_or_create(&Sent { format, result }));
+            }
+        }
+        Self(counts)
+    }
+}
+
+impl Notifications {
+    /// A receiver has accepted one.
+    pub(super) fn delivered(&self, format: &'static str) {
+        self.0.get_or_create(&Sent { format, result: DELIVERED }).inc();
+    }
+
+    /// One is lost.
+    pub(super) fn failed(&self, format: &'static str) {
+        self.0.get_or_create(&Sent { format, result: FAILED }).inc();
+    }
+}
+
+#[cfg(test)]
+impl Notifications {
+    /// How many are lost whose destination is not known.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.get_or_create(&Sent { format: NO_FORMAT, result: FAILED }).get()
+    }
+}
+
 impl Metrics {
     /// Counts in `registry`.
     pub fn new(registry: &mut Registry) -> Self {
@@ -35,7 +87,9 @@ impl Metrics {
         metrics::register(registry, Metric::ReconcileDurationSeconds, durations.clone());
         metrics::register(registry, Metric::ReconcileErrors, errors.clone());
         metrics::register(registry, Metric::ReconcileRequeues, requeues.clone());
-        Self { rollouts: RolloutMetrics::new(registry), durations, errors, requeues }
+        let notifications = Notifications::default();
+        metrics::register(registry, Metric::Notifications, notifications.0.clone());
+        Self { rollouts: RolloutMetrics::new(registry), notifications, durations, errors, requeues }
     }
 
     /// A pass ended like this after so much time.

@@ -1,5 +1,6 @@
 //! Releases that wait for their turn: in which order, and how they hear that there is room.
 
+use crate::runtime::locked::lock;
 use futures::{Stream, stream::poll_fn};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -7,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 use tokio::sync::mpsc;
 
@@ -88,8 +89,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Waiting>> {
-        // A map cannot be left half-written by what is done with it here.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

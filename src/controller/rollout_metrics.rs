@@ -9,7 +9,10 @@ use crate::{
         state::{Phase, RolloutState},
     },
     providers,
-    runtime::metrics::{self, Metric},
+    runtime::{
+        locked::lock,
+        metrics::{self, Metric},
+    },
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
@@ -21,7 +24,7 @@ use prometheus_client::{
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// Deployments that have series of their own; the releases under way come first.
@@ -218,8 +221,7 @@ impl Sample {
 
 impl Managed {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Sample>> {
-        // A map cannot be left half-written by what is done with it here.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Calls `each` with the labels and the sample of every Deployment that has series.

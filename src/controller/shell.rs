@@ -10,30 +10,45 @@ use crate::{
     cluster::{apply, namespaces, records, templates, world},
     config::namespace::{Namespace, Settings},
     decide::{
-        DueMeasurement, Event, Measurements, Write,
-        pass::{Candidate, Look, Room, Shell, Stored},
+        DueMeasurement, Event, Measurements, Needs, Write,
+        pass::{Candidate, Look, Room, Shell, Source, Stored, Watched, WatchedDeployment, Written},
     },
     document::finding::Finding,
-    domain::{keys, observed::Observed, state::RolloutState, strategy::RolloutSpec},
-    objects::manifest::{Owner, find},
+    domain::{keys, observed::Observed, state::RolloutState, strategy::RolloutSpec, world::Canaries},
+    notify::Notice,
+    objects::{
+        canary_deployment::canary_name,
+        manifest::{Kind, Owner, find},
+    },
     runtime::clock,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::sync::MutexGuard;
 
 /// The requests of passes over one Deployment.
 pub struct Requests<'a> {
-    /// What every pass needs.
-    pub context: &'a Context,
-    /// The Deployment.
-    pub key: &'a ObjectRef<Deployment>,
+    context: &'a Context,
+    key: &'a ObjectRef<Deployment>,
+    /// The record was read before the watches began, so what they report is at least as new.
+    is_first: AtomicBool,
 }
 
-impl Requests<'_> {
+impl<'a> Requests<'a> {
+    /// What every pass needs, and the Deployment.
+    pub const fn new(context: &'a Context, key: &'a ObjectRef<Deployment>) -> Self {
+        Self { context, key, is_first: AtomicBool::new(false) }
+    }
+
     fn namespace_name(&self) -> &str {
         self.key.namespace.as_deref().unwrap_or_default()
     }
@@ -44,18 +59,36 @@ impl<'a> Shell for Requests<'a> {
     type Guard = Option<MutexGuard<'a, ()>>;
 
     async fn recorded(&self) -> Result<Stored, ReconcileError> {
-        let stored = records::load(&self.context.client, self.namespace_name(), &self.key.name).await?;
+        let first = self.context.watches.records.first(self.key);
+        self.is_first.store(first.is_some(), Ordering::Relaxed);
+        let stored = match first {
+            Some(stored) => stored,
+            None => records::load(&self.context.client, self.namespace_name(), &self.key.name).await?,
+        };
         span::at_stage(&stored.state);
         Ok(stored)
     }
 
+    fn is_superseded(&self, version: Option<&str>) -> bool {
+        self.context.watches.records.is_superseded(self.key, version)
+    }
+
+    fn watched_deployment(&self) -> WatchedDeployment {
+        self.context.watches.deployments.get(self.key)
+    }
+
     async fn deployment(&self) -> Result<Option<(Owner, Arc<Observed>)>, ReconcileError> {
+        if let (true, WatchedDeployment::Whole(owner, seen)) =
+            (self.is_first.load(Ordering::Relaxed), self.watched_deployment())
+        {
+            return Ok(Some((owner, seen)));
+        }
         let found = world::deployment(&self.context.client, self.namespace_name(), &self.key.name).await?;
         Ok(found.map(|(owner, seen)| (owner, Arc::new(seen))))
     }
 
     fn has_leftovers(&self, owner: &Owner) -> bool {
-        self.context.ours.has_any(owner)
+        self.context.watches.ours.has_any(owner)
     }
 
     async fn namespace(&self) -> Result<Namespace, ReconcileError> {
@@ -64,14 +97,45 @@ impl<'a> Shell for Requests<'a> {
         found.map_err(ReconcileError::Membership)
     }
 
+    async fn watched(
+        &self,
+        owner: &Owner,
+        seen: &Arc<Observed>,
+        needs: &Needs,
+    ) -> Result<Option<Watched>, ReconcileError> {
+        let Context { client, watches, .. } = self.context;
+        let (ours, newest) = watches.ours.of(owner);
+        let canary = find(&ours, Kind::DEPLOYMENT, &canary_name(&owner.name));
+        let canary = canary.and_then(|canary| canary.pointer("/metadata/uid")?.as_str()).unwrap_or_default();
+        let sets = watches.views.sets(&owner.namespace, [&owner.uid, canary]).await;
+        let Some([stable, canary]) = sets else { return Ok(None) };
+        let mut seen = Observed::clone(seen);
+        (seen.ours, seen.replica_sets, seen.canary_sets) = (ours, stable, canary);
+        (seen.world, _) = watches.views.world(&owner.namespace).await?;
+        world::unwatched(client, owner, needs, &mut seen).await?;
+        Ok(Some(Watched { seen: Arc::new(seen), newest }))
+    }
+
     async fn surroundings(
         &self,
         owner: &Owner,
-        mut seen: Arc<Observed>,
-        endpoints: bool,
+        seen: &Arc<Observed>,
+        needs: &Needs,
+        users: Source,
     ) -> Result<Arc<Observed>, ReconcileError> {
-        world::surroundings(&self.context.client, owner, endpoints, Arc::make_mut(&mut seen)).await?;
-        Ok(seen)
+        let Context { client, watches, .. } = self.context;
+        let mut seen = Observed::clone(seen);
+        world::pair(client, owner, &mut seen).await?;
+        seen.world = match users {
+            Source::Watches => watches.views.world(&owner.namespace).await?.0,
+            Source::Server => watches.views.read(&owner.namespace).await?,
+        };
+        world::unwatched(client, owner, needs, &mut seen).await?;
+        Ok(Arc::new(seen))
+    }
+
+    async fn canary(&self, owner: &Owner) -> Result<Option<Value>, ReconcileError> {
+        Ok(world::canary(&self.context.client, owner).await?)
     }
 
     async fn ours(&self, owner: &Owner) -> Result<Vec<Value>, ReconcileError> {
@@ -110,6 +174,18 @@ impl<'a> Shell for Requests<'a> {
         self.context.queue.leaves(self.key);
     }
 
+    fn claim(
+        &self,
+        canaries: Canaries,
+        must_wait: impl FnOnce(&Canaries) -> Option<String>,
+    ) -> Option<String> {
+        self.context.claims.claim(self.key, canaries, must_wait)
+    }
+
+    fn end_claim(&self) {
+        self.context.end_claim(self.key);
+    }
+
     fn wake_queue(&self) {
         self.context.queue.wake();
     }
@@ -127,25 +203,38 @@ impl<'a> Shell for Requests<'a> {
         self.context.leadership.is_leader()
     }
 
-    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<Option<String>, ReconcileError> {
-        let Context { client, .. } = self.context;
+    async fn write(&self, write: &Write<'_>, look: &Look) -> Result<Written, ReconcileError> {
+        let Context { client, watches, .. } = self.context;
         let Look { owner, seen, stored } = look;
-        match write {
-            Write::State(state) => return Ok(records::store(client, look, state).await?),
+        let patched = match write {
+            Write::State(state) => {
+                let version = records::store(client, look, state).await?;
+                watches.records.wrote(self.key, version.as_deref());
+                return Ok(Written::Record(version));
+            }
             Write::Apply(manifest) => {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
-                apply::apply(client, owner, manifest, known).await?;
+                return Ok(Written::Object(apply::apply(client, owner, manifest, known).await?));
             }
             Write::Conditions(conditions) => {
-                apply::write_conditions(client, owner, seen, conditions, clock::now()).await?;
+                apply::write_conditions(client, owner, seen, conditions, clock::now()).await?
             }
             Write::ClearCondition => apply::clear_condition(client, owner, seen).await?,
             Write::Deployment(write) => apply::write_deployment(client, owner, seen, *write).await?,
-            Write::Empty(name) => apply::empty(client, owner, name).await?,
-            Write::Delete(kind, name) => apply::delete(client, owner, seen, *kind, name).await?,
-            Write::Forget => records::forget(client, owner, stored.version.as_deref()).await?,
-        }
-        Ok(None)
+            Write::Empty(name) => {
+                apply::empty(client, owner, seen, name).await?;
+                None
+            }
+            Write::Delete(kind, name) => {
+                apply::delete(client, owner, seen, *kind, name).await?;
+                None
+            }
+            Write::Forget => {
+                records::forget(client, owner, stored.version.as_deref()).await?;
+                None
+            }
+        };
+        Ok(patched.map_or(Written::Done, |(owner, seen)| Written::Deployment(owner, Arc::new(seen))))
     }
 
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]) {
@@ -160,7 +249,11 @@ impl<'a> Shell for Requests<'a> {
         self.context.metrics.rollouts.recorded(self.key, &look.stored.state, state, &look.seen);
     }
 
-    async fn publish(&self, owner: &Owner, event: &Event) {
-        self.context.publisher.publish(owner, event).await;
+    async fn publish(&self, look: &Look, state: &RolloutState, event: &Event) {
+        let (Context { publisher, notifier, .. }, Look { owner, seen, .. }) = (self.context, look);
+        if let Some(notifier) = notifier {
+            notifier.notify(owner, Notice::of(owner, state, seen, event, clock::now()));
+        }
+        publisher.publish(owner, event).await;
     }
 }

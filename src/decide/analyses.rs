@@ -98,7 +98,7 @@ pub(super) fn advance_with(
         }));
     }
     if let Some(at) = advance.wake_at {
-        decision.analysis_wake_at = Some(decision.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));
+        decision.wake_to_measure(at);
     }
     advance.run
 }
@@ -293,6 +293,11 @@ pub(super) fn marks(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Mark> {
 /// Name of the rehearsal's run.
 pub(super) fn rehearsal_name(rollout: &Rollout, decision: &Decision<'_>) -> String {
     format!("{}-rehearsal-{}", run_name(rollout, None, decision), rollout.rehearsals)
+}
+
+/// Name of the run that asks about the canary's share.
+pub(super) fn share_name(rollout: &Rollout, number: u32, decision: &Decision<'_>) -> String {
+    format!("{}-share-{number}", run_name(rollout, None, decision))
 }
 
 /// Argo's form: Deployment, hash, revision, step, and a number for repetitions.

@@ -1,10 +1,15 @@
-//! A rollout that cannot be tried where it is: its application is scaled to 0, or nothing routes to it.
+//! A rollout that cannot be tried where it is: its application is scaled to 0, or nothing routes to it; and a promotion
+//! that would empty a Service.
 //!
 //! It waits, and its step begins again afterwards: what does not run or has no traffic is not judged.
 
 use super::{Event, decision::Decision};
 use crate::{
-    domain::state::{Rollout, Stage},
+    domain::{
+        k8s::rolling,
+        observed::Observed,
+        state::{Rollout, Stage},
+    },
     routers,
 };
 
@@ -49,9 +54,30 @@ fn reason(rollout: &Rollout, decision: &Decision<'_>) -> Option<String> {
     if (at_steps || promoting) && decision.seen().replicas() == 0 {
         return Some(STOPPED.to_owned());
     }
+    if promoting && let Some(why) = emptied(rollout, decision.seen()) {
+        return Some(why);
+    }
     // Nothing is tried any more by a promotion, and it needs no traffic.
     let route = || unrouted(routers::of(rollout.strategy()).route());
     (at_steps && !decision.is_routed(rollout)).then(route)
+}
+
+/// A person may have scaled the Deployment down since its release was admitted, to a size at which its strategy lets
+/// every pod of stable go at once. Where pods are the split, the canary pods stay behind the Service.
+fn emptied(rollout: &Rollout, seen: &Observed) -> Option<String> {
+    let rolling =
+        seen.deployment.spec.strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+    let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
+    let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
+    let replicas = i64::from(seen.replicas());
+    let is_emptied = rolling::empties(surge, unavailable, replicas) && !routers::by_pods(rollout.strategy());
+    is_emptied.then(|| {
+        format!(
+            "its promotion would leave the Service without pods, because spec.strategy with maxUnavailable {} lets Kubernetes remove {} of stable before a new one is ready; scale the Deployment up, or set maxUnavailable: 0 and maxSurge: 1; haldane.dev/do=abort ends the rollout",
+            rolling::shown(unavailable),
+            rolling::all_of(replicas)
+        )
+    })
 }
 
 fn wait(rollout: &mut Rollout, stopped: bool, decision: &Decision<'_>) {
@@ -80,6 +106,7 @@ mod tests {
         state::{Outcome, Phase, RolloutState, Stage},
     };
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     fn canary_size(plan: &Plan) -> Option<&Value> {
         plan.apply.iter().find(|m| m.name == "web-canary")?.body.pointer("/spec/replicas")
@@ -116,7 +143,7 @@ mod tests {
         let service =
             json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}});
         for object in ingresses.iter().map(ingress).chain([service]) {
-            seen.world.add(object).unwrap();
+            Arc::make_mut(&mut seen.world).add(object).unwrap();
         }
         seen
     }
@@ -150,6 +177,32 @@ mod tests {
     fn a_promotion_needs_no_ingress() {
         let rollout = decided(by_nginx(Stage::PromoteScale), &routed(&[])).state.rollout.unwrap();
         assert_eq!(rollout.waiting, None);
+    }
+
+    #[test]
+    fn a_promotion_waits_while_it_would_empty_the_service() {
+        let sized = |replicas: i32| {
+            let mut seen = seen(replicas, "b", true);
+            let rolling = json!({"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}});
+            seen.deployment.spec.strategy = serde_json::from_value(rolling).unwrap();
+            seen
+        };
+        for stage in [Stage::PromoteScale, Stage::PromoteShift] {
+            let waiting = decided(state(&sized(1), stage.clone()), &sized(1));
+            let rollout = waiting.state.rollout.as_ref().unwrap();
+            assert_eq!((&rollout.stage, rollout.phase()), (&stage, Phase::Promoting));
+            let why = rollout.message().unwrap();
+            assert!(why.contains("maxUnavailable 1 lets Kubernetes remove its one pod of stable"), "{why}");
+            assert_eq!(waiting.events.len(), 1, "{:?}", waiting.events);
+            let again = decided(waiting.state, &sized(1));
+            assert_eq!(again.events.len(), 0, "reported once");
+            let back = decided(again.state, &sized(2)).state.rollout.unwrap();
+            assert_eq!(back.waiting, None);
+        }
+        let mut by_pods = state(&sized(1), Stage::PromoteScale);
+        by_pods.rollout.as_mut().unwrap().spec.strategy.router = Some("replicas".to_owned());
+        let going = decided(by_pods, &sized(1)).state.rollout.unwrap();
+        assert_eq!(going.waiting, None, "its canary stays behind the Service");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One look at the world, and what has been concluded from it so far.
 
-use super::{DueMeasurement, Event, freeze::Frozen};
+use super::{DueMeasurement, Event, freeze::Frozen, report};
 use crate::{
     analysis::Answer,
     domain::{
@@ -8,7 +8,7 @@ use crate::{
         k8s::json_pointer::part,
         names::{TemplateHash, Weight},
         observed::Observed,
-        state::{HistoryEntry, Lag, Outcome, Refused, Rollout, RolloutState, Stage, Traffic},
+        state::{AbortReport, HistoryEntry, Lag, Outcome, Refused, Rollout, RolloutState, Stage, Traffic},
     },
     objects::{
         canary_deployment::{autoscaled_size, canary_name},
@@ -41,7 +41,7 @@ pub struct Input<'a> {
 /// Why what could start now must wait, although its plan can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
-    /// As many canaries as a policy allows run already.
+    /// As many canaries as a policy allows run already, or one behind the same Service.
     Queue(String),
     /// A policy does not let it start: the plan, the policy or the time is another than at admission.
     Policy(String),
@@ -71,6 +71,8 @@ pub(super) struct Decision<'a> {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) analysis_wake_at: Option<Timestamp>,
     pub(super) ended: Vec<HistoryEntry>,
+    /// Of the rollout that is aborted now.
+    pub(super) report: Option<AbortReport>,
     /// The template must be held although no rollout of it is recorded yet, and this is what to report then.
     pub(super) held_late: Option<Event>,
     /// See [`Rollout::metric_hosts`].
@@ -97,6 +99,7 @@ impl<'a> Decision<'a> {
             wake_at: None,
             analysis_wake_at: None,
             ended: Vec::new(),
+            report: None,
             held_late: None,
             metric_hosts: None,
             routing: RefCell::default(),
@@ -124,6 +127,20 @@ impl<'a> Decision<'a> {
         }
         self.wake(due);
         false
+    }
+
+    /// Whether it is time to measure; if not, looks again when it is.
+    pub(super) fn is_time_to_measure(&mut self, at: Timestamp) -> bool {
+        let is_due = at <= self.now();
+        if !is_due {
+            self.wake_to_measure(at);
+        }
+        is_due
+    }
+
+    /// Looks again at `at`, or before, whatever the steps wait for.
+    pub(super) fn wake_to_measure(&mut self, at: Timestamp) {
+        self.analysis_wake_at = Some(self.analysis_wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     pub(super) fn pair<'b>(&'b self, rollout: &'b Rollout) -> Pair<'b> {
@@ -229,10 +246,11 @@ impl<'a> Decision<'a> {
     }
 
     /// Whether the traffic that the rollout asks for is in force, as far as the cluster shows it.
-    fn traffic_is_in_force(&self, rollout: &Rollout) -> bool {
+    fn traffic_is_in_force(&mut self, rollout: &mut Rollout) -> bool {
         let retreats = matches!(rollout.stage, Stage::Retreat { .. } | Stage::Aborted { .. });
         let pods = self.size_for(rollout, rollout.traffic.weight);
-        traffic::in_force(&self.pair(rollout), &self.routing(rollout), pods, retreats)
+        let found = traffic::in_force(&self.pair(rollout), &self.routing(rollout), pods, retreats);
+        self.is_followed(rollout, found, retreats)
     }
 
     /// Whether the traffic asked for has reached the data plane; if not, looks again when it has.
@@ -297,6 +315,7 @@ impl<'a> Decision<'a> {
         rollout.manual_pause = None;
         rollout.lagging = None;
         rollout.unseen = None;
+        rollout.share = None;
         rollout.stage = Stage::Retreat { outcome, since: self.now(), message };
     }
 
@@ -304,6 +323,7 @@ impl<'a> Decision<'a> {
     pub(super) fn abort(&mut self, rollout: &mut Rollout, why: &str) {
         let message = format!("Rollout aborted update to revision {}: {why}", rollout.revision);
         self.events.push(Event::warning("RolloutAborted", message.clone()));
+        self.report = Some(report::of(rollout, self.seen(), self.stable_hash().as_ref()));
         self.retreat(rollout, Outcome::Aborted, format!("RolloutAborted: {message}"));
     }
 }

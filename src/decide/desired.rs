@@ -37,17 +37,14 @@ pub(super) fn plan(state: RolloutState, mut decision: Decision<'_>) -> Plan {
     let last_resort = state.rollout.as_ref().filter(|_| retreats);
     let last_resort = last_resort.and_then(|rollout| last_resort_of(rollout, &decision));
     let wakes = decision.wake_at.into_iter().chain(decision.analysis_wake_at);
-    let deployment = deployment_write(&state, &decision);
-    // Both hold for the Deployment that was looked at, so the conditions wait for the next look.
-    let conditions = if deployment.is_none() { conditions(&state, decision.seen()) } else { Vec::new() };
     Plan {
         apply,
         delete,
-        deployment,
+        deployment: deployment_write(&state, &decision),
         retreats,
         last_resort,
         empty: empty(&state, &decision),
-        conditions,
+        conditions: conditions(&state, decision.seen()),
         wake_at: wakes.min(),
         measure: std::mem::take(&mut decision.measure),
         events: std::mem::take(&mut decision.events),
@@ -101,7 +98,7 @@ fn wanted_objects(rollout: &Rollout, decision: &Decision<'_>) -> Vec<Manifest> {
 /// See [`Plan::last_resort`]. A promoted canary is as good as stable, so it may keep its pods until its routes can go.
 fn last_resort_of(rollout: &Rollout, decision: &Decision<'_>) -> Option<Manifest> {
     let is_good = matches!(rollout.stage, Stage::Retreat { outcome: Outcome::Promoted, .. });
-    let needs_pods = !routers::of(rollout.strategy()).falls_back() || is_good;
+    let needs_pods = !routers::of(rollout.strategy()).has_last_resort() || is_good;
     let canary = decision.pair(rollout).deployment(0, &rollout.traffic);
     let found = find(&decision.seen().ours, canary.kind, &canary.name)?;
     let has_pods = part(found, "/spec/replicas").and_then(Value::as_i64) != Some(0);
@@ -154,4 +151,33 @@ fn deployment_write(state: &RolloutState, decision: &Decision<'_>) -> Option<Dep
 fn empty(state: &RolloutState, decision: &Decision<'_>) -> Option<String> {
     let premature = bypass::premature_set(state.rollout.as_ref()?, decision.seen());
     premature.map(|set| set.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        decide::fixtures::{decided, now, seen, state},
+        domain::state::{Outcome, Stage},
+    };
+    use serde_json::json;
+
+    /// Whether the canary may lose its pods where its routes cannot be changed.
+    fn has_last_resort(router: &str, outcome: Outcome) -> bool {
+        let mut seen = seen(4, "b", true);
+        seen.ours =
+            vec![json!({"kind": "Deployment", "metadata": {"name": "web-canary"}, "spec": {"replicas": 2}})];
+        let stage = Stage::Retreat { outcome, since: now(), message: "bad".into() };
+        let mut recorded = state(&seen, stage);
+        recorded.rollout.as_mut().unwrap().spec.strategy.router = Some(router.to_owned());
+        let plan = decided(recorded, &seen);
+        plan.last_resort.is_some_and(|canary| canary.body["spec"]["replicas"] == 0)
+    }
+
+    #[test]
+    fn a_bad_canary_loses_its_pods_where_its_share_then_goes_to_stable() {
+        for (router, expected) in [("nginx", true), ("traefik", true), ("gateway", false)] {
+            assert_eq!(has_last_resort(router, Outcome::Aborted), expected, "{router}");
+            assert!(!has_last_resort(router, Outcome::Promoted), "{router}: it is as good as stable");
+        }
+    }
 }

@@ -111,6 +111,7 @@ impl<'a> Draft<'a> {
         problems.extend(routers::refused_by(router, strategy).into_iter().map(Unfit::Router));
         let found = router.survey(&services, strategy.settings_of(router.key()), world);
         problems.extend(found.conflicts.iter().cloned().map(Unfit::Object));
+        problems.extend(router.unfit(&services, strategy, &found, world).into_iter().map(Unfit::Object));
         let by_pods = routers::by_pods(strategy);
         let ours: Vec<String> =
             services.keys().flat_map(|name| our_services(name, strategy, by_pods)).collect();
@@ -126,7 +127,7 @@ impl<'a> Draft<'a> {
             labels::choose(workload, &others, &world.policies)
         };
         let rewrite = rewrite.map_err(|error| problems.push(Unfit::Selector(error))).ok();
-        let Reach { gaps, warnings } = reach::of_services(workload, world);
+        let Reach { gaps, warnings } = reach::of_services(workload, strategy, world);
         problems.extend(gaps.into_iter().map(Unfit::Service));
         Self { spec, split, services, routes: found, rewrite, problems, warnings }
     }
@@ -155,6 +156,7 @@ mod tests {
     use crate::decide::fixtures::seen;
     use crate::domain::observed::ReplicaSetView;
     use serde_json::json;
+    use std::sync::Arc;
 
     /// The plan `{canaryService: next}` among these Services, which select the pods.
     fn frozen(services: &[&str]) -> Result<Frozen, String> {
@@ -164,7 +166,7 @@ mod tests {
         for name in services {
             let service =
                 json!({"kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": "web"}}});
-            seen.world.add(service).unwrap();
+            Arc::make_mut(&mut seen.world).add(service).unwrap();
         }
         freeze(RolloutSpec { strategy, templates: Vec::new() }, &seen.workload(), &seen.world)
     }
@@ -180,7 +182,7 @@ mod tests {
         seen.replica_sets = vec![ReplicaSetView::of(&running)];
         let service =
             json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"tier": "front"}}});
-        seen.world.add(service).unwrap();
+        Arc::make_mut(&mut seen.world).add(service).unwrap();
         let spec = RolloutSpec { strategy, templates: Vec::new() };
         let why = freeze(spec, &seen.workload(), &seen.world).unwrap_err();
         assert!(why.contains("Service \"web\" selects tier=front, as the running pods have it"), "{why}");

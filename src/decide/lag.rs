@@ -1,27 +1,60 @@
 //! Pods that a rollout waits for: why they are not available, and when to look at them again.
 
 use super::{Event, decision::Decision};
-use crate::domain::state::{Missing, Rollout, Stage};
-use jiff::SignedDuration;
+use crate::domain::{
+    observed::Observed,
+    state::{Missing, Rollout, Stage},
+};
+use jiff::{SignedDuration, Timestamp};
 
-/// Looks at pods that make no progress, counted from their last progress: no watch reports that the reason changes.
+/// Looks at pods that make no progress, counted from their last progress: no watch reports that the reason changes. A
+/// start without trouble is over before the first.
 const LOOKS: [SignedDuration; 3] =
     [SignedDuration::from_secs(5), SignedDuration::from_secs(10), SignedDuration::from_secs(20)];
+
+/// The time between two looks after that.
+const INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long pods may be in a situation that is usual at a start, before an Event reports it.
 const USUAL: SignedDuration = SignedDuration::from_secs(30);
 
+/// Since when pods that the rollout waits for have made no progress.
+fn stalled_since(rollout: &Rollout, seen: &Observed) -> Option<Timestamp> {
+    if rollout.stage != Stage::PromoteRoll {
+        return rollout.lagging.map(|lag| lag.since);
+    }
+    let status = seen.deployment.status.as_ref()?;
+    status.unavailable_replicas.filter(|count| *count > 0)?;
+    Some(seen.condition("Progressing")?.last_update_time.as_ref()?.0)
+}
+
+/// Whether the reason is to be looked up.
+pub(super) fn asks_for_pods(rollout: &Rollout, seen: &Observed, now: Timestamp) -> bool {
+    let [first, ..] = LOOKS;
+    stalled_since(rollout, seen).is_some_and(|since| now.duration_since(since) >= first)
+}
+
+/// The next look after this time without progress.
+fn next_look(idle: SignedDuration) -> SignedDuration {
+    let early = LOOKS.into_iter().find(|look| *look > idle);
+    early.unwrap_or_else(|| {
+        let passed = i32::try_from(idle.as_secs() / INTERVAL.as_secs()).unwrap_or(i32::MAX - 1);
+        INTERVAL.saturating_mul(passed + 1)
+    })
+}
+
 /// Writes down why pods are missing. An Event reports each kind of reason once, until all pods are available.
 pub(super) fn note(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     let before = rollout.missing.take();
-    let lag = rollout.lagging.filter(|_| rollout.stage != Stage::PromoteRoll);
-    if lag.is_none() && rollout.stage != Stage::PromoteRoll {
+    let stalled = stalled_since(rollout, decision.seen());
+    if stalled.is_none() && rollout.stage != Stage::PromoteRoll {
         return;
     }
-    let mut is_late = false;
-    if let Some(lag) = lag {
-        is_late = LOOKS.into_iter().chain([USUAL]).all(|after| decision.passed(lag.since, after));
+    let idle = stalled.map(|since| decision.now().duration_since(since));
+    if let (Some(since), Some(idle)) = (stalled, idle) {
+        decision.passed(since, next_look(idle));
     }
+    let is_late = rollout.stage != Stage::PromoteRoll && idle.is_some_and(|idle| idle >= USUAL);
     let mut reported = before.map(|missing| missing.reported).unwrap_or_default();
     let seen = decision.seen().unavailable.as_ref();
     if let Some(seen) = seen.filter(|seen| is_late || !seen.is_usual)
@@ -106,11 +139,7 @@ mod tests {
             let wake_at = decided(after(seconds, start()), &seen(4, "b", true)).wake_at.unwrap();
             wake_at.duration_since(now()).as_secs() + seconds
         };
-        assert_eq!(
-            [0, 4, 5, 10, 20, 30].map(next),
-            [5, 5, 10, 20, 30, 600],
-            "the last is the progress deadline"
-        );
+        assert_eq!([0, 4, 5, 10, 20, 30].map(next), [5, 5, 10, 20, 30, 60], "the progress deadline is later");
     }
 
     #[test]

@@ -192,11 +192,18 @@ pub(super) fn finish_retreat(state: &mut RolloutState, decision: &mut Decision<'
     for entry in std::mem::take(&mut decision.ended) {
         state.remember(entry);
     }
+    if let Some(report) = decision.report.take() {
+        state.add_report(report);
+    }
     let Some(rollout) = &mut state.rollout else { return };
     let Stage::Retreat { outcome, since, message } = rollout.stage.clone() else { return };
     if outcome == Outcome::Aborted {
         if decision.settled(rollout) {
+            let (revision, seen_at) = (rollout.revision, rollout.traffic.seen_at);
             rollout.stage = Stage::Aborted { since, message };
+            if let Some(seen_at) = seen_at {
+                state.traffic_is_back(revision, seen_at.duration_since(since));
+            }
         }
         return;
     }
@@ -236,13 +243,7 @@ mod tests {
 
     /// The Deployment of this image with an order to try it again.
     fn retried(image: &str) -> Observed {
-        let mut seen = seen(4, image, true);
-        let request = json!({
-            "id": "1", "verb": "retry", "by": "jane", "at": now(), "template": seen.template_hash(),
-        });
-        let annotations = seen.deployment.metadata.annotations.as_mut().unwrap();
-        annotations.insert("haldane.dev/request".to_owned(), request.to_string());
-        seen
+        ordered(seen(4, image, true), "retry")
     }
 
     #[test]
@@ -250,7 +251,7 @@ mod tests {
         let decision = Wait::Queue("waits for its turn".to_owned());
         let full = Some(&decision);
         let (before, world) = (aborted(), retried("b"));
-        assert_eq!(needs(&before, &world, false).start, Start::Retry);
+        assert_eq!(needs(&before, &world, false, now()).start, Start::Retry);
         let queued = decided_in_turn(before, &world, full);
         assert_eq!(queued.state.phase(), Phase::Degraded);
         assert_eq!(queued.state.blocked.as_deref(), Some("waits for its turn"));
@@ -263,7 +264,7 @@ mod tests {
         let rollout = started.rollout.as_ref().unwrap();
         assert_eq!((&rollout.stage, rollout.attempt), (&Stage::Start, 2));
         assert_eq!((started.blocked.as_ref(), started.queued_since), (None, None));
-        assert_eq!(needs(&started, &world, false).start, Start::Nothing, "the order was carried out");
+        assert_eq!(needs(&started, &world, false, now()).start, Start::Nothing, "the order was carried out");
     }
 
     #[test]
@@ -280,6 +281,34 @@ mod tests {
         world.replica_sets =
             vec![ReplicaSetView { wanted: 4, ready: 4, ..set(&seen(4, "a", false), "web-a", "1") }];
         world
+    }
+
+    /// An order of Jane's for the template.
+    fn ordered(mut world: Observed, verb: &str) -> Observed {
+        let request = json!({
+            "id": verb, "verb": verb, "by": "jane", "at": now(), "template": world.template_hash(),
+        });
+        let annotations = world.deployment.metadata.annotations.as_mut().unwrap();
+        annotations.insert("haldane.dev/request".to_owned(), request.to_string());
+        world
+    }
+
+    #[test]
+    fn a_pause_or_resume_that_comes_with_a_newer_template_is_for_its_rollout() {
+        for (verb, is_paused) in [("pause", true), ("resume", false)] {
+            let mut before = state(&seen(4, "a", true), Stage::Start);
+            before.rollout.as_mut().unwrap().manual_pause = Some(now());
+            before.rollout.as_mut().unwrap().traffic = Traffic::none(now());
+            let world = ordered(held(), verb);
+            let superseded = decided_with(before, &world, &Ok(next()), None);
+            assert_eq!(superseded.state.handled_request, None, "it is not for the old one");
+            let reasons: Vec<_> = superseded.events.iter().map(|event| event.reason).collect();
+            assert!(!reasons.contains(&"RequestIgnored"), "{reasons:?}");
+            let ended = RolloutState { rollout: None, ..superseded.state };
+            let started = decided_with(ended, &world, &Ok(next()), None).state;
+            assert_eq!(started.handled_request.as_deref(), Some(verb));
+            assert_eq!(started.rollout.unwrap().manual_pause.is_some(), is_paused, "{verb}");
+        }
     }
 
     #[test]

@@ -9,7 +9,12 @@ mod evidence;
 mod promotion;
 mod refusal;
 mod rehearsal;
+pub mod report;
+mod share;
 mod steps;
+mod turn;
+mod unfollowed;
+mod unready;
 pub mod verbs;
 pub mod view;
 mod waits;
@@ -31,6 +36,7 @@ pub mod pass;
 mod reach;
 pub mod state_validation;
 pub mod summary;
+pub mod troubles;
 
 pub use condition::{ABORT_PREFIX, Condition, RELEASE};
 pub use decision::{Input, Measurements, Wait};
@@ -39,8 +45,9 @@ pub use freeze::{Draft, Frozen, Unfit, freeze};
 pub use measuring::Measuring;
 pub use refusal::Refusal;
 pub use steps::describe;
+pub use turn::behind_another;
 pub use view::RolloutView;
-pub use waits::{WaitReason, Waits};
+pub use waits::{WaitReason, Waits, whole_seconds};
 pub use writes::{Attempt, Write};
 
 use crate::{
@@ -120,11 +127,16 @@ pub struct DueMeasurement {
 
 /// What must be looked at before [`decide`], in addition to the Deployment and the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a look-up of its own")]
 pub struct Needs {
     /// Everything around the Deployment; false while nothing is under way.
     pub surroundings: bool,
     /// Endpoints of the user's Services as well.
     pub endpoints: bool,
+    /// Whether stable is being replaced, so that its pods are waited for and not the canary's.
+    pub rolls: bool,
+    /// Pods that are not available as well.
+    pub pods: bool,
     /// What may start now, if there is room for it.
     pub start: Start,
 }
@@ -142,7 +154,7 @@ pub enum Start {
 
 /// Says what to look at. `leftovers` = objects of ours exist.
 #[must_use]
-pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Needs {
+pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool, now: Timestamp) -> Needs {
     let (rollout, held) = (state.rollout.as_ref(), deployment.is_held());
     let frozen = |rollout: &Rollout| {
         rollout.hash == deployment.template_hash() && !matches!(rollout.stage, Stage::Retreat { .. })
@@ -156,9 +168,12 @@ pub fn needs(state: &RolloutState, deployment: &Observed, leftovers: bool) -> Ne
         false if verbs::is_retried(state, deployment) => Start::Retry,
         false => Start::Nothing,
     };
+    let rolls = rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll);
     Needs {
         surroundings: rollout.is_some() || held || leftovers || bypass::is_suspected(state, deployment),
-        endpoints: rollout.is_some_and(|rollout| rollout.stage == Stage::PromoteRoll),
+        endpoints: rolls && deployment.has_rolled(),
+        rolls,
+        pods: rollout.is_some_and(|rollout| lag::asks_for_pods(rollout, deployment, now)),
         start,
     }
 }
@@ -174,6 +189,8 @@ pub fn decide(mut state: RolloutState, input: &Input<'_>) -> Plan {
         decision.observe(rollout);
         if !blocked::waits(rollout, &mut decision) {
             analyses::advance(rollout, &mut decision);
+            share::observe(rollout, &mut decision);
+            unready::take_back(rollout, &mut decision);
             advance(rollout, &mut decision);
             refusal::on_deadline(rollout, &mut decision);
         }

@@ -15,10 +15,15 @@ use crate::{
 /// weight that the canary already carries.
 ///
 /// Pods of stable cannot be left out of the user's Service: where they are the split, stable is replaced next to
-/// a canary that has what its weight needs. What has never run is not promoted.
+/// a canary that has what its weight needs. What has never run is not promoted, nor what lost its weight and
+/// cannot carry that again.
 pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.canary_replicas = decision.size_for(rollout, Weight::FULL);
-    let least = decision.size_for(rollout, rollout.traffic.weight).max(1);
+    let reached = reached(rollout);
+    let least = decision.size_for(rollout, reached).max(1);
+    if reached > rollout.traffic.weight && decision.canary(rollout).available >= least {
+        rollout.traffic.ask(reached, true, decision.now());
+    }
     let by_pods = routers::by_pods(rollout.strategy());
     match decision.canary_has(rollout, if by_pods { least } else { rollout.canary_replicas }) {
         Ok(true) => rollout.stage = if by_pods { Stage::PromoteRoll } else { Stage::PromoteShift },
@@ -37,8 +42,22 @@ pub(super) fn scale(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     }
 }
 
+/// The weight that the canary has. If it lost all of its pods, the last step's: all, where only the promotion gave it any.
+fn reached(rollout: &Rollout) -> Weight {
+    let (strategy, traffic) = (rollout.strategy(), &rollout.traffic);
+    let was_taken_back = !traffic.routes && rollout.exposed_at.is_some();
+    if !was_taken_back {
+        return traffic.weight;
+    }
+    let weight = strategy.weight_at(rollout.skipped_after.unwrap_or(strategy.steps.len()));
+    if weight == Weight::ZERO { Weight::FULL } else { weight }
+}
+
 /// All traffic goes to the canary.
 pub(super) fn shift(rollout: &mut Rollout, decision: &mut Decision<'_>) {
+    if decision.would_fail(rollout) {
+        return;
+    }
     rollout.traffic.ask(Weight::FULL, true, decision.now());
     // Until stable starts to be replaced, an abort is one change of weight away.
     let delay = rollout.strategy().scale_down_delay.signed();

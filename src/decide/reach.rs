@@ -6,6 +6,7 @@ use crate::{
     domain::{
         k8s::selector::{Labels, map_selects},
         keys,
+        strategy::CanaryStrategy,
         world::{Pods, Workload, World, written},
     },
     objects::labels::{service_name, service_selector},
@@ -38,14 +39,14 @@ enum Selects {
 }
 
 /// Compares what Services reach now with what they reach after promotion; nothing if the running pods are not known.
-pub(super) fn of_services(workload: &Workload, world: &World) -> Reach {
+pub(super) fn of_services(workload: &Workload, strategy: &CanaryStrategy, world: &World) -> Reach {
     let Some(running) = &workload.running else { return Reach::default() };
     let versions = Versions { running, new: &workload.pods };
     let selecting: Vec<(&Service, Selects)> =
         world.services.iter().filter_map(|service| Some((service, versions.selected_by(service)?))).collect();
     let mut reach = Reach::default();
     // What routes to a Service makes it the front; without a route each of them may be.
-    let routed = |service: &Service| routers::is_routed(service, world);
+    let routed = |service: &Service| routers::is_routed(service, Some(strategy), world);
     let has_route = selecting.iter().any(|(service, _)| routed(service));
     let is_front = |service: &Service| !has_route || routed(service);
     let is_reached = selecting.iter().any(|(service, found)| *found == Selects::Both && is_front(service));
@@ -154,6 +155,7 @@ fn port_finding(new: &Pods, problem: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::fixtures::next;
     use serde_json::{Value, json};
 
     fn pods(labels: &Value, ports: &[(&str, i64)]) -> Pods {
@@ -182,7 +184,8 @@ mod tests {
                 .unwrap();
         }
         let workload = Workload { pods: new, running: Some(running), ..Workload::default() };
-        let Reach { gaps, warnings } = of_services(&workload, &world);
+        let strategy = next().spec.strategy;
+        let Reach { gaps, warnings } = of_services(&workload, &strategy, &world);
         (gaps.len(), warnings.len())
     }
 
@@ -209,6 +212,28 @@ mod tests {
         assert_eq!(labels(&new, &old, &all, &["front"]), (1, 0), "none that the route needs");
         assert_eq!(labels(&new, &old, &all, &["front", "web"]), (0, 1), "one more Service, for more labels");
         assert_eq!(labels(&old, &old, &all, &["front"]), (0, 0));
+    }
+
+    #[test]
+    fn a_route_of_the_router_that_the_plan_names_makes_a_front() {
+        let mut world = World::default();
+        let rules = json!([{"backendRefs": [{"name": "front", "port": 80}]}]);
+        for object in [
+            json!({"kind": "Service", "metadata": {"name": "web"}, "spec": selecting(&json!({"app": "web"}))}),
+            json!({"kind": "Service", "metadata": {"name": "front"}, "spec": selecting(&json!({"tier": "front"}))}),
+            json!({"kind": "HTTPRoute", "metadata": {"name": "front"}, "spec": {"rules": rules}}),
+        ] {
+            world.add(object).unwrap();
+        }
+        let running = pods(&json!({"app": "web", "tier": "front"}), &[]);
+        let new = pods(&json!({"app": "web"}), &[]);
+        let workload = Workload { pods: new, running: Some(running), ..Workload::default() };
+        let by = |router: &str| {
+            let strategy = CanaryStrategy { router: Some(router.to_owned()), ..next().spec.strategy };
+            of_services(&workload, &strategy, &world).gaps.len()
+        };
+        assert_eq!(by("gateway"), 1, "the HTTPRoute would route to no pod");
+        assert_eq!(by("nginx"), 0, "nothing that this plan splits goes by the HTTPRoute");
     }
 
     #[test]

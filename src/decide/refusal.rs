@@ -1,4 +1,5 @@
-//! Writes that are not accepted: what is recorded of them, and how long a rollout waits for them.
+//! Writes that are not accepted: what is recorded of them, and how long a rollout waits for them, or for a data plane
+//! that does not follow them.
 
 use super::{Event, decision::Decision};
 use crate::domain::state::{Phase, Refused, Rollout, RolloutState, Stage};
@@ -33,20 +34,24 @@ pub(super) fn stated(
     Some((RolloutState { refused, ..state.clone() }, event))
 }
 
-/// Ends a rollout that a refused write has kept from going on for the progress deadline, as a canary does that does
-/// not grow; unless the plan says otherwise.
+/// Ends a rollout that a refused write, or a data plane, has kept from going on for the progress deadline, as a canary
+/// does that does not grow; unless the plan says otherwise.
 pub(super) fn on_deadline(rollout: &mut Rollout, decision: &mut Decision<'_>) {
-    let Some(refused) = decision.refused.clone() else { return };
+    let refused = decision.refused.as_ref().map(|refused| (refused.since, refused.to_string()));
+    // To replace stable needs no traffic.
+    let awaited = rollout.traffic.awaited().filter(|_| rollout.stage != Stage::PromoteRoll);
+    let awaited = awaited.map(|(since, awaited)| (since, format!("waits for {awaited}")));
+    let Some((begun, why)) = refused.or(awaited) else { return };
     let since = hangs_since(rollout, decision).filter(|_| rollout.strategy().progress_deadline_abort);
-    let Some(since) = since.map(|since| since.max(refused.since)) else { return };
+    let Some(since) = since.map(|since| since.max(begun)) else { return };
     let deadline = decision.seen().progress_deadline_seconds();
     if decision.passed(since, SignedDuration::from_secs(i64::from(deadline))) {
-        let why = format!("ProgressDeadlineExceeded: made no progress for {deadline}s: {refused}");
+        let why = format!("ProgressDeadlineExceeded: made no progress for {deadline}s: {why}");
         decision.abort(rollout, &why);
     }
 }
 
-/// Since when the rollout can only go on with writes that were not accepted yet, if that is so.
+/// Since when the rollout can only go on with what was not accepted yet, if that is so.
 fn hangs_since(rollout: &Rollout, decision: &Decision<'_>) -> Option<Timestamp> {
     match rollout.stage {
         // Time that a person takes does not count.

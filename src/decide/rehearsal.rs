@@ -138,11 +138,11 @@ fn made(rollout: &Rollout, decision: &Decision<'_>) -> Option<AnalysisRun> {
 }
 
 /// Metrics and the secrets that their configurations name.
-type Metrics = (Vec<MetricSpec>, BTreeMap<String, SecretKeyRef>);
+pub(super) type Metrics = (Vec<MetricSpec>, BTreeMap<String, SecretKeyRef>);
 
 /// Every metric that decides about the rollout, once, as it would be asked about stable. An analysis that means
 /// another secret by the name of a known one is left out.
-fn metrics(rollout: &Rollout, decision: &Decision<'_>) -> Option<Metrics> {
+pub(super) fn metrics(rollout: &Rollout, decision: &Decision<'_>) -> Option<Metrics> {
     let stable = rollout.stable_pod_hash.clone();
     let (mut metrics, mut secrets): Metrics = Default::default();
     for analysis in rollout.strategy().analyses() {

@@ -66,7 +66,7 @@ pub(super) fn step(rollout: &mut Rollout, index: usize, entered_at: Timestamp, d
         }
     };
     // No step ends without the traffic that it is to be tried with.
-    if done && in_force {
+    if done && in_force && rollout.astray().is_none() {
         leave(rollout, index, &step, decision);
     }
 }
@@ -78,11 +78,8 @@ fn shift(rollout: &mut Rollout, index: usize, sized: bool, decision: &mut Decisi
     let strategy = rollout.strategy();
     let (weight, headers, mirror) =
         (strategy.weight_at(index), strategy.headers_at(index), strategy.mirror_at(index));
-    let before = rollout.traffic.clone();
-    let more = weight > before.weight
-        || !headers.is_subset(&before.headers)
-        || (mirror.is_some() && mirror != before.mirror);
-    if more && !sized {
+    let more = rollout.traffic.is_less_than(weight, &headers, mirror);
+    if more && (!sized || decision.would_fail(rollout)) {
         return false;
     }
     rollout.traffic.ask_all(weight, headers, mirror, decision.now());

@@ -1,8 +1,8 @@
 //! Orders of people: when each is allowed, and what it does. Admission asks with the same words.
 
-use super::{Event, analyses, decision::Decision, evidence, rehearsal, steps};
+use super::{Event, analyses, decision::Decision, evidence, rehearsal, share, steps};
 use crate::domain::{
-    names::Weight,
+    names::{TemplateHash, Weight},
     observed::Observed,
     request::{Order, Request, Verb},
     state::{Outcome, Rollout, RolloutState, Stage},
@@ -102,14 +102,27 @@ pub fn is_retried(state: &RolloutState, seen: &Observed) -> bool {
         && state.handled_request.as_ref() != Some(&request.id)
 }
 
+/// Whether an order for this held template is for the rollout that comes next: none of it is recorded yet.
+#[must_use]
+pub fn is_for_next(template: &TemplateHash, state: &RolloutState) -> bool {
+    let is_other = |rollout: &Rollout| {
+        let ends = matches!(rollout.stage, Stage::Retreat { outcome: Outcome::Superseded, .. });
+        ends || rollout.hash != *template
+    };
+    state.rollout.as_ref().is_none_or(is_other)
+}
+
 /// Carries out a new order, once.
 pub(super) fn carry_out(state: &mut RolloutState, decision: &mut Decision<'_>) {
     let Some(request) = decision.seen().request() else { return };
     if state.handled_request.as_ref() == Some(&request.id) {
         return;
     }
-    // A rollout that is about to start decides whether an early `pause` is for it.
-    let pending = state.rollout.is_none() && decision.seen().is_held();
+    // A rollout that is about to start decides whether an early `pause` or `resume` is for it.
+    let is_early = matches!(request.verb, Verb::Pause | Verb::Resume)
+        && request.template == decision.seen().template_hash()
+        && is_for_next(&request.template, state);
+    let pending = (state.rollout.is_none() || is_early) && decision.seen().is_held();
     let queued = decision.input.wait.is_some() && is_retried(state, decision.seen());
     if pending || queued {
         return;
@@ -177,6 +190,7 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
         Verb::Resume => {
             decision.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
             rehearsal::repeat(rollout);
+            share::resume(rollout, decision);
             let was_manual = rollout.manual_pause.is_some();
             continue_on(rollout, !was_manual, decision);
         }
@@ -208,6 +222,7 @@ fn continue_on(rollout: &mut Rollout, leave: bool, decision: &mut Decision<'_>) 
     // Weight that was asked for but never reached is skipped, not forced on a canary that is too small.
     let judged_again = was_inconclusive && !matches!(step, Step::Pause(_));
     if leave && !judged_again {
+        share::accept(rollout);
         steps::leave(rollout, index, &step, decision);
     } else {
         analyses::start_again(rollout, index, decision);
@@ -227,6 +242,7 @@ fn promote_to(rollout: &mut Rollout, request: &Request, decision: &mut Decision<
     ));
     rollout.manual_pause = None;
     evidence::accept_at(rollout, step, decision);
+    share::accept(rollout);
     steps::enter(rollout, step, decision);
 }
 
@@ -234,6 +250,7 @@ fn promote_to(rollout: &mut Rollout, request: &Request, decision: &mut Decision<
 fn skip_step(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     rollout.manual_pause = None;
     rehearsal::accept(rollout);
+    share::accept(rollout);
     let Stage::Step { index, .. } = rollout.stage else { return };
     match rollout.strategy().steps.get(index).cloned() {
         Some(step) => {

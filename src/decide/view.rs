@@ -14,7 +14,7 @@ use crate::{
         k8s::json_pointer::part,
         names::Weight,
         observed::{Observed, container_images},
-        state::{Phase, Rollout, RolloutState, Stage},
+        state::{AbortReport, Phase, Rollout, RolloutState, Stage},
     },
     objects::{
         canary_deployment::canary_name,
@@ -56,6 +56,9 @@ pub struct RolloutView {
     /// The rollout under way, or the one that was aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<ProgressView>,
+    /// What the abort was about, if it was aborted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort: Option<AbortReport>,
 }
 
 /// One side's pods.
@@ -117,6 +120,9 @@ impl RolloutView {
             stable: None,
             canary: None,
             rollout: rollout.map(progress),
+            abort: rollout
+                .filter(|rollout| rollout.abort_message().is_some())
+                .and_then(|rollout| state.report(rollout.revision).cloned()),
         }
     }
 

@@ -26,11 +26,11 @@ pub struct Waits {
 }
 
 /// What ends a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr, strum::EnumIter)]
 #[serde(rename_all = "camelCase")]
 #[strum(prefix = "WaitsFor")]
 pub enum WaitReason {
-    /// A canary that ends, because a policy limits how many run at once.
+    /// A canary that ends, because a policy limits how many run at once, or because it is behind the same Service.
     Turn,
     /// A plan and a policy that let the release start.
     Permission,
@@ -42,9 +42,11 @@ pub enum WaitReason {
     Time,
     /// The verdict of an analysis.
     Verdict,
+    /// A share of the requests that is the weight.
+    Share,
     /// Data of a metric that has had none since the canary got traffic.
     Data,
-    /// What is around it: the Deployment's size, or a route to it.
+    /// What is around it: the Deployment's size, a route to it, or a data plane that does not follow.
     Surroundings,
     /// A person.
     Person,
@@ -53,7 +55,8 @@ pub enum WaitReason {
 }
 
 /// A time as Kubernetes writes it.
-pub(super) fn whole_seconds(at: Timestamp) -> String {
+#[must_use]
+pub fn whole_seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -133,6 +136,9 @@ fn cluster(rollout: &Rollout) -> Option<Waits> {
         let message = format!("canary pods: {} of {pods} are available{why}", lag.available);
         return Some(for_(WaitReason::Pods, message));
     }
+    if let Some((_, awaited)) = rollout.traffic.awaited().filter(|_| rollout.stage != Stage::PromoteRoll) {
+        return Some(for_(WaitReason::Surroundings, awaited));
+    }
     match &rollout.stage {
         Stage::Start if rollout.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.run.is_some()) => {
             Some(for_(WaitReason::Verdict, "the rehearsal of its metrics on stable"))
@@ -140,6 +146,11 @@ fn cluster(rollout: &Rollout) -> Option<Waits> {
         Stage::Start => Some(for_(WaitReason::Pods, "its canary to be ready for traffic")),
         Stage::Step { index, entered_at, .. } => match &rollout.unseen {
             Some(unseen) if !unseen.accepted => Some(for_(WaitReason::Data, &unseen.message)),
+            _ if let Some(astray) = rollout.astray() => {
+                let message =
+                    format!("the canary's share of the requests to be weight {weight}: {}", astray.message);
+                Some(for_(WaitReason::Share, message))
+            }
             _ => Some(at_step(rollout, rollout.strategy().steps.get(*index)?, *entered_at)),
         },
         Stage::PromoteScale => Some(for_(WaitReason::Pods, format!("the canary to grow to {pods} pods"))),

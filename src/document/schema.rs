@@ -54,12 +54,12 @@ pub struct Field {
 }
 
 impl Schema {
-    /// The fields of a mapping, or of those in a list, in the order in which they are read.
+    /// The fields of a mapping, or of the mappings in a list, in the order in which they are read.
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         match self {
             Self::Object(fields) => fields,
-            Self::List(schema) | Self::Named(_, schema) => schema.fields(),
+            Self::List(schema) | Self::Named(_, schema) | Self::Either(_, schema) => schema.fields(),
             _ => &[],
         }
     }

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 
 /// Maximum number of values; an alias counts each time that it is used.
 const MAX_NODES: usize = 20_000;
+/// Maximum length of all texts in bytes; the text behind an alias counts each time that it is used. No object that the API
+/// server stores is longer.
+const MAX_TEXT: usize = 2 << 20;
 
 /// Parses one YAML document as YAML 1.2: `on` and `yes` are strings.
 ///
@@ -35,8 +38,11 @@ impl MessageFormatter for Words {
             | Error::AliasReplayLimitExceeded { .. }
             | Error::AliasExpansionLimitExceeded { .. }
             | Error::AliasReplayStackDepthExceeded { .. } => {
-                format!("is too large or nested too deeply: at most {MAX_NODES} values, aliases counted")
-                    .into()
+                format!(
+                    "is too large or nested too deeply: at most {MAX_NODES} values and {} MiB of text, aliases counted",
+                    MAX_TEXT >> 20
+                )
+                .into()
             }
             other => match UserMessageFormatter.format_message(other) {
                 text if text == "recursion limit exceeded" => "is nested too deeply".into(),
@@ -48,7 +54,12 @@ impl MessageFormatter for Words {
 
 fn bounds() -> Options {
     let mut bounds = options! {
-        budget: budget! { max_nodes: MAX_NODES, max_events: 2 * MAX_NODES },
+        budget: budget! {
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_total_scalar_bytes: MAX_TEXT,
+            max_recorded_anchor_bytes: MAX_TEXT,
+        },
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,
     };
@@ -84,5 +95,17 @@ mod tests {
         let errors = texts.map(|text| parse(text).unwrap_err());
         assert!(errors.iter().all(|error| !error.contains('\n')), "{errors:?}");
         insta::assert_snapshot!(errors.join("\n"));
+    }
+
+    #[test]
+    fn a_text_counts_each_time_that_an_alias_uses_it() {
+        let long = "x".repeat(600 << 10);
+        assert!(parse(&format!("a: {long}")).is_ok());
+        let copied = format!("a: &a {long}\nb: [*a, *a, *a]");
+        let nested = format!("{}\"\\t{long}\"{}", "[&a ".repeat(5), "]".repeat(5));
+        for text in [copied, nested] {
+            let problem = parse(&text).unwrap_err();
+            assert!(problem.contains("and 2 MiB of text, aliases counted"), "{problem}");
+        }
     }
 }

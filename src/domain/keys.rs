@@ -14,6 +14,8 @@ pub const SETTLE: &str = "haldane.dev/settle";
 pub const DO: &str = "haldane.dev/do";
 /// Annotation that says what `kubectl rollout restart` does.
 pub const RESTART: &str = "haldane.dev/restart";
+/// Annotation that names annotations of the pod template of which a change is a restart.
+pub const RESTART_ANNOTATIONS: &str = "haldane.dev/restart-annotations";
 /// Annotation that is refused: content is tracked by name.
 pub const TRACK_CONFIG: &str = "haldane.dev/track-config";
 /// Annotation with the reason to release in a freeze.

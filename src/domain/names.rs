@@ -2,7 +2,7 @@
 
 pub use super::weight::Weight;
 
-use super::{k8s::json_pointer::part, keys::RESTARTED_AT};
+use super::k8s::json_pointer::part;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -37,18 +37,6 @@ impl TemplateHash {
         Self(hex(&hasher.finalize(), 8))
     }
 
-    /// The hash of a pod template without the stamp of `kubectl rollout restart`: of what it runs.
-    #[must_use]
-    pub fn of_code(template: &Value) -> Self {
-        let mut template = template.clone();
-        if let Some(annotations) =
-            template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
-        {
-            annotations.remove(RESTARTED_AT);
-        }
-        Self::of(&template)
-    }
-
     /// Whether both templates have the same hash, found out much faster than by making them.
     #[must_use]
     pub fn same(a: &Value, b: &Value) -> bool {
@@ -57,15 +45,6 @@ impl TemplateHash {
             return Self::of(a) == Self::of(b);
         }
         prints_equally(a, b, true)
-    }
-
-    /// Whether both templates run the same: [`Self::same`] for [`Self::of_code`].
-    #[must_use]
-    pub fn same_code(a: &Value, b: &Value) -> bool {
-        let differ = |a: &Value, b: &Value| !is_nothing(a) && !is_nothing(b) && !prints_equally(a, b, true);
-        // A restart leaves it alone, and it is most of the template.
-        let differs = a.get("spec").zip(b.get("spec")).is_some_and(|(a, b)| differ(a, b));
-        !differs && Self::of_code(a) == Self::of_code(b)
     }
 
     /// The sixteen hexadecimal digits.
@@ -216,18 +195,14 @@ mod tests {
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         });
-        let stamp = prop::option::of("[12]");
-        (inner.clone(), inner, stamp).prop_map(|(labels, spec, stamp)| {
-            json!({"metadata": {"labels": labels, "annotations": {RESTARTED_AT: stamp}}, "spec": spec})
-        })
+        (inner.clone(), inner)
+            .prop_map(|(labels, spec)| json!({"metadata": {"labels": labels}, "spec": spec}))
     }
 
     proptest! {
         #[test]
         fn to_compare_is_to_compare_the_hashes(a in template(), b in template()) {
             prop_assert_eq!(TemplateHash::same(&a, &b), TemplateHash::of(&a) == TemplateHash::of(&b));
-            let by_hash = TemplateHash::of_code(&a) == TemplateHash::of_code(&b);
-            prop_assert_eq!(TemplateHash::same_code(&a, &b), by_hash);
         }
 
         #[test]

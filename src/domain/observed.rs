@@ -5,6 +5,7 @@ use super::{
     keys,
     names::TemplateHash,
     request::Request,
+    restarts::{Code, Restarts},
     world::{Pods, Workload, World},
 };
 use k8s_openapi::api::{
@@ -12,7 +13,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The label of an `EndpointSlice` with the name of its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -29,15 +30,15 @@ pub struct Observed {
     /// `ReplicaSets` of the canary Deployment.
     pub canary_sets: Vec<ReplicaSetView>,
     /// What users have around it.
-    pub world: World,
+    pub world: Arc<World>,
     /// Endpoints of the user's Services.
     pub endpoints: Vec<EndpointSlice>,
     /// Objects of ours that belong to this Deployment.
     pub ours: Vec<Value>,
     /// Why pods of the canary, or of the template that stable is rolled to, are not available.
     pub unavailable: Option<Unavailable>,
-    /// Whether a restart is a canary release, as the Deployment or its Namespace says.
-    pub restart_is_canary: bool,
+    /// What is a restart, as the Deployment or its Namespace says.
+    pub restarts: Restarts,
 }
 
 /// A pod template as the API server sent it: typed forms drop fields newer than this program.
@@ -73,6 +74,8 @@ impl Default for PodTemplate {
 pub struct ReplicaSetView {
     /// Its name.
     pub name: String,
+    /// Its `resourceVersion`.
+    pub version: String,
     /// The `pod-template-hash` that Kubernetes gave it.
     pub pod_hash: String,
     /// Identity of its template.
@@ -81,8 +84,8 @@ pub struct ReplicaSetView {
     pub images: Vec<String>,
     /// What Services see of its pods.
     pub pods: Pods,
-    /// Identity of what it runs: a restart has another template and the same code.
-    pub code: TemplateHash,
+    /// What it runs: a restart has another template and the same code.
+    pub code: Code,
     /// When it was made, in RFC 3339 and UTC, so that later is greater.
     pub created: String,
     /// Desired number of pods.
@@ -103,16 +106,27 @@ impl ReplicaSetView {
         let template = part(set, "/spec/template").unwrap_or(&Value::Null);
         Self {
             name: text("/metadata/name"),
+            version: text("/metadata/resourceVersion"),
             pod_hash: text("/metadata/labels/pod-template-hash"),
             created: text("/metadata/creationTimestamp"),
             template: TemplateHash::of(template),
             images: container_images(template),
             pods: pods_of(template),
-            code: TemplateHash::of_code(template),
+            code: Code::of(template),
             wanted: number("/spec/replicas"),
             ready: number("/status/readyReplicas"),
         }
     }
+}
+
+/// The template of a `ReplicaSet` as the Deployment had it, without the label that Kubernetes adds.
+#[must_use]
+pub fn written_template(set: &Value) -> Value {
+    let mut template = part(set, "/spec/template").cloned().unwrap_or_default();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    template
 }
 
 /// The pods of a `ReplicaSet`'s template, without the label that Kubernetes adds.
@@ -324,22 +338,18 @@ mod tests {
     /// A Deployment of two pods with these `ReplicaSets`, and Service `web` with these ready pods, each with two addresses.
     fn seen(sets: &[&str], pods: &[String]) -> Observed {
         let view = |name: &&str| ReplicaSetView::of(&json!({"metadata": {"name": name}}));
-        let slice = || {
-            let endpoints: Vec<_> =
-                pods.iter().map(|pod| json!({"addresses": ["x"], "targetRef": {"name": pod}})).collect();
-            let labels = json!({"kubernetes.io/service-name": "web"});
-            json!({"addressType": "IPv4", "metadata": {"labels": labels}, "endpoints": endpoints})
-        };
+        let endpoints: Vec<_> =
+            pods.iter().map(|pod| json!({"addresses": ["x"], "targetRef": {"name": pod}})).collect();
+        let labels = json!({"kubernetes.io/service-name": "web"});
+        let slice = json!({"addressType": "IPv4", "metadata": {"labels": labels}, "endpoints": endpoints});
+        let slice: EndpointSlice = serde_json::from_value(slice).unwrap();
         Observed {
             deployment: serde_json::from_value(
                 json!({"metadata": {}, "spec": {"replicas": 2, "selector": {}, "template": {}}}),
             )
             .unwrap(),
             replica_sets: sets.iter().map(view).collect(),
-            endpoints: vec![
-                serde_json::from_value(slice()).unwrap(),
-                serde_json::from_value(slice()).unwrap(),
-            ],
+            endpoints: vec![slice.clone(), slice],
             ..Observed::default()
         }
     }

@@ -9,19 +9,23 @@ mod history;
 mod phase;
 mod pods;
 mod refused;
+mod report;
+mod share;
 mod traffic;
 
-pub use evidence::{Rehearsal, Unseen};
+pub use evidence::{Rehearsal, RunRecord, Unseen};
+use history::HISTORY_LIMIT;
 pub use history::{HistoryEntry, Outcome};
 pub use phase::Phase;
 pub use pods::{Lag, Missing};
 pub use refused::Refused;
-pub use traffic::Traffic;
+pub use report::AbortReport;
+pub use share::{Astray, Share};
+pub use traffic::{Traffic, Unfollowed};
 
 use super::{
     hosts::Hosts,
     k8s::label_rewrite::LabelRewrite,
-    metric::AnalysisRun,
     names::TemplateHash,
     strategy::{CanaryStrategy, RolloutSpec},
 };
@@ -30,9 +34,6 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the stored form that this code reads and writes.
 pub const STATE_VERSION: u32 = 1;
-
-/// Ended rollouts that are remembered, newest last.
-const HISTORY_LIMIT: usize = 20;
 
 /// How long the capacity floor outlives a rollout. Until then an autoscaler's measurements still cover the
 /// time when stable had no traffic: five minutes are its memory of them, Kubernetes' default
@@ -60,6 +61,9 @@ pub struct RolloutState {
     /// Ended rollouts, newest last, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
+    /// What the last aborts were about, newest last, at most 5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<AbortReport>,
     /// Why a held template cannot start its rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
@@ -134,6 +138,9 @@ pub struct Rollout {
     /// What it waits for because nothing was seen of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
+    /// What the data plane counts of its share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// Analyses of this attempt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRecord>,
@@ -182,16 +189,6 @@ pub enum Stage {
     },
 }
 
-/// An analysis and what it was started for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
-    /// The step it belongs to; `None` for the background analysis.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<usize>,
-    /// The run.
-    pub run: AnalysisRun,
-}
-
 impl Default for RolloutState {
     fn default() -> Self {
         Self {
@@ -201,6 +198,7 @@ impl Default for RolloutState {
             served: Vec::new(),
             rollout: None,
             history: Vec::new(),
+            reports: Vec::new(),
             blocked: None,
             queued_since: None,
             refused: None,
@@ -256,13 +254,6 @@ impl RolloutState {
         let window = usize::try_from(window).unwrap_or(usize::MAX);
         self.served.iter().rev().take(window).any(|served| served == template)
     }
-
-    /// Adds an ended rollout, forgetting the oldest beyond the limit.
-    pub fn remember(&mut self, entry: HistoryEntry) {
-        self.history.push(entry);
-        let excess = self.history.len().saturating_sub(HISTORY_LIMIT);
-        self.history.drain(..excess);
-    }
 }
 
 impl Rollout {
@@ -299,6 +290,7 @@ impl Rollout {
             exposed_at: None,
             skipped_after: None,
             unseen: None,
+            share: None,
             runs: Vec::new(),
         }
     }
@@ -377,7 +369,8 @@ impl Rollout {
     /// The analyses that are not completed, by name.
     pub fn runs_under_way(&self) -> impl Iterator<Item = &str> {
         let rehearsed = self.rehearsal.iter().filter_map(|rehearsal| rehearsal.run.as_ref());
-        let runs = self.runs.iter().map(|record| &record.run).chain(rehearsed);
+        let counted = self.share.iter().filter_map(|share| share.run.as_ref());
+        let runs = self.runs.iter().map(|record| &record.run).chain(rehearsed).chain(counted);
         runs.filter(|run| run.completed_at.is_none()).map(|run| run.name.as_str())
     }
 

@@ -82,6 +82,9 @@ pub struct CanaryStrategy {
     /// The total of which weights are parts.
     #[serde(default = "percent", skip_serializing_if = "is_percent")]
     pub weight_total: u32,
+    /// Whether what the data plane counts of the canary's share is left out of account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unobserved: bool,
     /// How long a change of weight takes to reach every proxy.
     pub settle: GoDuration,
     /// Settings of routers, by their names; each router reads its own.

@@ -1,9 +1,13 @@
-//! What users have around a Deployment, in its namespace. Objects of ours are not part of it.
+//! What users have around a Deployment, in its namespace, and the canaries of other Deployments there.
 
 use super::k8s::{json_pointer::part, selector::Labels};
 use k8s_openapi::{
+    Metadata,
     api::{core::v1::Service, networking::v1::NetworkPolicy},
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,6 +23,20 @@ pub struct World {
     pub autoscalers: Vec<Value>,
     /// Objects that routers read, raw, by kind.
     pub routes: BTreeMap<String, Vec<Value>>,
+    /// Services of canaries of other Deployments, by name.
+    pub canaries: Canaries,
+}
+
+/// Whose canaries Services are, by the names of the Services.
+pub type Canaries = BTreeMap<String, OtherCanary>;
+
+/// Whose canary a Service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherCanary {
+    /// Name of the Deployment.
+    pub deployment: String,
+    /// The user's Service of which it is the counterpart, where that is written on it.
+    pub service: Option<String>,
 }
 
 impl World {
@@ -36,11 +54,75 @@ impl World {
         Ok(())
     }
 
+    /// Adds an object, or replaces the one of its kind and name; whether that changed anything. Objects stay sorted by
+    /// name, as the API server lists them.
+    ///
+    /// # Errors
+    /// When it is not what its kind promises.
+    pub fn put(&mut self, object: Value) -> Result<bool, serde_json::Error> {
+        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        Ok(match kind {
+            "Service" => put(&mut self.services, serde_json::from_value(object)?, name_of),
+            "NetworkPolicy" => put(&mut self.policies, serde_json::from_value(object)?, name_of),
+            "HorizontalPodAutoscaler" => put(&mut self.autoscalers, object, raw_name),
+            kind => put(self.routes.entry(kind.to_owned()).or_default(), object, raw_name),
+        })
+    }
+
+    /// Whether there is an object of this kind and name.
+    #[must_use]
+    pub fn has(&self, kind: &str, name: &str) -> bool {
+        match kind {
+            "Service" => self.services.iter().any(|known| name_of(known) == name),
+            "NetworkPolicy" => self.policies.iter().any(|known| name_of(known) == name),
+            "HorizontalPodAutoscaler" => self.autoscalers.iter().any(|known| raw_name(known) == name),
+            kind => self.routes(kind).iter().any(|known| raw_name(known) == name),
+        }
+    }
+
+    /// Removes the objects of a kind whose name is not to be kept; whether there were any.
+    pub fn retain(&mut self, kind: &str, keeps: impl Fn(&str) -> bool) -> bool {
+        match kind {
+            "Service" => retain(&mut self.services, name_of, keeps),
+            "NetworkPolicy" => retain(&mut self.policies, name_of, keeps),
+            "HorizontalPodAutoscaler" => retain(&mut self.autoscalers, raw_name, keeps),
+            kind => self.routes.get_mut(kind).is_some_and(|routes| retain(routes, raw_name, keeps)),
+        }
+    }
+
     /// Objects of this kind that routers read.
     #[must_use]
     pub fn routes(&self, kind: &str) -> &[Value] {
         self.routes.get(kind).map_or(&[], Vec::as_slice)
     }
+}
+
+fn name_of<K: Metadata<Ty = ObjectMeta>>(object: &K) -> &str {
+    object.metadata().name.as_deref().unwrap_or_default()
+}
+
+fn raw_name(object: &Value) -> &str {
+    part(object, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn put<T: PartialEq>(objects: &mut Vec<T>, object: T, name: fn(&T) -> &str) -> bool {
+    match objects.binary_search_by(|known| name(known).cmp(name(&object))) {
+        Ok(index) => objects.get_mut(index).is_some_and(|known| {
+            let is_changed = *known != object;
+            *known = object;
+            is_changed
+        }),
+        Err(index) => {
+            objects.insert(index, object);
+            true
+        }
+    }
+}
+
+fn retain<T>(objects: &mut Vec<T>, name: fn(&T) -> &str, keeps: impl Fn(&str) -> bool) -> bool {
+    let count = objects.len();
+    objects.retain(|object| keeps(name(object)));
+    objects.len() != count
 }
 
 /// A Deployment, as selectors see it.
@@ -126,4 +208,37 @@ pub fn written(target: &IntOrString) -> String {
 fn containers(template: &Value) -> impl Iterator<Item = &Value> {
     let kinds = ["/spec/containers", "/spec/initContainers"];
     kinds.into_iter().filter_map(|kind| part(template, kind)?.as_array()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(kind: &str, name: &str, port: u16) -> Value {
+        json!({"kind": kind, "metadata": {"name": name}, "spec": {"clusterIP": port.to_string()}})
+    }
+
+    #[test]
+    fn objects_are_kept_by_kind_and_name_in_the_order_of_names() {
+        for kind in ["Service", "NetworkPolicy", "HorizontalPodAutoscaler", "Ingress"] {
+            let mut world = World::default();
+            for name in ["c", "a", "b"] {
+                assert!(world.put(object(kind, name, 1)).unwrap(), "{kind} {name} is new");
+            }
+            assert!(!world.put(object(kind, "b", 1)).unwrap(), "{kind} b has not changed");
+            let mut listed = World::default();
+            for name in ["a", "b", "c"] {
+                listed.add(object(kind, name, 1)).unwrap();
+            }
+            assert_eq!(world, listed, "{kind}");
+            assert!(world.retain(kind, |name| name != "b"));
+            assert!(!world.retain(kind, |name| name != "b"), "{kind} b is gone already");
+            listed = World::default();
+            for name in ["a", "c"] {
+                listed.add(object(kind, name, 1)).unwrap();
+            }
+            assert_eq!(world, listed, "{kind}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod check;
 mod eval;
 mod functions;
 mod library;
+mod limits;
 mod methods;
 mod operate;
 mod operators;
@@ -24,6 +25,7 @@ mod token;
 mod types;
 mod value;
 
+pub use limits::limits;
 pub use types::Type;
 pub use value::Value;
 

@@ -8,7 +8,10 @@ use crate::{
         http::{HttpRequest, HttpResponse},
     },
 };
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -64,6 +67,27 @@ impl Clients {
     /// # Errors
     /// Why there is no answer, without the path and query of the URL, which may contain a secret.
     pub async fn send(&self, request: HttpRequest, hosts: Option<&[Hosts]>) -> Result<HttpResponse, String> {
+        let mut response = self.answer(request, hosts).await?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+            if body.len().saturating_add(chunk.len()) > MAX_BODY {
+                return Err(format!("the answer is longer than {MAX_BODY} bytes; aggregate in the query"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpResponse { status, body })
+    }
+
+    /// Sends a request within its timeout, and reads only the status of the answer.
+    ///
+    /// # Errors
+    /// As of [`Clients::send`].
+    pub async fn status(&self, request: HttpRequest) -> Result<u16, String> {
+        Ok(self.answer(request, None).await?.status().as_u16())
+    }
+
+    async fn answer(&self, request: HttpRequest, hosts: Option<&[Hosts]>) -> Result<Response, String> {
         self.admitted.policy.check(&request.url)?;
         check_named(&request.url, hosts)?;
         let address = match request.url.host() {
@@ -80,16 +104,7 @@ impl Clients {
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);
         }
-        let mut response = outgoing.send().await.map_err(|error| explain(&error))?;
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-            if body.len().saturating_add(chunk.len()) > MAX_BODY {
-                return Err(format!("the answer is longer than {MAX_BODY} bytes; aggregate in the query"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpResponse { status, body })
+        outgoing.send().await.map_err(|error| explain(&error))
     }
 }
 

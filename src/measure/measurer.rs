@@ -13,7 +13,7 @@ use crate::{
     document::fields,
     domain::value::{MetricValue, Reading},
     providers::{self, Defaults, MetricProvider, Question, Sample, Step},
-    runtime::{clock, fair::Share},
+    runtime::{clock, fair::Share, locked::lock},
 };
 use futures::{Stream, stream::poll_fn};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,7 +21,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -240,8 +240,7 @@ impl Measurer {
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut HashMap<Key, Known>) -> T) -> T {
-        // A panic cannot leave the map inconsistent: every change is one insertion or removal.
-        then(&mut self.by_object.lock().unwrap_or_else(PoisonError::into_inner))
+        then(&mut lock(&self.by_object))
     }
 }
 

@@ -1,6 +1,13 @@
 //! Secret arguments: read for each measurement and stored nowhere.
 
-use crate::{analysis::ResolvedArg, cluster::api, domain::metric::SecretKeyRef};
+use crate::{
+    analysis::ResolvedArg,
+    cluster::{
+        api,
+        error::{Categorized, Category},
+    },
+    domain::metric::SecretKeyRef,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use std::collections::BTreeMap;
@@ -14,6 +21,15 @@ pub struct Reader {
     pub own_namespace: String,
     /// Haldane's service account in it.
     pub service_account: String,
+}
+
+/// Why a value cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// What to do about it.
+    pub problem: String,
+    /// Whether it may pass by itself: the API server is away, or the Secret is not there yet.
+    pub may_pass: bool,
 }
 
 impl Reader {
@@ -31,35 +47,44 @@ impl Reader {
             let value = self.value(namespace, reference).await;
             values.push(ResolvedArg {
                 name: arg.clone(),
-                value: value.map_err(|problem| format!("args.{arg}: {problem}"))?,
+                value: value.map_err(|unread| format!("args.{arg}: {}", unread.problem))?,
             });
         }
         Ok(values)
     }
 
-    async fn value(&self, namespace: &str, reference: &SecretKeyRef) -> Result<String, String> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// Why it cannot be read, and how to allow it.
+    pub async fn value(&self, namespace: &str, reference: &SecretKeyRef) -> Result<String, Unread> {
         let SecretKeyRef { name, key } = reference;
         let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let secret = secrets.get_opt(name).await.map_err(|error| {
-            if api::is_forbidden(&error) {
+            let may_pass = error.category() != Category::Invalid;
+            let problem = if api::is_forbidden(&error) {
                 self.advice(namespace, name)
             } else {
-                format!("secret {name:?}: {error}")
-            }
+                format!("secret {name:?}: {}", api::message(&error))
+            };
+            Unread { problem, may_pass }
         })?;
-        let data = secret.ok_or_else(|| format!("there is no secret {name:?} in {namespace}"))?.data;
-        let bytes = data
-            .unwrap_or_default()
-            .remove(key)
-            .ok_or_else(|| format!("secret {name:?} has no key {key:?}"))?;
-        String::from_utf8(bytes.0).map_err(|_| format!("key {key:?} of secret {name:?} is not UTF-8 text"))
+        let absent = || format!("there is no secret {name:?} in {namespace}");
+        let data = secret.ok_or_else(|| Unread { problem: absent(), may_pass: true })?.data;
+        let lasting = |problem| Unread { problem, may_pass: false };
+        let bytes = data.unwrap_or_default().remove(key);
+        let bytes = bytes.ok_or_else(|| lasting(format!("secret {name:?} has no key {key:?}")))?;
+        String::from_utf8(bytes.0)
+            .map_err(|_| lasting(format!("key {key:?} of secret {name:?} is not UTF-8 text")))
     }
 
     fn advice(&self, namespace: &str, name: &str) -> String {
         let Self { own_namespace, service_account, .. } = self;
         format!(
-            "Haldane may not read secret {name:?}; allow it with: kubectl create rolebinding haldane-secrets -n {namespace} \
-             --clusterrole=haldane-secrets --serviceaccount={own_namespace}:{service_account}"
+            "Haldane may not read secret {name:?}; allow it with: \
+             kubectl create role haldane-{name} -n {namespace} --verb=get --resource=secrets --resource-name={name} && \
+             kubectl create rolebinding haldane-{name} -n {namespace} --role=haldane-{name} \
+             --serviceaccount={own_namespace}:{service_account}"
         )
     }
 }

@@ -53,7 +53,7 @@ fn scales(autoscaler: &Value, owner: &Owner) -> bool {
 mod tests {
     use super::*;
     use crate::domain::world::World;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, sync::Arc};
 
     fn clone_of(target: &Value, replicas: i32) -> Option<Value> {
         let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
@@ -69,7 +69,7 @@ mod tests {
             },
         });
         let world = World { autoscalers: vec![autoscaler], ..World::default() };
-        let seen = Observed { world, ..Observed::default() };
+        let seen = Observed { world: Arc::new(world), ..Observed::default() };
         canary_autoscaler(&seen, &owner, &rewrite, replicas).map(|manifest| manifest.body)
     }
 

@@ -1,6 +1,9 @@
 //! The canary's Deployment: the user's new template under other labels, sized by weight.
 
-use super::manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION, find};
+use super::{
+    copied_labels::copied_labels,
+    manifest::{Kind, Manifest, Meta, Owner, TEMPLATE_ANNOTATION, find},
+};
 use crate::domain::{
     k8s::{json_pointer::part, label_rewrite::LabelRewrite, selector::Labels},
     names::suffixed,
@@ -63,7 +66,7 @@ pub fn canary_deployment(
         spec.extend(min_ready.map(|seconds| ("minReadySeconds".to_owned(), json!(seconds))));
     }
     annotations.insert(TEMPLATE_ANNOTATION.to_owned(), seen.template_hash().to_string());
-    let meta = Meta { annotations, ..Meta::default() };
+    let meta = Meta { labels: copied_labels(seen.deployment.metadata.labels.as_ref()), annotations };
     Manifest::new(Kind::DEPLOYMENT, &canary_name(&owner.name), owner, &rewrite.owner_label(), meta, spec)
 }
 

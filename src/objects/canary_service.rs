@@ -1,9 +1,10 @@
 //! The canary's Services: per user Service the same ports, selecting canary pods only.
 
 use super::{
+    copied_labels::copied_labels,
     labels::service_selector,
     manifest::{Kind, Manifest, Meta, Owner},
-    marks::marks,
+    marks::{SERVICE_ANNOTATION, marks},
 };
 use crate::domain::{
     k8s::{
@@ -31,14 +32,6 @@ const COPIED_ANNOTATIONS: [&str; 9] = [
     "prometheus.io/",
     "retry.linkerd.io/",
     "timeout.linkerd.io/",
-];
-/// Labels that are not copied, by prefix: by them alone a tool deletes what it finds, or publishes it in other
-/// clusters. Sources: as above.
-const LEFT_LABELS: [&str; 4] = [
-    "applyset.kubernetes.io/",
-    "kustomize.toolkit.fluxcd.io/",
-    "mirror.linkerd.io/",
-    "objectset.rio.cattle.io/",
 ];
 
 /// Name of the Service that reaches the canary of `service`.
@@ -137,10 +130,11 @@ pub fn canary_service(user: &Service, owner: &Owner, rewrite: &LabelRewrite, nam
         ip_family_policy: spec.ip_family_policy,
         ..ServiceSpec::default()
     };
+    let counterpart = (SERVICE_ANNOTATION.to_owned(), user.metadata.name.clone().unwrap_or_default());
     let is_copied = |key: &str| COPIED_ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix));
     let meta = Meta {
         labels: canary_labels(user, rewrite),
-        annotations: copied(user.metadata.annotations.as_ref(), is_copied),
+        annotations: copied(user.metadata.annotations.as_ref(), is_copied).chain([counterpart]).collect(),
     };
     Manifest::new(Kind::SERVICE, name, owner, &rewrite.owner_label(), meta, Manifest::spec(clone))
 }
@@ -148,8 +142,7 @@ pub fn canary_service(user: &Service, owner: &Owner, rewrite: &LabelRewrite, nam
 /// The labels of the canary's counterpart of a user's Service.
 #[must_use]
 pub fn canary_labels(user: &Service, rewrite: &LabelRewrite) -> Labels {
-    let is_left = |key: &str| LEFT_LABELS.iter().any(|prefix| key.starts_with(prefix));
-    let mut labels = copied(user.metadata.labels.as_ref(), |key| !is_left(key));
+    let mut labels = copied_labels(user.metadata.labels.as_ref());
     labels.extend(marks(&rewrite.owner_label()));
     labels
 }
@@ -158,8 +151,9 @@ fn without_node_port(port: ServicePort) -> ServicePort {
     ServicePort { node_port: None, ..port }
 }
 
-fn copied(from: Option<&Labels>, wanted: impl Fn(&str) -> bool) -> Labels {
-    from.into_iter().flatten().filter(|(key, _)| wanted(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+fn copied(from: Option<&Labels>, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, String)> {
+    let all = from.into_iter().flatten();
+    all.filter(move |(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
 #[cfg(test)]
@@ -254,6 +248,7 @@ mod tests {
         let user = service("web", &json!({"annotations": annotations}), &json!({}));
         let mut found = canary_of(&user, &rewrite(&["app"]))["metadata"]["annotations"].take();
         found.as_object_mut().unwrap().remove("haldane.dev/applied");
+        assert_eq!(found.as_object_mut().unwrap().remove("haldane.dev/service"), Some(json!("web")));
         assert_eq!(found, json!(labels(&carried.map(|key| (key, "x")))));
     }
 

@@ -1,6 +1,6 @@
 //! An object that Haldane wants to exist, ready for server-side apply.
 
-use super::marks::{is_owned_by, marks};
+use super::marks::{is_for, is_owned_by, marks};
 use crate::domain::{
     k8s::{json_pointer::part, selector::Labels},
     names::short_hash,
@@ -69,6 +69,12 @@ impl Kind {
         self.name
     }
 
+    /// Whether an object is of this kind.
+    #[must_use]
+    pub fn is_of(self, object: &Value) -> bool {
+        object.get("kind").is_some_and(|kind| kind == self.name)
+    }
+
     /// `apiVersion` of the kind.
     #[must_use]
     pub const fn api_version(self) -> &'static str {
@@ -106,10 +112,10 @@ impl Owner {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name, "uid": self.uid})
     }
 
-    /// Whether `object` is owned by this very Deployment.
+    /// Whether `object` of its namespace is owned by this very Deployment, or is for the Deployment of this name.
     #[must_use]
     pub fn owns(&self, object: &Value) -> bool {
-        is_owned_by(object, &self.uid)
+        is_owned_by(object, &self.uid) || is_for(object, &self.name)
     }
 }
 
@@ -189,8 +195,7 @@ impl Manifest {
 pub fn find<'a>(ours: &'a [Value], kind: Kind, name: &str) -> Option<&'a Value> {
     let is = |object: &&Value| {
         let named = object.get("metadata").and_then(|metadata| metadata.get("name"));
-        object.get("kind").is_some_and(|found| found == kind.name())
-            && named.is_some_and(|found| found == name)
+        kind.is_of(object) && named.is_some_and(|found| found == name)
     };
     ours.iter().find(is)
 }

@@ -1,7 +1,10 @@
 //! What distinguishes Haldane's objects from users' objects: two labels. Nobody else may set both of them, which a policy of
 //! the API server sees to (`webhook-config/records.yaml`); anyone may set one of them alone.
 
-use crate::domain::k8s::{json_pointer::part, label_rewrite::CANARY_OF_LABEL, selector::Labels};
+use crate::domain::{
+    k8s::{json_pointer::part, label_rewrite::CANARY_OF_LABEL, selector::Labels},
+    world::OtherCanary,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -9,6 +12,12 @@ use serde_json::Value;
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Its value.
 pub const MANAGED_BY: &str = "haldane";
+
+/// Annotation on an object of ours that another object than its Deployment owns: `NAME/UID` of the Deployment.
+pub const DEPLOYMENT_ANNOTATION: &str = "haldane.dev/deployment";
+
+/// Annotation on a canary's Service: the user's Service of which it is the counterpart.
+pub const SERVICE_ANNOTATION: &str = "haldane.dev/service";
 
 /// The labels that are on every object of ours for the Deployment of this label value.
 #[must_use]
@@ -55,10 +64,42 @@ pub fn is_canary(deployment: &Value) -> bool {
         })
 }
 
-/// Whether `object` has an owner with this UID.
+/// Whether the owner with this UID owns `object`.
 #[must_use]
 pub fn is_owned_by(object: &Value, uid: &str) -> bool {
     owners(object).any(|owner| owner.get("uid").and_then(Value::as_str) == Some(uid))
+}
+
+/// Whether `object` is ours, and its annotation names this Deployment of its namespace. Its UID does not matter: garbage
+/// collection leaves what a deleted Deployment of this name has left behind, so the next one removes it.
+#[must_use]
+pub fn is_for(object: &Value, name: &str) -> bool {
+    annotated(object).is_some_and(|(known, _)| known == name) && is_ours_raw(object)
+}
+
+/// Name and UID of the Deployment that the annotation means.
+#[must_use]
+pub fn deployment(annotation: &str) -> Option<(&str, &str)> {
+    annotation.split_once('/')
+}
+
+/// Name of the Deployment that an object of ours is for. What a route owns has the Deployment in its annotation.
+#[must_use]
+pub fn owner_name(object: &Value) -> Option<&str> {
+    let owner = || owners(object).find_map(|owner| owner.get("name")?.as_str());
+    annotated(object).map(|(name, _)| name).or_else(owner)
+}
+
+/// Whose canary a Service of ours is.
+#[must_use]
+pub fn canary_of_service(service: &Value) -> Option<OtherCanary> {
+    let deployment = owner_name(service)?.to_owned();
+    let counterpart = || part(service, "/metadata/annotations")?.get(SERVICE_ANNOTATION)?.as_str();
+    Some(OtherCanary { deployment, service: counterpart().map(str::to_owned) })
+}
+
+fn annotated(object: &Value) -> Option<(&str, &str)> {
+    deployment(part(object, "/metadata/annotations")?.get(DEPLOYMENT_ANNOTATION)?.as_str()?)
 }
 
 fn owners(object: &Value) -> impl Iterator<Item = &Value> {
@@ -73,6 +114,16 @@ fn has_marks<'a>(label: impl Fn(&str) -> Option<&'a str>) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_another_object_owns_is_for_the_deployment_that_it_says_if_it_is_ours() {
+        let mut object = json!({"metadata": {"annotations": {DEPLOYMENT_ANNOTATION: "web/u"}}});
+        assert!(!is_for(&object, "web"), "anybody can annotate");
+        object["metadata"]["labels"] = json!(marks("web"));
+        object["metadata"]["ownerReferences"] = json!([{"kind": "HTTPRoute", "name": "front", "uid": "r"}]);
+        assert_eq!(["web", "front", "u"].map(|name| is_for(&object, name)), [true, false, false]);
+        assert_eq!(owner_name(&object), Some("web"), "not the route");
+    }
 
     #[test]
     fn one_label_alone_is_anybodys_and_a_canary_has_an_owner() {

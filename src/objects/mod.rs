@@ -4,6 +4,7 @@ pub mod canary_autoscaler;
 pub mod canary_deployment;
 pub mod canary_policy;
 pub mod canary_service;
+pub mod copied_labels;
 pub mod labels;
 pub mod manifest;
 pub mod marks;

@@ -36,15 +36,8 @@ impl Check for CanaryRequired {
     }
 
     fn notes(&self, subject: &Subject<'_>) -> Vec<String> {
-        let note = match subject.occasion {
-            Occasion::Native => {
-                "no pod is ready, so this pod template starts without a canary; rule canary-required allows that"
-            }
-            Occasion::Restart => {
-                "a restart replaces all pods without a canary; rule canary-required allows that, rule restart-is-canary would not"
-            }
-            _ => return Vec::new(),
-        };
-        if subject.opted_in && subject.has_route { vec![note.to_owned()] } else { Vec::new() }
+        let note = "a restart replaces all pods without a canary; rule canary-required allows that, rule restart-is-canary would not";
+        let is_noted = subject.occasion == Occasion::Restart && subject.opted_in && subject.has_route;
+        if is_noted { vec![note.to_owned()] } else { Vec::new() }
     }
 }

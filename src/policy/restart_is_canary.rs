@@ -10,7 +10,7 @@ use crate::{
 /// See the module.
 pub(super) static RULE: Rule = Rule {
     id: "restart-is-canary",
-    doc: "`kubectl rollout restart` of an opted-in Deployment must be a canary release: the Deployment needs the annotation `haldane.dev/restart: canary`. A restart is a change of the annotation `kubectl.kubernetes.io/restartedAt` only, to any text; pods can read that text.",
+    doc: "A restart of an opted-in Deployment must be a canary release: the Deployment needs the annotation `haldane.dev/restart: canary`. A restart is a change of the annotation `kubectl.kubernetes.io/restartedAt` of the pod template, or of annotations that `haldane.dev/restart-annotations` names, to any text; pods can read that text.",
     example: "{}",
     read: |node| node.object(|_| Some(Box::new(RestartIsCanary) as Box<dyn Check>)),
 };

@@ -1,4 +1,4 @@
-//! Which hosts a metric may query.
+//! Which hosts a metric may query, and a notification may be sent to.
 //!
 //! Users who can annotate a Deployment choose addresses that Haldane calls from inside the cluster. So some
 //! addresses are always refused: the machine itself, link-local addresses, the metadata services of clouds, which
@@ -42,9 +42,31 @@ pub struct HostPolicy {
     pub denied: Vec<Hosts>,
     /// Services, as `NAME.NAMESPACE`, that control the cluster: the API server's and Haldane's own.
     pub control: Vec<String>,
+    /// Notifications may be sent to these hosts as well.
+    pub notified: Vec<Hosts>,
+    /// What asks for a host.
+    pub purpose: Purpose,
+}
+
+/// What asks for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub enum Purpose {
+    /// A metric.
+    #[default]
+    Metric,
+    /// A notification.
+    Notification,
 }
 
 impl HostPolicy {
+    /// The hosts of notifications: the allowed metric hosts, if the installation names some, and [`notified`](Self::notified).
+    #[must_use]
+    pub fn of_notifications(&self) -> Self {
+        let allowed = self.allowed.iter().chain(&self.notified).cloned().collect();
+        Self { allowed, purpose: Purpose::Notification, ..self.clone() }
+    }
+
     /// Checks the host of a URL, as far as possible without resolving it.
     ///
     /// # Errors
@@ -61,23 +83,20 @@ impl HostPolicy {
     fn check_name(&self, name: &str) -> Result<(), String> {
         if METADATA_NAMES.contains(&name) || name == "localhost" || name.ends_with(".localhost") {
             return Err(format!(
-                "{name} is not allowed as a metric host: it is the machine itself or its metadata service"
+                "{name} is not allowed as a {} host: it is the machine itself or its metadata service",
+                self.purpose
             ));
         }
         if self.control.iter().any(|service| is_service(name, service)) {
             return Err(self.is_control(name));
         }
         if self.denied.iter().any(|hosts| hosts.has_name(name)) {
-            return Err(format!("{name} is denied as a metric host"));
+            return Err(format!("{name} is denied as a {} host", self.purpose));
         }
         // The name may still resolve to an address in an allowed network.
         let by_name_only = self.allowed.iter().all(|hosts| !matches!(hosts, Hosts::Net(..)));
         let is_allowed = self.allowed.is_empty() || self.allowed.iter().any(|hosts| hosts.has_name(name));
-        if is_allowed || !by_name_only {
-            Ok(())
-        } else {
-            Err(format!("{name} is not among the allowed metric hosts"))
-        }
+        if is_allowed || !by_name_only { Ok(()) } else { Err(self.is_not_allowed(name)) }
     }
 
     /// Whether requests that can change something are allowed. While metrics may query every host, they are not.
@@ -85,17 +104,30 @@ impl HostPolicy {
     /// # Errors
     /// Why it is not allowed.
     pub fn check_write(&self) -> Result<(), String> {
-        if self.allowed.is_empty() {
-            return Err("only GET is allowed while metrics may query every host; to allow POST and PUT, an administrator restricts the metric hosts with --metric-hosts-allowed"
-                .to_owned());
+        if !self.allowed.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        Err(match self.purpose {
+            Purpose::Metric => "only GET is allowed while metrics may query every host; to allow POST and PUT, an administrator restricts the metric hosts with --metric-hosts-allowed",
+            Purpose::Notification => "no notification host is allowed; an administrator names some with --notification-hosts-allowed",
+        }
+        .to_owned())
+    }
+
+    fn is_not_allowed(&self, host: &str) -> String {
+        let problem = format!("{host} is not among the allowed {} hosts", self.purpose);
+        match self.purpose {
+            Purpose::Metric => problem,
+            Purpose::Notification => {
+                format!("{problem}; an administrator allows it with --notification-hosts-allowed")
+            }
+        }
     }
 
     /// The problem of a host that is part of the control plane.
     #[must_use]
     pub fn is_control(&self, host: &str) -> String {
-        format!("{host} is not allowed as a metric host: it is the API server or Haldane itself")
+        format!("{host} is not allowed as a {} host: it is the API server or Haldane itself", self.purpose)
     }
 
     /// Checks an address that `name` resolves to; the name is empty for an address in the URL itself.
@@ -106,16 +138,16 @@ impl HostPolicy {
         let address = embedded(address);
         let name = plain(name);
         if let Some(what) = never(address) {
-            return Err(format!("{address} is not allowed as a metric host: it is {what}"));
+            return Err(format!("{address} is not allowed as a {} host: it is {what}", self.purpose));
         }
         if self.denied.iter().any(|hosts| hosts.has_address(address)) {
-            return Err(format!("{address} is denied as a metric host"));
+            return Err(format!("{address} is denied as a {} host", self.purpose));
         }
         let is_allowed = |hosts: &Hosts| hosts.has_name(&name) || hosts.has_address(address);
         if self.allowed.is_empty() || self.allowed.iter().any(is_allowed) {
             Ok(())
         } else {
-            Err(format!("{address} is not among the allowed metric hosts"))
+            Err(self.is_not_allowed(&address.to_string()))
         }
     }
 }
@@ -158,7 +190,7 @@ mod tests {
 
     fn policy(allowed: &[&str], denied: &[&str]) -> HostPolicy {
         let hosts = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        HostPolicy { allowed: hosts(allowed), denied: hosts(denied), control: Vec::new() }
+        HostPolicy { allowed: hosts(allowed), denied: hosts(denied), ..HostPolicy::default() }
     }
 
     fn check(policy: &HostPolicy, url: &str) -> Result<(), String> {
@@ -243,6 +275,25 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn notifications_go_to_named_hosts_only_and_never_where_metrics_may_not_be_queried() {
+        let named =
+            HostPolicy { notified: vec!["hooks.slack.com".parse().unwrap()], ..policy(&[], &["*.old"]) };
+        let notifications = named.of_notifications();
+        assert_eq!(check(&notifications, "https://hooks.slack.com/services/x"), Ok(()));
+        assert_eq!(
+            check(&notifications, "http://vault.vault/").unwrap_err(),
+            "vault.vault is not among the allowed notification hosts; an administrator allows it with --notification-hosts-allowed"
+        );
+        assert!(
+            check(&notifications, "http://x.old/").unwrap_err().contains("denied as a notification host")
+        );
+        assert_eq!(check(&named, "http://vault.vault/"), Ok(()), "metrics may be queried from every host");
+        assert!(named.check_write().is_err() && notifications.check_write().is_ok());
+        let none = HostPolicy::default().of_notifications().check_write().unwrap_err();
+        assert!(none.contains("--notification-hosts-allowed"), "{none}");
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub(super) fn headers(fields: &mut Fields<'_>) -> Vec<(String, String)> {
     })
 }
 
-fn header_name(node: Node<'_>) -> Option<String> {
+/// Reads the name of a header.
+pub(crate) fn header_name(node: Node<'_>) -> Option<String> {
     match node.value().as_str() {
         Some(name) if has_argument(name) => node.string(),
         Some(name) if HeaderName::from_bytes(name.as_bytes()).is_err() => node.fail("is not a header name"),
@@ -117,7 +118,8 @@ fn header_name(node: Node<'_>) -> Option<String> {
     }
 }
 
-fn header_value(node: Node<'_>) -> Option<String> {
+/// Reads the value of a header.
+pub(crate) fn header_value(node: Node<'_>) -> Option<String> {
     match node.value().as_str() {
         Some(value) if HeaderValue::from_str(value).is_err() => {
             node.fail("is not a header value: control characters are not allowed")
@@ -152,7 +154,7 @@ pub fn checked_url(text: &str) -> Result<Url, String> {
 }
 
 /// Reads `insecure`.
-pub(super) fn insecure(fields: &mut Fields<'_>) -> bool {
+pub(crate) fn insecure(fields: &mut Fields<'_>) -> bool {
     fields.doc("`true` accepts any certificate.").optional("insecure", Node::bool).unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@
 
 use super::{TrafficRouter, choice};
 use crate::{
-    domain::strategy::{CanaryStrategy, Step},
+    domain::strategy::{CanaryStrategy, HeaderRoute, Step},
     gocompat::duration::GoDuration,
 };
 use std::fmt;
@@ -84,18 +84,25 @@ fn needs_route(router: &dyn TrafficRouter, strategy: &CanaryStrategy) -> Vec<Ref
     let delay = || (strategy.scale_down_delay > GoDuration::ZERO).then(|| "scaleDownDelaySeconds".to_owned());
     let problem = format!(
         "needs an {} that routes to a Service of the Deployment: without one the router {} splits the traffic by the number of pods",
-        choice::routes(),
+        choice::routes(None),
         router.key()
     );
     step.or_else(delay).map(|field| Refusal::new(field, problem)).into_iter().collect()
+}
+
+/// The header routes that steps set or remove, with the indices of these steps.
+pub(super) fn header_routes(strategy: &CanaryStrategy) -> impl Iterator<Item = (usize, &HeaderRoute)> {
+    strategy.steps.iter().enumerate().filter_map(|(index, step)| match step {
+        Step::SetHeaderRoute(route) => Some((index, route)),
+        _ => None,
+    })
 }
 
 /// Header routes that are too many at once, or look at too much.
 fn by_header(router: &dyn TrafficRouter, of: Capabilities, strategy: &CanaryStrategy) -> Vec<Refusal> {
     let key = router.key();
     let mut refused = Vec::new();
-    for (index, step) in strategy.steps.iter().enumerate() {
-        let Step::SetHeaderRoute(route) = step else { continue };
+    for (index, route) in header_routes(strategy) {
         let field = format!("steps[{index}].setHeaderRoute");
         if route.matching.len() > of.headers_of_route {
             let problem = format!(

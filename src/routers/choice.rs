@@ -70,21 +70,29 @@ pub fn has_route(pods: &Labels, world: &World) -> bool {
         .services
         .iter()
         .filter(|service| service_selector(service).is_some_and(|selector| map_selects(selector, pods)));
-    selecting.any(|service| is_routed(service, world))
+    selecting.any(|service| is_routed(service, None, world))
 }
 
-/// Whether a route of users routes to this Service of users.
+/// The routers whose routes decide: those that are found, and the one that the plan names.
+fn deciding(plan: Option<&CanaryStrategy>) -> impl Iterator<Item = &'static dyn TrafficRouter> {
+    let named = plan.and_then(|plan| plan.router.as_deref());
+    ROUTERS.iter().copied().filter(move |router| match router.chosen() {
+        Chosen::ByRoutes => true,
+        Chosen::ByName => named == Some(router.key()),
+        Chosen::Otherwise => false,
+    })
+}
+
+/// Whether a route of users routes to this Service of users, for this plan.
 #[must_use]
-pub fn is_routed(service: &Service, world: &World) -> bool {
+pub fn is_routed(service: &Service, plan: Option<&CanaryStrategy>, world: &World) -> bool {
     let name = service.metadata.name.clone();
     let services: BTreeMap<String, String> = name.into_iter().map(|name| (name.clone(), name)).collect();
-    let mut routers = ROUTERS.iter().filter(|router| router.chosen() == Chosen::ByRoutes);
-    routers.any(|router| router.survey(&services, &Value::Null, world).is_routed)
+    deciding(plan).any(|router| router.survey(&services, &Value::Null, world).is_routed)
 }
 
-/// The kinds of routes that decide for a plan without a router's name: `Ingress`.
+/// The kinds of routes that decide for a plan: `Ingress`, where it names no other router.
 #[must_use]
-pub fn routes() -> String {
-    let routers = ROUTERS.iter().filter(|router| router.chosen() == Chosen::ByRoutes);
-    routers.map(|router| router.route()).collect::<Vec<_>>().join(" or ")
+pub fn routes(plan: Option<&CanaryStrategy>) -> String {
+    deciding(plan).map(TrafficRouter::route).collect::<Vec<_>>().join(" or ")
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::sync::LazyLock;
 
 /// An API that a router reads.
+#[expect(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resource {
     /// What it reads.
@@ -16,25 +17,33 @@ pub struct Resource {
     pub is_optional: bool,
     /// Whether its objects are in no namespace.
     pub is_cluster_wide: bool,
+    /// Whether users' objects of this kind own those that are made for the canary.
+    pub is_owned_by_route: bool,
 }
 
 impl Resource {
     /// An API of every cluster, of which the router makes objects.
     #[must_use]
     pub const fn written(kind: Kind) -> Self {
-        Self { kind, is_written: true, is_optional: false, is_cluster_wide: false }
+        Self { kind, is_written: true, is_optional: false, is_cluster_wide: false, is_owned_by_route: false }
     }
 
     /// An API whose objects are in no namespace, and which is only read. Haldane does without, where it may not read it.
     #[must_use]
     pub const fn cluster_wide(kind: Kind) -> Self {
-        Self { kind, is_written: false, is_optional: true, is_cluster_wide: true }
+        Self { kind, is_written: false, is_optional: true, is_cluster_wide: true, is_owned_by_route: false }
     }
 
     /// The same of an API that a cluster may be without.
     #[must_use]
     pub const fn optional(self) -> Self {
         Self { is_optional: true, ..self }
+    }
+
+    /// The same of an API whose objects belong to users' objects of it, and go with them.
+    #[must_use]
+    pub const fn owned_by_route(self) -> Self {
+        Self { is_owned_by_route: true, ..self }
     }
 }
 
@@ -62,10 +71,20 @@ pub fn read_kinds() -> impl Iterator<Item = Kind> {
     kinds().iter().copied().filter(|kind| *kind != Kind::DEPLOYMENT).chain(read)
 }
 
+/// Kinds of which users' objects own those that are made for a canary.
+pub fn owned_by_routes() -> impl Iterator<Item = Kind> {
+    resources().filter(|resource| resource.is_owned_by_route).map(|resource| resource.kind)
+}
+
 /// Whether a cluster may be without the API of this kind.
 #[must_use]
 pub fn is_optional(kind: Kind) -> bool {
     resources().any(|resource| resource.kind == kind && resource.is_optional)
+}
+
+/// Kinds of objects that are made for a canary, of whose APIs a cluster may be without.
+pub fn optional_kinds() -> impl Iterator<Item = Kind> {
+    kinds().iter().copied().filter(|kind| is_optional(*kind))
 }
 
 /// Whether the objects of this kind are in no namespace.

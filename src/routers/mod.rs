@@ -6,18 +6,25 @@
 
 mod capabilities;
 mod choice;
+mod companion;
 mod fields;
 pub mod gateway;
 mod kinds;
 pub mod nginx;
+mod raw;
 pub mod replicas;
+mod requests;
 pub mod size;
+pub mod traefik;
 pub mod traffic;
 
 pub use capabilities::{Capabilities, Refusal, refusals, refused_by};
 pub use choice::{by_pods, choose, has_route, is_known, is_routed, of, routes};
-pub use fields::{RouterField, nameable, read, with_defaults};
-pub use kinds::{Resource, is_cluster_wide, is_optional, kinds, named, read_kinds};
+pub use fields::{Plugin, RouterField, nameable, plugins, read, read_plugins, with_defaults};
+pub use kinds::{
+    Resource, is_cluster_wide, is_optional, kinds, named, optional_kinds, owned_by_routes, read_kinds,
+};
+pub use requests::{Requests, Timed};
 
 use crate::{
     document::fields::Fields,
@@ -33,7 +40,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Every router, in the order in which they are tried and of the reference page.
-pub static ROUTERS: &[&dyn TrafficRouter] = &[&nginx::Nginx, &gateway::Gateway, &replicas::Replicas];
+pub static ROUTERS: &[&dyn TrafficRouter] =
+    &[&nginx::Nginx, &gateway::Gateway, &traefik::Traefik, &replicas::Replicas];
 
 /// The router of plans that were recorded before plans named theirs.
 pub static DEFAULT: &dyn TrafficRouter = &nginx::Nginx;
@@ -55,6 +63,11 @@ pub trait TrafficRouter: Sync {
     /// Its fields below [`TrafficRouter::key`].
     fn fields(&self) -> &'static [RouterField] {
         &[]
+    }
+
+    /// The plugin of Argo's that it stands for, if there is one.
+    fn plugin(&self) -> Option<&'static Plugin> {
+        None
     }
 
     /// Its settings where a plan has none, if it records any. `annotation_prefix` is the installation's.
@@ -99,8 +112,31 @@ pub trait TrafficRouter: Sync {
         _services: &BTreeMap<String, String>,
         _strategy: &CanaryStrategy,
         _routes: &Routes<'_>,
+        _world: &World,
     ) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What of these routes cannot carry the plan.
+    fn unfit(
+        &self,
+        _services: &BTreeMap<String, String>,
+        _strategy: &CanaryStrategy,
+        _routes: &Routes<'_>,
+        _world: &World,
+    ) -> Vec<Obstacle> {
+        Vec::new()
+    }
+
+    /// Name of the object that takes the requests of a user's route during a release of this Deployment, if another does:
+    /// what is attached to the user's by its name does not cover that one.
+    fn companion(&self, _deployment: &str, _route: &Value) -> Option<String> {
+        None
+    }
+
+    /// Name of a found route whose companion would compete with a companion of another Deployment, which splits this Service.
+    fn shared(&self, _: &BTreeMap<String, String>, _: &Routes<'_>, _other: &str) -> Option<String> {
+        None
     }
 
     /// The objects that split the traffic as intended, except the pair's own.
@@ -109,13 +145,22 @@ pub trait TrafficRouter: Sync {
     }
 
     /// Whether the desired traffic is in force, as far as the cluster shows it.
-    fn in_force(&self, sight: &Sight<'_>) -> bool {
-        sight.is_written()
+    ///
+    /// # Errors
+    /// What is awaited of the data plane, which does not follow what is written.
+    fn in_force(&self, sight: &Sight<'_>) -> Result<bool, String> {
+        Ok(sight.is_written())
     }
 
-    /// Whether requests for the canary go to stable while the canary has no pods.
+    /// Whether requests for the canary go to stable while the canary has no pods, and none of them fails.
     fn falls_back(&self) -> bool {
         false
+    }
+
+    /// Whether a canary that has lost its pods gets no requests after a moment in which they fail: the last resort where
+    /// its routes can neither be changed nor removed.
+    fn has_last_resort(&self) -> bool {
+        self.falls_back()
     }
 
     /// How many canary pods `weight` needs alongside a stable of `stable` pods; at least `least` with traffic.
@@ -124,6 +169,11 @@ pub trait TrafficRouter: Sync {
     fn canary_size(&self, weight: Weight, stable: i32, least: i32) -> i32 {
         let least = if weight == Weight::ZERO { 1 } else { least.max(1) };
         weight.share_of(stable).max(least)
+    }
+
+    /// Where its data plane counts the requests of each side, if nothing but the weight decides where one goes.
+    fn requests(&self, _intent: &Intent<'_>, _routes: &Routes<'_>) -> Option<Requests> {
+        None
     }
 
     /// How the two sides differ in its own metrics, if it has any.
@@ -199,6 +249,8 @@ pub struct Sight<'a> {
     pub desired: &'a [Manifest],
     /// Objects of ours.
     pub ours: &'a [Value],
+    /// What users have.
+    pub world: &'a World,
     /// Name of the canary Deployment.
     pub canary: &'a str,
     /// Pods that carry the desired weight.

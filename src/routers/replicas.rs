@@ -40,12 +40,14 @@ impl TrafficRouter for Replicas {
     }
 
     /// There are exactly as many canary pods as carry the weight.
-    fn in_force(&self, sight: &Sight<'_>) -> bool {
-        let Some(object) = find(sight.ours, Kind::DEPLOYMENT, sight.canary) else { return sight.pods == 0 };
+    fn in_force(&self, sight: &Sight<'_>) -> Result<bool, String> {
+        let Some(object) = find(sight.ours, Kind::DEPLOYMENT, sight.canary) else {
+            return Ok(sight.pods == 0);
+        };
         let number = |pointer: &str| part(object, pointer).and_then(Value::as_i64).unwrap_or(0);
         let is_current = number("/status/observedGeneration") >= number("/metadata/generation");
         let all = ["/spec/replicas", "/status/replicas"];
-        is_current && all.iter().all(|pointer| number(pointer) == i64::from(sight.pods))
+        Ok(is_current && all.iter().all(|pointer| number(pointer) == i64::from(sight.pods)))
     }
 
     /// `stable × w ∕ (100 − w)` to the nearest, because the user's replicas stay as they are: none without

@@ -1,6 +1,6 @@
 //! The traffic of a pair, as its router makes it.
 
-use super::{Intent, Sight, of};
+use super::{Intent, Requests, Routes, Sight, TrafficRouter, of};
 use crate::{
     domain::{state::Traffic, strategy::CanaryStrategy},
     objects::{
@@ -21,6 +21,20 @@ pub fn is_routed(pair: &Pair<'_>) -> bool {
 /// The objects that split this traffic; none where nothing of the user's routes to the pair.
 #[must_use]
 pub fn desired(pair: &Pair<'_>, traffic: &Traffic) -> Vec<Manifest> {
+    with(pair, traffic, |router, intent, routes| router.desired(intent, routes))
+}
+
+/// Where the requests of each side are counted while this traffic is in force.
+#[must_use]
+pub fn requests(pair: &Pair<'_>, traffic: &Traffic) -> Option<Requests> {
+    with(pair, traffic, |router, intent, routes| router.requests(intent, routes))
+}
+
+fn with<T>(
+    pair: &Pair<'_>,
+    traffic: &Traffic,
+    ask: impl FnOnce(&dyn TrafficRouter, &Intent<'_>, &Routes<'_>) -> T,
+) -> T {
     let (router, settings) = router(pair.strategy);
     let services = pair.services();
     let found = router.survey(&services, settings, &pair.seen.world);
@@ -36,7 +50,7 @@ pub fn desired(pair: &Pair<'_>, traffic: &Traffic) -> Vec<Manifest> {
         mirror: traffic.mirror.and_then(|index| pair.strategy.mirror_route(index)),
         asked_at: traffic.asked_at,
     };
-    router.desired(&intent, &found)
+    ask(router, &intent, &found)
 }
 
 /// What `object` is made as: what carries traffic is born without any, and gets it as an update of the object
@@ -57,19 +71,22 @@ pub fn newborn(pair: &Pair<'_>, object: Manifest, traffic: &Traffic) -> Manifest
 
 /// Whether the traffic that `desired` carries, to `pods` canary pods, is in force. Where it `retreats`, an object that is
 /// gone carries none.
-#[must_use]
-pub fn in_force(pair: &Pair<'_>, desired: &[Manifest], pods: i32, retreats: bool) -> bool {
+///
+/// # Errors
+/// What is awaited of the data plane, which does not follow what is written.
+pub fn in_force(pair: &Pair<'_>, desired: &[Manifest], pods: i32, retreats: bool) -> Result<bool, String> {
     let canary = canary_name(&pair.owner.name);
     router(pair.strategy).0.in_force(&Sight {
         desired,
         ours: &pair.seen.ours,
+        world: &pair.seen.world,
         canary: &canary,
         pods,
         retreats,
     })
 }
 
-fn router(strategy: &CanaryStrategy) -> (&'static dyn super::TrafficRouter, &Value) {
+fn router(strategy: &CanaryStrategy) -> (&'static dyn TrafficRouter, &Value) {
     let router = of(strategy);
     (router, strategy.settings_of(router.key()))
 }

@@ -1,13 +1,13 @@
 //! The plain HTTP port for the kubelet and Prometheus: `/healthz`, `/readyz`, `/metrics`.
 
-use super::metrics;
+use super::{locked::lock, metrics};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use prometheus_client::registry::Registry;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// The conditions for readiness.
@@ -34,8 +34,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
-        // A map of flags cannot become inconsistent.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

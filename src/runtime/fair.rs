@@ -1,9 +1,10 @@
 //! A limited resource of which each holder can get only a share.
 
+use super::locked::lock;
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -41,8 +42,7 @@ impl<K: Hash + Eq> Fair<K> {
     }
 
     fn of(&self, key: K) -> Arc<Semaphore> {
-        // A panic cannot leave the map inconsistent.
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = lock(&self.taken);
         if let Some(known) = taken.get(&key).and_then(Weak::upgrade) {
             return known;
         }

@@ -74,6 +74,9 @@ pub enum Metric {
     /// Verdicts about metrics of analyses: `Successful`, `Failed`, `Inconclusive` or `Error`.
     #[strum(props(kind = "counter", labels = "provider, verdict"))]
     MetricVerdicts,
+    /// Notifications by format of the destination, `none` where the routing cannot be read: `Delivered` or `Failed`.
+    #[strum(props(kind = "counter", labels = "format, result"))]
+    Notifications,
     /// Time of a pass over a managed Deployment.
     #[strum(props(kind = "histogram", labels = ""))]
     ReconcileDurationSeconds,

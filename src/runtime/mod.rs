@@ -6,6 +6,7 @@ pub mod clock;
 pub mod fair;
 pub mod heavy;
 pub mod http;
+pub mod locked;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -2,36 +2,45 @@
 
 use crate::cluster::discovery::Installed;
 use crate::{
-    admit::facts::{Fact, Facts, Holder, Neighbours, Questions},
+    admit::{
+        facts::{Fact, Facts, Holder, Neighbours, Questions},
+        plan_review::claims::{self, AccessModes},
+    },
     cluster::{
         api, namespaces,
-        objects::{every, list, raw, replica_sets},
+        objects::{api_of, list, raw, replica_sets},
         profiles,
         records::{self, StateError, state_name},
         templates,
+        views::Views,
         world::{self, ObserveError},
     },
     config::namespace::Namespace,
+    decide::pass::Source,
     domain::{
         k8s::selector,
-        observed::{ReplicaSetView, SERVICE_NAME_LABEL},
+        observed::ReplicaSetView,
         review::{Review, User},
         state::RolloutState,
         world::{Pods, World},
     },
-    objects::{canary_deployment::canary_name, labels::service_selector, marks::is_ours_raw},
+    objects::{canary_deployment::canary_name, marks::is_ours_raw},
     runtime::clock,
 };
+use futures::future::join_all;
 use k8s_openapi::{
-    api::{
-        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-        discovery::v1::EndpointSlice,
-    },
+    api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, Client, api::PostParams};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// The RBAC verb that allows a release in a freeze.
@@ -43,10 +52,13 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// Looks up what a review needs. A fact that does not arrive in time is an error of its own.
 pub struct LookUp<'a> {
     client: &'a Client,
+    views: &'a Arc<Views>,
     installed: &'a Installed,
     own_namespace: &'a str,
     review: &'a Review,
     deadline: Instant,
+    /// What users have was taken from a watch.
+    may_be_behind: AtomicBool,
 }
 
 impl<'a> LookUp<'a> {
@@ -54,12 +66,33 @@ impl<'a> LookUp<'a> {
     #[must_use]
     pub fn new(
         client: &'a Client,
+        views: &'a Arc<Views>,
         installed: &'a Installed,
         own_namespace: &'a str,
         review: &'a Review,
     ) -> Self {
         let deadline = Instant::from_std(clock::monotonic() + DEADLINE);
-        Self { client, installed, own_namespace, review, deadline }
+        Self {
+            client,
+            views,
+            installed,
+            own_namespace,
+            review,
+            deadline,
+            may_be_behind: AtomicBool::default(),
+        }
+    }
+
+    /// Whether an answer was taken from a watch, which may be about to report something else.
+    #[must_use]
+    pub fn may_be_behind(&self) -> bool {
+        self.may_be_behind.load(Ordering::Relaxed)
+    }
+
+    /// Until when answers are waited for.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// The Namespace of the review's object.
@@ -83,7 +116,7 @@ impl<'a> LookUp<'a> {
         };
         let (state, neighbours, templates, may, may_override, policy, adoptable) = tokio::join!(
             wanted(questions.state, self.in_time(recorded(client, review))),
-            wanted(questions.pair, self.neighbours()),
+            wanted(questions.pair, self.neighbours(Source::Watches)),
             self.in_time(templates::look_up(client, place, own_namespace, &questions.templates)),
             self.may(verb),
             self.may(override_freeze),
@@ -94,13 +127,58 @@ impl<'a> LookUp<'a> {
     }
 
     /// The objects around the Deployment. Late answers of other APIs do not affect the rest.
-    async fn neighbours(&self) -> Fact<Neighbours> {
-        let (neighbours, selecting) = tokio::join!(
-            self.in_time(neighbours(self.client, self.review)),
+    ///
+    /// # Errors
+    /// Why they could not be read in time.
+    pub async fn neighbours(&self, users: Source) -> Fact<Neighbours> {
+        let (neighbours, selecting, claims) = tokio::join!(
+            self.in_time(self.around(users)),
             self.in_time(self.installed.objects(&self.review.namespace)),
+            self.claims(),
         );
         let (selecting, unread) = selecting.map_or_else(|why| (Vec::new(), Some(why)), |found| (found, None));
-        neighbours.map(|neighbours| Neighbours { selecting, unread, ..neighbours })
+        neighbours.map(|neighbours| Neighbours { selecting, unread, claims, ..neighbours })
+    }
+
+    async fn around(&self, users: Source) -> Result<Neighbours, ObserveError> {
+        let Self { client, review, .. } = self;
+        let namespace = review.namespace.as_str();
+        let (world, deployment, record) = tokio::try_join!(
+            self.world(users),
+            holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
+            holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
+        )?;
+        let pods = Pods::of(self.template());
+        let endpoints = world::endpoints(client, namespace, &pods.labels, &world).await?;
+        let holders = deployment.into_iter().chain(record).collect();
+        Ok(Neighbours { world, endpoints, holders, ..Neighbours::default() })
+    }
+
+    /// Access modes of the claims that the pods mount. One that is missing or cannot be read in time is left out.
+    async fn claims(&self) -> AccessModes {
+        let api = api_of(self.client, "v1", "PersistentVolumeClaim", &self.review.namespace);
+        let read = claims::names(self.template()).into_iter().map(async |name| {
+            let claim = self.in_time(api.get_opt(name)).await.ok()??;
+            Some((name.to_owned(), claims::access_modes(&raw(claim, "PersistentVolumeClaim"))))
+        });
+        join_all(read).await.into_iter().flatten().collect()
+    }
+
+    /// The pod template as it would be stored.
+    fn template(&self) -> &Value {
+        let object = self.review.object.as_ref();
+        object.and_then(|object| object.pointer("/spec/template")).unwrap_or(&Value::Null)
+    }
+
+    /// What users have in the namespace.
+    async fn world(&self, users: Source) -> Result<Arc<World>, ObserveError> {
+        let namespace = &self.review.namespace;
+        if users == Source::Server {
+            return self.views.read(namespace).await;
+        }
+        let (world, is_new) = self.views.world(namespace).await?;
+        self.may_be_behind.store(!is_new, Ordering::Relaxed);
+        Ok(world)
     }
 
     /// Whether RBAC grants the user this verb on `deployments`; `false` without a verb.
@@ -155,34 +233,6 @@ async fn recorded(client: &Client, review: &Review) -> Result<Option<RolloutStat
     Ok(Some(Arc::unwrap_or_clone(stored.state)))
 }
 
-async fn neighbours(client: &Client, review: &Review) -> Result<Neighbours, ObserveError> {
-    let namespace = review.namespace.as_str();
-    let (around, deployment, record) = tokio::try_join!(
-        // Nothing of ours is asked for.
-        world::look_up(client, namespace, ""),
-        holder(client, namespace, "apps/v1", "Deployment", canary_name(&review.name)),
-        holder(client, namespace, "v1", "ConfigMap", state_name(&review.name)),
-    )?;
-    let holders = deployment.into_iter().chain(record).collect();
-    let endpoints = endpoints(client, review, &around.world).await?;
-    Ok(Neighbours { world: around.world, endpoints, holders, ..Neighbours::default() })
-}
-
-/// The endpoints of the Services that select the Deployment's pods.
-async fn endpoints(client: &Client, review: &Review, world: &World) -> kube::Result<Vec<EndpointSlice>> {
-    let template = review.object.as_ref().and_then(|object| object.pointer("/spec/template"));
-    let pods = Pods::of(template.unwrap_or(&Value::Null));
-    let selecting = world.services.iter().filter(|service| {
-        service_selector(service).is_some_and(|labels| selector::map_selects(labels, &pods.labels))
-    });
-    let names: Vec<&str> = selecting.filter_map(|service| service.metadata.name.as_deref()).collect();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let slices = Api::<EndpointSlice>::namespaced(client.clone(), &review.namespace);
-    every(&slices, &format!("{SERVICE_NAME_LABEL} in ({})", names.join(","))).await
-}
-
 /// The `ReplicaSets` that the deployment controller would give to the new Deployment.
 ///
 /// Source: kubernetes `pkg/controller/controller_ref_manager.go`, `ClaimReplicaSets`.
@@ -211,7 +261,7 @@ async fn holder(
     kind: &'static str,
     name: String,
 ) -> Result<Option<Holder>, ObserveError> {
-    let found = crate::cluster::objects::api_of(client, api_version, kind, namespace).get_opt(&name).await?;
+    let found = api_of(client, api_version, kind, namespace).get_opt(&name).await?;
     Ok(found.map(|object| Holder { kind, name, is_ours: is_ours_raw(&raw(object, kind)) }))
 }
 

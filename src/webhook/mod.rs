@@ -7,3 +7,4 @@ mod memory_budget;
 mod rehearsal;
 pub mod review;
 pub mod server;
+mod trial;

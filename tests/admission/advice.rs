@@ -354,3 +354,40 @@ fn named_queries_in_a_text_are_read_or_refused_with_what_is_wrong() {
     let of_a_name = said(r#"{"http.errors", service="web-canary", namespace="shop"}"#);
     assert!(!of_a_name.contains("mapping of named queries"), "{of_a_name}");
 }
+
+#[test]
+fn what_pods_read_or_claim_and_cannot_share_is_reported() {
+    let volumes = json!([
+        {"name": "data", "persistentVolumeClaim": {"claimName": "web-data"}},
+        {"name": "info", "downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+    ]);
+    let env = json!([
+        {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+        {"name": "TEAM", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['team']"}}},
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+    ]);
+    let web = |version| {
+        let web = with(web(version), "/spec/template/spec/volumes", volumes.clone());
+        let web = with(web, "/spec/template/spec/containers/0/env", env.clone());
+        with(web, "/spec/template/spec/containers/0/ports", json!([{"containerPort": 80, "hostPort": 8080}]))
+    };
+    assert_snapshot!(Case::update(web("a"), web("b")).mutate());
+}
+
+/// A release whose pods mount the claim `data`, which has these access modes.
+fn mounting(modes: &[&str]) -> Case {
+    let volumes = json!([{"name": "files", "persistentVolumeClaim": {"claimName": "data"}}]);
+    let web = |version| with(web(version), "/spec/template/spec/volumes", volumes.clone());
+    let mut case = Case::update(web("a"), web("b"));
+    let modes = modes.iter().map(|mode| (*mode).to_owned()).collect();
+    case.facts.neighbours.as_mut().unwrap().claims.insert("data".to_owned(), modes);
+    case
+}
+
+#[test]
+fn a_claim_that_only_one_pod_can_mount_is_refused_and_one_for_a_node_is_reported() {
+    assert_snapshot!("a_claim_for_one_pod", mounting(&["ReadWriteOncePod"]).mutate());
+    assert_snapshot!("a_claim_for_one_node", mounting(&["ReadWriteOnce"]).mutate());
+    let shared = mounting(&["ReadWriteOnce", "ReadWriteMany"]).mutate();
+    assert!(shared.contains("both versions use its data") && !shared.contains("node"), "{shared}");
+}

@@ -5,6 +5,7 @@ use haldane::domain::keys;
 use insta::assert_snapshot;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What manifests for Argo Rollouts have.
 const BOTH: &str = "{stableService: web-stable, canaryService: web-canary}";
@@ -19,14 +20,15 @@ fn release(plan: &str, services: &[&str]) -> Case {
     let web = |version| annotated(web(version), keys::CANARY, plan);
     let mut case = Case::update(web("a"), web("b"));
     let neighbours = case.facts.neighbours.as_mut().unwrap();
-    neighbours.world.services = services.iter().map(|name| service(name, &json!({"app": "web"}))).collect();
+    Arc::make_mut(&mut neighbours.world).services =
+        services.iter().map(|name| service(name, &json!({"app": "web"}))).collect();
     case
 }
 
 /// The same, where no Ingress leads to them.
 fn by_pods(plan: &str, services: &[&str]) -> Case {
     let mut case = release(plan, services);
-    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    case.world().routes.clear();
     case
 }
 
@@ -60,14 +62,14 @@ fn a_canary_service_without_a_stable_one_is_that_of_the_only_service() {
     let mut routed = release(CANARY_ONLY, &["web"]);
     assert!(routed.mutate().starts_with("allowed"), "{}", routed.mutate());
     let neighbours = routed.facts.neighbours.as_mut().unwrap();
-    neighbours.world.services.push(service("back", &json!({"app": "web"})));
+    Arc::make_mut(&mut neighbours.world).services.push(service("back", &json!({"app": "web"})));
     assert!(routed.mutate().contains(r#"the Services "back" and "web" select"#), "{}", routed.mutate());
 }
 
 #[test]
 fn a_deployment_may_come_before_its_service() {
     let mut early = Case::create(annotated(web("a"), keys::CANARY, CANARY_ONLY));
-    early.facts.neighbours.as_mut().unwrap().world.services.clear();
+    early.world().services.clear();
     assert_snapshot!(early.mutate());
 }
 
@@ -76,7 +78,7 @@ fn a_stable_service_must_exist_and_select_the_pods() {
     let missing = by_pods(BOTH, &["web"]).mutate();
     assert!(missing.contains("stableService: this Service does not exist"), "{missing}");
     let mut other = by_pods(BOTH, &[]);
-    let services = &mut other.facts.neighbours.as_mut().unwrap().world.services;
+    let services = &mut other.world().services;
     services.push(service("web-stable", &json!({"app": "shop", "tier": "front"})));
     assert_snapshot!(other.mutate());
 }

@@ -72,7 +72,7 @@ fn a_profile_cannot_be_got_around_by_labels_of_haldanes_objects() {
         assert!(case.mutate().contains("/spec/paused"), "it is held: {}", case.mutate());
 
         let mut case = enforced(Case::update(plain("a"), plain("b")), REQUIRED);
-        let world = std::mem::take(&mut case.facts.neighbours.as_mut().unwrap().world);
+        let world = std::mem::take(case.world());
         let services = world.services.iter().map(|service| with(json!(service), "/kind", json!("Service")));
         for object in services.chain(world.routes("Ingress").iter().cloned()) {
             case = case.beside(with(object, "/metadata/labels", labels.clone()));

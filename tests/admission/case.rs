@@ -13,13 +13,17 @@ use haldane::{
         review::{Operation, Outcome, Review, Stage, User, Verdict},
         state::{Rollout, RolloutState, Traffic},
         strategy::RolloutSpec,
+        world::World,
     },
     objects::separate::Separated,
     providers::{Defaults as Providers, hosts::HostPolicy},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The user name of Haldane itself.
 pub const OWN_USER: &str = "system:serviceaccount:haldane-system:haldane";
@@ -123,9 +127,14 @@ pub fn config() -> AdmitConfig {
 }
 
 impl Case {
+    /// What users have around the Deployment.
+    pub fn world(&mut self) -> &mut World {
+        Arc::make_mut(&mut self.facts.neighbours.as_mut().unwrap().world)
+    }
+
     /// One more object of the namespace, found as a look-up finds it.
     pub fn beside(mut self, object: Value) -> Self {
-        let world = &mut self.facts.neighbours.as_mut().unwrap().world;
+        let world = self.world();
         let mut found = Separated { world: std::mem::take(world), ours: Vec::new() };
         found.add(object, "").unwrap();
         *world = found.world;
@@ -141,7 +150,7 @@ impl Case {
         let rules = json!([{"host": "shop.example", "http": {"paths": [path]}}]);
         let ingress = json!({"kind": "Ingress", "metadata": {"name": "web"}, "spec": {"rules": rules}});
         let mut facts = Facts { may: Ok(true), ..Facts::default() };
-        let world = &mut facts.neighbours.as_mut().unwrap().world;
+        let world = Arc::make_mut(&mut facts.neighbours.as_mut().unwrap().world);
         world.add(service).unwrap();
         world.add(ingress).unwrap();
         let review = Review {

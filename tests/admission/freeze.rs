@@ -100,11 +100,10 @@ fn release(plan: &str, selector: &Value, versions: &[(Value, Value); 2], objects
         annotated(web, keys::CANARY, plan)
     };
     let mut case = Case::update(web("a", &versions[0]), web("b", &versions[1]));
-    case.facts.neighbours.as_mut().unwrap().world =
-        objects.iter().fold(World::default(), |mut world, object| {
-            world.add(object.clone()).unwrap();
-            world
-        });
+    *case.world() = objects.iter().fold(World::default(), |mut world, object| {
+        world.add(object.clone()).unwrap();
+        world
+    });
     case
 }
 

@@ -47,7 +47,7 @@ fn unlabelled(mut case: Case) -> Case {
 }
 
 fn without_route(mut case: Case) -> Case {
-    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    case.world().routes.clear();
     case
 }
 
@@ -73,7 +73,7 @@ fn what_is_looked_up_depends_on_the_namespace() {
 fn without_a_route_it_deploys_natively() {
     assert_snapshot!(without_route(change(silent("a"), silent("b"))).mutate());
     let mut worker = without_route(change(silent("a"), silent("b")));
-    worker.facts.neighbours.as_mut().unwrap().world.services.clear();
+    worker.world().services.clear();
     assert_eq!((worker.mutate().as_str(), worker.validate().as_str()), ("allowed", "allowed"));
     // An Ingress of the canary's is no route.
     let ingress =

@@ -5,6 +5,7 @@ use haldane::{admit::facts::Holder, domain::keys};
 use insta::assert_snapshot;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn change() -> Case {
     Case::update(web("a"), web("b"))
@@ -40,11 +41,27 @@ fn names_that_others_have_are_refused() {
     let mut case = change();
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     neighbours.holders.push(Holder { kind: "Deployment", name: "web-canary".into(), is_ours: false });
-    neighbours
-        .world
+    Arc::make_mut(&mut neighbours.world)
         .services
         .push(service(json!({"metadata": {"name": "web-canary"}, "spec": {"selector": {"x": "y"}}})));
     assert_snapshot!(case.mutate());
+}
+
+#[test]
+fn a_release_behind_the_service_of_another_is_announced_to_wait() {
+    let labels = json!({"app.kubernetes.io/managed-by": "haldane", "haldane.dev/canary-of": "web-spot"});
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-spot", "uid": "s"});
+    let metadata = json!({"name": "web-canary", "labels": labels, "ownerReferences": [owner]});
+    let mut other =
+        json!({"kind": "Service", "metadata": metadata, "spec": {"selector": {"app": "web-canary"}}});
+    let said = r#"Deployment "web-spot" is in a release behind the same Service "web": this release waits until that one has ended"#;
+    let answer = change().beside(other.clone()).mutate();
+    assert!(answer.starts_with("allowed") && answer.contains(said), "{answer}");
+    // Also where its plan names the canary's Service.
+    other["metadata"]["name"] = json!("next");
+    other["metadata"]["annotations"] = json!({"haldane.dev/service": "web"});
+    let answer = change().beside(other).mutate();
+    assert!(answer.starts_with("allowed") && answer.contains(said), "{answer}");
 }
 
 #[test]
@@ -77,7 +94,7 @@ fn a_foreign_canary_on_the_same_route_is_refused() {
 #[test]
 fn a_canary_without_a_route_is_warned_about() {
     let mut case = change();
-    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    case.world().routes.clear();
     assert_snapshot!(case.mutate());
 }
 
@@ -88,7 +105,7 @@ fn a_switch_of_all_traffic_needs_an_ingress_when_it_comes_to_it() {
         with(web(version), "/metadata/annotations", plan)
     };
     let answer = |mut case: Case| {
-        case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+        case.world().routes.clear();
         case.mutate()
     };
     let release = answer(Case::update(blue_green("a"), blue_green("b")));
@@ -112,7 +129,7 @@ fn an_external_name_cannot_be_split() {
     let mut case = change();
     let external =
         json!({"metadata": {"name": "web"}, "spec": {"type": "ExternalName", "selector": {"app": "web"}}});
-    case.facts.neighbours.as_mut().unwrap().world.services = vec![service(external)];
+    case.world().services = vec![service(external)];
     assert_snapshot!(case.mutate());
 }
 
@@ -142,7 +159,7 @@ fn policies_that_miss_the_canary_are_reported() {
     let neighbours = case.facts.neighbours.as_mut().unwrap();
     let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
     neighbours.selecting.push(budget);
-    neighbours.world.services[0] = service(json!({
+    Arc::make_mut(&mut neighbours.world).services[0] = service(json!({
         "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
     }));
@@ -158,7 +175,7 @@ fn a_service_monitor_that_misses_the_canary_is_reported_with_the_label() {
         "app.kubernetes.io/managed-by": "Helm",
         "kustomize.toolkit.fluxcd.io/name": "apps",
     });
-    neighbours.world.services[0] = service(json!({
+    Arc::make_mut(&mut neighbours.world).services[0] = service(json!({
         "metadata": {"name": "web", "labels": labels},
         "spec": {"selector": {"app": "web"}},
     }));
@@ -172,6 +189,6 @@ fn a_service_monitor_that_misses_the_canary_is_reported_with_the_label() {
     neighbours.selecting.push(monitor("whole-chart", labels));
     assert_snapshot!(case.mutate());
     // Where pods are the split, the user's Service leads to the canary as well.
-    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    case.world().routes.clear();
     assert!(!case.mutate().contains("ServiceMonitor"), "{}", case.mutate());
 }

@@ -39,7 +39,8 @@ fn a_misspelt_key_of_a_deployment_that_is_not_opted_in() {
     assert_snapshot!(warned(annotated(plain(), "haldane.dev/cannary", "enabled")));
     assert_snapshot!(warned(annotated(plain(), "haldane.dev/colour", "blue")), @r#"
     allowed
-    Warning: haldane: metadata.annotations[haldane.dev/colour]: "blue": unknown annotation, allowed are haldane.dev/canary, haldane.dev/blue-green, haldane.dev/analysis, haldane.dev/settle, haldane.dev/do, haldane.dev/restart, haldane.dev/override-freeze
+    Warning: haldane: metadata.annotations[haldane.dev/colour]: "blue": unknown annotation, allowed are haldane.dev/canary, haldane.dev/blue-green, haldane.dev/analysis, haldane.dev/settle, haldane.dev/do, haldane.dev/restart, haldane.dev/restart-annotations,
+    Warning: haldane: … haldane.dev/override-freeze
     Warning: haldane: the Deployment is not opted in, so it is released without a canary; opt it in with the annotation haldane.dev/canary: enabled, or with a plan as its value
     "#);
 }
@@ -102,7 +103,7 @@ fn where_the_namespace_opts_in_a_setting_has_its_effect_and_a_misspelt_one_has_n
     let namespace = Namespace::new("shop", "haldane-system", label, Labels::new());
     let in_namespace = |key: &str, value: &str| {
         let mut case = Case::create(annotated(plain(), key, value));
-        case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+        case.world().routes.clear();
         case.namespace = Ok(namespace.clone());
         case.mutate()
     };

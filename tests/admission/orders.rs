@@ -191,7 +191,7 @@ fn at_fault(old: Value, new: Value) -> Case {
     let stage = Stage::Step { index: 1, entered_at: now(), inconclusive: None };
     let mut case = Case::update(old, new).state(state(&web("b"), stage));
     let foreign = json!({"metadata": {"name": "web-canary"}, "spec": {"selector": {"x": "y"}}});
-    case.facts.neighbours.as_mut().unwrap().world.services.push(serde_json::from_value(foreign).unwrap());
+    case.world().services.push(serde_json::from_value(foreign).unwrap());
     case
 }
 

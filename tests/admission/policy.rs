@@ -1,9 +1,16 @@
 //! What policy profiles require, and what each mode does about it.
 
-use crate::case::{Case, annotated, held, state, web, with};
+use crate::case::{Case, annotated, config, held, state, web, with};
 use haldane::{
     config::profile::Bound,
-    domain::{k8s::selector::Labels, keys, review::Operation, state::Stage},
+    domain::{
+        k8s::{label_rewrite::CANARY_OF_LABEL, selector::Labels},
+        keys,
+        review::{self, Operation},
+        state::Stage,
+    },
+    notify::CONFIG_MAP,
+    objects::marks::{MANAGED_BY, MANAGED_BY_LABEL},
     policy::Mode,
 };
 use insta::assert_snapshot;
@@ -188,7 +195,7 @@ fn deployments_without_a_canary_are_judged_when_they_are_final() {
     let scaled = with(plain("a"), "/spec/replicas", json!(9));
     assert_eq!(enforced(Case::update(plain("a"), scaled), rules).validate(), "allowed");
     let mut worker = enforced(Case::update(plain("a"), plain("b")), rules);
-    worker.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    worker.world().routes.clear();
     assert!(worker.validate().starts_with("allowed"), "no route, no canary");
 }
 
@@ -215,6 +222,30 @@ fn a_profile_is_read_when_it_is_written() {
     case.review.operation = Operation::Delete;
     case.review.object = None;
     assert_eq!(case.validate(), "allowed");
+}
+
+#[test]
+fn a_routing_of_notifications_is_read_when_it_is_written() {
+    let routing = |text: &str| {
+        let mut case = Case::create(json!({
+            "metadata": {"name": CONFIG_MAP, "namespace": "shop"}, "data": {"routing": text},
+        }));
+        (case.review.group, case.review.kind) = (String::new(), "ConfigMap".to_owned());
+        case.review.name = CONFIG_MAP.to_owned();
+        case
+    };
+    let team = "destinations: [{name: team, webhook: {url: 'https://a.example.com/in'}, evnets: [aborted]}]";
+    assert_snapshot!("a_routing_with_a_slip", routing(team).validate());
+    let team = routing(&team.replace("evnets", "events"));
+    assert_snapshot!("a_routing_to_a_host_that_is_not_allowed", team.validate());
+    let mut named = config();
+    named.hosts.notified.extend("*.example.com".parse().ok());
+    assert!(team.ruling(review::Stage::Validate, &named).verdict.is_allowed());
+    // The record of a Deployment `notifications` has the same name.
+    let mut record = routing("nothing to read");
+    let labels = json!({MANAGED_BY_LABEL: MANAGED_BY, CANARY_OF_LABEL: "notifications"});
+    record.review.object.as_mut().unwrap()["metadata"]["labels"] = labels;
+    assert_eq!(record.validate(), "allowed");
 }
 
 #[test]

@@ -16,14 +16,14 @@ fn relabelled(running: &Value, new: &Value, selector: &Value) -> Case {
 }
 
 fn set_services(case: &mut Case, services: &[Value]) {
-    let world = &mut case.facts.neighbours.as_mut().unwrap().world;
+    let world = case.world();
     world.services =
         services.iter().map(|service| serde_json::from_value::<Service>(service.clone()).unwrap()).collect();
 }
 
 /// Without an Ingress: the number of pods splits the traffic.
 fn by_pods(mut case: Case) -> Case {
-    case.facts.neighbours.as_mut().unwrap().world.routes.clear();
+    case.world().routes.clear();
     case
 }
 

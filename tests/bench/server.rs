@@ -52,6 +52,7 @@ impl Known {
         let own_user = "system:serviceaccount:haldane-system:haldane".to_owned();
         let mut facts = Facts::default();
         let world = &mut facts.neighbours.as_mut().unwrap().world;
+        let world = Arc::make_mut(world);
         world.add(reviews::service()).unwrap();
         world.add(reviews::ingress()).unwrap();
         Self {

@@ -4,6 +4,7 @@
 
 mod any_text;
 mod examples;
+mod plugins;
 mod registries;
 mod secrets;
 mod steps;

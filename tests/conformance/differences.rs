@@ -181,7 +181,7 @@ pub static CONDITION_NAMED: Rule =
     on_purpose("condition-named", "the error of a condition names the condition; Argo's has only the reason");
 pub static OTHER_ROUTERS: Rule = not_applicable(
     "other-routers",
-    "traffic is routed by NGINX annotations only; other routers are refused by name",
+    "traffic is routed by NGINX annotations, Gateway API and Traefik's API; other routers are refused by name",
 );
 pub static FRACTIONS: Rule =
     on_purpose("fractions", "a wait includes fractions of a second; Argo ignores them");

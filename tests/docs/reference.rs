@@ -2,7 +2,10 @@
 
 use clap::{ArgAction, CommandFactory};
 use haldane::{
-    admit::plan_review::foreign_policies::{APIS, Effect},
+    admit::plan_review::{
+        differences::DIFFERENCES,
+        foreign_policies::{APIS, Effect},
+    },
     commands::cli::Cli,
     config::{
         annotations::{INTERNAL_KEYS, KEYS},
@@ -14,6 +17,7 @@ use haldane::{
     },
     document::{fields::describe, schema::Schema},
     domain::{keys, request::Verb, state::Phase},
+    notify::{Occasion, PLACEHOLDERS, Routing},
     policy::RULES,
     providers::PROVIDERS,
     routers::ROUTERS,
@@ -99,6 +103,17 @@ fn selecting_apis() -> String {
     text
 }
 
+/// In what the canary's pods differ.
+fn differences() -> String {
+    let mut text = String::from(
+        "\n## Canary pods\n\nWhat canary pods have of what stable's pods have. Followed: the same, or a counterpart of its own; warning, refused: by name, when a plan or a release is applied; documented: as written here.\n\n| what | the canary has | |\n| --- | --- | --- |\n",
+    );
+    for row in &DIFFERENCES {
+        writeln!(text, "| {} | {} | {} |", row.what, row.canary, row.handling).unwrap();
+    }
+    text
+}
+
 pub(super) fn reference() -> String {
     let mut text = String::from(
         "# Reference\n\n\
@@ -144,6 +159,7 @@ pub(super) fn reference() -> String {
     text += &policy_rules();
 
     text += &selecting_apis();
+    text += &differences();
 
     text += "\n## Metric providers\n\nKeys of `provider` in an analysis template.\n";
     for provider in PROVIDERS {
@@ -159,6 +175,7 @@ pub(super) fn reference() -> String {
     }
 
     text += &traffic_routers();
+    text += &notifications();
 
     text += "\n## Flags of `haldane run`\n\nEach can be given as an environment variable instead.\n\n| flag | variable | default | meaning |\n| --- | --- | --- | --- |\n";
     let command = Cli::command();
@@ -191,6 +208,26 @@ pub(super) fn reference() -> String {
     text
 }
 
+/// Destinations, the groups of Events, and the placeholders of a message.
+fn notifications() -> String {
+    let schema = Routing::schema();
+    let [destinations] = schema.fields() else { panic!("{schema:?}") };
+    let what = "Items of `destinations` in the only key of the ConfigMap `haldane-notifications`, and the fields of each format; [notifications](notifications.md) says how to write it.";
+    let mut text = table("Notifications", what, &destinations.schema);
+    let slack = destinations.schema.fields().iter().find(|field| field.key == "slack").unwrap();
+    text += "\n| field of a format | meaning |\n| --- | --- |\n";
+    text += &rows(&slack.schema);
+    text += "\n### Groups of Events\n\n| group | when |\n| --- | --- |\n";
+    for group in Occasion::iter() {
+        writeln!(text, "| `{}` | {} |", <&str>::from(group), documentation(&group)).unwrap();
+    }
+    text += "\n### Placeholders of a message\n\n| placeholder | value |\n| --- | --- |\n";
+    for (name, doc, _) in PLACEHOLDERS {
+        writeln!(text, "| `{{{{{name}}}}}` | {doc} |").unwrap();
+    }
+    text
+}
+
 fn traffic_routers() -> String {
     let mut text = String::from(
         "\n## Traffic routers\n\nChosen when a rollout starts, and kept until it ends: the one that `trafficRouting` names, else the first that finds a route to a Service of the Deployment. What a router cannot do is refused.\n",
@@ -213,6 +250,18 @@ fn traffic_routers() -> String {
         }
         for field in router.fields() {
             writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
+        }
+        if let Some(plugin) = router.plugin() {
+            write!(
+                text,
+                "\nAlso Argo's plugin `plugins: {{{}: …}}`:\n\n| field | meaning |\n| --- | --- |\n",
+                plugin.key
+            )
+            .unwrap();
+            for field in plugin.fields {
+                writeln!(text, "| `{}` | {} |", field.key, field.doc).unwrap();
+            }
+            text += &refused(plugin.refused);
         }
     }
     text

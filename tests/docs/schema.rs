@@ -17,6 +17,7 @@ use haldane::{
         yaml,
     },
     domain::keys,
+    notify::{EXAMPLE, Routing},
     policy::{RULES, profile::Profile},
     providers::PROVIDERS,
 };
@@ -118,6 +119,11 @@ fn profile_schema() -> Value {
     document(&Profile::schema(), "A policy profile of Haldane's, the value of the only key of its ConfigMap")
 }
 
+fn notifications_schema() -> Value {
+    let title = "A routing of notifications, the value of the only key of a ConfigMap haldane-notifications";
+    document(&Routing::schema(), title)
+}
+
 /// The annotations of Haldane's that an object has, read as YAML.
 fn annotations(object: &Value) -> Value {
     let all = object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
@@ -140,7 +146,11 @@ fn stored(object: &Value) -> Value {
 
 #[test]
 fn every_schema_is_fresh() {
-    for (file, schema) in [("annotations.json", annotations_schema()), ("profile.json", profile_schema())] {
+    for (file, schema) in [
+        ("annotations.json", annotations_schema()),
+        ("notifications.json", notifications_schema()),
+        ("profile.json", profile_schema()),
+    ] {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         let path = root().join("docs/schema").join(file);
         if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -158,6 +168,8 @@ fn every_example_is_as_the_schemas_say() {
     for file in files(".yaml")
         .iter()
         .filter(|file| file.starts_with(root().join("examples")) || file.starts_with(root().join("deploy")))
+        // Helm makes YAML of them.
+        .filter(|file| !file.starts_with(root().join("deploy/chart/templates")))
     {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(file).unwrap()).unwrap();
         for document in documents {
@@ -207,6 +219,8 @@ fn every_example_of_the_reference_is_as_the_schema_says() {
         let profile = json!({"rules": {rule.id: yaml::parse(rule.example).unwrap()}});
         assert_eq!(fault(&schema, &schema, &profile, "profile"), None, "{}", rule.id);
     }
+    let (schema, routing) = (notifications_schema(), yaml::parse(EXAMPLE).unwrap());
+    assert_eq!(fault(&schema, &schema, &routing, "routing"), None);
 }
 
 #[test]

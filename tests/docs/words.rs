@@ -61,6 +61,7 @@ const ROOMS: &[&str] = &[
     "expr/",
     "gocompat/",
     "measure/",
+    "notify/",
     "objects/",
     "policy/",
     "promql/",

@@ -14,15 +14,19 @@ mod shared {
     mod blue_green;
     mod capacity;
     mod clients;
+    mod cost;
+    mod dashboard;
     mod denials;
     mod evidence;
     mod field_admission;
+    mod habits;
     mod hostile;
     mod kubernetes;
     mod lifecycle;
     mod lifecycle_changes;
     mod namespace;
     mod native;
+    mod notifications;
     mod own_account;
     mod plugin;
     mod policy;
@@ -32,8 +36,10 @@ mod shared {
     mod replicas;
     mod selecting;
     mod settings;
+    mod share;
     mod steps;
     mod tenant;
+    mod turns;
     mod untouched;
     mod w0;
     mod walkthroughs;
@@ -41,10 +47,13 @@ mod shared {
 
 mod alone {
     mod admission;
+    mod companion;
     mod faults;
+    mod gateway;
     mod kill;
     mod no_effect;
     mod outage;
+    mod traefik;
     mod uninstall;
     mod upgrade;
     mod zero_loss;
@@ -55,6 +64,7 @@ mod long {
     mod bypass;
     mod cert_manager;
     mod certificates;
+    mod chart;
     mod examples;
     mod leader;
 }
@@ -65,5 +75,7 @@ mod last {
 
 mod bench {
     mod abort;
+    mod idle;
     mod soak;
+    mod storm;
 }

@@ -122,4 +122,4 @@ macro_rules! targets {
     };
 }
 
-targets!(review, annotations, namespace, expression, template, policy, arguments, replies, paths);
+targets!(review, annotations, namespace, expression, template, policy, routing, arguments, replies, paths);

@@ -20,6 +20,7 @@ use haldane::{
         review::{Stage, User},
         value::{MetricValue, Reading},
     },
+    notify::Routing,
     policy::{Occasion, Subject},
     providers::{self, Defaults as Providers, Question, Sample, Step, http::HttpResponse},
     webhook::review,
@@ -85,6 +86,15 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "template", run: template, patterns: YAML, within: PLANS },
     Target { name: "policy", run: policy, patterns: YAML, within: &[] },
+    Target {
+        name: "routing",
+        run: routing,
+        patterns: YAML,
+        within: &[
+            ("destinations:\n", "- {name: a, slack: {url: 'http://a'}}\n"),
+            ("destinations: [{name: a, message: '", "{{event}}"),
+        ],
+    },
     Target {
         name: "arguments",
         run: arguments,
@@ -308,6 +318,19 @@ fn policy(text: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A routing that is read is no larger than one may be written, or it is refused with findings.
+fn routing(text: &[u8]) -> Result<(), String> {
+    let data = Labels::from([("routing".to_owned(), String::from_utf8_lossy(text).into_owned())]);
+    match Routing::read(&data) {
+        Ok(routing) if routing.bytes > 64 << 10 => Err(format!("{} bytes are kept", routing.bytes)),
+        Ok(routing) => match routing.refused(&providers::hosts::HostPolicy::default().of_notifications()) {
+            refused if refused.is_empty() => Ok(()),
+            refused => explained(&refused),
+        },
+        Err(findings) => explained(&findings),
+    }
 }
 
 fn explained(findings: &Findings) -> Result<(), String> {

@@ -8,6 +8,8 @@ const OF_ROUTERS: [&str; 2] = ["nginx", "ingress"];
 /// Where they mean something else, or are words of users: file, and why.
 const NOT_OF_ROUTERS: &[(&str, &str)] = &[
     ("admit/plan_review/foreign_policies/", "the direction of a policy's rules"),
+    ("commands/canary/convert/", "fields and metrics of other tools"),
+    ("commands/canary/doctor/", "kinds that users have, for the report"),
     ("commands/cli.rs", "the flag --ingress-annotation-prefix"),
     ("commands/eject.rs", "the same flag"),
     ("commands/run.rs", "the same flag"),

@@ -31,6 +31,8 @@ pub enum Fault {
     Recreation,
     /// Writes of some kinds are not accepted for a while: a quota, a policy, a webhook that is away.
     Refused,
+    /// Writes of some kinds fail for a while, in ways that say nothing.
+    Failing,
     /// Services and Ingresses are added, renamed, removed.
     Routes,
     /// The Deployment opts out and in.
@@ -39,6 +41,8 @@ pub enum Fault {
     Zero,
     /// Watches miss what happened.
     Gap,
+    /// Watches are late, each for itself.
+    Late,
     /// Templates that the plan names go and come; policies let it wait.
     Plans,
 }

@@ -2,6 +2,7 @@
 
 use crate::rng::Rng;
 use haldane::domain::{k8s::selector::Labels, keys};
+use std::fmt::Write as _;
 
 const METRICS: &str = r#"
 metrics:
@@ -53,7 +54,7 @@ fn canary(rng: &mut Rng, split: Split) -> String {
     let by_step = steps.iter().any(|step| step.contains("setHeaderRoute"));
     let mut plan = format!("{{steps: [{}]", steps.join(", "));
     if rng.chance(40) {
-        plan += &format!(", analysis: {{startingStep: {}}}", rng.below(count));
+        write!(plan, ", analysis: {{startingStep: {}}}", rng.below(count)).unwrap();
     }
     plan += &settings(rng);
     if rng.chance(15) {
@@ -67,7 +68,7 @@ fn canary(rng: &mut Rng, split: Split) -> String {
     }
     if split == Split::Traffic {
         if rng.chance(15) {
-            plan += &format!(", scaleDownDelaySeconds: {}", rng.pick(&[1, 60]));
+            write!(plan, ", scaleDownDelaySeconds: {}", rng.pick(&[1, 60])).unwrap();
         }
         plan += if by_step { "" } else { BY_ANNOTATION };
     }
@@ -78,7 +79,7 @@ fn canary(rng: &mut Rng, split: Split) -> String {
 fn settings(rng: &mut Rng) -> String {
     let mut settings = String::new();
     if rng.chance(30) {
-        settings += &format!(", abortScaleDownDelaySeconds: {}", rng.pick(&[0, 1, 120]));
+        write!(settings, ", abortScaleDownDelaySeconds: {}", rng.pick(&[0, 1, 120])).unwrap();
     }
     if rng.chance(15) {
         settings += ", rollbackWindow: {revisions: 1}";

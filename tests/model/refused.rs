@@ -2,6 +2,7 @@
 
 use crate::{
     sim::{
+        cluster::Cluster,
         people::UserRequest,
         writes::Verb::{self as Write, Create, Delete, Update},
     },
@@ -59,12 +60,18 @@ fn an_abort_goes_the_first_way_that_is_accepted() {
         (&kept, Some(50), Some(0)),
         (&stays, Some(50), None),
     ];
-    for (refusing, weight, pods) in ways {
-        let mut story = halfway(refusing);
+    let record: [&[_]; 2] = [&[], &[("ConfigMap", Update)]];
+    let cases = ways.iter().flat_map(|way| record.map(|record| (way, record)));
+    for (((denied, weight, pods), record), fails) in cases.flat_map(|case| [(case, false), (case, true)]) {
+        let mut story = halfway(&[]);
+        let Cluster { refusing, failing, .. } = &mut story.cluster;
+        let denies = if fails { failing } else { refusing };
+        denies.extend(denied.iter().chain(record));
         order(&mut story, Verb::Abort);
         story.pass();
-        assert_eq!((story.cluster.weight(), size(&story)), (weight, pods), "{refusing:?}");
-        story.cluster.refusing.clear();
+        let case = format!("{denied:?} and {record:?}, which fail: {fails}");
+        assert_eq!((story.cluster.weight(), size(&story)), (*weight, *pods), "{case}");
+        (story.cluster.refusing, story.cluster.failing) = Default::default();
         story.until("aborted", |story| phase(story) == Phase::Degraded && story.cluster.ours.is_empty());
         assert_eq!(refused(&story), None);
     }
@@ -101,7 +108,9 @@ fn the_deadline_ends_a_release_whose_objects_are_refused() {
         story.cluster.refusing.insert(("Ingress", Create));
         story.apply("b");
         story.until("refused", |story| story.cluster.state().refused.is_some());
-        verb.into_iter().for_each(|verb| order(&mut story, verb));
+        if let Some(verb) = verb {
+            order(&mut story, verb);
+        }
         let began = story.cluster.now;
         story.until("aborted", |story| phase(story) == Phase::Degraded);
         assert!(story.cluster.now >= began + SignedDuration::from_secs(590), "{}", story.cluster.now);

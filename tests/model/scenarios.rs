@@ -5,8 +5,10 @@ use crate::sim::{
     cluster::{Cluster, template},
     people::UserRequest,
     process::{self, Process, Request, Said, Step},
+    watches::Watch,
     writes::Write,
 };
+use crate::stories;
 use haldane::{
     domain::{
         k8s::selector::Labels,
@@ -137,6 +139,26 @@ fn a_weight_that_arrives_after_its_abort_is_refused() {
 }
 
 #[test]
+fn an_abort_that_loses_a_race_for_its_route_goes_no_other_way() {
+    let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
+    story.apply("b");
+    story.pass(20);
+    story.ask(&UserRequest::Order(Verb::Abort));
+    let mut process = std::mem::take(&mut story.process);
+    let request = story.until(&mut process, IS_INGRESS);
+    // Somebody else changes the Ingress.
+    let (version, index) = (story.cluster.bump(), story.cluster.find(nginx::INGRESS, "web-canary").unwrap());
+    story.cluster.ours[index]["metadata"]["resourceVersion"] = version.to_string().into();
+    process.denied(story.cluster.write(&request).unwrap_err());
+    let writes = process.run(&mut story.cluster, &story.spec);
+    assert!(!writes.iter().any(|write| matches!(write, Write::Apply(_) | Write::Delete(..))), "{writes:?}");
+    story.process = process;
+    story.pass(1);
+    assert_eq!(story.cluster.weight(), Some(0));
+    assert_eq!(story.cluster.canary().unwrap()["spec"]["replicas"], 2);
+}
+
+#[test]
 fn a_replica_that_was_overtaken_between_its_reads_writes_nothing() {
     let mut story = Story::with("{steps: [{setWeight: 50}, {pause: {}}]}");
     story.apply("b");
@@ -208,6 +230,27 @@ fn a_canary_that_cannot_carry_its_weight_is_not_promoted() {
 }
 
 #[test]
+fn a_canary_that_died_while_no_watch_said_so_gets_no_more_traffic() {
+    let steps = "setCanaryScale: {replicas: 4}}, {setWeight: 20}, {pause: {}}, {setWeight: 80}, {pause: {}}";
+    // Without an analysis: it would hold the weight for want of evidence.
+    let mut story = stories::Story::new(4, &[(keys::CANARY, &format!("{{steps: [{{{steps}]}}"))]);
+    story.apply("b");
+    story.until("paused", |story| story.cluster.state().phase() == Phase::Paused);
+    assert_eq!(story.cluster.weight(), Some(20));
+    story.cluster.still = Watch::all().filter(|watch| *watch != Watch::Deployment).collect();
+    let uid = story.cluster.uid.clone();
+    for set in story.cluster.sets.iter_mut().filter(|set| set.owner != uid) {
+        set.pods.iter_mut().for_each(|pod| pod.ready_at = None);
+    }
+    story.cluster.work();
+    assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
+    for _ in 0..40 {
+        story.pass();
+    }
+    assert!(story.cluster.weight().unwrap_or(0) <= 20, "{:?}", story.cluster.weight());
+}
+
+#[test]
 fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
     let mut story = Story::with("{steps: [{setWeight: 50}], analysis: {}}");
     story.apply("b");
@@ -219,10 +262,10 @@ fn a_bad_background_analysis_stops_a_promotion_until_stable_rolls() {
             break;
         }
         story.pass(1);
-        if !story.process.asked().is_none() {
-            if let Some(value) = said.next() {
-                story.process.answer(&story.cluster, Said::Value(value));
-            }
+        if story.process.asked().is_some()
+            && let Some(value) = said.next()
+        {
+            story.process.answer(&story.cluster, Said::Value(value));
         }
     }
     // The canary does not grow meanwhile.

@@ -22,6 +22,7 @@ use haldane::{
 };
 use jiff::SignedDuration;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// More passes than any story takes.
 const PATIENCE: usize = 4_000;
@@ -128,6 +129,31 @@ fn a_day_at_full_weight_can_still_end_in_its_last_hour() {
 }
 
 #[test]
+fn a_pause_holds_every_change_until_resume_and_resume_skips_no_step() {
+    let mut story = Story::new(3, &[(keys::CANARY, "{steps: [{setWeight: 10}, {pause: {}}]}")]);
+    let ask = |story: &mut Story, asked: UserRequest| {
+        let verdict = story.cluster.ask(&asked);
+        assert!(verdict.is_allowed(), "{asked}: {verdict:?}");
+    };
+    for passes in [0, 1, 40] {
+        ask(&mut story, UserRequest::NativePause);
+        for version in ["b", "c"] {
+            story.apply(version);
+            (0..passes).for_each(|_| story.pass());
+            assert!(story.weights().is_empty(), "it waits after {passes} passes: {:?}", story.weights());
+        }
+        ask(&mut story, UserRequest::NativeResume);
+        story.until("at its pause", |story| story.is_at(1));
+        (0..40).for_each(|_| story.pass());
+        assert!(story.is_at(1), "{:?}", story.stage());
+        assert_eq!(story.weights(), [10]);
+        story.apply("a");
+        story.until("healthy", Story::is_healthy);
+        story.cluster.weights.clear();
+    }
+}
+
+#[test]
 fn a_template_within_the_rollback_window_needs_no_new_trial() {
     let plan = "{steps: [{setWeight: 10}, {pause: {duration: 1h}}], rollbackWindow: {revisions: 1}}";
     let mut story = Story::new(3, &[(keys::CANARY, plan)]);
@@ -168,6 +194,20 @@ fn blue_green_switches_whole_and_goes_back_whole() {
     assert!(story.cluster.ask(&UserRequest::Order(Verb::Promote)).is_allowed());
     story.until("healthy", Story::is_healthy);
     assert_eq!(story.weights(), [100, 0, 100, 0]);
+}
+
+#[test]
+fn a_release_is_recorded_once_for_each_change_of_what_is_to_be() {
+    let mut story = Story::new(1, &[(keys::CANARY, "{steps: [{setWeight: 20}, {setWeight: 50}]}")]);
+    story.cluster.behaviour.startup.insert("b".to_owned(), Some(0));
+    story.apply("b");
+    let mut records = BTreeSet::from([story.cluster.record_version()]);
+    while !(records.len() > 1 && story.is_healthy()) {
+        story.pass();
+        records.insert(story.cluster.record_version());
+    }
+    // The start, the three weights up to 100, the replacement of stable, weight 0, the removal, and the end.
+    assert_eq!(records.len() - 1, 8, "that a weight is in force is recorded with what follows from it");
 }
 
 /// Without an Ingress.
@@ -231,4 +271,16 @@ fn without_an_ingress_a_plan_that_needs_one_does_not_start() {
         let why = freeze(story.spec.unwrap(), &seen.workload(), &seen.world).unwrap_err();
         assert!(why.contains("needs an Ingress"), "{why}");
     }
+}
+
+#[test]
+fn a_label_that_is_lost_comes_back_while_the_annotations_opt_in() {
+    let mut story = Story::new(2, &[(keys::CANARY, "{steps: [{setWeight: 50}, {pause: {duration: 1h}}]}")]);
+    story.apply("b");
+    story.until("paused", |story| story.is_at(1));
+    let mut web = story.cluster.web.clone();
+    web["metadata"]["labels"] = json!({});
+    story.cluster.store_web(web);
+    story.until("healthy", Story::is_healthy);
+    assert!(story.cluster.is_watched());
 }

@@ -1,6 +1,8 @@
 //! What is wrong, unwise or worth knowing about the plan of a Deployment and the objects around it.
 
 pub mod advice;
+pub mod claims;
+pub mod differences;
 pub mod foreign_policies;
 pub mod hosts;
 pub mod pair;
@@ -10,3 +12,4 @@ pub mod replacement;
 pub mod routes;
 pub mod scheduling;
 pub mod shared;
+pub mod trial;

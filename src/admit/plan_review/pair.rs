@@ -1,10 +1,10 @@
 //! Whether the Deployment can have a canary where it is: selectors, names, routes.
 
-use super::{foreign_policies, ports, replacement, routes, scheduling, shared};
+use super::{claims, differences, foreign_policies, ports, replacement, routes, scheduling, shared};
 use crate::admit::{facts::Neighbours, object::Object, report::Report};
 use crate::{
     config::{annotations::path, dry_start, queries::marks_of},
-    decide::{Draft, Unfit},
+    decide::{Draft, Unfit, behind_another},
     document::finding::{Finding, Findings},
     domain::{
         k8s::{
@@ -14,9 +14,10 @@ use crate::{
         },
         keys,
         strategy::{CanaryStrategy, RolloutSpec},
-        world::Workload,
+        world::{Canaries, Workload},
     },
     objects::{
+        canary_deployment::canary_name,
         canary_policy::{NAMESPACE_NAME, unclear_policies},
         canary_service::{NoStableService, canary_labels, our_services},
         labels::{service_name, service_selector},
@@ -39,6 +40,9 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
     let (found, advice) = replacement::empties(object, by_pods);
     report.findings.extend(found);
     report.warnings.extend(advice);
+    let (found, advice) = claims::check(object, &neighbours.claims);
+    report.findings.extend(found);
+    report.warnings.extend(advice);
     let pods = object.pod_labels();
     if let Some(rewrite) = rewrite {
         let changed = rewrite.apply(&pods).into_iter();
@@ -49,11 +53,16 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
         let sides = foreign_policies::Sides::pods(&pods, rewrite, namespace);
         let services =
             split.iter().filter_map(|service| both_services(service, strategy, rewrite, namespace));
-        let sides: Vec<foreign_policies::Sides> = std::iter::once(sides).chain(services).collect();
+        let deployment = (object.name(), Labels::new());
+        let deployment =
+            foreign_policies::Sides::targets("Deployment", deployment, &canary_name(object.name()));
+        let sides = [sides, deployment].into_iter().chain(services).chain(targets(object, draft));
+        let sides: Vec<foreign_policies::Sides> = sides.collect();
         let (findings, warnings) = foreign_policies::missed(&neighbours.selecting, &sides);
         report.findings.extend(findings);
         report.warnings.extend(warnings);
         report.warnings.extend(scheduling::by_scheduling(object, rewrite));
+        report.warnings.extend(differences::by_template(object, rewrite));
         let unclear = unclear_policies(&neighbours.world.policies, &pods, namespace, rewrite);
         report.warnings.extend(unclear.iter().map(|name| {
             format!("NetworkPolicy {name:?} names pods of stable by a namespaceSelector that looks at other labels than {NAMESPACE_NAME}: if it means this namespace, canary pods are left out; select it by that label")
@@ -75,7 +84,11 @@ pub fn among(object: Object<'_>, draft: &Draft<'_>, neighbours: &Neighbours, rel
     let pods_of_others =
         split.iter().filter_map(|service| shared::by_others(service, object, neighbours, by_pods));
     report.warnings.extend(pods_of_others);
-    routes::check(draft, &pods, releases, &mut report);
+    let other = behind_another(object.name(), &draft.services, strategy, &neighbours.world, &Canaries::new());
+    report.warnings.extend(
+        other.filter(|_| releases).map(|why| format!("{why}: this release waits until that one has ended")),
+    );
+    routes::check(draft, &neighbours.world, &pods, releases, &mut report);
     report
 }
 
@@ -128,6 +141,26 @@ fn labels_that_select(strategy: &CanaryStrategy, workload: &Workload, services: 
 /// Whether a Service of the user selects these pods.
 pub(in crate::admit) fn is_served(pods: &Labels, services: &[Service]) -> bool {
     services.iter().filter_map(service_selector).any(|selector| map_selects(selector, pods))
+}
+
+/// What takes requests of the user's routes and Services during a release, where a route has a companion.
+fn targets(object: Object<'_>, draft: &Draft<'_>) -> Vec<foreign_policies::Sides> {
+    let router = routers::of(&draft.spec.strategy);
+    let of_route = |route: &&Value| {
+        let companion = router.companion(object.name(), route)?;
+        let name = part(route, "/metadata/name")?.as_str()?;
+        let labels = part(route, "/metadata/labels")
+            .and_then(|labels| serde_json::from_value(labels.clone()).ok())
+            .unwrap_or_default();
+        Some(foreign_policies::Sides::targets(router.route(), (name, labels), &companion))
+    };
+    let mut all: Vec<_> = draft.routes.found.iter().filter_map(of_route).collect();
+    if !all.is_empty() {
+        all.extend(draft.services.iter().map(|(stable, canary)| {
+            foreign_policies::Sides::targets("Service", (stable, Labels::new()), canary)
+        }));
+    }
+    all
 }
 
 /// A user's Service and the canary's, as monitors see them.

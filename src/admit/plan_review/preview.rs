@@ -2,10 +2,11 @@
 
 use super::advice::distinct;
 use crate::{
+    admit::object::Object,
     config::dry_start::DryStart,
     decide::describe,
     domain::{
-        k8s::selector::Labels,
+        k8s::{json_pointer::part, selector::Labels},
         metric::MetricSpec,
         names::Weight,
         strategy::{CanaryScale, CanaryStrategy, Step, StepWait},
@@ -18,6 +19,7 @@ use crate::{
     },
 };
 use jiff::SignedDuration;
+use serde_json::Value;
 
 /// What will happen now, in one line: steps, least time, most canary pods before promotion.
 #[must_use]
@@ -56,7 +58,7 @@ pub fn shares(strategy: &CanaryStrategy, replicas: i64) -> Option<String> {
     let shares: Vec<String> = strategy.steps.iter().filter_map(share).collect();
     Some(format!(
         "no {} routes to a Service of this Deployment, so the traffic is split by the number of pods, of which at most half are the canary's: {}",
-        routers::routes(),
+        routers::routes(None),
         shares.join("; ")
     ))
 }
@@ -148,6 +150,16 @@ fn found(metric: &MetricSpec) -> Option<String> {
     let Some(interval) = metric.interval else { return Some(format!("{name} when it is measured")) };
     let span = interval.signed().checked_mul(i32::try_from(bad).ok()?)?;
     Some(format!("{name} within {}", printed(span)))
+}
+
+/// What `minReadySeconds` adds to the time of a release.
+#[must_use]
+pub fn min_ready(object: Object<'_>) -> Option<String> {
+    let seconds =
+        part(object.0, "/spec/minReadySeconds").and_then(Value::as_u64).filter(|seconds| *seconds > 0)?;
+    Some(format!(
+        "plan: pods count as available {seconds}s after they are ready (minReadySeconds): so much later the canary gets its first traffic, each larger weight, and the promotion ends"
+    ))
 }
 
 /// What is not as it is written: labels of canary pods, and Argo's label of a version in queries.

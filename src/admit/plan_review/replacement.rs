@@ -3,12 +3,10 @@
 use crate::admit::object::Object;
 use crate::{
     document::finding::{Finding, Findings},
-    domain::k8s::json_pointer::part,
+    domain::k8s::{json_pointer::part, rolling},
 };
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
-
-/// What Kubernetes uses where `maxSurge` or `maxUnavailable` is absent.
-const DEFAULT_SHARE: &str = "25%";
 
 /// Settings of the Deployment with which no canary is safe, whatever else is in the namespace.
 #[must_use]
@@ -37,14 +35,13 @@ pub fn unsafe_settings(object: Object<'_>) -> Findings {
 #[must_use]
 pub fn empties(object: Object<'_>, by_pods: bool) -> (Findings, Vec<String>) {
     let replicas = object.replicas();
-    let setting = |name: &str| part(object.0, "/spec/strategy/rollingUpdate")?.get(name);
-    let (surge, unavailable) = (setting("maxSurge"), setting("maxUnavailable"));
-    // Source: kubernetes `pkg/controller/deployment/util`, `ResolveFenceposts`.
-    let may_go = match (pods(surge, replicas, true), pods(unavailable, replicas, false)) {
-        (0, 0) => 1,
-        (_, unavailable) => unavailable,
+    // The API server lets nothing pass that is neither.
+    let setting = |name: &str| -> Option<IntOrString> {
+        let setting = part(object.0, "/spec/strategy/rollingUpdate")?.get(name)?;
+        serde_json::from_value(setting.clone()).ok()
     };
-    if replicas == 0 || may_go < replicas {
+    let (surge, unavailable) = (setting("maxSurge"), setting("maxUnavailable"));
+    if !rolling::empties(surge.as_ref(), unavailable.as_ref(), replicas) {
         return (Findings::new(), Vec::new());
     }
     let consequence = if by_pods {
@@ -52,71 +49,12 @@ pub fn empties(object: Object<'_>, by_pods: bool) -> (Findings, Vec<String>) {
     } else {
         "promotion may remove every pod of stable before a new one is ready, and its Service answers with errors until then, also while the canary has all of the traffic"
     };
-    let of = if replicas == 1 { "its one pod".to_owned() } else { format!("all {replicas} pods") };
     let problem = format!(
-        "with maxSurge {} it allows {of} to be unavailable: {consequence}; set maxUnavailable: 0 and maxSurge: 1 or more",
-        shown(surge)
+        "with maxSurge {} it allows {} to be unavailable: {consequence}; set maxUnavailable: 0 and maxSurge: 1 or more",
+        rolling::shown(surge.as_ref()),
+        rolling::all_of(replicas)
     );
-    let finding = Finding::new("spec.strategy.rollingUpdate.maxUnavailable", shown(unavailable), problem);
+    let place = "spec.strategy.rollingUpdate.maxUnavailable";
+    let finding = Finding::new(place, rolling::shown(unavailable.as_ref()), problem);
     if by_pods { (Findings::new(), vec![finding.to_string()]) } else { (vec![finding], Vec::new()) }
-}
-
-/// The number of pods that a setting means: Kubernetes rounds a share up for `maxSurge` and down for `maxUnavailable`.
-fn pods(setting: Option<&Value>, replicas: i64, rounds_up: bool) -> i64 {
-    let default = Value::from(DEFAULT_SHARE);
-    match setting.unwrap_or(&default) {
-        Value::String(share) => {
-            // The API server lets nothing else pass.
-            let percent: i64 = share.trim_end_matches('%').parse().unwrap_or(0);
-            let parts = percent.saturating_mul(replicas);
-            let rest = if rounds_up { 99 } else { 0 };
-            parts.saturating_add(rest) / 100
-        }
-        number => number.as_i64().unwrap_or(0),
-    }
-}
-
-fn shown(setting: Option<&Value>) -> String {
-    match setting {
-        None => DEFAULT_SHARE.to_owned(),
-        Some(Value::String(share)) => share.clone(),
-        Some(number) => number.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn is_refused(replicas: i64, rolling: &Value) -> bool {
-        let object = json!({"spec": {"replicas": replicas, "strategy": {"rollingUpdate": rolling}}});
-        !empties(Object(&object), false).0.is_empty()
-    }
-
-    #[test]
-    fn only_what_lets_every_pod_go_is_refused() {
-        for (replicas, rolling) in [
-            (1, json!({"maxUnavailable": 1})),
-            (1, json!({"maxSurge": 0})),
-            (1, json!({"maxSurge": 0, "maxUnavailable": 0})),
-            (1, json!({"maxSurge": "0%", "maxUnavailable": "25%"})),
-            (2, json!({"maxUnavailable": 2})),
-            (3, json!({"maxUnavailable": "100%"})),
-            (2, json!({"maxUnavailable": 5})),
-        ] {
-            assert!(is_refused(replicas, &rolling), "{replicas} {rolling}");
-        }
-        for (replicas, rolling) in [
-            (1, json!({})),
-            (1, Value::Null),
-            (1, json!({"maxSurge": "25%", "maxUnavailable": "25%"})),
-            (1, json!({"maxSurge": 1, "maxUnavailable": 0})),
-            (2, json!({"maxUnavailable": "50%"})),
-            (4, json!({"maxSurge": 0, "maxUnavailable": 1})),
-            (0, json!({"maxUnavailable": 1})),
-        ] {
-            assert!(!is_refused(replicas, &rolling), "{replicas} {rolling}");
-        }
-    }
 }

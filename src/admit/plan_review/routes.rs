@@ -10,6 +10,7 @@ use crate::{
         k8s::selector::{Labels, map_selects},
         keys,
         strategy::CanaryStrategy,
+        world::World,
     },
     objects::labels::service_selector,
     routers::{self, Obstacle},
@@ -51,7 +52,7 @@ fn check_service(
 }
 
 /// Checks what routes to the Services to be split.
-pub(super) fn check(draft: &Draft<'_>, pods: &Labels, releases: bool, report: &mut Report) {
+pub(super) fn check(draft: &Draft<'_>, world: &World, pods: &Labels, releases: bool, report: &mut Report) {
     let strategy = &draft.spec.strategy;
     let known = report.findings.len();
     check_service(&draft.split, strategy, pods, releases, report);
@@ -75,5 +76,5 @@ pub(super) fn check(draft: &Draft<'_>, pods: &Labels, releases: bool, report: &m
             report.findings.push(Finding::new(path(keys::CANARY), names.join(", "), problem));
         }
     }
-    report.warnings.extend(router.hazards(&draft.services, strategy, &draft.routes));
+    report.warnings.extend(router.hazards(&draft.services, strategy, &draft.routes, world));
 }

@@ -53,6 +53,18 @@ pub enum Command {
         #[arg(short = 'A', long)]
         all_namespaces: bool,
     },
+    /// Show releases in the browser, and give orders there, with your own rights; only this machine can open the page.
+    Dashboard {
+        /// Port of the page, at http://localhost:PORT.
+        #[arg(long, default_value_t = 3100, value_name = "PORT")]
+        port: u16,
+        /// Of all namespaces.
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+        /// Refuse orders.
+        #[arg(long)]
+        read_only: bool,
+    },
     /// Wait until a release has ended. Exit code 0: promoted, 1: aborted, 2: timeout, 3: waits for a person.
     Status(WaitArgs),
     /// Wait until a release is where it should be. Exit code 0: it is there, 1: it ended elsewhere, 2: timeout.
@@ -85,6 +97,18 @@ pub enum Command {
     Resume(One),
     /// Leave the present step, whatever it waits for.
     Skip(One),
+    /// Go back to an earlier template. During a release and after an abort, that is the one that serves, and the canary is
+    /// removed; at rest it is the revision before, which starts a canary.
+    Undo {
+        /// The Deployment.
+        name: Name,
+        /// The revision, as `kubectl rollout history` shows it.
+        #[arg(long, value_name = "N")]
+        to_revision: Option<u64>,
+    },
+    /// Change the pod template.
+    #[command(subcommand)]
+    Set(Set),
     /// Show what admission would do with manifests, and the plan of a release; needs no cluster.
     Plan(Files),
     /// Check manifests as admission would; needs no cluster. Exit code 1 if one would be refused.
@@ -96,8 +120,36 @@ pub enum Command {
         #[arg(short, long, default_value = "text")]
         output: LintFormat,
     },
-    /// List past releases.
-    History(One),
+    /// Check the installation, your rights and a Deployment, with what to do next. Exit code 1 if there is a problem.
+    Doctor {
+        /// The Deployment; without it, the installation alone.
+        name: Option<Name>,
+    },
+    /// Convert objects of Argo Rollouts and Flagger to annotated Deployments; needs no cluster. What changes is listed on
+    /// standard error. Exit code 1 if something cannot be carried over.
+    Convert(Files),
+    /// Explain an annotation, or a field of one, such as `canary.steps`; needs no cluster.
+    Explain {
+        /// Path of the field; by default, all annotations.
+        key: Option<String>,
+    },
+    /// Print a completion script for the command kubectl-canary; needs no cluster.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or the page of one command; needs no cluster.
+    Man {
+        /// The command.
+        command: Option<String>,
+    },
+    /// List past releases, or show what the abort of one was about.
+    History {
+        /// The Deployment.
+        name: Name,
+        /// The revision of an abort.
+        revision: Option<u64>,
+    },
     /// Show the analysis runs of a release: each measurement, its query and its verdict.
     Analysis {
         /// The Deployment.
@@ -105,6 +157,52 @@ pub enum Command {
         /// Name of the run; by default, all.
         run: Option<String>,
     },
+}
+
+/// Shells with completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// fish.
+    Fish,
+    /// Zsh.
+    Zsh,
+}
+
+/// Changes of the pod template.
+#[derive(Debug, Subcommand)]
+pub enum Set {
+    /// Set images of containers, as `kubectl set image` does, and show what follows.
+    Image {
+        /// The Deployment.
+        name: Name,
+        /// `CONTAINER=IMAGE`; `*=IMAGE` sets all.
+        #[arg(required = true, value_name = "CONTAINER=IMAGE")]
+        images: Vec<Image>,
+    },
+}
+
+/// An image for a container: `CONTAINER=IMAGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Name of the container; `*` means all.
+    pub container: String,
+    /// The image.
+    pub image: String,
+}
+
+impl FromStr for Image {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.split_once('=') {
+            Some((container, image)) if !container.is_empty() && !image.is_empty() => {
+                Ok(Self { container: container.to_owned(), image: image.to_owned() })
+            }
+            _ => Err("must be CONTAINER=IMAGE, such as web=registry.example.com/web:2"),
+        }
+    }
 }
 
 /// Manifests that belong together: Deployments, what routes to them, templates and profiles.
@@ -166,6 +264,8 @@ pub enum Format {
     Yaml,
     /// `deployment.apps/NAME`.
     Name,
+    /// More columns for people.
+    Wide,
 }
 
 /// Where a release should be.

@@ -42,6 +42,15 @@ pub enum CanaryError {
     /// There is no analysis run, or none of this name.
     #[error("{0}")]
     NoRun(String),
+    /// `undo` has nothing to go back to.
+    #[error("{0}")]
+    NoWayBack(String),
+    /// `set image` names no container of the template.
+    #[error("{0}")]
+    NoContainer(String),
+    /// `explain` has no such field, `man` no such command.
+    #[error("{0}")]
+    NoField(String),
     /// Its record.
     #[error(transparent)]
     State(#[from] StateError),
@@ -54,6 +63,9 @@ pub enum CanaryError {
     /// It cannot be printed in this format.
     #[error("cannot print: {0}")]
     Format(String),
+    /// The dashboard cannot listen.
+    #[error("cannot listen on port {0} of localhost: {1}; choose another one with --port")]
+    Listen(u16, std::io::Error),
     /// The terminal or the pipe is gone.
     #[error("cannot print: {0}")]
     Output(#[from] std::io::Error),

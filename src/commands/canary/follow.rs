@@ -11,6 +11,7 @@ use futures::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{Api, Client, runtime::watcher::watch_object};
+use serde::Serialize;
 use std::{
     io::{IsTerminal, Write, stdout},
     process::ExitCode,
@@ -28,7 +29,8 @@ const NEEDS_PERSON: u8 = 3;
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 /// Where a release stands, for people and scripts that wait.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Standing {
     /// It goes on by itself.
     UnderWay,
@@ -45,7 +47,7 @@ impl Standing {
     #[must_use]
     pub fn of(subject: &Subject) -> Self {
         let view = &subject.view;
-        if subject.ordered.is_some() {
+        if subject.is_outdated() {
             return Self::UnderWay;
         }
         let needs_person = view.waits.as_ref().is_some_and(|waits| waits.reason == WaitReason::Person);
@@ -169,7 +171,7 @@ pub fn status_code(subject: &Subject) -> Option<u8> {
 /// Exit code of `wait`: `None` while the release may still get there.
 #[must_use]
 pub fn wait_code(target: Target, subject: &Subject) -> Option<u8> {
-    if subject.ordered.is_some() {
+    if subject.is_outdated() {
         return None;
     }
     let (view, standing) = (&subject.view, Standing::of(subject));
@@ -238,6 +240,13 @@ mod tests {
         assert_eq!((status_code(&ordered), wait_code(Target::Promoted, &ordered)), (None, None));
         let done = subject(RolloutState { handled_request: Some("1".into()), ..state }, Some(retry));
         assert_eq!(status_code(&done), Some(1));
+    }
+
+    #[test]
+    fn what_was_recorded_about_another_template_does_not_count() {
+        let aborted = Stage::Aborted { since: now(), message: "bad".into() };
+        let before = subject(state(&seen(4, "web:1", true), aborted), None);
+        assert_eq!((status_code(&before), wait_code(Target::Promoted, &before)), (None, None));
     }
 
     #[test]

@@ -1,49 +1,55 @@
 //! `kubectl canary`: what happens to releases, why, and what to do next. It has no rights of its own: it reads and
-//! annotates with the user's.
+//! writes with the user's.
 
+mod analysis;
+mod changes;
 pub mod cli;
+pub mod completion;
+mod convert;
+pub mod dashboard;
+mod doctor;
 pub mod error;
+mod explain;
 pub mod follow;
+mod manual;
 pub mod offline;
 mod orders;
 mod style;
 pub mod subject;
 pub mod tree;
 
-use crate::{commands::run::admit_config, objects::manifest::Owner, runtime::clock};
-use clap::Parser;
-use cli::{Cli, Command, Connection, Files, Format, LintFormat, Name};
+use crate::{admit::AdmitConfig, commands::run::admit_config, runtime::clock};
+use changes::Change;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, Connection, Files, Format, LintFormat, Name, Set};
 use error::CanaryError;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use offline::{Decision, Manifests, Occasion};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{
     io::{Write, stdout},
     process::ExitCode,
+    time::Duration,
 };
 use style::{Style, Tone};
 use subject::Subject;
+use tokio::time::timeout;
+
+/// How long completion waits for a cluster.
+const COMPLETION: Duration = Duration::from_secs(2);
 
 /// Runs a command.
 ///
 /// # Errors
 /// See [`CanaryError`].
 pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
-    let style = Style::of_output();
-    let offline = cli.connection.namespace.as_deref().unwrap_or("default");
-    match &cli.command {
-        Command::Plan(files) => {
-            let decisions = decisions(files, offline, Occasion::Release)?;
-            print(&offline::report::plan(&decisions))?;
-            return Ok(verdict(&decisions));
-        }
-        Command::Lint { files, output } => {
-            return lint(&decisions(files, offline, Occasion::OptIn)?, *output, style);
-        }
-        _ => {}
+    let wide = matches!(cli.command, Command::Get { output: Some(Format::Wide), .. });
+    let style = Style { wide, ..Style::of_output() };
+    if let Some(code) = without_cluster(&cli, style)? {
+        return Ok(code);
     }
     let client = connect(&cli.connection).await?;
     let namespace = cli.connection.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
@@ -52,10 +58,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
         // Kindly, before the webhook refuses it.
         subject::find(&client, &namespace, &name).await?;
         let warnings = orders::give(&client, &namespace, &name, &order).await?;
-        for warning in warnings {
-            eprintln!("Warning: {warning}");
-        }
-        return print(&format!("deployment.apps/{name}: ordered {order}\n"));
+        return changed(&Change { text: format!("deployment.apps/{name}: ordered {order}\n"), warnings });
     }
     match cli.command {
         Command::Get { name: None, output, .. } => {
@@ -72,11 +75,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
         Command::Get { name: Some(name), output, .. } => {
             let subject = look(&name).await?;
             match output {
-                None => {
+                None | Some(Format::Wide) => {
                     let pods = subject.pods(&client).await?;
                     print(&tree::tree(&subject, &pods, style, clock::now()))
                 }
-                Some(format) => print(&formatted(format, &shown(&subject))?),
+                Some(format) => print(&formatted(format, &json!(subject.shown()))?),
             }
         }
         Command::Status(wait) => {
@@ -88,14 +91,40 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
             let subject = look(&wait.name).await?;
             follow::wait(&client, subject, timeout, |subject| follow::wait_code(target, subject)).await
         }
-        Command::History(one) => {
-            let subject = look(&one.name).await?;
-            print(&tree::history(&subject.state.history, style, clock::now()))
+        Command::Dashboard { port, all_namespaces, read_only } => {
+            let namespace = (!all_namespaces).then_some(namespace);
+            dashboard::run(client, namespace, port, read_only).await
+        }
+        Command::Undo { name, to_revision } => {
+            changed(&changes::undo(&client, &namespace, &name.0, to_revision).await?)
+        }
+        Command::Set(Set::Image { name, images }) => {
+            changed(&changes::set_image(&client, &namespace, &name.0, &images).await?)
+        }
+        Command::Doctor { name } => {
+            let name = name.as_ref().map(|name| name.0.as_str());
+            let snapshot = doctor::fetch::snapshot(&client, &namespace, name, admission()?).await;
+            let lines = snapshot.examine();
+            print(&doctor::report(&lines, style))?;
+            Ok(if doctor::is_sound(&lines) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::History { name, revision } => {
+            let state = look(&name).await?.state;
+            let history = state.history.iter();
+            let shown: Vec<_> =
+                history.filter(|entry| revision.is_none_or(|n| n == entry.revision)).cloned().collect();
+            let report = revision.and_then(|revision| state.report(revision));
+            let report = report.map(|report| tree::abort(report, style)).unwrap_or_default();
+            print(&(tree::history(&shown, style, clock::now()) + &report))
         }
         Command::Analysis { name, run } => analyses(&look(&name).await?, run.as_deref(), style),
         // Done above.
         Command::Plan(_)
         | Command::Lint { .. }
+        | Command::Convert(_)
+        | Command::Explain { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. }
         | Command::Promote { .. }
         | Command::Abort(_)
         | Command::Retry(_)
@@ -105,14 +134,80 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CanaryError> {
     }
 }
 
-/// What admission decides with the settings of the environment, or else the defaults.
+/// Prints what can follow these words, for kubectl; Deployments where the cluster can be read at once.
+///
+/// # Errors
+/// The terminal or the pipe is gone.
+pub async fn complete(words: &[String]) -> Result<ExitCode, CanaryError> {
+    let found = completion::candidates(&Cli::command(), words);
+    let last = words.last().map_or("", String::as_str);
+    let names = if found.wants_name { names(words).await.unwrap_or_default() } else { Vec::new() };
+    print(&found.text(&names, last))
+}
+
+/// The managed Deployments of the namespace that the words name.
+async fn names(words: &[String]) -> Option<Vec<String>> {
+    let after = |flags: [&str; 2]| {
+        let mut pairs = words.iter().zip(words.iter().skip(1));
+        pairs.find(|(flag, _)| flags.contains(&flag.as_str())).map(|(_, value)| value.clone())
+    };
+    let connection = Connection {
+        namespace: after(["-n", "--namespace"]),
+        context: after(["--context", "--context"]),
+        kubeconfig: after(["--kubeconfig", "--kubeconfig"]).map(Into::into),
+    };
+    let client = connect(&connection).await.ok()?;
+    let namespace = connection.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let listed = timeout(COMPLETION, Subject::list(&client, Some(&namespace))).await;
+    Some(listed.ok()?.ok()?.into_iter().map(|subject| subject.owner.name).collect())
+}
+
+/// The commands that need no cluster.
+fn without_cluster(cli: &Cli, style: Style) -> Result<Option<ExitCode>, CanaryError> {
+    let namespace = cli.connection.namespace.as_deref().unwrap_or("default");
+    let code = match &cli.command {
+        Command::Plan(files) => {
+            let decisions = decisions(files, namespace, Occasion::Release)?;
+            print(&offline::report::plan(&decisions))?;
+            verdict(&decisions)
+        }
+        Command::Lint { files, output } => {
+            lint(&decisions(files, namespace, Occasion::OptIn)?, *output, style)?
+        }
+        Command::Convert(files) => convert(files, namespace)?,
+        Command::Completions { shell } => print(&manual::completions(*shell)?)?,
+        Command::Man { command } => print(&manual::page(command.as_deref())?)?,
+        Command::Explain { key } => print(&explain::explain(key.as_deref(), style)?)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(code))
+}
+
+fn convert(files: &Files, namespace: &str) -> Result<ExitCode, CanaryError> {
+    let made = Manifests::read(&files.paths, namespace)?.convert(&admission()?, clock::now());
+    for note in made.notes() {
+        eprintln!("{}: {note}", if note.is_lost { "not carried over" } else { "note" });
+    }
+    print(&made.documents()?)?;
+    Ok(if made.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What admission decides about files.
 fn decisions(files: &Files, namespace: &str, occasion: Occasion) -> Result<Vec<Decision>, CanaryError> {
-    let manifests = Manifests::read(&files.paths, namespace)?;
+    Ok(Manifests::read(&files.paths, namespace)?.decide(occasion, &admission()?, clock::now()))
+}
+
+/// The settings of the environment, or else the defaults.
+fn admission() -> Result<AdmitConfig, CanaryError> {
     let flags = ["haldane", "run", "--pod-name=offline"];
     let settings = crate::commands::cli::Cli::try_parse_from(flags)
         .map_err(|error| CanaryError::File(error.to_string()))?;
-    let crate::commands::cli::Command::Run(args) = settings.command else { return Ok(Vec::new()) };
-    Ok(manifests.decide(occasion, &admit_config(&args), clock::now()))
+    match settings.command {
+        crate::commands::cli::Command::Run(args) => Ok(admit_config(&args)),
+        crate::commands::cli::Command::Eject(_) => {
+            Err(CanaryError::File("the settings do not belong to haldane run".to_owned()))
+        }
+    }
 }
 
 fn verdict(decisions: &[Decision]) -> ExitCode {
@@ -152,6 +247,13 @@ async fn connect(connection: &Connection) -> Result<Client, CanaryError> {
     Ok(Client::try_from(config)?)
 }
 
+fn changed(change: &Change) -> Result<ExitCode, CanaryError> {
+    for warning in &change.warnings {
+        eprintln!("Warning: {warning}");
+    }
+    print(&change.text)
+}
+
 fn print(text: &str) -> Result<ExitCode, CanaryError> {
     stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -159,32 +261,22 @@ fn print(text: &str) -> Result<ExitCode, CanaryError> {
 
 fn listed(subjects: &[Subject], output: Option<Format>, style: Style) -> Result<ExitCode, CanaryError> {
     match output {
-        None if subjects.is_empty() => print(
+        None | Some(Format::Wide) if subjects.is_empty() => print(
             "no managed Deployments; opt one in with kubectl annotate deployment NAME haldane.dev/canary=enabled\n",
         ),
-        None => print(&tree::table(subjects, style, clock::now())),
+        None | Some(Format::Wide) => print(&tree::table(subjects, style, clock::now())),
         Some(Format::Name) => {
             print(&subjects.iter().map(|subject| name_of(&subject.owner.name)).collect::<String>())
         }
-        Some(format) => {
-            print(&formatted(format, &json!({"items": subjects.iter().map(shown).collect::<Vec<_>>()}))?)
-        }
+        Some(format) => print(&formatted(
+            format,
+            &json!({"items": subjects.iter().map(Subject::shown).collect::<Vec<_>>()}),
+        )?),
     }
 }
 
 fn name_of(name: &str) -> String {
     format!("deployment.apps/{name}\n")
-}
-
-/// A release as programs see it: `RolloutView`, and whose it is.
-fn shown(subject: &Subject) -> Value {
-    let Owner { namespace, name, .. } = &subject.owner;
-    let mut shown =
-        Map::from_iter([("namespace".to_owned(), json!(namespace)), ("name".to_owned(), json!(name))]);
-    if let Value::Object(view) = json!(subject.view) {
-        shown.extend(view);
-    }
-    Value::Object(shown)
 }
 
 fn formatted(format: Format, value: &Value) -> Result<String, CanaryError> {
@@ -195,7 +287,7 @@ fn formatted(format: Format, value: &Value) -> Result<String, CanaryError> {
         Format::Yaml => {
             serde_saphyr::to_string(value).map_err(|error| CanaryError::Format(error.to_string()))
         }
-        Format::Name => Ok(name_of(value["name"].as_str().unwrap_or_default())),
+        Format::Name | Format::Wide => Ok(name_of(value["name"].as_str().unwrap_or_default())),
     }
 }
 
@@ -211,5 +303,5 @@ fn analyses(subject: &Subject, run: Option<&str>, style: Style) -> Result<ExitCo
         }));
     }
     let now = clock::now();
-    print(&chosen.iter().map(|analysis| tree::run(analysis, style, now)).collect::<String>())
+    print(&chosen.iter().map(|run| analysis::run(run, style, now)).collect::<String>())
 }

@@ -1,4 +1,4 @@
-//! Orders: the annotation `haldane.dev/do`, as a person could set it with `kubectl annotate`.
+//! Writes of a Deployment, first of all orders: the annotation `haldane.dev/do`, as `kubectl annotate` sets it.
 
 use super::error::CanaryError;
 use crate::domain::keys;
@@ -10,7 +10,7 @@ use kube::{
     client::Body,
     core::Status,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Our name in `managedFields`.
 const FIELD_MANAGER: &str = "kubectl-canary";
@@ -18,7 +18,7 @@ const FIELD_MANAGER: &str = "kubectl-canary";
 /// Gives an order, and returns the warnings of admission.
 ///
 /// # Errors
-/// The webhook's refusal, which says why and what is allowed; or the API server's.
+/// See [`write`].
 pub async fn give(
     client: &Client,
     namespace: &str,
@@ -26,9 +26,22 @@ pub async fn give(
     order: &str,
 ) -> Result<Vec<String>, CanaryError> {
     let patch = json!({"metadata": {"annotations": {keys::DO: order}}});
+    write(client, namespace, name, &Patch::Merge(patch)).await
+}
+
+/// Changes a Deployment, and returns the warnings of admission.
+///
+/// # Errors
+/// The webhook's refusal, which says why and what is allowed; or the API server's.
+pub async fn write(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    patch: &Patch<Value>,
+) -> Result<Vec<String>, CanaryError> {
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let url = Deployment::url_path(&(), Some(namespace));
-    let request = Request::new(url).patch(name, &params, &Patch::Merge(&patch));
+    let request = Request::new(url).patch(name, &params, patch);
     let request = request.map_err(kube::Error::BuildRequest)?;
     // The client's own methods do not return the warnings.
     let response = client.send(request.map(Body::from)).await?;

@@ -3,11 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 use std::io::IsTerminal;
 
+/// Width of running text, in characters.
+const WIDTH: usize = 100;
+
 /// How to draw.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// With ANSI colours.
     pub color: bool,
+    /// With more columns.
+    pub wide: bool,
 }
 
 /// What a colour means.
@@ -30,7 +35,7 @@ impl Style {
     #[must_use]
     pub fn of_output() -> Self {
         let refuses = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { color: std::io::stdout().is_terminal() && !refuses }
+        Self { color: std::io::stdout().is_terminal() && !refuses, wide: false }
     }
 
     /// The text in a colour, if there are any.
@@ -92,6 +97,25 @@ pub fn columns(rows: &[Vec<String>], paint: impl Fn(usize, usize, &str) -> Strin
     rows.iter().enumerate().map(line).collect()
 }
 
+/// Text in lines of at most [`WIDTH`] characters, each behind so many spaces.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if indent + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let margin = " ".repeat(indent);
+    let lines = lines.iter().filter(|line| !line.is_empty());
+    lines.flat_map(|line| [margin.as_str(), line, "\n"]).collect()
+}
+
 /// Numbers as a line of bars, from the lowest to the highest.
 #[must_use]
 pub fn sparkline(values: &[f64]) -> String {
@@ -130,6 +154,15 @@ mod tests {
         ];
         let plain = |_: usize, _: usize, text: &str| text.to_owned();
         assert_eq!(columns(&rows, plain), "NAME         PHASE\na-long-name  Paused\n");
+    }
+
+    #[test]
+    fn running_text_is_wrapped_between_words() {
+        let text = wrapped(&"word ".repeat(30), 4);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines.iter().all(|line| line.len() <= WIDTH && line.starts_with("    word")), "{text}");
+        assert_eq!(wrapped("", 4), "");
     }
 
     #[test]

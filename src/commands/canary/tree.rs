@@ -1,15 +1,16 @@
-//! A release as text, for `get`, `list`, `history` and `analysis`.
+//! A release as text, for `get`, `list` and `history`.
 
 use super::{
-    style::{Style, Tone, ago, columns, span, sparkline},
+    analysis,
+    style::{Style, Tone, ago, columns, span},
     subject::{Pod, Side, Subject},
 };
 use crate::{
-    decide::view::{AnalysisView, MetricView, PodsView, ProgressView},
-    domain::{
-        metric::AnalysisPhase,
-        state::{HistoryEntry, Outcome, Phase},
+    decide::{
+        report,
+        view::{PodsView, ProgressView},
     },
+    domain::state::{AbortReport, HistoryEntry, Outcome, Phase},
 };
 use jiff::Timestamp;
 use std::fmt::Write;
@@ -18,16 +19,39 @@ use std::fmt::Write;
 #[must_use]
 pub fn tree(subject: &Subject, pods: &[Pod], style: Style, now: Timestamp) -> String {
     let mut text = head(subject, style, now);
+    text += &view_abort(subject, style);
     if let Some(progress) = &subject.view.rollout {
         text += &steps(progress, subject.view.phase, style);
-        for analysis in &progress.analyses {
-            text += &analysis_text(analysis, style, now);
+        for run in &progress.analyses {
+            text += &analysis::summary(run, style, now);
         }
     }
     if !pods.is_empty() {
         text += &pods_text(pods, style);
     }
     text
+}
+
+fn view_abort(subject: &Subject, style: Style) -> String {
+    subject.view.abort.as_ref().map(|report| abort(report, style)).unwrap_or_default()
+}
+
+/// What an abort was about, and what to do next.
+#[must_use]
+pub fn abort(report: &AbortReport, style: Style) -> String {
+    let next = [("Next", report::next(report))];
+    let facts = report::facts(report).into_iter().chain(next);
+    let rows = facts.flat_map(|(title, text)| {
+        let titles = [title].into_iter().chain(std::iter::repeat(""));
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        titles.zip(lines).map(|(title, line)| vec![format!("  {title}"), line]).collect::<Vec<_>>()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let painted = columns(&rows, |_, column, text| match column {
+        0 => style.paint(Tone::Faint, text),
+        _ => text.to_owned(),
+    });
+    format!("\n{}\n{painted}", style.paint(Tone::Strong, &format!("Abort of revision {}", report.revision)))
 }
 
 /// The lines that say where a release is.
@@ -121,73 +145,16 @@ fn steps(progress: &ProgressView, phase: Phase, style: Style) -> String {
     text
 }
 
-const fn verdict_tone(phase: AnalysisPhase) -> Tone {
-    match phase {
-        AnalysisPhase::Successful => Tone::Good,
-        AnalysisPhase::Failed | AnalysisPhase::Error => Tone::Bad,
-        AnalysisPhase::Inconclusive | AnalysisPhase::Pending | AnalysisPhase::Running => Tone::Notice,
-    }
-}
-
-fn analysis_text(analysis: &AnalysisView, style: Style, now: Timestamp) -> String {
-    let place = analysis.step.map_or("background".to_owned(), |step| format!("step {}", step + 1));
-    let title = format!("Analysis {} ({place})", analysis.name);
-    let phase = style.paint(verdict_tone(analysis.phase), &analysis.phase.to_string());
-    let mut text = format!("\n{} {phase}\n", style.paint(Tone::Strong, &title));
-    if !analysis.message.is_empty() {
-        let _ = writeln!(text, "  {}", analysis.message);
-    }
-    let rows: Vec<Vec<String>> = analysis.metrics.iter().map(|metric| metric_row(metric, now)).collect();
-    text += &columns(&rows, |row, column, cell| match (column, analysis.metrics.get(row)) {
-        (1, Some(metric)) => style.paint(verdict_tone(metric.phase), cell),
-        _ => cell.to_owned(),
-    });
-    text
-}
-
-fn metric_row(metric: &MetricView, now: Timestamp) -> Vec<String> {
-    let newest = metric.measurements.last();
-    let last = match newest {
-        Some(taken) => format!("{} {}", value_of(taken.value.as_deref(), &taken.message), ago(taken.at, now)),
-        None => "not measured yet".to_owned(),
-    };
-    let limit = match (&metric.success_condition, &metric.failure_condition) {
-        (Some(success), _) => format!("good if {success}"),
-        (None, Some(failure)) => format!("bad if {failure}"),
-        (None, None) => String::new(),
-    };
-    let counts = [
-        ("good", metric.successful),
-        ("bad", metric.failed),
-        ("undecided", metric.inconclusive),
-        ("errors", metric.error),
-    ];
-    let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
-    vec![
-        format!("  {}", metric.name),
-        metric.phase.to_string(),
-        counts.collect::<Vec<_>>().join(", "),
-        sparkline(&numbers(metric)),
-        last,
-        limit,
-    ]
-}
-
-fn value_of(value: Option<&str>, message: &str) -> String {
-    value.filter(|value| !value.is_empty()).unwrap_or(message).to_owned()
-}
-
-/// The measurements that are one number.
-fn numbers(metric: &MetricView) -> Vec<f64> {
-    let number = |value: &str| value.trim_matches(['[', ']']).parse::<f64>().ok();
-    metric.measurements.iter().filter_map(|taken| number(taken.value.as_deref()?)).collect()
-}
-
 fn pods_text(pods: &[Pod], style: Style) -> String {
     let row = |pod: &Pod| {
         let restarts = if pod.restarts > 0 { format!("restarts: {}", pod.restarts) } else { String::new() };
         let ready = if pod.is_ready { "ready" } else { "not ready" };
-        vec![format!("  {}", pod.side), pod.name.clone(), pod.status.clone(), ready.to_owned(), restarts]
+        let mut row =
+            vec![format!("  {}", pod.side), pod.name.clone(), pod.status.clone(), ready.to_owned(), restarts];
+        if style.wide {
+            row.extend([pod.ip.clone(), pod.node.clone()]);
+        }
+        row
     };
     let rows: Vec<Vec<String>> = pods.iter().map(row).collect();
     let painted = columns(&rows, |row, column, text| match (column, pods.get(row)) {
@@ -204,20 +171,12 @@ pub fn table(subjects: &[Subject], style: Style, now: Timestamp) -> String {
     let mut rows = vec![
         ["NAMESPACE", "NAME", "PHASE", "STEP", "WEIGHT", "SINCE", "WAITS FOR"].map(str::to_owned).to_vec(),
     ];
-    rows.extend(subjects.iter().map(|subject| {
-        let view = &subject.view;
-        let progress = view.rollout.as_ref();
-        let why = view.waits.as_ref().map(|waits| waits.message.clone()).or_else(|| view.message.clone());
-        vec![
-            subject.owner.namespace.clone(),
-            subject.owner.name.clone(),
-            view.phase.to_string(),
-            progress.and_then(step).unwrap_or_default(),
-            progress.map(|progress| format!("{} %", progress.weight)).unwrap_or_default(),
-            view.since.map(|since| span(now.duration_since(since))).unwrap_or_default(),
-            why.unwrap_or_default(),
-        ]
-    }));
+    rows.extend(subjects.iter().map(|subject| table_row(subject, now)));
+    if style.wide {
+        for (row, subject) in rows.iter_mut().zip([None].into_iter().chain(subjects.iter().map(Some))) {
+            row.splice(6..6, wide_cells(subject));
+        }
+    }
     columns(&rows, |row, column, text| match (row, column) {
         (0, _) => style.paint(Tone::Strong, text),
         (_, 2) => subjects
@@ -225,6 +184,34 @@ pub fn table(subjects: &[Subject], style: Style, now: Timestamp) -> String {
             .map_or(text.to_owned(), |subject| style.paint(tone(subject.view.phase), text)),
         _ => text.to_owned(),
     })
+}
+
+fn table_row(subject: &Subject, now: Timestamp) -> Vec<String> {
+    let view = &subject.view;
+    let progress = view.rollout.as_ref();
+    let why = view.waits.as_ref().map(|waits| waits.message.clone()).or_else(|| view.message.clone());
+    vec![
+        subject.owner.namespace.clone(),
+        subject.owner.name.clone(),
+        view.phase.to_string(),
+        progress.and_then(step).unwrap_or_default(),
+        progress.map(|progress| format!("{} %", progress.weight)).unwrap_or_default(),
+        view.since.map(|since| span(now.duration_since(since))).unwrap_or_default(),
+        why.unwrap_or_default(),
+    ]
+}
+
+/// More columns; their headings without a release.
+fn wide_cells(subject: Option<&Subject>) -> [String; 3] {
+    let Some(Subject { view, .. }) = subject else {
+        return ["REVISION", "READY", "IMAGES"].map(str::to_owned);
+    };
+    let stable = view.stable.as_ref();
+    [
+        view.revision.to_string(),
+        stable.map(|side| format!("{}/{}", side.ready, side.desired)).unwrap_or_default(),
+        stable.map(|side| side.images.join(",")).unwrap_or_default(),
+    ]
 }
 
 /// One line that says where a release is, for pipes and logs.
@@ -262,35 +249,6 @@ pub fn history(entries: &[HistoryEntry], style: Style, now: Timestamp) -> String
     })
 }
 
-/// Each measurement of a run.
-#[must_use]
-pub fn run(analysis: &AnalysisView, style: Style, now: Timestamp) -> String {
-    let mut text = analysis_text(analysis, style, now);
-    for metric in &analysis.metrics {
-        let _ = writeln!(text, "\n  {} ({})", style.paint(Tone::Strong, &metric.name), metric.provider);
-        for line in metric.query.iter().flat_map(|query| query.lines()) {
-            let _ = writeln!(text, "    {}", style.paint(Tone::Faint, line));
-        }
-        let rows: Vec<Vec<String>> = metric
-            .measurements
-            .iter()
-            .map(|taken| {
-                vec![
-                    format!("    {}", taken.at),
-                    taken.phase.to_string(),
-                    taken.value.clone().unwrap_or_default(),
-                    taken.message.clone(),
-                ]
-            })
-            .collect();
-        text += &columns(&rows, |row, column, cell| match (column, metric.measurements.get(row)) {
-            (1, Some(taken)) => style.paint(verdict_tone(taken.phase), cell),
-            _ => cell.to_owned(),
-        });
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +265,7 @@ mod tests {
     use serde_json::json;
     use std::sync::Arc;
 
-    const PLAIN: Style = Style { color: false };
+    const PLAIN: Style = Style { color: false, wide: false };
 
     fn subject(state: RolloutState) -> Subject {
         let seen = seen(4, "web:2", true);
@@ -349,6 +307,8 @@ mod tests {
             status: status.to_owned(),
             is_ready,
             restarts: i64::from(!is_ready),
+            ip: "10.0.0.1".to_owned(),
+            node: "node-1".to_owned(),
         };
         let pods = [
             pod(Side::Stable, "web-1", "Running", true),
@@ -356,7 +316,9 @@ mod tests {
         ];
         let later = now() + SignedDuration::from_secs(30);
         assert_snapshot!("release", tree(&at_a_step(), &pods, PLAIN, later));
-        assert_snapshot!("run", run(&at_a_step().view.rollout.unwrap().analyses[0], PLAIN, later));
+        assert_snapshot!("run", analysis::run(&at_a_step().view.rollout.unwrap().analyses[0], PLAIN, later));
+        let wide = Style { wide: true, ..PLAIN };
+        assert_snapshot!("wide", pods_text(&pods, wide) + &table(&[at_a_step()], wide, later));
         assert_snapshot!("table", table(&[at_a_step(), subject(RolloutState::default())], PLAIN, later));
     }
 
@@ -370,8 +332,23 @@ mod tests {
     }
 
     #[test]
+    fn an_abort_is_shown_with_what_failed_what_had_changed_and_what_to_do() {
+        let aborted = Stage::Aborted { since: now(), message: "RolloutAborted: bad".into() };
+        let mut recorded = state(&seen(4, "web:2", true), aborted);
+        recorded.add_report(AbortReport {
+            revision: 2,
+            attempt: 1,
+            metrics: vec!["errors: [0.01], [0.5] (good if result[0] < 0.05)".to_owned()],
+            pods: Some("pod web-canary-1: web: OOMKilled (exit code 137)".to_owned()),
+            changes: vec!["container web: image web:1 → web:2".into(), "container web: env added: A".into()],
+            back_after_seconds: Some(7),
+        });
+        assert_snapshot!("aborted", tree(&subject(recorded), &[], PLAIN, now()));
+    }
+
+    #[test]
     fn colours_are_for_terminals_only() {
-        let colored = tree(&at_a_step(), &[], Style { color: true }, now());
+        let colored = tree(&at_a_step(), &[], Style { color: true, wide: false }, now());
         assert!(colored.contains("\u{1b}[33m"), "{colored}");
         assert!(!tree(&at_a_step(), &[], PLAIN, now()).contains('\u{1b}'));
     }

@@ -40,6 +40,7 @@ pub fn text(state: &RolloutState) -> serde_json::Result<String> {
     }
     for kept in HISTORY {
         keep_newest(&mut state.history, kept);
+        keep_newest(&mut state.reports, 1);
         text = serde_json::to_string(&state)?;
         if text.len() <= ROOM {
             break;

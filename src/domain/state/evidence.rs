@@ -4,6 +4,16 @@ use crate::domain::metric::AnalysisRun;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// An analysis and what it was started for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The step it belongs to; `None` for the background analysis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// The run.
+    pub run: AnalysisRun,
+}
+
 /// The analyses' queries, asked about stable before the canary gets traffic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -31,6 +31,19 @@ pub struct Traffic {
     /// The greatest weight that was asked for since then, if that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Weight>,
+    /// It is written, but the data plane does not follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfollowed: Option<Unfollowed>,
+}
+
+/// Traffic that is written, and that a data plane does not follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfollowed {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is awaited; absent in the first moment, which is usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<String>,
 }
 
 impl Traffic {
@@ -46,7 +59,15 @@ impl Traffic {
             seen_at: None,
             last: None,
             before: None,
+            unfollowed: None,
         }
+    }
+
+    /// What is awaited of a data plane that does not follow, and since when.
+    #[must_use]
+    pub fn awaited(&self) -> Option<(Timestamp, &str)> {
+        let unfollowed = self.unfollowed.as_ref()?;
+        Some((unfollowed.since, unfollowed.awaited.as_deref()?))
     }
 
     /// The greatest weight that may be in force.
@@ -55,11 +76,27 @@ impl Traffic {
         self.before.map_or(self.weight, |before| before.max(self.weight))
     }
 
+    /// Whether requests are sent to the canary by it that are not by `before`.
+    #[must_use]
+    pub fn is_more_than(&self, before: Option<&Self>) -> bool {
+        let Some(before) = before else { return self.weight > Weight::ZERO || self.routes };
+        (self.routes && !before.routes) || before.is_less_than(self.weight, &self.headers, self.mirror)
+    }
+
+    /// Whether this weight, header routes or mirror route send requests to the canary that this traffic does not.
+    #[must_use]
+    pub fn is_less_than(&self, weight: Weight, headers: &BTreeSet<usize>, mirror: Option<usize>) -> bool {
+        weight > self.weight
+            || !headers.is_subset(&self.headers)
+            || (mirror.is_some() && mirror != self.mirror)
+    }
+
     /// Asks for this traffic; what was already asked for keeps its times. Without `routes` header and mirror routes go
     /// as well.
     pub fn ask(&mut self, weight: Weight, routes: bool, now: Timestamp) {
         let routes_now = if routes { self.clone() } else { Self::none(now) };
-        self.become_wanted(Self { weight, routes, asked_at: now, seen_at: None, ..routes_now });
+        let (seen_at, unfollowed) = (None, None);
+        self.become_wanted(Self { weight, routes, asked_at: now, seen_at, unfollowed, ..routes_now });
     }
 
     /// As [`Traffic::ask`] with routes, also for these header routes and this mirror route, by the indices of their steps.
@@ -102,6 +139,20 @@ mod tests {
         recorded["header"] = json!([2, 4]);
         assert_eq!(serde_json::to_value(&traffic).unwrap(), recorded);
         assert_eq!(serde_json::from_value::<Traffic>(recorded).unwrap(), traffic);
+    }
+
+    #[test]
+    fn only_what_sends_requests_to_the_canary_is_more() {
+        let none = Traffic::none(Timestamp::UNIX_EPOCH);
+        let some = Traffic { weight: Weight::FULL, ..none.clone() };
+        let open = Traffic { routes: true, ..none.clone() };
+        let header = Traffic { headers: BTreeSet::from([1]), ..open.clone() };
+        let mirror = Traffic { mirror: Some(2), ..open.clone() };
+        for more in [&some, &open, &header, &mirror] {
+            assert!(more.is_more_than(Some(&none)) && more.is_more_than(None), "{more:?}");
+            assert!(!none.is_more_than(Some(more)) && !more.is_more_than(Some(more)), "{more:?}");
+        }
+        assert!(!none.is_more_than(None));
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! The companion of one `HTTPRoute`.
 
-use super::{HTTP_ROUTE, items, name_of, namespace_of, service_of};
+use super::HTTP_ROUTE;
 use crate::{
     domain::{
-        k8s::{json_pointer::part, selector::Labels},
-        names::suffixed,
+        k8s::json_pointer::part,
         strategy::{HeaderMatch, HeaderRoute, HeaderValue},
     },
-    objects::{
-        canary_deployment::canary_name,
-        manifest::{ASKED_AT_ANNOTATION, Manifest, Meta},
+    objects::manifest::{Manifest, Meta},
+    routers::{
+        Intent, companion,
+        raw::{items, namespace_of, service_of, with, without},
     },
-    routers::Intent,
 };
 use serde_json::{Map, Value, json};
 
@@ -19,23 +18,18 @@ use serde_json::{Map, Value, json};
 pub(super) const HEADER: &str = "X-Forwarded-Proto";
 /// The values that it has. Some proxies say `ws` of an upgrade, others `http`.
 pub(super) const VALUES: [&str; 4] = ["http", "https", "ws", "wss"];
-/// Kubernetes' limit for names of objects.
-const NAME_MAX: usize = 253;
-/// Gateway API's limit for the weight of a backend.
-const MAX_WEIGHT: u64 = 1_000_000;
+/// Gateway API's limit for the matches of a rule.
+pub(super) const MAX_OF_RULE: usize = 64;
+/// Annotations of an `HTTPRoute` by which an implementation treats its requests, such as plugins that authenticate.
+const OF_IMPLEMENTATIONS: [&str; 1] = ["konghq.com/"];
 
-/// The companion, with the traffic of `intent`. Where there are `several`, each has the name of its route in its own.
-pub(super) fn of(intent: &Intent<'_>, route: &Value, several: bool) -> Manifest {
-    let mut name = canary_name(&intent.owner.name);
-    if several {
-        name = suffixed(&name, &format!("-{}", name_of(route)), NAME_MAX);
-    }
+/// The companion, with the traffic of `intent`.
+pub(super) fn of(intent: &Intent<'_>, route: &Value) -> Manifest {
     let rules = items(route, "/spec/rules").flat_map(|rule| rules_of(intent, route, rule));
     let mut spec = part(route, "/spec").and_then(Value::as_object).cloned().unwrap_or_default();
     spec.insert("rules".to_owned(), rules.collect());
-    let asked_at = (ASKED_AT_ANNOTATION.to_owned(), intent.asked_at.to_string());
-    let meta = Meta { annotations: Labels::from([asked_at]), ..Meta::default() };
-    Manifest::new(HTTP_ROUTE, &name, intent.owner, intent.canary_of, meta, spec.into())
+    let annotations = companion::copied_annotations(route, &OF_IMPLEMENTATIONS);
+    companion::manifest(HTTP_ROUTE, intent, route, Meta { annotations, ..Meta::default() }, spec.into())
 }
 
 /// What stands for a rule of the user: the rule with one more condition, and once more for each header route.
@@ -47,7 +41,7 @@ fn rules_of(intent: &Intent<'_>, route: &Value, rule: &Value) -> Vec<Value> {
         for header in &intent.headers {
             let all = with_backends(intent, rule, namespace, intent.weight_total);
             // Names are unique within a route.
-            rules.extend(conditioned(&without_name(&all), &header_matches(header)));
+            rules.extend(conditioned(&without(&all, "name"), &header_matches(header)));
         }
     }
     rules
@@ -64,27 +58,12 @@ fn canary_of<'a>(intent: &'a Intent<'_>, backend: &Value, namespace: &str) -> Op
 
 /// The rule with `parts` of each split Service's share for its canary.
 fn with_backends(intent: &Intent<'_>, rule: &Value, namespace: &str, parts: u32) -> Value {
-    let total = intent.weight_total;
-    // A single backend has all requests, whatever its weight.
-    let is_alone = items(rule, "/backendRefs").count() == 1;
-    let mut backends: Vec<(Value, u64)> = Vec::new();
-    for backend in items(rule, "/backendRefs") {
-        let given = backend.get("weight").and_then(Value::as_u64).unwrap_or(1);
-        let own = if is_alone { given.min(1) } else { given };
-        let of_stable = total.saturating_sub(canary_of(intent, backend, namespace).map_or(0, |_| parts));
-        backends.push((backend.clone(), own * u64::from(of_stable)));
-        if let Some(canary) = canary_of(intent, backend, namespace) {
-            backends.push((with(backend, "name", json!(canary)), own * u64::from(parts)));
-        }
-    }
+    let backends: Vec<&Value> = items(rule, "/backendRefs").collect();
     if backends.is_empty() {
         return rule.clone();
     }
-    let largest = backends.iter().map(|(_, weight)| *weight).max().unwrap_or_default();
-    let divisor = largest.div_ceil(MAX_WEIGHT).max(1);
-    let backends =
-        backends.iter().map(|(backend, weight)| with(backend, "weight", weight.div_ceil(divisor).into()));
-    with(rule, "backendRefs", backends.collect())
+    let canary_of = |backend: &Value| canary_of(intent, backend, namespace);
+    with(rule, "backendRefs", companion::weighted(&backends, intent.weight_total, parts, canary_of).into())
 }
 
 /// The rule with a filter for each canary to which its requests are copied.
@@ -121,11 +100,10 @@ fn conditioned(rule: &Value, headers: &[Value]) -> Vec<Value> {
     };
     let matches: Vec<Value> =
         given.iter().flat_map(|matching| VALUES.map(|value| with_value(matching, value))).collect();
-    if !replaces_prefix(rule) {
-        return vec![with(rule, "matches", matches.into())];
-    }
-    let bare = without_name(rule);
-    matches.into_iter().map(|matching| with(&bare, "matches", json!([matching]))).collect()
+    let size = if replaces_prefix(rule) { 1 } else { MAX_OF_RULE };
+    // Names are unique within a route.
+    let rule = if matches.len() > size { without(rule, "name") } else { rule.clone() };
+    matches.chunks(size).map(|matches| with(&rule, "matches", matches.into())).collect()
 }
 
 /// Whether a rule has a filter that allows one match only.
@@ -140,32 +118,9 @@ pub(super) fn replaces_prefix(rule: &Value) -> bool {
 
 /// A header route, as conditions of a match.
 fn header_matches(route: &HeaderRoute) -> Vec<Value> {
-    let condition = |HeaderMatch { header, value }: &HeaderMatch| {
-        let (kind, value) = match value {
-            HeaderValue::Exact(value) => ("Exact", value.clone()),
-            HeaderValue::Prefix(prefix) => ("RegularExpression", format!("^{}.*$", escaped(prefix))),
-            HeaderValue::Regex(regex) => ("RegularExpression", format!("^(?:{regex})$")),
-        };
-        json!({"type": kind, "name": header, "value": value})
+    let condition = |HeaderMatch { header, value }: &HeaderMatch| match (value, companion::pattern(value)) {
+        (HeaderValue::Exact(value), _) => json!({"type": "Exact", "name": header, "value": value}),
+        (_, pattern) => json!({"type": "RegularExpression", "name": header, "value": pattern}),
     };
     route.matching.iter().map(condition).collect()
-}
-
-/// A text as a regular expression that means just this text.
-fn escaped(text: &str) -> String {
-    let special = |c: char| "^$[](){}*+?|\\.".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
-fn without_name(rule: &Value) -> Value {
-    let mut fields = rule.as_object().cloned().unwrap_or_default();
-    fields.remove("name");
-    fields.into()
-}
-
-/// The object with another value of a field.
-fn with(object: &Value, field: &str, value: Value) -> Value {
-    let mut fields = object.as_object().cloned().unwrap_or_default();
-    fields.insert(field.to_owned(), value);
-    fields.into()
 }

@@ -5,21 +5,34 @@
 //! remains.
 
 mod companion;
+mod features;
+mod following;
+mod headers;
+mod limits;
+mod plugin;
+mod precedence;
+mod requests;
 mod routes;
 #[cfg(test)]
 mod tests;
 
-use super::{Capabilities, Chosen, Intent, Resource, RouterField, Routes, Sight, TrafficRouter};
+use super::{
+    Capabilities, Chosen, Intent, Obstacle, Plugin, Refusal, Requests, Resource, RouterField, Routes, Sight,
+    TrafficRouter, companion::name, raw::name_of,
+};
 use crate::{
     document::fields::{Fields, Node},
-    domain::{k8s::json_pointer::part, strategy::CanaryStrategy, world::World},
+    domain::{strategy::CanaryStrategy, world::World},
     objects::manifest::{Kind, Manifest, find},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What users route by, and what carries the canary's traffic.
 pub const HTTP_ROUTE: Kind = Kind::route("HTTPRoute", "gateway.networking.k8s.io/v1");
+
+/// Which implementation a Gateway belongs to, and what that can do.
+const GATEWAY_CLASS: Kind = Kind::route("GatewayClass", "gateway.networking.k8s.io/v1");
 
 /// Header routes that a companion may have: each repeats the rules of split Services.
 const MAX_HEADER_ROUTES: usize = 3;
@@ -30,12 +43,14 @@ const MAX_HEADERS: usize = 8;
 #[derive(Debug)]
 pub struct Gateway;
 
+const HTTP_ROUTE_FIELD: RouterField = RouterField {
+    key: "httpRoute",
+    doc: "The user's HTTPRoute to split; by default every one that routes to the Service.",
+    read: |node| node.object_name().map(Value::from),
+};
+
 static FIELDS: &[RouterField] = &[
-    RouterField {
-        key: "httpRoute",
-        doc: "The user's HTTPRoute to split; by default every one that routes to the Service.",
-        read: |node| node.object_name().map(Value::from),
-    },
+    HTTP_ROUTE_FIELD,
     RouterField {
         key: "httpRoutes",
         doc: "The same for several, `[{name: NAME}]`.",
@@ -46,7 +61,7 @@ static FIELDS: &[RouterField] = &[
     },
     RouterField {
         key: "requestMirror",
-        doc: "Whether the Gateway's data plane honours the filter RequestMirror, so that `setMirrorRoute` can be used; false by default. Traefik does not: it answers 500 to every request of such a route.",
+        doc: "Whether the Gateway's controller honours the filter RequestMirror, where its GatewayClass lists no `supportedFeatures`; false by default. Without the feature `setMirrorRoute` is refused.",
         read: |node| node.bool().map(Value::from),
     },
 ];
@@ -57,7 +72,7 @@ impl TrafficRouter for Gateway {
     }
 
     fn doc(&self) -> &'static str {
-        "Gateway API, first version: a companion of each HTTPRoute of the user, in which the Services are weighted and every match asks for `X-Forwarded-Proto` as well. Only where `trafficRouting` names it."
+        "Gateway API: a companion of each HTTPRoute of the user, in which the Services are weighted and every match asks for `X-Forwarded-Proto` as well. Only where `trafficRouting` names it."
     }
 
     fn route(&self) -> &'static str {
@@ -72,28 +87,42 @@ impl TrafficRouter for Gateway {
         FIELDS
     }
 
+    fn plugin(&self) -> Option<&'static Plugin> {
+        Some(&plugin::PLUGIN)
+    }
+
     fn settings(&self, given: Map<String, Value>, _: Option<&Value>, fields: &mut Fields<'_>) -> Value {
         if given.contains_key("httpRoute") && given.contains_key("httpRoutes") {
             fields.fail("must have httpRoute or httpRoutes, not both");
         }
         let one = given.get("httpRoute").cloned().into_iter();
         let several = given.get("httpRoutes").and_then(Value::as_array).cloned().unwrap_or_default();
-        let names: Vec<Value> = one.chain(several).collect();
+        let names = one.chain(several).collect();
         let mirrors = given.get("requestMirror").cloned().unwrap_or(Value::Bool(false));
-        json!({"httpRoutes": names, "requestMirror": mirrors})
+        let settings = [("httpRoutes".to_owned(), names), ("requestMirror".to_owned(), mirrors)];
+        settings.into_iter().chain(plugin::own(&given)).collect::<Map<_, _>>().into()
     }
 
-    fn capabilities(&self, settings: &Value) -> Capabilities {
+    fn capabilities(&self, _: &Value) -> Capabilities {
         Capabilities {
             header_routes: MAX_HEADER_ROUTES,
             headers_of_route: MAX_HEADERS,
-            mirrors: settings.get("requestMirror") == Some(&Value::Bool(true)),
+            mirrors: true,
             by_pods: false,
         }
     }
 
+    fn refused(&self, strategy: &CanaryStrategy, _: &Value) -> Vec<Refusal> {
+        headers::refused(strategy)
+    }
+
     fn resources(&self) -> &'static [Resource] {
-        const { &[Resource::written(HTTP_ROUTE).optional()] }
+        const {
+            &[
+                Resource::written(HTTP_ROUTE).optional().owned_by_route(),
+                Resource::cluster_wide(GATEWAY_CLASS),
+            ]
+        }
     }
 
     fn survey<'a>(
@@ -105,56 +134,62 @@ impl TrafficRouter for Gateway {
         routes::survey(services, settings, world)
     }
 
-    fn hazards(&self, _: &BTreeMap<String, String>, _: &CanaryStrategy, routes: &Routes<'_>) -> Vec<String> {
-        routes::hazards(routes)
+    fn hazards(
+        &self,
+        _: &BTreeMap<String, String>,
+        strategy: &CanaryStrategy,
+        _: &Routes<'_>,
+        _: &World,
+    ) -> Vec<String> {
+        plugin::ignored(strategy.settings_of(self.key())).collect()
+    }
+
+    fn unfit(
+        &self,
+        services: &BTreeMap<String, String>,
+        strategy: &CanaryStrategy,
+        routes: &Routes<'_>,
+        world: &World,
+    ) -> Vec<Obstacle> {
+        let settings = strategy.settings_of(self.key());
+        let is_promised = settings.get("requestMirror") == Some(&Value::Bool(true));
+        let of = |route: &&Value| {
+            let mirror = features::without_mirror(route, strategy, is_promised, world);
+            let headers = headers::known(route, services, strategy);
+            let outranked = precedence::outranked(route, services, strategy, &routes.found, world);
+            let all = limits::too_large(route, services, strategy).into_iter().chain(mirror);
+            all.chain(headers).chain(outranked).collect::<Vec<_>>()
+        };
+        routes.found.iter().flat_map(of).collect()
+    }
+
+    fn companion(&self, deployment: &str, route: &Value) -> Option<String> {
+        Some(name(deployment, route))
+    }
+
+    /// A companion is a clone of the whole route, so the older one would have the requests of all.
+    fn shared(&self, _: &BTreeMap<String, String>, routes: &Routes<'_>, other: &str) -> Option<String> {
+        let route = routes.found.iter().find(|route| routes::names(route, other))?;
+        Some(name_of(route).to_owned())
     }
 
     fn desired(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Vec<Manifest> {
-        let several = routes.found.len() > 1;
-        routes.found.iter().map(|route| companion::of(intent, route, several)).collect()
+        routes.found.iter().map(|route| companion::of(intent, route)).collect()
     }
 
-    /// As written, and accepted by every Gateway that says so: some say nothing.
-    fn in_force(&self, sight: &Sight<'_>) -> bool {
-        let mut seen = sight.desired.iter().filter_map(|wanted| find(sight.ours, wanted.kind, &wanted.name));
-        sight.is_written() && seen.all(is_accepted)
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+        requests::of(intent, routes)
     }
-}
 
-/// Whether no Gateway refuses this version of a route, or has yet to look at it.
-fn is_accepted(route: &Value) -> bool {
-    let generation = part(route, "/metadata/generation");
-    let mut conditions = items(route, "/status/parents").flat_map(|parent| items(parent, "/conditions"));
-    conditions.all(|condition| {
-        let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
-        let observed = condition.get("observedGeneration");
-        let is_current = observed.is_none() || observed == generation;
-        !["Accepted", "ResolvedRefs"].contains(&kind)
-            || (is_current && condition.get("status").is_some_and(|status| status == "True"))
-    })
-}
-
-/// The items of a list.
-fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    part(object, pointer).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// Name of an object.
-fn name_of(object: &Value) -> &str {
-    part(object, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Name of the Service of its own namespace that a reference to a backend means, if it means one.
-fn service_of<'a>(backend: &'a Value, namespace: &str) -> Option<&'a str> {
-    let is = |field: &str, allowed: &[&str]| {
-        let found = backend.get(field).and_then(Value::as_str);
-        found.is_none_or(|found| allowed.contains(&found))
-    };
-    let is_service = is("kind", &["Service"]) && is("group", &["", "core"]) && is("namespace", &[namespace]);
-    if is_service { backend.get("name")?.as_str() } else { None }
-}
-
-/// Namespace of an object.
-fn namespace_of(object: &Value) -> &str {
-    part(object, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+    /// As written, and followed by every Gateway, as far as they say.
+    fn in_force(&self, sight: &Sight<'_>) -> Result<bool, String> {
+        if !sight.is_written() {
+            return Ok(false);
+        }
+        let mut awaited = sight.desired.iter().filter_map(|wanted| {
+            let companion = find(sight.ours, wanted.kind, &wanted.name)?;
+            following::awaited(wanted, companion, sight.retreats, sight.world)
+        });
+        awaited.next().map_or(Ok(true), Err)
+    }
 }

@@ -1,21 +1,16 @@
 //! Which `HTTPRoute`s of the user route to the pair, and which cannot have a companion.
 
-use super::{
-    MAX_HEADER_ROUTES,
-    companion::{HEADER, VALUES, replaces_prefix},
-    items, name_of, namespace_of, service_of,
-};
+use super::{HTTP_ROUTE, companion::HEADER};
 use crate::{
     domain::{k8s::json_pointer::part, world::World},
-    routers::{Obstacle, Routes},
+    routers::{
+        Obstacle, Routes,
+        companion::names_canary,
+        raw::{items, name_of, namespace_of, service_of},
+    },
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Limits of Gateway API: rules of a route, matches of a rule, matches of a route.
-const MAX_RULES: usize = 16;
-const MAX_OF_RULE: usize = 64;
-const MAX_OF_ROUTE: usize = 128;
 
 /// See [`crate::routers::TrafficRouter::survey`].
 pub(super) fn survey<'a>(
@@ -24,18 +19,30 @@ pub(super) fn survey<'a>(
     world: &'a World,
 ) -> Routes<'a> {
     let all = world.routes("HTTPRoute");
+    let namespace = settings.get("namespace").and_then(Value::as_str);
+    let is_there = |route: &&Value| namespace.is_none_or(|namespace| namespace == namespace_of(route));
+    let elsewhere = match namespace.filter(|_| !all.iter().any(|route| is_there(&route))) {
+        Some(namespace) => {
+            format!(" in the namespace {namespace}; it must be in the Deployment's, others are not read")
+        }
+        None => String::new(),
+    };
     let named: Vec<&str> = items(settings, "/httpRoutes").filter_map(Value::as_str).collect();
-    let routing: Vec<&Value> = all.iter().filter(|route| routes_to(route, services)).collect();
+    let routing: Vec<&Value> =
+        all.iter().filter(is_there).filter(|route| routes_to(route, services)).collect();
     let missing = named.iter().filter(|name| !routing.iter().any(|route| name_of(route) == **name));
     let missing = missing.map(|name| Obstacle {
         field: "gateway.httpRoute",
         name: (*name).to_owned(),
-        problem: "this HTTPRoute does not exist, or routes to no Service of this Deployment".to_owned(),
+        problem: format!("no such HTTPRoute routes to a Service of this Deployment{elsewhere}"),
     });
     let is_asked = |route: &&&Value| named.is_empty() || named.contains(&name_of(route));
     let found: Vec<&Value> = routing.iter().filter(is_asked).copied().collect();
-    let mut conflicts: Vec<Obstacle> =
-        found.iter().filter_map(|route| without_companion(route, services)).collect();
+    let mut conflicts: Vec<Obstacle> = found.iter().filter_map(|route| without_companion(route)).collect();
+    conflicts.extend(found.iter().filter_map(|route| {
+        let named = items(route, "/spec/rules").flat_map(|rule| services_of(rule, namespace_of(route)));
+        names_canary(HTTP_ROUTE, route, named, services)
+    }));
     let others = all.iter().filter(|other| !found.iter().any(|route| name_of(route) == name_of(other)));
     let rival = |other: &Value| {
         found.iter().find(|route| share_requests(route, other)).map(|route| {
@@ -49,7 +56,7 @@ pub(super) fn survey<'a>(
     Routes { is_routed: !found.is_empty(), found, missing: missing.collect(), conflicts }
 }
 
-fn obstacle(route: &Value, problem: String) -> Obstacle {
+pub(super) fn obstacle(route: &Value, problem: String) -> Obstacle {
     Obstacle { field: "", name: name_of(route).to_owned(), problem }
 }
 
@@ -57,13 +64,24 @@ fn routes_to(route: &Value, services: &BTreeMap<String, String>) -> bool {
     items(route, "/spec/rules").any(|rule| is_split(rule, namespace_of(route), services))
 }
 
-fn is_split(rule: &Value, namespace: &str, services: &BTreeMap<String, String>) -> bool {
-    let mut backends = items(rule, "/backendRefs").filter_map(|backend| service_of(backend, namespace));
-    backends.any(|service| services.contains_key(service))
+/// Whether a route has a backend that is this Service.
+pub(super) fn names(route: &Value, service: &str) -> bool {
+    items(route, "/spec/rules")
+        .any(|rule| services_of(rule, namespace_of(route)).any(|named| named == service))
+}
+
+/// Whether a rule routes to a Service that is split.
+pub(super) fn is_split(rule: &Value, namespace: &str, services: &BTreeMap<String, String>) -> bool {
+    services_of(rule, namespace).any(|service| services.contains_key(service))
+}
+
+/// The Services of its namespace that are backends of a rule.
+fn services_of<'a>(rule: &'a Value, namespace: &str) -> impl Iterator<Item = &'a str> {
+    items(rule, "/backendRefs").filter_map(move |backend| service_of(backend, namespace))
 }
 
 /// Why a route cannot have a companion.
-fn without_companion(route: &Value, services: &BTreeMap<String, String>) -> Option<Obstacle> {
+fn without_companion(route: &Value) -> Option<Obstacle> {
     let rules = || items(route, "/spec/rules");
     let is_condition = |header: &Value| {
         header.get("name").and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(HEADER))
@@ -85,39 +103,19 @@ fn without_companion(route: &Value, services: &BTreeMap<String, String>) -> Opti
         );
         return Some(obstacle(route, problem));
     }
-    let (mut count, mut of_route) = (0_usize, 0_usize);
-    for rule in rules() {
-        let of_rule = items(rule, "/matches").count().max(1).saturating_mul(VALUES.len());
-        let header_routes = if is_split(rule, namespace_of(route), services) { MAX_HEADER_ROUTES } else { 0 };
-        let copies = header_routes.saturating_add(1);
-        let rules = if replaces_prefix(rule) { of_rule } else { 1 };
-        count = count.saturating_add(copies.saturating_mul(rules));
-        of_route = of_route.saturating_add(copies.saturating_mul(of_rule));
-        if of_rule > MAX_OF_RULE {
-            let most = MAX_OF_RULE / VALUES.len();
-            return Some(obstacle(
-                route,
-                format!(
-                    "this HTTPRoute has a rule of more than {most} matches, which its companion cannot have"
-                ),
-            ));
-        }
-    }
-    (count > MAX_RULES || of_route > MAX_OF_ROUTE).then(|| {
-        let problem = format!(
-            "the companion of this HTTPRoute may need {count} rules and {of_route} matches, of {MAX_RULES} and {MAX_OF_ROUTE} that a route can have; split it"
-        );
-        obstacle(route, problem)
-    })
+    None
 }
 
 /// Whether requests for one route could be for the other by host and path, so that a condition more decides.
 fn share_requests(one: &Value, other: &Value) -> bool {
+    meet(one, other) && paths(one).any(|path| paths(other).any(|candidate| path == candidate))
+}
+
+/// Whether two routes can have a listener and a host in common.
+pub(super) fn meet(one: &Value, other: &Value) -> bool {
     let listeners = items(one, "/spec/parentRefs")
         .any(|parent| items(other, "/spec/parentRefs").any(|candidate| is_same_listener(parent, candidate)));
-    listeners
-        && share_host(one, other)
-        && paths(one).any(|path| paths(other).any(|candidate| path == candidate))
+    listeners && share_host(one, other)
 }
 
 /// Whether two references can mean one listener: what one leaves open is any.
@@ -138,25 +136,19 @@ fn share_host(one: &Value, other: &Value) -> bool {
         || ours.iter().any(|host| theirs.iter().any(|their| covers(host, their) || covers(their, host)))
 }
 
-/// Kind and value of each path of a route; without a match it is every path.
+/// Kind and value of each path of a route.
 fn paths(route: &Value) -> impl Iterator<Item = (&str, &str)> {
-    items(route, "/spec/rules").flat_map(|rule| {
-        let given = items(rule, "/matches").map(|matching| {
-            let text = |pointer, default| part(matching, pointer).and_then(Value::as_str).unwrap_or(default);
-            (text("/path/type", "PathPrefix"), text("/path/value", "/"))
-        });
-        let given: Vec<(&str, &str)> = given.collect();
-        if given.is_empty() { vec![("PathPrefix", "/")] } else { given }
-    })
+    items(route, "/spec/rules").flat_map(matches_of).map(path)
 }
 
-/// See [`crate::routers::TrafficRouter::hazards`].
-pub(super) fn hazards(routes: &Routes<'_>) -> Vec<String> {
-    let of_policies = |route: &&Value| {
-        format!(
-            "HTTPRoute {:?} gets a companion, to which policies with targetRefs to it, such as authentication, do not apply: attach them to the Gateway",
-            name_of(route)
-        )
-    };
-    routes.found.iter().map(of_policies).collect()
+/// The matches of a rule; one without any matches everything.
+pub(super) fn matches_of(rule: &Value) -> Vec<&Value> {
+    let given: Vec<&Value> = items(rule, "/matches").collect();
+    if given.is_empty() { vec![&Value::Null] } else { given }
+}
+
+/// Kind and value of the path of a match; without one it is every path.
+pub(super) fn path(matching: &Value) -> (&str, &str) {
+    let text = |pointer, default| part(matching, pointer).and_then(Value::as_str).unwrap_or(default);
+    (text("/path/type", "PathPrefix"), text("/path/value", "/"))
 }

@@ -4,9 +4,11 @@ use crate::{
         names::Weight,
         strategy::{HeaderMatch, HeaderRoute, HeaderValue, MirrorRoute},
     },
-    objects::manifest::{Meta, Owner},
+    objects::manifest::Owner,
+    routers::raw::{items, name_of},
 };
 use insta::{assert_snapshot, assert_yaml_snapshot};
+use serde_json::json;
 
 /// A rule of these matches to these backends, with their weights.
 fn rule(matches: &Value, backends: &[(&str, u32)]) -> Value {
@@ -148,30 +150,51 @@ fn a_rule_that_replaces_a_prefix_has_one_match() {
 }
 
 #[test]
-fn each_route_has_a_companion_of_its_own() {
+fn a_rule_of_many_matches_is_split() {
+    let many: Value = (0..17).map(|n| path(&format!("/{n}"))).collect();
+    let mut rule = rule(&many, &[("web", 1)]);
+    rule["name"] = json!("all");
+    let companion = made(&[route("shop", "shop.example", &[rule])], 10, &[], None).remove(0);
+    let sizes: Vec<usize> =
+        items(&companion, "/spec/rules").map(|rule| items(rule, "/matches").count()).collect();
+    assert_eq!(sizes, [64, 4]);
+    assert!(items(&companion, "/spec/rules").all(|rule| rule.get("name").is_none()), "names are unique");
+}
+
+#[test]
+fn each_route_has_a_companion_of_its_own_which_goes_with_it() {
     let rules = [rule(&json!([path("/")]), &[("web", 1)])];
-    let made = made(&[route("a", "a.example", &rules), route("b", "b.example", &rules)], 10, &[], None);
+    let mut a = route("a", "a.example", &rules);
+    a["metadata"]["uid"] = json!("7");
+    a["metadata"]["annotations"] = json!({"konghq.com/plugins": "key-auth", "example.com/a": "b"});
+    let made = made(&[a, route("b", "b.example", &rules)], 10, &[], None);
     let names: Vec<&str> = made.iter().map(name_of).collect();
     assert_eq!(names, ["web-canary-a", "web-canary-b"]);
+    let owners = &made[0]["metadata"]["ownerReferences"];
+    let expected =
+        json!([{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "name": "a", "uid": "7"}]);
+    assert_eq!(*owners, expected, "its Deployment does not own it: garbage collection would wait for both");
+    let annotations = &made[0]["metadata"]["annotations"];
+    assert_eq!(annotations["haldane.dev/deployment"], "web/u");
+    assert_eq!(annotations["konghq.com/plugins"], "key-auth", "as authentication is written there");
+    assert_eq!(annotations["example.com/a"], Value::Null);
 }
 
 #[test]
 fn what_keeps_a_route_from_having_a_companion_is_said() {
     let by_header =
         |name: &str| json!([{"path": path("/")["path"], "headers": [{"name": name, "value": "https"}]}]);
-    let many: Value = (0..17).map(|n| path(&format!("/{n}"))).collect();
-    let rules = |count: usize| vec![rule(&json!([path("/")]), &[("web", 1)]); count];
     let elsewhere = |host: &str, at: &str| route("other", host, &[rule(&json!([path(at)]), &[("other", 1)])]);
     let mut mesh = shop();
     mesh["spec"]["parentRefs"][0]["kind"] = json!("Service");
-    let cases: [(&str, Vec<Value>); 7] = [
+    let argo = rule(&json!([path("/")]), &[("web", 1), ("web-canary", 1)]);
+    let cases: [(&str, Vec<Value>); 6] = [
         ("mesh", vec![mesh]),
         ("header", vec![route("shop", "a.example", &[rule(&by_header("x-forwarded-proto"), &[("web", 1)])])]),
-        ("matches", vec![route("shop", "a.example", &[rule(&many, &[("web", 1)])])]),
-        ("rules", vec![route("shop", "a.example", &rules(5))]),
         ("rival", vec![shop(), elsewhere("*.example", "/")]),
         ("other host", vec![shop(), elsewhere("other.example", "/")]),
         ("other path", vec![shop(), elsewhere("shop.example", "/other")]),
+        ("Argo's", vec![route("shop", "a.example", &[argo])]),
     ];
     let found = cases.iter().map(|(case, routes)| {
         let world = world(routes);
@@ -180,6 +203,57 @@ fn what_keeps_a_route_from_having_a_companion_is_said() {
         format!("{case}: {}", said.join("; "))
     });
     assert_snapshot!(found.collect::<Vec<_>>().join("\n"));
+}
+
+/// Why a route cannot carry a plan of these steps, as they are recorded, where its Gateway's controller has this class.
+fn unfit(mut route: Value, steps: &Value, class: Option<Value>) -> String {
+    let plan = json!({"gateway": {}, "steps": steps, "progressDeadlineAbort": true, "settle": "6s"});
+    let strategy = serde_json::from_value(plan).unwrap();
+    route["status"] = json!({"parents": [{"controllerName": "example.com/gateway"}]});
+    let mut world = world(&[route]);
+    if let Some(class) = class {
+        world.add(class).unwrap();
+    }
+    let routes = surveyed(&world, &Value::Null);
+    let unfit = Gateway.unfit(&services(), &strategy, &routes, &world);
+    unfit.into_iter().map(|found| format!("{}: {}", found.name, found.problem)).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_companion_may_have_as_many_rules_and_matches_as_the_plan_needs() {
+    let rules =
+        |count: usize| route("shop", "a.example", &vec![rule(&json!([path("/")]), &[("web", 1)]); count]);
+    let header = |name: &str| {
+        let matching = json!({"header": name, "value": {"exact": "1"}});
+        json!({"setHeaderRoute": {"name": name, "matching": matching}})
+    };
+    let weight = json!({"setWeight": 20});
+    assert_eq!(unfit(rules(16), &json!([weight]), None), "", "16 rules without a header route");
+    assert_eq!(unfit(rules(8), &json!([header("A"), weight]), None), "", "8 rules with one");
+    assert_snapshot!(unfit(rules(8), &json!([header("A"), header("B"), weight]), None), @r#"shop: its companion needs 24 rules and 96 matches with 2 setHeaderRoute at once, of 16 and 128 that an HTTPRoute can have: 4 for each match of this one; split this HTTPRoute in two"#);
+    let many: Value = (0..33).map(|n| path(&format!("/{n}"))).collect();
+    let many = route("shop", "a.example", &[rule(&many, &[("web", 1)])]);
+    assert_snapshot!(unfit(many, &json!([weight]), None), @r#"shop: its companion needs 3 rules and 132 matches, of 16 and 128 that an HTTPRoute can have: 4 for each match of this one; split this HTTPRoute in two"#);
+}
+
+#[test]
+fn requests_are_copied_only_where_the_controller_can() {
+    let class = |features: Value| {
+        let spec = json!({"controllerName": "example.com/gateway"});
+        Some(
+            json!({"kind": "GatewayClass", "metadata": {"name": "edge"}, "spec": spec, "status": {"supportedFeatures": features}}),
+        )
+    };
+    let mirror = |percentage: u8| json!([{"setMirrorRoute": {"name": "shadow", "share": percentage}}]);
+    assert_snapshot!(unfit(shop(), &mirror(100), None), @r#"shop: setMirrorRoute needs the feature HTTPRouteRequestMirror, and the class of this HTTPRoute's Gateway does not say whether its controller has it; if it has, set trafficRouting.gateway.requestMirror: true"#);
+    let without = class(json!([{"name": "HTTPRouteMethodMatching"}]));
+    assert_snapshot!(unfit(shop(), &mirror(100), without), @r#"shop: setMirrorRoute needs the feature HTTPRouteRequestMirror, which the controller example.com/gateway of this HTTPRoute's Gateway does not have, so that it might answer with errors; remove the step"#);
+    let with = || class(json!([{"name": "HTTPRouteRequestMirror"}]));
+    assert_eq!(unfit(shop(), &mirror(100), with()), "");
+    assert!(unfit(shop(), &mirror(5), with()).contains("HTTPRouteRequestPercentageMirror"));
+    let as_texts = class(json!(["HTTPRouteRequestMirror"]));
+    assert_eq!(unfit(shop(), &mirror(100), as_texts), "", "as before Gateway API 1.1");
+    assert_eq!(unfit(shop(), &json!([{"setWeight": 5}]), None), "");
 }
 
 #[test]
@@ -191,25 +265,10 @@ fn a_named_route_that_is_missing_is_said() {
 }
 
 #[test]
-fn a_companion_is_in_force_unless_a_gateway_says_otherwise() {
-    let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
-    let spec = json!({"rules": []});
-    let wanted = Manifest::new(HTTP_ROUTE, "web-canary", &owner, "web", Meta::default(), spec);
-    let is_in_force = |conditions: Value| {
-        let mut seen = wanted.body.clone();
-        seen["metadata"]["generation"] = json!(2);
-        seen["status"] = json!({"parents": [{"conditions": conditions}]});
-        let desired = std::slice::from_ref(&wanted);
-        Gateway.in_force(&Sight { desired, ours: &[seen], canary: "web-canary", pods: 1, retreats: false })
-    };
-    let condition = |kind: &str, status: &str, generation: i64| json!({"type": kind, "status": status, "observedGeneration": generation});
-    assert!(is_in_force(json!([])), "no Gateway says anything");
-    assert!(is_in_force(json!([condition("Accepted", "True", 2), condition("Programmed", "False", 1)])));
-    for bad in [
-        condition("Accepted", "False", 2),
-        condition("Accepted", "True", 1),
-        condition("ResolvedRefs", "False", 2),
-    ] {
-        assert!(!is_in_force(json!([condition("Accepted", "True", 2), bad])));
-    }
+fn the_namespace_of_argos_plugin_is_the_deployments() {
+    let world = world(&[shop()]);
+    let found =
+        |namespace: &str| surveyed(&world, &json!({"httpRoutes": ["shop"], "namespace": namespace})).missing;
+    assert_eq!(found("shop"), []);
+    assert_snapshot!(found("elsewhere")[0].problem, @"no such HTTPRoute routes to a Service of this Deployment in the namespace elsewhere; it must be in the Deployment's, others are not read");
 }

@@ -5,12 +5,16 @@
 //! rule's or the backend is dropped; other annotations on a canary Ingress are ignored.
 
 mod obstacles;
+mod requests;
 mod routes;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use super::{Capabilities, Chosen, Intent, Refusal, Resource, RouterField, Routes, Series, TrafficRouter};
+use super::{
+    Capabilities, Chosen, Intent, Refusal, Requests, Resource, RouterField, Routes, Series, TrafficRouter,
+    raw::items,
+};
 use crate::{
     document::fields::Fields,
     domain::{
@@ -24,7 +28,7 @@ use crate::{
         manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Meta},
     },
 };
-use routes::{annotation, backend, items, paths};
+use routes::{annotation, backend, paths};
 use serde_json::{Map, Value, json};
 use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,8 +125,12 @@ impl TrafficRouter for Nginx {
         services: &BTreeMap<String, String>,
         strategy: &CanaryStrategy,
         routes: &Routes<'_>,
+        world: &World,
     ) -> Vec<String> {
-        routes::hazards(services, strategy, &Settings::of(strategy.settings_of(self.key())), routes)
+        let settings = Settings::of(strategy.settings_of(self.key()));
+        let mut warnings = routes::hazards(services, strategy, &settings, routes);
+        warnings.extend(obstacles::of_unknown_controllers(&routes.found, world));
+        warnings
     }
 
     fn desired(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Vec<Manifest> {
@@ -139,6 +147,10 @@ impl TrafficRouter for Nginx {
 
     fn falls_back(&self) -> bool {
         true
+    }
+
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+        requests::of(intent, routes)
     }
 
     fn series(&self) -> Option<&'static Series> {

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     domain::{k8s::json_pointer::part, strategy::CanaryStrategy, world::World},
-    routers::{Obstacle, Routes},
+    routers::{
+        Obstacle, Routes,
+        raw::{items, name_of},
+    },
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,11 +64,6 @@ fn routes_to(ingress: &Value, services: &BTreeMap<String, String>) -> bool {
     paths(ingress).any(|(_, path)| backend(path).is_some_and(|service| services.contains_key(service)))
 }
 
-/// Name of an object.
-pub(super) fn name_of(object: &Value) -> &str {
-    part(object, "/metadata/name").and_then(Value::as_str).unwrap_or_default()
-}
-
 /// An annotation of an object.
 pub(super) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     part(object, "/metadata/annotations")?.get(key)?.as_str()
@@ -82,11 +80,6 @@ pub(super) fn paths(ingress: &Value) -> impl Iterator<Item = (&str, &Value)> {
 /// Name of the Service that a path routes to, if it is one.
 pub(super) fn backend(path: &Value) -> Option<&str> {
     part(path, "/backend/service/name")?.as_str()
-}
-
-/// The items of a list.
-pub(super) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    part(object, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// See [`crate::routers::TrafficRouter::hazards`].

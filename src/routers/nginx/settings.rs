@@ -4,9 +4,9 @@ use crate::{
     document::fields::{Fields, Node},
     domain::{
         names::Weight,
-        strategy::{CanaryStrategy, HeaderMatch, HeaderRoute, HeaderValue, Step},
+        strategy::{CanaryStrategy, HeaderMatch, HeaderValue},
     },
-    routers::{Refusal, RouterField},
+    routers::{Refusal, RouterField, capabilities::header_routes},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -193,14 +193,6 @@ pub(super) fn ignored(strategy: &CanaryStrategy, settings: &Settings) -> Vec<Str
 /// The first of the user's annotations that looks at a header.
 fn by_header(settings: &Settings) -> Option<&String> {
     settings.additional_annotations.keys().find(|key| last_part(key).starts_with(BY_HEADER))
-}
-
-/// Steps that set a header route, with their indices.
-fn header_routes(strategy: &CanaryStrategy) -> impl Iterator<Item = (usize, &HeaderRoute)> {
-    strategy.steps.iter().enumerate().filter_map(|(index, step)| match step {
-        Step::SetHeaderRoute(route) => Some((index, route)),
-        _ => None,
-    })
 }
 
 /// What ingress-nginx does not accept in an annotation; it would ignore the whole canary.

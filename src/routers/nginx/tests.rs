@@ -186,9 +186,53 @@ fn a_path_that_an_older_ingress_has_belongs_to_that_one() {
     }
 }
 
+/// What is refused and what is warned about for an Ingress of a class with this controller.
+fn by_controller(controller: &str) -> (usize, Vec<String>) {
+    let mut world = World::default();
+    world.add(ingress("one", "edge", &[("a.com", "/", "web")])).unwrap();
+    let class =
+        json!({"kind": "IngressClass", "metadata": {"name": "edge"}, "spec": {"controller": controller}});
+    world.add(class).unwrap();
+    let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
+    let routes = Nginx.survey(&services, &Value::Null, &world);
+    (routes.conflicts.len(), obstacles::of_unknown_controllers(&routes.found, &world))
+}
+
+#[test]
+fn a_controller_that_nobody_knows_is_a_warning_and_one_that_is_known_is_none() {
+    let (refused, warned) = by_controller("example.com/edge");
+    assert_eq!(refused, 0);
+    insta::assert_snapshot!(warned.join("\n"), @r#"IngressClass "edge" belongs to the controller example.com/edge, which Haldane does not know: see that it honours NGINX' canary annotations, as ingress-nginx, Traefik's provider kubernetesIngressNGINX and Higress do; one that does not sends the canary no requests, or all"#);
+    for known in [
+        "k8s.io/ingress-nginx",
+        "rke2.cattle.io/ingress-nginx-migration",
+        "k8s.io/internal-ingress-nginx",
+        "higress.io/higress-controller",
+    ] {
+        assert_eq!(by_controller(known), (0, Vec::new()), "{known}");
+    }
+    for refused in ["haproxy.org/ingress-controller/haproxy", "traefik.io/ingress-controller"] {
+        assert_eq!(by_controller(refused), (1, Vec::new()), "{refused}");
+    }
+}
+
+#[test]
+fn a_class_that_is_an_annotation_is_known_by_its_name() {
+    let refused = |class: &str| {
+        let mut user = ingress("one", "x", &[("a.com", "/", "web")]);
+        user["spec"].as_object_mut().unwrap().remove("ingressClassName");
+        user["metadata"]["annotations"] = json!({"kubernetes.io/ingress.class": class});
+        let mut world = World::default();
+        world.add(user).unwrap();
+        let services = BTreeMap::from([("web".to_owned(), "web-canary".to_owned())]);
+        Nginx.survey(&services, &Value::Null, &world).conflicts.len()
+    };
+    assert_eq!(["gce", "nginx"].map(refused), [1, 0]);
+}
+
 #[test]
 fn an_ingress_of_a_controller_without_canaries_is_refused_by_its_class() {
     let younger = "2026-01-03T00:00:00Z";
-    insta::assert_snapshot!(problems("alb", "nginx", younger, "shop").join("\n"), @r#"one: its IngressClass "alb" belongs to the controller ingress.k8s.aws/alb, which does not honour NGINX' canary annotations, so the canary would get no traffic by it; route by a class of ingress-nginx or by an HTTPRoute, or name the Ingresses of ingress-nginx in trafficRouting.nginx.stableIngresses"#);
+    insta::assert_snapshot!(problems("alb", "nginx", younger, "shop").join("\n"), @r#"one: its IngressClass "alb" belongs to the controller ingress.k8s.aws/alb, which does not honour NGINX' canary annotations, so the canary would get no traffic by it; route by a class of ingress-nginx, of Traefik's provider kubernetesIngressNGINX or of Higress, or by an HTTPRoute with trafficRouting: {gateway: {}}, or name the Ingresses of such a class in trafficRouting.nginx.stableIngresses"#);
     assert_eq!(problems("unheard-of", "nginx", younger, "shop"), Vec::<String>::new());
 }

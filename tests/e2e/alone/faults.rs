@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Long enough for a component to come back and for a leader to be found.
-const RECOVERY: Duration = Duration::from_secs(90);
+const RECOVERY: Duration = Duration::from_mins(3);
 
 /// Of the real Prometheus; good as long as it can be measured.
 const UP: &str = r#"metrics: [{name: up, interval: 2s, successCondition: "result[0] == 1",

@@ -6,8 +6,8 @@ use crate::harness::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// A new leader takes over within the lease's 15 s, or the old one comes back.
-const TAKEOVER: Duration = Duration::from_secs(90);
+/// A new leader takes over within the lease's 15 s, or the old one comes back; then come steps up to the next stage.
+const TAKEOVER: Duration = Duration::from_mins(3);
 
 const STRATEGY: &str = "
 abortScaleDownDelaySeconds: 1

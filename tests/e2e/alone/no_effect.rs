@@ -1,7 +1,7 @@
 //! Opting in that has no effect is reported in the very words that `kubectl` shows, and refused neither with
 //! Haldane nor without.
 
-use crate::harness::{App, Output, Space, cluster::run, haldane};
+use crate::harness::{App, Output, SOON, Space, cluster::run, eventually, haldane};
 use serde_json::{Value, json};
 
 const CANARY: &str = "haldane.dev/canary";
@@ -141,12 +141,12 @@ fn opting_in_without_effect_is_reported_and_never_refused() {
     bare.apply(&broken_template().to_string()).ok();
     away.come_back();
 
-    // What passed unread is read where it is used.
+    // What passed unread is read where it is used. The API server may not know yet where the webhook is.
     let plan = "steps: [{setWeight: 25}, {analysis: {templates: [{templateName: errors}]}}]";
-    let refused = bare.apply(&App::canary(plan).deployment().to_string()).refused();
-    assert!(
-        refused.contains("ConfigMap[errors].data[template.yaml].metrics[0].successCondition"),
-        "{refused}"
-    );
+    eventually("the broken template to be refused", SOON, || {
+        let refused = bare.apply(&App::canary(plan).deployment().to_string()).refused();
+        let why = "ConfigMap[errors].data[template.yaml].metrics[0].successCondition";
+        if refused.contains(why) { Ok(()) } else { Err(refused) }
+    });
     bare.kubectl(&["label", "configmap", "errors", "team=shop"]).ok();
 }

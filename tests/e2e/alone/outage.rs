@@ -112,7 +112,7 @@ fn a_rolling_update_of_haldane_refuses_nothing_and_the_canary_goes_on() {
 #[ignore = "about a minute alone; make e2e-long runs it"]
 fn a_replica_that_hangs_is_ended_and_delays_releases_only() {
     /// Its liveness is lost within 15 s; then comes a moment of grace, and a little of everything.
-    const ENDED: Duration = Duration::from_secs(45);
+    const ENDED: Duration = Duration::from_secs(90);
     let (space, load) = held("hang");
     let admissions = Admissions::start(&space, "web", false);
     let hanging = faults::hang(&haldane::leader_process().1);

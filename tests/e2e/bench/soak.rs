@@ -113,8 +113,8 @@ fn release(space: &Space, name: &str, version: u32) -> Result<(), String> {
     let ended = within(PATIENCE, || {
         let state = space.try_state(name)?;
         let last = state["history"].as_array().and_then(|history| history.last()).unwrap_or(&Value::Null);
-        let stage = &state["rollout"]["stage"]["name"];
-        let is_over = stage.is_null() || stage == "aborted";
+        let name = &state["rollout"]["stage"]["name"];
+        let is_over = name.is_null() || name == "aborted";
         let is_new = last["revision"].as_u64() > before && last["revision"] == state["revision"];
         if is_over && is_new { Ok(last.clone()) } else { Err(state["rollout"]["stage"].to_string()) }
     })?;
@@ -148,10 +148,14 @@ fn many_releases_leave_nothing_behind() {
     let space = Space::new("soak");
     let names: Vec<String> = (0..count).map(|index| format!("web-{index}")).collect();
     for some in names.chunks(AT_ONCE) {
-        some.iter().for_each(|name| deploy(&space, name));
-        some.iter().for_each(|name| space.rolled_out(name));
+        for name in some {
+            deploy(&space, name);
+        }
+        for name in some {
+            space.rolled_out(name);
+        }
     }
-    let (started, length) = (Instant::now(), Duration::from_secs(60) * minutes);
+    let (started, length) = (Instant::now(), Duration::from_mins(1) * minutes);
     let is_over = AtomicBool::new(false);
     let (good, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let (mut samples, mut schedule) = (Samples::default(), Schedule::new(seed, length));

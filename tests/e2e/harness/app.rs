@@ -1,4 +1,4 @@
-//! The application that is released: a Deployment, its Service and its Ingress.
+//! The application that is released: a Deployment, its Service and its Ingress, or what else routes to it.
 
 use super::{Space, cluster::setting};
 use serde_json::{Value, json};
@@ -113,18 +113,11 @@ impl App {
         })
     }
 
-    /// The Ingress: on the namespace's host for `web`, below it for others, since a path belongs to one application.
+    /// The Ingress, or what else routes: on the namespace's host for `web`, below it for others, since a path belongs to one application.
     pub fn ingress(&self, space: &Space) -> Value {
         let host =
             if self.name == "web" { space.host.clone() } else { format!("{}.{}", self.name, space.host) };
-        let backend = json!({"service": {"name": self.name, "port": {"number": 80}}});
-        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
-        json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "Ingress",
-            "metadata": {"name": self.name},
-            "spec": {"ingressClassName": "nginx", "rules": [{"host": host, "http": {"paths": [path]}}]},
-        })
+        space.front.route(&self.name, &host)
     }
 
     /// An autoscaler for it, with what else its `spec` says; not part of [`App::manifest`].

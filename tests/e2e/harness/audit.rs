@@ -14,6 +14,8 @@ use std::{
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     verb: String,
+    #[serde(rename = "requestURI", default)]
+    uri: String,
     user: User,
     #[serde(default)]
     object_ref: Object,
@@ -118,6 +120,16 @@ impl Request {
         self.response_status.code
     }
 
+    /// The namespace of what it is about; empty if that is in none.
+    pub fn namespace(&self) -> &str {
+        &self.object_ref.namespace
+    }
+
+    /// Whether it waits for what happens.
+    pub fn is_watch(&self) -> bool {
+        self.verb == "watch"
+    }
+
     /// Whether RBAC refused it. Quotas and namespaces that are being deleted answer 403 as well.
     pub fn was_forbidden(&self) -> bool {
         let decision = self.annotations.get("authorization.k8s.io/decision");
@@ -141,7 +153,9 @@ impl Request {
     pub fn has_written(&self) -> bool {
         let is_question = self.object_ref.resource == "subjectaccessreviews";
         let writes = ["create", "update", "patch", "delete"].contains(&self.verb.as_str());
-        writes && !is_question && !self.is_about_the_lease() && (200..300).contains(&self.code())
+        // What admission tries is not written.
+        let is_trial = self.uri.contains("dryRun=");
+        writes && !is_question && !is_trial && !self.is_about_the_lease() && (200..300).contains(&self.code())
     }
 
     /// The rights that it needed. Applying an object that is not there needs `create` beside `patch`; asking

@@ -208,7 +208,7 @@ pub fn another_leads(old: &str) -> String {
 #[track_caller]
 pub fn upgrade() {
     kubectl(&["--namespace", NAMESPACE, "rollout", "restart", "deployment/haldane"]).ok();
-    kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/haldane", "--timeout=90s"]).ok();
+    kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/haldane", "--timeout=180s"]).ok();
 }
 
 /// Makes every replica hang, as [`faults::hang`] does.

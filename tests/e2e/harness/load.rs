@@ -1,6 +1,6 @@
 //! Clients of the application, through the ingress controller: the `load` tool as a child process.
 
-use super::{Recorder, Space, cluster::setting};
+use super::{Front, Recorder, Space};
 use serde_json::{Value, json};
 use std::{
     env, fs,
@@ -14,6 +14,7 @@ pub struct Load {
     child: Child,
     report: PathBuf,
     until: PathBuf,
+    front: Front,
     /// Endpoints of the ingress controller: without one, requests are lost whatever Haldane does.
     controller: Recorder,
 }
@@ -36,7 +37,7 @@ impl Load {
         let file = |kind: &str| env::temp_dir().join(format!("{}-{number}.{kind}", space.namespace));
         let (report, until) = (file("json"), file("stop"));
         let child = Command::new(tool())
-            .args(["--url", &format!("http://{}/", setting("HALDANE_INGRESS")), "--host", &space.host])
+            .args(["--url", &format!("http://{}/", space.front.address()), "--host", &space.host])
             .args(options)
             // Other tests' Ingresses make NGINX reload, and a reload closes idle connections that clients are
             // just about to use. Tests that are alone keep connections, as most clients do.
@@ -48,8 +49,9 @@ impl Load {
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", tool().display()));
-        let controller = Recorder::start("discovery.k8s.io/v1 EndpointSlice", "ingress-nginx");
-        Self { child, report, until, controller }
+        let front = space.front;
+        let controller = Recorder::start("discovery.k8s.io/v1 EndpointSlice", front.service().0);
+        Self { child, report, until, front, controller }
     }
 
     /// Ends the load.
@@ -66,20 +68,19 @@ impl Load {
         assert!(status.success(), "the load generator ended with {status}");
         let text = fs::read_to_string(&self.report).expect("a report");
         let mut report: Value = serde_json::from_str(&text).expect("JSON");
-        report["controllerUnready"] = json!(unready(&self.controller));
+        report["controllerUnready"] = json!(unready(self.front, &self.controller));
         Report(report)
     }
 }
 
 /// When the ingress controller had no ready endpoint.
-fn unready(controller: &Recorder) -> Vec<String> {
+fn unready(front: Front, controller: &Recorder) -> Vec<String> {
     let is_unready = |slice: &Value| {
         let endpoints = slice["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
         endpoints.iter().all(|endpoint| endpoint["conditions"]["ready"] != json!(true))
     };
     let is_its = |slice: &Value| {
-        slice.pointer("/metadata/labels/kubernetes.io~1service-name")
-            == Some(&json!("ingress-nginx-controller"))
+        slice.pointer("/metadata/labels/kubernetes.io~1service-name") == Some(&json!(front.service().1))
     };
     let seen = controller.all().into_iter().filter(|seen| is_its(&seen.object));
     let seen = seen.filter(|seen| seen.deleted || is_unready(&seen.object));

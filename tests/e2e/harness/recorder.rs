@@ -1,12 +1,15 @@
 //! A watch that remembers every state of objects, with the time at which it was seen.
 
-use super::cluster::{api, spawn};
+use super::{
+    SOON,
+    cluster::{api, spawn},
+};
 use futures::TryStreamExt;
 use haldane::runtime::clock;
 use jiff::Timestamp;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 /// One state of an object.
 #[derive(Debug, Clone)]
@@ -34,10 +37,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to watch.
+    /// Begins to watch. What happens from its return on is seen, however slow the machine is.
     pub fn start(kind: &str, namespace: &str) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (sink, api) = (Arc::clone(&seen), api(kind, namespace));
+        let (begun, beginning) = mpsc::channel();
         let task = spawn(async move {
             let keep = |object, deleted| {
                 let object = serde_json::to_value(object).expect("JSON");
@@ -48,13 +52,18 @@ impl Recorder {
                 match events.try_next().await {
                     Ok(Some(Event::Apply(object) | Event::InitApply(object))) => keep(object, false),
                     Ok(Some(Event::Delete(object))) => keep(object, true),
-                    Ok(Some(Event::Init | Event::InitDone)) => {}
+                    Ok(Some(Event::Init)) => {}
+                    Ok(Some(Event::InitDone)) => {
+                        // Nobody waits for it when the watch begins again.
+                        let _ = begun.send(());
+                    }
                     Ok(None) => break,
                     // The watcher lists and watches again by itself.
                     Err(error) => eprintln!("watch: {error}"),
                 }
             }
         });
+        let _ = beginning.recv_timeout(SOON);
         Self { seen, task }
     }
 

@@ -1,7 +1,7 @@
 //! A namespace of one test: what users do in it, what they see in it, and what is left of a failed test.
 
 use super::{
-    App, Load, Output, Recorder, SOON,
+    App, Front, Load, Output, Recorder, SOON,
     admissions::PLAN,
     cluster::{self, kubectl, run, setting},
     eventually,
@@ -23,15 +23,23 @@ pub struct Space {
     pub namespace: String,
     /// The host that its Ingresses serve.
     pub host: String,
+    /// Who serves it.
+    pub front: Front,
     test: String,
     started: Instant,
     count: AtomicU32,
 }
 
 impl Space {
-    /// A new namespace.
+    /// A new namespace, behind ingress-nginx.
     #[track_caller]
     pub fn new(name: &str) -> Self {
+        Self::behind(Front::Nginx, name)
+    }
+
+    /// A new namespace, whose applications are behind this.
+    #[track_caller]
+    pub fn behind(front: Front, name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let unique = u64::from(std::process::id()) * 100 + u64::from(COUNT.fetch_add(1, Relaxed));
         let namespace = format!("{name}-{unique:x}");
@@ -39,6 +47,7 @@ impl Space {
         kubectl(&["create", "namespace", &namespace]).ok();
         Self {
             host: format!("{namespace}.example.com"),
+            front,
             namespace,
             test,
             started: Instant::now(),
@@ -60,6 +69,7 @@ impl Space {
         let text = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
         self.at_home(&text)
             .replace("localhost/sample-app:dev", &setting("HALDANE_SAMPLE_IMAGE"))
+            .replace("ingressClassName: nginx", &format!("ingressClassName: {}", self.front.class()))
             .replace(&format!("{host}.example.com"), &self.host)
     }
 
@@ -92,6 +102,13 @@ impl Space {
         run("kubectl", &[&apply, flags].concat(), manifest)
     }
 
+    /// `kubectl replace --force`: the object is deleted and made again.
+    #[track_caller]
+    pub fn replace_by_force(&self, manifest: &str) -> Output {
+        let replace = ["--namespace", &self.namespace, "replace", "--force", "-f", "-"];
+        run("kubectl", &replace, manifest)
+    }
+
     /// `kubectl diff`: exit code 1 when applying would change something.
     #[track_caller]
     pub fn diff_with(&self, flags: &[&str], manifest: &str) -> Output {
@@ -108,7 +125,7 @@ impl Space {
     /// Waits until the native rollout of a Deployment is complete.
     #[track_caller]
     pub fn rolled_out(&self, name: &str) {
-        self.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=90s"]).ok();
+        self.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=240s"]).ok();
     }
 
     /// Changes environment variables of a Deployment: a new version.
@@ -214,10 +231,20 @@ impl Space {
         eventually(&format!("the record of {name}"), SOON, || self.try_state(name));
     }
 
-    /// Waits until nothing is under way and nothing of a canary is left.
+    /// Waits until nothing is under way and nothing of a canary is left. What was just changed is still held, while the
+    /// record may say `Healthy` of the release before it.
     #[track_caller]
     pub fn is_healthy(&self, name: &str, limit: Duration) {
-        self.reaches(name, limit, &[("phase", "Healthy")]);
+        eventually(&format!("{name} to be Healthy"), limit, || {
+            let deployment = self.the("apps/v1 Deployment", name);
+            let is_held = deployment["metadata"]["annotations"].get("haldane.dev/held").is_some();
+            let summary = self.summary(name);
+            if !is_held && summary["phase"] == "Healthy" {
+                Ok(())
+            } else {
+                Err(format!("held: {is_held}; {summary}"))
+            }
+        });
         assert_eq!(self.ours(), [format!("ConfigMap/haldane-{name}")], "what is left of a rollout");
     }
 
@@ -263,7 +290,8 @@ impl Space {
                 format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap_or_default())
             })
         };
-        KINDS.iter().flat_map(of_kind).collect()
+        let routes = [Front::Gateway, Front::TraefikCrd].contains(&self.front).then(|| self.front.kind());
+        KINDS.iter().chain(&routes).flat_map(of_kind).collect()
     }
 
     /// Messages of Events with this reason.
@@ -272,6 +300,15 @@ impl Space {
         let events = self.list("events.k8s.io/v1 Event", "");
         let with_reason = events.iter().filter(|event| event["reason"] == reason);
         with_reason.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Messages of Events with this reason, once there is one: Haldane sends it after the record that says the same.
+    #[track_caller]
+    pub fn awaits_events(&self, reason: &str) -> Vec<String> {
+        eventually(&format!("an Event {reason}"), SOON, || {
+            let events = self.events(reason);
+            if events.is_empty() { Err("no such Event".to_owned()) } else { Ok(events) }
+        })
     }
 
     /// A condition of a Deployment.

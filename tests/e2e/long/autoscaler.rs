@@ -7,7 +7,7 @@ use std::time::Duration;
 const DEPLOYMENT: &str = "apps/v1 Deployment";
 const AUTOSCALER: &str = "autoscaling/v2 HorizontalPodAutoscaler";
 /// metrics-server measures every 10 s and needs two measurements; the autoscaler looks every 5 s.
-const MEASURED: Duration = Duration::from_secs(120);
+const MEASURED: Duration = Duration::from_mins(2);
 /// What a request costs, whatever the machine.
 const WORK: &str = "1ms";
 /// Requests per second: with [`WORK`] 5 m, less than one pod may use, and 100 m, more than six may.

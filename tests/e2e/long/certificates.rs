@@ -19,7 +19,7 @@ use std::{
 const SHORT: &[&str] =
     &["HALDANE_AUTHORITY_LIFETIME=40s", "HALDANE_CERTIFICATE_LIFETIME=16s", "HALDANE_AUTHORITY_OVERLAP=3s"];
 /// Long enough for two authorities.
-const ROTATION: Duration = Duration::from_secs(120);
+const ROTATION: Duration = Duration::from_mins(2);
 
 /// An idle Deployment whose changes the webhook decides about.
 fn space() -> Space {

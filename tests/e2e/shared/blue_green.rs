@@ -5,8 +5,9 @@ use serde_json::json;
 
 const APP: &str = "sample-app";
 
+/// Stable stays whole for long enough to look at it and to abort, also on a busy machine.
 const SHORTER: &[(&str, &str)] =
-    &[("scaleDownDelaySeconds: 300", "scaleDownDelaySeconds: 15\n      abortScaleDownDelaySeconds: 1")];
+    &[("scaleDownDelaySeconds: 300", "scaleDownDelaySeconds: 30\n      abortScaleDownDelaySeconds: 1")];
 
 #[test]
 fn blue_green_switches_all_traffic_at_once_and_back_without_a_lost_request() {

@@ -132,7 +132,7 @@ fn what_kubectl_refuses_itself_and_what_goes_on_as_usual() {
     space.kubectl(&["rollout", "restart", "deployment/web"]).ok();
     space.rolled_out("web");
     assert_ne!(space.pods("app=web"), pods, "restarted");
-    assert_eq!(space.summary("web")["phase"], "Healthy");
+    space.reaches("web", SOON, &[("phase", "Healthy")]);
     // Idle and paused by a person: the change waits for them.
     space.kubectl(&["rollout", "pause", "deployment/web"]).ok();
     space.set_env("web", &["VERSION=v2"]).ok();
@@ -154,7 +154,7 @@ fn what_kubectl_refuses_itself_and_what_goes_on_as_usual() {
     assert_eq!(space.summary("web")["weight"], "20");
     space.kubectl(&["delete", "hpa", "web"]).ok();
     space.order("web", "promote-full").ok();
-    space.is_healthy("web", SOON);
+    space.is_healthy("web", 2 * SOON);
     // Idle: `rollout undo` brings an older template, which is a release like any other.
     space.kubectl(&["rollout", "undo", "deployment/web"]).ok();
     space.pauses_at("web", "20");
@@ -197,18 +197,18 @@ fn helm_installs_upgrades_and_rolls_back() {
     let space = Space::new("helm");
     let chart = chart(&space).display().to_string();
     let helm = |args: &[&str]| run("helm", &[args, &["--namespace", &space.namespace]].concat(), "");
-    helm(&["install", "web", &chart, "--wait", "--timeout=60s"]).ok();
+    helm(&["install", "web", &chart, "--wait", "--timeout=240s"]).ok();
     space.rolled_out("web");
     let pods = space.pods("app=web");
 
     // It takes a paused Deployment for ready, so it does not wait for the canary.
-    helm(&["upgrade", "web", &chart, "--set=version=v2", "--wait", "--timeout=60s"]).ok();
+    helm(&["upgrade", "web", &chart, "--set=version=v2", "--wait", "--timeout=240s"]).ok();
     let status = space.kubectl(&["rollout", "status", "deployment/web", "--watch=false"]).ok();
     assert!(!status.out.contains("successfully rolled out"), "{status:?}");
     space.pauses_at("web", "20");
 
     // In the middle of a canary, a rollback is the stable template again.
-    helm(&["rollback", "web", "1", "--wait", "--timeout=60s"]).ok();
+    helm(&["rollback", "web", "1", "--wait", "--timeout=240s"]).ok();
     space.is_healthy("web", SOON);
     space.rolled_out("web");
     assert_eq!(space.pods("app=web"), pods, "no pod was replaced");
@@ -216,7 +216,7 @@ fn helm_installs_upgrades_and_rolls_back() {
     helm(&["upgrade", "web", &chart, "--set=version=v3"]).ok();
     space.pauses_at("web", "20");
     space.order("web", "promote-full").ok();
-    space.is_healthy("web", SOON);
+    space.is_healthy("web", 2 * SOON);
     // Afterwards it is a release of the older template, and takes its canary.
     helm(&["rollback", "web", "1"]).ok();
     space.pauses_at("web", "20");

@@ -1,6 +1,6 @@
 //! What admission refuses, in the very words that `kubectl` shows.
 
-use crate::harness::{App, Space};
+use crate::harness::{App, SOON, Space, eventually};
 use serde_json::json;
 
 const PAUSE: &str = "steps: [{setWeight: 25}, {pause: {}}]";
@@ -13,7 +13,13 @@ fn said(space: &Space, text: &str) -> String {
 /// What `kubectl apply` says of a Deployment that is refused.
 #[track_caller]
 fn refusal(space: &Space, app: &App) -> String {
-    let text = space.apply(&app.deployment().to_string()).refused();
+    let manifest = app.deployment().to_string();
+    // Admission knows of what was just applied a moment later.
+    eventually("a dry run to be refused", SOON, || {
+        let tried = space.apply_with(&["--dry-run=server"], &manifest);
+        if tried.code == 0 { Err(tried.out) } else { Ok(()) }
+    });
+    let text = space.apply(&manifest).refused();
     assert!(space.get("apps/v1 Deployment", &app.name).is_none(), "nothing was made");
     // kubectl repeats what it sent for an object that exists; for a new one it shows the answer only.
     said(space, &text)
@@ -138,7 +144,10 @@ fn a_query_that_sees_stable_only_is_refused_and_a_dry_run_shows_the_plan() {
     insta::assert_snapshot!(said(&space, told.split(": metadata.").last().unwrap_or_default()), @r#"annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(rate(errors{namespace=\"NAMESPACE\",service=\"web\"}[1m]))": sees stable only, because service="web" does not match the canary's series; write service="web-canary"; if the application sets this label itself, match both values: service=~"web|web-canary""#);
 
     let release = of(&errors("web-canary")).with("VERSION", "v2").deployment().to_string();
-    let shown = space.apply_with(&["--dry-run=server"], &release);
+    let shown = eventually("Prometheus to answer a dry run in time", SOON, || {
+        let shown = space.apply_with(&["--dry-run=server"], &release);
+        if shown.err.contains("no answer within") { Err(shown.err) } else { Ok(shown) }
+    });
     insta::assert_snapshot!(said(&space, &shown.err), @r#"
     Warning: haldane: the new template is held; its canary takes 3 steps, at least 1m6s, with up to 1 pod and weight 5 before promotion
     Warning: haldane: plan: the new template starts as a canary of 1 pod at weight 0

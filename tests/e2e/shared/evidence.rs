@@ -80,11 +80,11 @@ fn no_traffic_is_never_promoted() {
     // A person may know better, and is recorded.
     space.order("web", "promote").ok();
     space.reaches("web", SOON, &[("weight", "50")]);
-    let accepted = space.events("RolloutResumed");
-    assert!(
-        accepted.iter().any(|event| event.contains("without evidence: metric \"success-rate\"")),
-        "{accepted:?}"
-    );
+    eventually("the Event that records it", SOON, || {
+        let accepted = space.events("RolloutResumed");
+        let is_it = |event: &String| event.contains("without evidence: metric \"success-rate\"");
+        if accepted.iter().any(is_it) { Ok(()) } else { Err(format!("{accepted:?}")) }
+    });
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn without_evidence_the_weight_does_not_rise_and_a_person_is_asked() {
     let resumed = space.order("web", "resume");
     assert!(resumed.err.contains("waits for evidence") && resumed.err.contains("do=promote"), "{resumed:?}");
     provider.set(0.0);
-    space.is_healthy("web", SOON);
+    space.is_healthy("web", 2 * SOON);
     assert_eq!(space.state("web")["history"][0]["outcome"], "Promoted");
 }
 
@@ -125,8 +125,11 @@ fn a_query_that_sees_nobody_on_stable_pauses_at_weight_0() {
         .annotated("haldane.dev/analysis", &json!({"metrics": [metric]}).to_string());
     space.deploy(&app);
     space.answers("v1");
-    let tried = space.kubectl(&["set", "env", "deployment/web", "VERSION=v2", "--dry-run=server"]);
-    assert!(tried.ok().err.replace("haldane: … ", "").contains("cannot see the canary"), "a dry run says so");
+    let told = eventually("Prometheus to answer a dry run in time", SOON, || {
+        let told = space.set_env("web", &["VERSION=v2", "--dry-run=server"]).ok().err;
+        if told.contains("no answer within") { Err(told) } else { Ok(told) }
+    });
+    assert!(told.replace("haldane: … ", "").contains("cannot see the canary"), "a dry run says so: {told}");
     space.set_env("web", &["VERSION=v2"]).ok();
     is_asked(
         &space,

@@ -1,6 +1,6 @@
 //! What would leave a Service without pods is refused when it is applied; and sticky clients.
 
-use crate::harness::{App, Load, SOON, Space, space::weight_of};
+use crate::harness::{App, Load, SOON, Space, eventually, space::weight_of};
 use serde_json::json;
 
 const PAUSE: &str = "steps: [{setWeight: 50}, {pause: {}}]";
@@ -41,6 +41,11 @@ fn a_service_that_changes_with_its_template_is_refused_until_it_is_back() {
     space.rolled_out("web");
     let next = app.clone().changed("/spec/template/metadata/labels", labelled("2")).with("VERSION", "v2");
     space.apply(&service("2")).ok();
+    // Admission knows of it a moment later.
+    eventually("a dry run to be refused", SOON, || {
+        let tried = space.apply_with(&["--dry-run=server"], &next.deployment().to_string());
+        if tried.code == 0 { Err(tried.err) } else { Ok(()) }
+    });
     let refusal = space.apply(&next.deployment().to_string()).refused();
     assert!(refusal.contains("but the running pods have version=1"), "{refusal}");
     // The fix that the refusal names: labels of both versions.
@@ -99,14 +104,18 @@ fn what_sticky_clients_keep_is_on_the_ingress_where_nginx_reads_it() {
     let annotate =
         |text: &str| space.kubectl(&["annotate", "ingress", "web", &format!("{prefix}/{text}")]).ok();
     annotate("affinity=cookie");
-    let warning = space.set_env("web", &["VERSION=v2", "--dry-run=server"]).ok().err;
-    assert!(
-        warning.contains(
-            "annotate this Ingress with nginx.ingress.kubernetes.io/affinity-canary-behavior: legacy"
-        ),
-        "{warning}"
-    );
+    // Admission knows of each change of the Ingress a moment later.
+    let tried = || space.set_env("web", &["VERSION=v2", "--dry-run=server"]).ok().err;
+    eventually("a dry run to warn", SOON, || {
+        let warning = tried();
+        let told = "annotate this Ingress with nginx.ingress.kubernetes.io/affinity-canary-behavior: legacy";
+        if warning.contains(told) { Ok(()) } else { Err(warning) }
+    });
     annotate("affinity-canary-behavior=legacy");
+    eventually("a dry run not to warn any more", SOON, || {
+        let warning = tried();
+        if warning.contains("affinity") { Err(warning) } else { Ok(()) }
+    });
     let warning = space.set_env("web", &["VERSION=v2"]).ok().err;
     assert!(!warning.contains("affinity"), "{warning}");
     space.pauses_at("web", "50");

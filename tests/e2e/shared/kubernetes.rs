@@ -41,7 +41,9 @@ fn act(space: &Space, action: &str) {
         }
         Some(("lose", _)) => {
             let pods = space.list("v1 Pod", "app=web");
-            let name = pods[0]["metadata"]["name"].as_str().expect("a pod");
+            // Not one that a step before ended: its name may be gone in a moment, and with it nothing would be lost.
+            let pod = pods.iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+            let name = pod.and_then(|pod| pod["metadata"]["name"].as_str()).expect("a pod");
             space.kubectl(&["delete", "pod", "--wait=false", name]).ok();
         }
         _ => drop(patch(&format!(r#"{{"spec": {{"paused": {}}}}}"#, action == "pause"))),

@@ -1,6 +1,6 @@
 //! Rollouts that meet something unusual: one short story for each row of docs/lifecycle.md that needs a cluster.
 
-use crate::harness::{App, Load, SOON, Space, eventually};
+use crate::harness::{App, Load, SOON, Space, eventually, recorder::Seen, space::weight_of};
 use serde_json::{Value, json};
 
 const DEPLOYMENT: &str = "apps/v1 Deployment";
@@ -27,20 +27,19 @@ fn sample(space: &Space) -> crate::harness::load::Report {
 #[test]
 fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
     let space = Space::new("unready");
-    let crash = quick("crash").changed("/spec/progressDeadlineSeconds", json!(15));
-    let image = quick("image").changed("/spec/progressDeadlineSeconds", json!(15));
-    let unready = quick("unready").changed("/spec/progressDeadlineSeconds", json!(15));
-    let full = quick("full").changed("/spec/progressDeadlineSeconds", json!(15));
-    let apps = [&crash, &image, &unready, &full];
-    for app in apps {
+    let apps = ["crash", "image", "unready", "full"].map(quick);
+    for app in &apps {
         space.apply(&app.deployment().to_string()).ok();
     }
-    for app in apps {
+    for app in &apps {
         space.rolled_out(&app.name);
+        // Only now: the first pods may take longer on a busy machine.
+        let deadline = r#"{"spec": {"progressDeadlineSeconds": 15}}"#;
+        space.kubectl(&["patch", "deployment", &app.name, "-p", deadline]).ok();
     }
-    let before = apps.map(|app| space.pods(&format!("app={}", app.name)));
+    let before = apps.clone().map(|app| space.pods(&format!("app={}", app.name)));
 
-    let crashing = crash.clone().with("PORT", "none").deployment().to_string();
+    let crashing = quick("crash").with("PORT", "none").deployment().to_string();
     space.apply(&crashing).ok();
     space.kubectl(&["set", "image", "deployment/image", "app=localhost/none:1"]).ok();
     space.set_env("unready", &["START_DELAY=1h"]).ok();
@@ -49,11 +48,16 @@ fn a_canary_that_cannot_become_ready_is_aborted_and_told_why() {
         let message =
             "ProgressDeadlineExceeded: canary has 0 of 1 available pods and made no progress for 15s";
         assert!(summary["message"].as_str().is_some_and(|m| m.contains(message)), "{name}: {summary}");
-        let status = space.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=20s"]);
+        let status = space.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=60s"]);
         assert_eq!(status.code, 1, "{status:?}");
     }
     let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}});
     space.apply(&quota.to_string()).ok();
+    // What is refused before the quota is counted is refused in other words.
+    eventually("the quota to be counted", SOON, || {
+        let status = space.the("v1 ResourceQuota", "full")["status"].clone();
+        if status["used"]["pods"].is_string() { Ok(()) } else { Err(status.to_string()) }
+    });
     space.set_env("full", &["VERSION=v2"]).ok();
     let summary = space.reaches("full", SOON, &[("phase", "Degraded")]);
     assert!(summary["message"].as_str().is_some_and(|m| m.contains("exceeded quota: full")), "{summary}");
@@ -75,17 +79,19 @@ fn a_slow_canary_gets_its_time_before_its_traffic() {
     let (ingresses, deployments) = (space.record("networking.k8s.io/v1 Ingress"), space.record(DEPLOYMENT));
     space.set_env("web", &["VERSION=v2"]).ok();
     space.pauses_at("web", "50");
-    let weighted = ingresses.of("web-canary").into_iter().find(|seen| {
-        seen.object["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"] == "50"
+    let (weighted, available) = eventually("both watches to tell", SOON, || {
+        let is_weighted = |seen: &Seen| weight_of(&seen.object).as_deref() == Some("50");
+        let weighted = ingresses.of("web-canary").into_iter().find(is_weighted);
+        let is_available = |seen: &Seen| seen.object["status"]["availableReplicas"] == 1;
+        let available = deployments.of("web-canary").into_iter().find(is_available);
+        weighted.zip(available).ok_or_else(|| "not yet".to_owned())
     });
-    let available =
-        deployments.of("web-canary").into_iter().find(|seen| seen.object["status"]["availableReplicas"] == 1);
-    let (weighted, available) = (weighted.expect("a weight").at, available.expect("an available pod").at);
-    // Two watches: what is told by one may be told late by a moment.
-    assert!(
-        available.duration_since(weighted) < jiff::SignedDuration::from_secs(1),
-        "weight at {weighted}, available at {available}"
-    );
+    // Two watches may tell at different speeds; the API server counts all changes in one order.
+    let version = |seen: &Seen| {
+        let version = seen.object["metadata"]["resourceVersion"].as_str();
+        version.and_then(|version| version.parse::<u64>().ok()).expect("a number")
+    };
+    assert!(version(&available) < version(&weighted), "available: {available:?}, weight: {weighted:?}");
     space.order("web", "promote").ok();
     space.is_healthy("web", 2 * SOON);
 }
@@ -148,7 +154,7 @@ fn where_nothing_serves_a_change_starts_natively() {
     space.set_env("web", &["PORT=8080"]).ok();
     space.rolled_out("web");
     space.answers("v1");
-    assert_eq!(space.ours(), ["ConfigMap/haldane-web"]);
+    space.only_the_record_is_left("web", SOON);
     assert_eq!(space.events("HeldLate"), Vec::<String>::new());
 }
 
@@ -172,7 +178,8 @@ fn opting_in_while_a_native_rollout_is_stuck_leads_to_a_canary_beside_what_serve
     space.order("web", "promote").ok();
     space.is_healthy("web", 2 * SOON);
     load.stop().assert_nothing_failed("a canary beside a stuck rollout");
-    assert_eq!(sample(&space).share("v3").round(), 100.0);
+    let last = sample(&space);
+    assert_eq!(last.answers("v3"), last.sent(), "{}", last.split());
 }
 
 #[test]
@@ -191,7 +198,8 @@ fn a_pause_of_the_user_makes_the_canary_wait_for_resume() {
 #[test]
 fn evicted_pods_are_replaced_within_their_budget() {
     let space = Space::new("evicted");
-    space.deploy(&App::canary(STEPS).sized(3));
+    // Slow enough that no pod is back before the next one is to be evicted.
+    space.deploy(&App::canary(STEPS).sized(3).with("START_DELAY", "10s"));
     space.answers("v1");
     let budget = json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
@@ -257,7 +265,7 @@ fn a_deleted_deployment_takes_its_canary_with_it_also_when_its_pods_are_orphaned
     space.pauses_at("web", "50");
     let namespace = space.namespace.clone();
     space.kubectl(&["delete", "namespace", &namespace, "--wait=false"]).ok();
-    eventually("the namespace to be gone", 2 * SOON, || {
+    eventually("the namespace to be gone", 5 * SOON, || {
         let left = crate::harness::cluster::get("v1 Namespace", "", &namespace);
         left.map_or(Ok(()), |left| Err(left["status"].to_string()))
     });

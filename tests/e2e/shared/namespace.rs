@@ -15,7 +15,7 @@ fn is_managed(space: &Space, name: &str) -> bool {
 }
 
 fn becomes_managed(space: &Space, name: &str, wanted: bool) {
-    eventually(&format!("{name} to be managed: {wanted}"), SOON, || {
+    eventually(&format!("{name} to be managed: {wanted}"), 2 * SOON, || {
         let is = is_managed(space, name);
         (is == wanted).then_some(()).ok_or_else(|| is.to_string())
     });
@@ -104,8 +104,15 @@ fn a_namespace_that_says_nonsense_is_refused_and_an_idle_one_lets_go() {
     insta::assert_snapshot!(refused.trim_end(), @r#"The Namespace "NAMESPACE" is invalid: metadata.labels[haldane.dev/canary]: Invalid value: "yes": must be "enabled", or not set"#);
     let refused = kubectl(&["label", "namespace", "kube-system", LABEL]).refused();
     assert!(refused.contains("Haldane does not manage Deployments of this namespace"), "{refused}");
-    // Everything at once, in the order of a folder: the Deployment comes before its route.
+    // The look that follows the label is over before the Deployment comes that it must not find.
+    let first = App { name: "first".to_owned(), ..App::plain().sized(1) };
+    for object in [first.service(), first.ingress(&space), first.deployment()] {
+        space.apply(&object.to_string()).ok();
+    }
     namespace(&space, "label", LABEL).ok();
+    becomes_managed(&space, "first", true);
+    space.kubectl(&["delete", "deployment,ingress,service", "first"]).ok();
+    // Everything at once, in the order of a folder: the Deployment comes before its route.
     let app = App::plain().sized(1);
     for object in [app.deployment(), app.ingress(&space), app.service()] {
         space.apply(&object.to_string()).ok();

@@ -22,7 +22,7 @@ fn rollout_status_waits_for_the_promotion_and_resume_continues() {
     space.set_env("web", &["VERSION=v2"]).ok();
     let status = thread::scope(|scope| {
         let status =
-            scope.spawn(|| space.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]).ok());
+            scope.spawn(|| space.kubectl(&["rollout", "status", "deployment/web", "--timeout=300s"]).ok());
         space.pauses_at("web", "20");
         assert!(!status.is_finished(), "rollout status waits");
         space.kubectl(&["rollout", "resume", "deployment/web"]).ok();
@@ -54,7 +54,7 @@ fn an_aborted_release_is_not_resumed() {
     let resume = space.kubectl(&["rollout", "resume", "deployment/web"]).refused();
     let advice = "cannot resume: revision 2 was aborted; try it again with haldane.dev/do=retry, or apply another pod template";
     assert!(resume.contains(advice), "{resume}");
-    let status = space.kubectl(&["rollout", "status", "deployment/web", "--timeout=20s"]);
+    let status = space.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
     assert_eq!(status.code, 1, "{status:?}");
     assert!(status.err.contains("exceeded its progress deadline"), "{status:?}");
     assert_eq!(outcomes(&space), ["Aborted"]);
@@ -117,7 +117,9 @@ fn a_pause_by_order_holds_until_resume() {
     space.set_env("web", &["VERSION=v2"]).ok();
     space.reaches("web", SOON, &[("weight", "20")]);
     space.order("web", "pause").ok();
-    let wanted = [("phase", "Paused"), ("weight", "20"), ("actual-weight", "20")];
+    // The message tells it from the plan's own pause.
+    let why = "waits for haldane.dev/do=resume, because a person has paused it";
+    let wanted = [("phase", "Paused"), ("weight", "20"), ("actual-weight", "20"), ("message", why)];
     let summary = space.reaches("web", SOON, &wanted);
     // Longer than the weight settles and its pause lasts together.
     let since = Instant::now();

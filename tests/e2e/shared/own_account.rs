@@ -1,4 +1,5 @@
-//! Somebody who has stolen the token of Haldane's account: what the API server still refuses, whatever RBAC grants.
+//! Haldane's account: what the API server refuses to somebody who has stolen its token, whatever RBAC grants, and which
+//! queue its requests wait in.
 
 use crate::harness::{App, SOON, Space, cluster::run, haldane};
 use serde_json::json;
@@ -84,4 +85,22 @@ fn a_stolen_token_writes_only_what_haldane_writes() {
     space.pauses_at("web", "20");
     space.order("web", "promote").ok();
     space.is_healthy("web", 2 * SOON);
+}
+
+#[test]
+fn its_requests_do_not_wait_behind_those_of_all_service_accounts() {
+    let flow = |args: &[&str]| {
+        let told = thief(haldane::NAMESPACE, &[args, &["-v=8"]].concat(), "").ok().err;
+        let header = "X-Kubernetes-Pf-Flowschema-Uid: ";
+        let uid = told.lines().find_map(|line| Some(line.split_once(header)?.1.trim().to_owned()));
+        uid.unwrap_or_else(|| panic!("no {header}in {told}"))
+    };
+    let schema = |name: &str| {
+        let uid = "jsonpath={.metadata.uid} {.spec.priorityLevelConfiguration.name}";
+        run("kubectl", &["get", "flowschema", name, "-o", uid], "").ok().out
+    };
+    let deployments = flow(&["get", "deployments", "--all-namespaces"]);
+    assert_eq!(format!("{deployments} workload-high"), schema("haldane"));
+    let lease = flow(&["get", "lease", "haldane"]);
+    assert_eq!(format!("{lease} leader-election"), schema("haldane-lease"));
 }

@@ -27,7 +27,7 @@ fn a_release_is_followed_and_ordered_by_the_plugin() {
     assert_eq!(canary(&space, "status web").ok().out, "Healthy\n", "nothing is under way");
 
     space.set_env("web", &["VERSION=v2"]).ok();
-    canary(&space, "wait deployment/web --for=paused --timeout=60s").ok();
+    canary(&space, "wait deployment/web --for=paused --timeout=120s").ok();
     let shown = canary(&space, "get web").ok();
     let parts = [
         "Paused, step 2/3",
@@ -46,17 +46,17 @@ fn a_release_is_followed_and_ordered_by_the_plugin() {
         (&"Paused".into(), &50.into()),
         "{view}"
     );
-    let status = canary(&space, "status web --timeout=60s");
+    let status = canary(&space, "status web --timeout=120s");
     assert_eq!(status.code, 3, "it waits for a person: {status:?}");
 
     shows(&canary(&space, "promote web").ok(), &["deployment.apps/web: ordered promote"]);
-    canary(&space, "status web --timeout=90s").ok();
+    canary(&space, "status web --timeout=180s").ok();
     space.answers("v2");
 
     space.set_env("web", &["VERSION=v3"]).ok();
-    canary(&space, "wait web --for=step=2 --timeout=60s").ok();
+    canary(&space, "wait web --for=step=2 --timeout=120s").ok();
     canary(&space, "abort web").ok();
-    let status = canary(&space, "status web --timeout=60s");
+    let status = canary(&space, "status web --timeout=120s");
     assert_eq!(status.code, 1, "{status:?}");
     shows(&status, &["Degraded", "RolloutAborted: Rollout aborted update to revision"]);
     let wait = canary(&space, "wait web --for=promoted --timeout=5s");
@@ -66,6 +66,70 @@ fn a_release_is_followed_and_ordered_by_the_plugin() {
     canary(&space, "retry web").ok();
     let wait = canary(&space, "wait web --for=promoted --timeout=3s");
     assert_eq!(wait.code, 2, "it is not over: {wait:?}");
+}
+
+#[test]
+fn the_plugin_goes_back_where_kubectl_refuses() {
+    let space = Space::new("plugin-undo");
+    space.deploy(&App::canary("steps: [{setWeight: 50}, {pause: {}}]"));
+    let uids =
+        space.kubectl(&["get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"]).ok().out;
+
+    let set = canary(&space, "set image web *=nowhere.invalid/none:2").ok();
+    shows(&set, &["deployment.apps/web: image updated", "kubectl canary get web --watch"]);
+    assert!(set.err.contains("Warning: "), "the plan is shown: {}", set.err);
+    let same = canary(&space, "set image web *=nowhere.invalid/none:2").ok();
+    shows(&same, &["it has these images already"]);
+    let unknown = canary(&space, "set image web none=a:1").refused();
+    assert!(unknown.contains("there is no container \"none\"; there are"), "{unknown}");
+    space.kubectl(&["rollout", "undo", "deployment/web"]).refused();
+
+    shows(&canary(&space, "undo web").ok(), &["back to revision 1, which serves; the canary is removed"]);
+    canary(&space, "status web --timeout=120s").ok();
+    let after =
+        space.kubectl(&["get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"]).ok().out;
+    assert_eq!(after, uids, "stable was not restarted");
+    let nothing = canary(&space, "undo web").refused();
+    assert!(nothing.contains("there is no earlier revision"), "{nothing}");
+
+    space.set_env("web", &["VERSION=v2"]).ok();
+    canary(&space, "wait web --for=paused --timeout=120s").ok();
+    canary(&space, "promote web --full").ok();
+    canary(&space, "status web --timeout=180s").ok();
+    shows(&canary(&space, "get -o wide").ok(), &["REVISION", "IMAGES", "2/2"]);
+    shows(&canary(&space, "undo web").ok(), &["the template of revision 1 is a release and starts a canary"]);
+    canary(&space, "wait web --for=paused --timeout=120s").ok();
+    shows(&canary(&space, "get web -o wide").ok(), &["web-canary-", "Running"]);
+}
+
+#[test]
+fn the_doctor_finds_a_sound_installation_and_what_is_wrong_with_a_deployment() {
+    let space = Space::new("plugin-doctor");
+    let sound = canary(&space, "doctor").ok();
+    let parts = [
+        "MutatingWebhookConfiguration \"haldane\" is there",
+        "the caBundle's certificate is valid for",
+        "ready endpoint",
+        " leads",
+        "IngressClass nginx (k8s.io/ingress-nginx)",
+        "you may give every order",
+    ];
+    shows(&sound, &parts);
+    space.deploy(&App::canary("steps: [{setWeight: 50}]"));
+    space.is_opted_in("web");
+    let web = canary(&space, "doctor web").ok();
+    shows(
+        &web,
+        &[
+            "Deployment web is managed",
+            "Service web selects its pods, and a route routes to it",
+            "the record says",
+        ],
+    );
+    space.kubectl(&["create", "deployment", "plain", "--image=nowhere/plain"]).ok();
+    let plain = canary(&space, "doctor plain");
+    assert_eq!(plain.code, 1, "{plain:?}");
+    shows(&plain, &["problem  Deployment plain is not managed", "→ kubectl -n", "no Service selects"]);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn releases_beyond_the_budget_wait_for_their_turn() {
         format!("waits for its turn: policy {} allows 1 canary at once in this namespace", space.namespace);
     space.reaches("b", SOON, &[("phase", "Held"), ("message", &waits)]);
     assert!(space.get("apps/v1 Deployment", "b-canary").is_none(), "nothing of its canary is made");
-    assert_eq!(space.events("RolloutQueued"), [format!("The rollout {waits}")]);
+    assert_eq!(space.awaits_events("RolloutQueued"), [format!("The rollout {waits}")]);
     space.order("a", "abort").ok();
     space.pauses_at("b", "25");
     assert!(
@@ -225,9 +225,10 @@ fn a_template_that_changes_after_admission_is_judged_when_the_rollout_starts_ane
     );
     space.reaches("web", 2 * SOON, &[("phase", "Held"), ("message", &why)]);
     assert!(space.get("apps/v1 Deployment", "web-canary").is_none(), "nothing of its canary is left");
-    assert_eq!(space.events("RolloutBlocked").len(), 1);
+    assert_eq!(space.awaits_events("RolloutBlocked").len(), 1);
     space.apply(&template("up")).ok();
-    space.pauses_at("web", "25");
+    // Nothing reports the change of a template: it is looked at every 30 s.
+    space.reaches("web", 2 * SOON, &[("phase", "Paused"), ("weight", "25")]);
     space.order("web", "promote-full").ok();
     space.is_healthy("web", 2 * SOON);
 }

@@ -103,7 +103,7 @@ steps: [{setWeight: 10}, {pause: {}}]";
         endpoints_of(&space, "checkout-service-stable", 6, 1);
         endpoints_of(&space, "checkout-service-canary", 1, 1);
         space.order(CHECKOUT, end).ok();
-        space.only_the_record_is_left(CHECKOUT, SOON);
+        space.only_the_record_is_left(CHECKOUT, 2 * SOON);
     }
     space.rolled_out(CHECKOUT);
     space.is_healthy(CHECKOUT, SOON);

@@ -74,7 +74,7 @@ fn a_tenant_can_give_orders_but_forge_nothing() {
     let text = viewer(&["annotate", "deployment", "web", "haldane.dev/do=promote"]).refused();
     assert!(text.contains("cannot patch resource \"deployments\""), "{text}");
     tenant(&["annotate", "deployment", "web", "haldane.dev/do=promote"]).ok();
-    space.is_healthy("web", SOON);
+    space.is_healthy("web", 2 * SOON);
 }
 
 /// A role that may end releases and not let them pass.

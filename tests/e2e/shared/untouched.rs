@@ -118,6 +118,15 @@ fn a_whole_release_changes_nothing_but_paused() {
     assert_eq!(space.ours(), Vec::<String>::new(), "a plain Deployment again");
 }
 
+/// Waits for the condition, which follows the record: `kubectl diff` looks at its live object twice, and nothing may
+/// change in between.
+fn has_condition(space: &Space, reason: &str) {
+    eventually(&format!("the condition {reason}"), SOON, || {
+        let condition = space.condition("web", "haldane.dev/Release");
+        if condition["reason"] == reason { Ok(()) } else { Err(condition.to_string()) }
+    });
+}
+
 #[test]
 fn applying_again_during_a_canary_changes_nothing() {
     for flags in [&[][..], &["--server-side"]] {
@@ -127,6 +136,7 @@ fn applying_again_during_a_canary_changes_nothing() {
         space.rolled_out("web");
         space.apply_with(flags, &v2.manifest(&space)).ok();
         space.pauses_at("web", "30");
+        has_condition(&space, "WaitsForPerson");
         let before = plain(&space.the("apps/v1 Deployment", "web"));
 
         let diff = space.diff_with(flags, &v2.manifest(&space));
@@ -136,6 +146,7 @@ fn applying_again_during_a_canary_changes_nothing() {
         assert_eq!(space.weight("web").as_deref(), Some("30"));
         space.order("web", "promote-full").ok();
         space.is_healthy("web", 2 * SOON);
+        has_condition(&space, "Healthy");
         let diff = space.diff_with(flags, &v2.manifest(&space));
         assert_eq!(diff.code, 0, "kubectl diff {flags:?} afterwards: {}{}", diff.out, diff.err);
     }

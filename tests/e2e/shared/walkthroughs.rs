@@ -27,7 +27,9 @@ fn deploy(folder: &str, files: &[&str], deployments: &[&str], space: &Space) {
     for file in files {
         space.apply(&space.example(&format!("{folder}/{file}"), deployments[0], SHORTER)).ok();
     }
-    deployments.iter().for_each(|name| space.rolled_out(name));
+    for name in deployments {
+        space.rolled_out(name);
+    }
 }
 
 /// Sends a `PUT` to the pod of a stand-in.
@@ -52,12 +54,12 @@ fn measurements(run: &Value, metric: &str) -> Vec<Value> {
     result["measurements"].as_array().cloned().unwrap_or_default()
 }
 
-fn awaits(space: &Space, app: &str, metric: &str, what: &str, wanted: impl Fn(&Value) -> bool) {
+fn awaits(space: &Space, app: &str, metric: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     eventually(what, SOON, || {
         let run = newest(space, app);
         let found = measurements(&run, metric);
-        if found.iter().any(&wanted) { Ok(()) } else { Err(run.to_string()) }
-    });
+        found.into_iter().find(&wanted).ok_or_else(|| run.to_string())
+    })
 }
 
 fn time(value: &Value) -> Timestamp {
@@ -149,7 +151,7 @@ fn a_success_rate_and_a_baseline_judge_together() {
     space.answers("v1");
     let load = Load::start(&space, 100);
     space.set_env("checkout-service", &["VERSION=v2", "ERROR_RATE=0.5%"]).ok();
-    space.reaches("checkout-service", SOON, &[("weight", "50")]);
+    space.reaches("checkout-service", 2 * SOON, &[("weight", "50")]);
     let run = newest(&space, "checkout-service");
     assert_eq!(run["phase"], "Successful", "{run}");
     assert_eq!(measurements(&run, "success-rate").len(), 5);
@@ -164,10 +166,10 @@ fn a_success_rate_and_a_baseline_judge_together() {
         recorded.iter().filter_map(|m| m["value"].as_str()?.chars().nth(1)).any(|c| c.is_ascii_digit()),
         "the recording rule has values: {run}"
     );
-    space.is_healthy("checkout-service", SOON);
+    space.is_healthy("checkout-service", 2 * SOON);
     // Windows are eight times shorter than the example's: with as few errors, several could be without any by chance.
     space.set_env("checkout-service", &["VERSION=v3", "ERROR_RATE=30%"]).ok();
-    let summary = space.reaches("checkout-service", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    let summary = space.reaches("checkout-service", 2 * SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let verdict = r#"Metric "success-rate" assessed Failed due to failed (3) > failureLimit (2)"#;
     assert!(summary["message"].as_str().is_some_and(|message| message.contains(verdict)), "{summary}");
     // So many requests are for the sake of the metrics; that none is lost is shown elsewhere, with fewer.
@@ -194,17 +196,14 @@ steps: [{setWeight: 20}, {pause: {}}]";
     let app = App::canary(strategy).annotated("haldane.dev/analysis", &analysis);
     space.deploy(&app.annotated("haldane.dev/settle", "1s"));
     space.set_env("web", &["VERSION=v2"]).ok();
-    let namespace = &space.namespace;
-    let advice =
-        format!("kubectl create rolebinding haldane-secrets -n {namespace} --clusterrole=haldane-secrets");
-    awaits(&space, "web", "errors", "an error that says what to do", |m| {
-        m["phase"] == "Error" && m["message"].as_str().is_some_and(|message| message.contains(&advice))
+    let advice = awaits(&space, "web", "errors", "an error that says what to do", |m| {
+        m["phase"] == "Error"
+            && m["message"].as_str().is_some_and(|message| message.contains("allow it with: "))
     });
     assert_eq!(provider.questions(), 0, "nothing is asked without the secret");
-    let account = "--serviceaccount=haldane-system:haldane";
-    space
-        .kubectl(&["create", "rolebinding", "haldane-secrets", "--clusterrole=haldane-secrets", account])
-        .ok();
+    // As it is printed.
+    let command = advice["message"].as_str().and_then(|message| message.split_once("allow it with: "));
+    space.shell(command.expect("a command").1).ok();
     awaits(&space, "web", "errors", "a measurement with the secret", |m| m["phase"] == "Successful");
     assert!(provider.headers().contains(&format!("authorization: bearer {TOKEN}")), "{}", provider.headers());
     let record = space.the("v1 ConfigMap", "haldane-web").to_string();
@@ -230,7 +229,7 @@ steps: [{setWeight: 20}, {analysis: {}}]";
     let app = App::canary(strategy).annotated("haldane.dev/analysis", &analysis);
     space.deploy(&app.annotated("haldane.dev/settle", "1s"));
     space.set_env("web", &["VERSION=v2"]).ok();
-    let summary = space.reaches("web", SOON, &[("phase", "Degraded"), ("weight", "0")]);
+    let summary = space.reaches("web", 2 * SOON, &[("phase", "Degraded"), ("weight", "0")]);
     let message = summary["message"].as_str().unwrap_or_default();
     assert!(
         message.contains(r#"Metric "refuses" assessed Failed due to failed (1) > failureLimit (0)"#),

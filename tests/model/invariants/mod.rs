@@ -7,7 +7,7 @@ pub mod rest;
 use crate::sim::{
     cluster::{Cluster, hash},
     process::Request,
-    writes::{Write, routes_are_fixed},
+    writes::Write,
 };
 use haldane::{
     decide::{DeploymentWrite, state_validation},
@@ -29,6 +29,7 @@ use std::{
 
 /// What a schedule has shown so far.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something else that has happened")]
 pub struct Invariants {
     /// The last recorded state.
     pub before: Arc<RolloutState>,
@@ -52,6 +53,8 @@ pub struct Invariants {
     pub tampered: bool,
     /// A template was started natively that may be bad: pods may be missing in the end.
     native: bool,
+    /// A write has failed since a state was recorded last.
+    pub hampered: bool,
     /// Stable has had ready pods and nobody has taken them away.
     serving: bool,
 }
@@ -74,6 +77,7 @@ impl Invariants {
             events_lost: false,
             tampered: false,
             native: false,
+            hampered: false,
             serving: true,
         }
     }
@@ -127,7 +131,10 @@ impl Invariants {
         cluster: &Cluster,
     ) -> Result<(), Violation> {
         match &request.write {
-            Write::State(state) => self.on_state(state, request, cluster),
+            Write::State(state) => {
+                self.hampered = false;
+                self.on_state(state, request, cluster)
+            }
             // The leader takes it back at once; until then it must do no harm.
             Write::Apply(manifest) if outdated && cluster.is_new(manifest) => objects::is_harmless(manifest),
             Write::Apply(manifest) => objects::on_apply(manifest, request, self.tampered, cluster),
@@ -239,7 +246,7 @@ impl Invariants {
         }
         let Some(left) = left_steps(old, now) else { return Ok(()) };
         if order.is_none()
-            && (now.traffic.weight > old.traffic.weight || is_promoting(now) > is_promoting(old))
+            && (now.traffic.weight > old.traffic.weight || is_promoting(now) && !is_promoting(old))
         {
             self.is_seen(old, now)?;
         }
@@ -284,7 +291,7 @@ impl Invariants {
         };
         let unseen = record.run.specs.iter().find(|spec| {
             let seen = self.evidence.get(&(record.run.name.clone(), spec.name.clone()));
-            !seen.is_some_and(|seen| *seen >= now.exposed_at.unwrap_or(now.started_at))
+            seen.is_none_or(|seen| *seen < now.exposed_at.unwrap_or(now.started_at))
         });
         match unseen {
             Some(spec) => {
@@ -303,8 +310,8 @@ impl Invariants {
         cluster: &Cluster,
     ) -> Result<(), Violation> {
         if let Some(Step::Analysis(_)) = now.strategy().steps.get(index) {
-            let runs = now.runs.iter().filter(|record| record.step == Some(index));
-            match runs.last().map(|record| record.run.phase) {
+            let mut runs = now.runs.iter().filter(|record| record.step == Some(index));
+            match runs.next_back().map(|record| record.run.phase) {
                 Some(AnalysisPhase::Successful) => {}
                 phase => return Err(format!("analysis step {index} was passed with {phase:?}")),
             }
@@ -350,7 +357,7 @@ impl Invariants {
         let proxied = cluster.proxied_weight();
         let carries = matches!(kind, Kind::DEPLOYMENT | Kind::SERVICE);
         // Where the route cannot go, NGINX sends everything to stable once the canary is gone.
-        let is_last_resort = kind == Kind::DEPLOYMENT && routes_are_fixed(&cluster.refusing);
+        let is_last_resort = kind == Kind::DEPLOYMENT && (cluster.routes_are_fixed() || self.hampered);
         if carries && proxied > 0 && !self.tampered && !is_last_resort {
             return Err(format!("{kind} {name} is removed while proxies still send it {proxied} %"));
         }

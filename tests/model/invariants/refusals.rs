@@ -1,10 +1,7 @@
 //! What must hold while writes are not accepted.
 
 use super::Violation;
-use crate::sim::{
-    cluster::Cluster,
-    writes::{Verb, routes_are_fixed},
-};
+use crate::sim::{cluster::Cluster, writes::Verb};
 use haldane::{
     decide::Event,
     domain::state::{Outcome, Rollout, Stage},
@@ -19,12 +16,18 @@ pub fn after_pass(cluster: &Cluster, refused: bool, tampered: bool) -> Result<()
     if cluster.is_opted_in() && cluster.is_watched() && state.refused.is_some() != refused {
         return Err(format!("a write was refused: {refused}, and the record says {:?}", state.refused));
     }
-    let Some(rollout) = state.rollout.as_ref().filter(|_| !tampered) else { return Ok(()) };
+    if tampered { Ok(()) } else { after_retreat(cluster) }
+}
+
+/// After a pass of which no write has failed by chance: it has taken the traffic back, if any way to do that was open.
+pub fn after_retreat(cluster: &Cluster) -> Result<(), Violation> {
+    let state = cluster.state();
+    let Some(rollout) = &state.rollout else { return Ok(()) };
     let Stage::Retreat { outcome, .. } = rollout.stage else { return Ok(()) };
     if outcome != Outcome::Promoted && has_traffic(cluster, rollout) && can_take_it(cluster, rollout) {
         return Err(format!(
-            "{outcome}, but the canary keeps its traffic, with {:?} refused",
-            cluster.refusing
+            "{outcome}, but the canary keeps its traffic, with {:?} refused and {:?} failing",
+            cluster.refusing, cluster.failing
         ));
     }
     Ok(())
@@ -62,8 +65,8 @@ fn has_traffic(cluster: &Cluster, rollout: &Rollout) -> bool {
 }
 
 fn can_take_it(cluster: &Cluster, rollout: &Rollout) -> bool {
-    let accepts = |verb| !cluster.refusing.contains(&(Kind::DEPLOYMENT.name(), verb));
+    let accepts = |verb| cluster.accepts(Kind::DEPLOYMENT.name(), verb);
     accepts(Verb::Update)
         || accepts(Verb::Delete)
-        || (!routers::by_pods(rollout.strategy()) && !routes_are_fixed(&cluster.refusing))
+        || (!routers::by_pods(rollout.strategy()) && !cluster.routes_are_fixed())
 }

@@ -82,7 +82,7 @@ pub fn at_rest(cluster: &Cluster, invariants: &Invariants) -> Result<&'static st
         }
         // Kubernetes' own rollout is stuck, as it would be without Haldane.
         Stage::PromoteRoll if invariants.native => Ok("Stuck"),
-        stage => Err(format!("stuck at {stage:?}, lagging {:?}", rollout.lagging)),
+        other => Err(format!("stuck at {other:?}, lagging {:?}", rollout.lagging)),
     }
 }
 

@@ -3,12 +3,12 @@
 use super::Schedule;
 use crate::{
     faults::Fault,
-    invariants::Violation,
     sim::{
         cluster::template,
         people::UserRequest,
         process::{Process, Said},
-        writes::{KINDS, Verb},
+        watches::Watch,
+        writes::{KINDS, Refusing, Verb},
     },
 };
 use haldane::{
@@ -79,7 +79,7 @@ impl Schedule {
         let mut pods: Vec<_> = sets.flat_map(|set| &mut set.pods).collect();
         let count = pods.len() as u64;
         if count > 0 {
-            let pod = &mut pods[usize::try_from(which % count).unwrap()];
+            let pod = &mut *pods[usize::try_from(which % count).unwrap()];
             if pod.ready_at.is_some_and(|at| at <= now) {
                 pod.ready_at = Some(now + SignedDuration::from_secs(seconds));
                 let name = pod.name.clone();
@@ -95,7 +95,7 @@ impl Schedule {
                 self.note(|_| "the record is deleted by hand".to_owned());
             }
             2 => {
-                self.cluster.corrupt = true;
+                self.damage_record();
                 self.note(|_| "the record is damaged".to_owned());
             }
             3 => self.edit(),
@@ -106,6 +106,21 @@ impl Schedule {
                 self.note(|_| format!("{kind} is deleted by hand"));
             }
         }
+    }
+
+    fn damage_record(&mut self) {
+        self.cluster.corrupt = true;
+        let version = self.cluster.bump();
+        self.cluster.record.iter_mut().for_each(|record| record.1 = version);
+    }
+
+    /// Some watches stand still, or all go on.
+    pub(super) fn delay_watches(&mut self) {
+        let share = self.rng.pick(&[0, 20, 50, 100]);
+        let rng = &mut self.rng;
+        self.cluster.still = Watch::all().filter(|_| rng.chance(share)).collect();
+        self.cluster.touch();
+        self.note(|s| format!("watches stand still: {:?}", s.cluster.still));
     }
 
     fn delete_record(&mut self) {
@@ -122,7 +137,7 @@ impl Schedule {
         edit(&mut state, self.rng.below(7), self.rng.pick(&[0, 1, 2, 3, 7, 50, 99, 100, 101, 108]));
         self.invariants.tampered = true;
         if let Err(finding) = state_validation::check(&state) {
-            self.cluster.corrupt = true;
+            self.damage_record();
             self.note(|_| format!("the record is edited: {finding}"));
             return;
         }
@@ -153,7 +168,7 @@ impl Schedule {
     }
 
     /// Something around the Deployment changes.
-    pub(super) fn surround(&mut self) -> Result<(), Violation> {
+    pub(super) fn surround(&mut self) {
         if self.strikes(Fault::Recreation, 40) {
             self.cluster.recreate();
             self.invariants.recreated(&self.cluster);
@@ -164,7 +179,9 @@ impl Schedule {
             match self.rng.below(6) {
                 0 => routes.service = self.rng.pick(&["web", "shop"]).to_owned(),
                 1 | 2 => {
-                    routes.ingresses.push(self.rng.pick(&[("nginx", "new.example"), ("inner", "in.example")]))
+                    routes
+                        .ingresses
+                        .push(self.rng.pick(&[("nginx", "new.example"), ("inner", "in.example")]));
                 }
                 3 => routes.ingresses.truncate(1),
                 4 => routes.ingresses.clear(),
@@ -179,7 +196,6 @@ impl Schedule {
             self.cluster.room = usize::MAX;
             self.note(|_| "there is room for all pods".to_owned());
         }
-        Ok(())
     }
 
     /// Load comes or goes, and the autoscalers follow.
@@ -196,19 +212,29 @@ impl Schedule {
 
     /// Writes of some kinds are not accepted from now on, or all are again.
     pub(super) fn refuse(&mut self) {
-        self.cluster.refusing.clear();
+        self.cluster.refusing = self.some_writes();
+        self.note(|s| format!("refused from now on: {:?}", s.cluster.refusing));
+    }
+
+    /// Writes of some kinds fail from now on, or none does any more.
+    pub(super) fn fail(&mut self) {
+        self.cluster.failing = self.some_writes();
+        self.note(|s| format!("failing from now on: {:?}", s.cluster.failing));
+    }
+
+    fn some_writes(&mut self) -> Refusing {
         let percent = self.rng.pick(&[0, 25, 60]);
         // An ingress controller's own webhook that is away is the commonest.
         let routes = self.rng.pick(&[&[][..], &[Verb::Update], &[Verb::Update, Verb::Delete]]);
-        self.cluster.refusing.extend(routes.iter().map(|verb| ("Ingress", *verb)));
+        let mut some: Refusing = routes.iter().map(|verb| ("Ingress", *verb)).collect();
         for kind in KINDS {
             for verb in [Verb::Create, Verb::Update, Verb::Delete] {
                 if self.rng.chance(percent) {
-                    self.cluster.refusing.insert((kind, verb));
+                    some.insert((kind, verb));
                 }
             }
         }
-        self.note(|s| format!("refused from now on: {:?}", s.cluster.refusing));
+        some
     }
 
     /// Templates and policies change around the plan.

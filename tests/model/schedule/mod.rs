@@ -44,6 +44,8 @@ pub struct Schedule {
     quality: [u64; 3],
     /// A write of the pass under way was not accepted.
     refused: bool,
+    /// A request of the pass under way has failed by chance, or by a race.
+    disturbed: bool,
     /// How often the provider has data, of 100.
     sight: u64,
     log: Option<Vec<String>>,
@@ -92,6 +94,7 @@ pub fn run(seed: u64, keeps: &dyn Fn(u64) -> bool, with_log: bool) -> Ending {
         invariants: Invariants::new(),
         quality,
         refused: false,
+        disturbed: false,
         sight,
         log: with_log.then(|| vec![format!("{annotations:?}")]),
     };
@@ -118,9 +121,9 @@ impl Schedule {
     }
 
     fn note(&mut self, what: impl FnOnce(&Self) -> String) {
-        if self.log.is_some() {
-            let line = format!("{} {}", self.cluster.now.strftime("%H:%M:%S"), what(self));
-            self.log.as_mut().unwrap().push(line);
+        if let Some(mut log) = self.log.take() {
+            log.push(format!("{} {}", self.cluster.now.strftime("%H:%M:%S"), what(self)));
+            self.log = Some(log);
         }
     }
 
@@ -133,7 +136,7 @@ impl Schedule {
         if self.processes[self.leader].follows() {
             self.follow();
         }
-        match self.rng.below(109) {
+        match self.rng.below(117) {
             0..32 => {
                 let whole = self.rng.chance(70);
                 self.look(whole, true)?;
@@ -166,7 +169,7 @@ impl Schedule {
             92 if self.faults.has(Fault::Tampering) => self.tamper(),
             93 if self.faults.has(Fault::Clock) => self.jump(),
             94..96 => self.land()?,
-            96 => self.surround()?,
+            96 => self.surround(),
             97 if self.faults.has(Fault::Bypass) => self.bypass(),
             98 if self.faults.has(Fault::Quota) => {
                 let used = self.cluster.sets.iter().map(|set| set.pods.len()).sum::<usize>();
@@ -184,6 +187,8 @@ impl Schedule {
             }
             103 if self.faults.has(Fault::Plans) => self.plans(),
             104..109 if self.faults.has(Fault::Refused) => self.refuse(),
+            109..113 if self.faults.has(Fault::Late) => self.delay_watches(),
+            113..117 if self.faults.has(Fault::Failing) => self.fail(),
             _ => self.look(true, true)?,
         }
         Ok(())
@@ -192,16 +197,19 @@ impl Schedule {
     /// A pass of the leader, or its next request.
     fn look(&mut self, whole: bool, disturbed: bool) -> Result<(), Violation> {
         let is_fresh = whole && !self.processes[self.leader].is_busy();
-        self.refused = false;
+        // A request that is to be refused may be the first of this pass.
+        (self.refused, self.disturbed) = (false, self.processes[self.leader].refuses_next());
         // What leaves the watch is cleaned up, or returns to it; a pass follows then.
         let is_pass = self.cluster.is_watched();
         loop {
             if disturbed && self.strikes(Fault::Refusal, 2) {
                 self.processes[self.leader].refuse_next();
+                self.hampers();
                 self.note(|s| format!("{}: the next request is refused", s.leader));
             }
             if disturbed && self.strikes(Fault::Lease, 1) {
                 self.processes[self.leader].hears_of_lease(false);
+                self.disturbed = true;
                 self.note(|s| format!("{} loses the lease and knows it", s.leader));
             }
             let step = self.processes[self.leader].step(&self.cluster, &self.spec);
@@ -216,8 +224,12 @@ impl Schedule {
                     return Err(format!("writes although it knows that it does not lead: {write}"));
                 }
                 Step::Read if whole => {}
-                Step::Done if is_fresh && is_pass => {
+                // What another process has recorded, one whose watch of records stands still does not know yet.
+                Step::Done if is_fresh && is_pass && self.knows_record() => {
                     return refusals::after_pass(&self.cluster, self.refused, self.invariants.tampered);
+                }
+                Step::Failed if is_fresh && is_pass && self.knows_record() && self.is_undisturbed() => {
+                    return refusals::after_retreat(&self.cluster);
                 }
                 Step::Read | Step::Failed | Step::Done => return Ok(()),
                 Step::Restless(why) => return Err(why),
@@ -230,9 +242,29 @@ impl Schedule {
         }
     }
 
+    /// Whether the leader has read or written the record as it is, and not that of a Deployment that is gone: one whose
+    /// watch of Deployments stands still goes on with it, and the garbage collector takes what it writes.
+    fn knows_record(&self) -> bool {
+        let is_present = self.cluster.record.as_ref().is_none_or(|(_, _, uid)| *uid == self.cluster.uid);
+        is_present && self.processes[self.leader].version() == self.cluster.record_version()
+    }
+
+    /// A write fails by chance: the last resort may be taken although another way is open.
+    fn hampers(&mut self) {
+        (self.disturbed, self.invariants.hampered) = (true, true);
+    }
+
+    /// Whether nothing of the pass under way has failed but what fails for a while. One that knows that it does not lead
+    /// writes nothing.
+    fn is_undisturbed(&self) -> bool {
+        let leads = !self.processes[self.leader].follows();
+        leads && !self.disturbed && !self.invariants.tampered && !self.cluster.corrupt
+    }
+
     /// The lease changes hands.
     fn follow(&mut self) {
         self.leader = 1 - self.leader;
+        self.invariants.events_lost |= self.processes[self.leader].is_busy();
         self.processes[self.leader].hears_of_lease(true);
         self.note(|s| format!("{} leads", s.leader));
     }
@@ -249,6 +281,7 @@ impl Schedule {
             self.note(|s| format!("{}: no answer, but on its way: {}", s.leader, request.write));
             self.invariants.events_lost |= matches!(request.write, Write::State(_));
             self.late.push(request);
+            self.hampers();
             self.processes[leader].refused();
             return Ok(true);
         }
@@ -257,6 +290,7 @@ impl Schedule {
         if let Err(denial) = self.cluster.write(&request) {
             self.note(|s| format!("{}: {denial:?} at {}", s.leader, request.write));
             self.refused |= matches!(denial, Denial::Refused(_));
+            self.disturbed |= matches!(denial, Denial::Conflict);
             self.processes[leader].denied(denial);
             return Ok(true);
         }
@@ -266,6 +300,7 @@ impl Schedule {
         if disturbed && self.strikes(Fault::LostAnswer, 4) {
             self.note(|s| format!("{}: answer lost", s.leader));
             self.invariants.events_lost |= is_record;
+            self.hampers();
             self.processes[leader].refused();
             return Ok(true);
         }
@@ -320,8 +355,9 @@ impl Schedule {
         }
         self.mend();
         self.cluster.room = usize::MAX;
-        self.cluster.refusing.clear();
+        (self.cluster.refusing, self.cluster.failing) = Default::default();
         (self.cluster.watched, self.cluster.full) = (None, false);
+        self.cluster.still.clear();
         self.cluster.touch();
         self.spec = self.intended.clone();
         self.invariants.events_lost |= self.processes.iter().any(Process::is_busy);
@@ -342,12 +378,11 @@ impl Schedule {
                 continue;
             }
             let wake_at = process.wake_at.map(|at| at - process.skew);
-            match [wake_at, self.cluster.next_ready()].into_iter().flatten().min() {
-                Some(at) => self.cluster.now = at.max(self.cluster.now + SignedDuration::from_millis(20)),
-                None => {
-                    self.cluster.pass_time(30);
-                    quiet += 1;
-                }
+            if let Some(at) = [wake_at, self.cluster.next_ready()].into_iter().flatten().min() {
+                self.cluster.now = at.max(self.cluster.now + SignedDuration::from_millis(20));
+            } else {
+                self.cluster.pass_time(30);
+                quiet += 1;
             }
             if quiet > 2 {
                 let state = self.cluster.state();

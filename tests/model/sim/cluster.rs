@@ -4,6 +4,7 @@ use super::{
     NAMESPACE, owner_of,
     routes::Routes,
     view::View,
+    watches::Watch,
     workloads::{Behaviour, Set, condition},
     writes::{Conflict, Refusing},
 };
@@ -16,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     sync::Arc,
 };
 
@@ -54,8 +56,12 @@ pub struct Cluster {
     pub full: bool,
     /// Which writes are not accepted.
     pub refusing: Refusing,
+    /// Which writes fail.
+    pub failing: Refusing,
     /// Whether anything of Haldane's exists, as a watch with a gap tells; `None` = as it is.
     pub watched: Option<bool>,
+    /// Watches that report nothing.
+    pub still: BTreeSet<Watch>,
     /// What was read last.
     pub view: RefCell<View>,
     /// Nothing has changed since the deployment controller found nothing to do.
@@ -117,7 +123,9 @@ impl Cluster {
             most: None,
             full: false,
             refusing: Refusing::default(),
+            failing: Refusing::default(),
             watched: None,
+            still: BTreeSet::new(),
             view: RefCell::default(),
             idle: Cell::default(),
             version: 1,

@@ -1,19 +1,22 @@
 //! The requests of a pass, put down one by one until somebody answers them.
 
-use super::{cluster::Cluster, spec, writes::Write};
+use super::{cluster::Cluster, spec, watches::Watches, writes::Write};
 use haldane::{
     config::namespace::{Namespace, Settings},
     decide::{
-        self, DueMeasurement, Event, Measurements, Measuring, Refusal, Wait,
-        pass::{Candidate, Failure, Look, NotLeader, Room, Shell, Stored},
+        self, DueMeasurement, Event, Measurements, Measuring, Needs, Refusal, Wait,
+        pass::{
+            Candidate, Failure, Look, NotLeader, Room, Shell, Source, Stored, Watched, WatchedDeployment,
+            Written,
+        },
     },
-    domain::{observed::Observed, state::RolloutState, strategy::RolloutSpec},
+    domain::{observed::Observed, state::RolloutState, strategy::RolloutSpec, world::Canaries},
     objects::manifest::Owner,
 };
 use jiff::Timestamp;
 use serde_json::Value;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::BTreeSet,
     future::poll_fn,
     sync::Arc,
@@ -41,8 +44,12 @@ pub enum Ask {
     Deployment,
     /// See [`Shell::namespace`].
     Namespace,
+    /// See [`Shell::watched`].
+    Watched(Arc<Observed>, Needs),
     /// See [`Shell::surroundings`].
-    Surroundings(Arc<Observed>),
+    Surroundings(Arc<Observed>, Needs, Source),
+    /// See [`Shell::canary`].
+    Canary,
     /// See [`Shell::ours`].
     Ours,
     /// See [`Shell::plan`].
@@ -60,37 +67,56 @@ pub enum Ask {
 pub enum Reply {
     /// It has failed.
     Refused,
+    /// Another writer was faster.
+    Outdated,
     /// The write is not accepted.
     Denied(Refusal),
     /// It was carried out.
     Done,
+    /// The write was carried out.
+    Written(Written),
     /// The record.
     Record(Stored),
     /// The Deployment.
     Deployment(Owner, Arc<Observed>),
+    /// Everything around it, as watches have it.
+    Watched(Watched),
     /// Everything around it.
     Surroundings(Arc<Observed>),
+    /// The canary Deployment.
+    Canary(Option<Value>),
     /// Objects of ours.
     Ours(Vec<Value>),
     /// The plan.
-    Plan(Spec),
+    Plan(Box<Spec>),
     /// Why a rollout must wait.
     Room(Option<Wait>),
 }
 
-/// Why a request failed: `None` = which error it is makes no difference to a pass.
+/// Why a request failed, as far as it makes a difference to a pass.
 #[derive(Debug)]
-pub struct Failed(Option<Refusal>);
+pub enum Failed {
+    /// It may have been carried out.
+    Unknown,
+    /// See [`Failure::is_outdated`].
+    Outdated,
+    /// See [`Failure::refusal`].
+    Denied(Refusal),
+}
 
 impl From<NotLeader> for Failed {
     fn from(_: NotLeader) -> Self {
-        Self(None)
+        Self::Outdated
     }
 }
 
 impl Failure for Failed {
     fn refusal(&self) -> Option<Refusal> {
-        self.0.clone()
+        if let Self::Denied(refusal) = self { Some(refusal.clone()) } else { None }
+    }
+
+    fn is_outdated(&self) -> bool {
+        matches!(self, Self::Outdated)
     }
 }
 
@@ -105,6 +131,8 @@ pub struct Desk {
     pub decided_at: Cell<Timestamp>,
     /// Whether objects of ours exist, as the watches tell.
     pub leftovers: Cell<bool>,
+    /// What the watches have reported; nothing before the first pass.
+    pub watches: RefCell<Option<Watches>>,
     /// The process knows that it does not lead.
     pub follows: Cell<bool>,
     /// The next request is refused.
@@ -131,8 +159,9 @@ impl Desk {
         let reply = poll_fn(|_| self.reply.take().map_or(Poll::Pending, Poll::Ready)).await;
         self.ask.take();
         match reply {
-            Reply::Refused => Err(Failed(None)),
-            Reply::Denied(refusal) => Err(Failed(Some(refusal))),
+            Reply::Refused => Err(Failed::Unknown),
+            Reply::Outdated => Err(Failed::Outdated),
+            Reply::Denied(refusal) => Err(Failed::Denied(refusal)),
             reply => Ok(reply),
         }
     }
@@ -157,6 +186,10 @@ impl Desk {
     /// Whether nothing waits to be judged.
     pub fn has_no_answers(&self) -> bool {
         self.measuring.borrow().seen().answers.is_empty()
+    }
+
+    fn watches(&self) -> Ref<'_, Watches> {
+        Ref::map(self.watches.borrow(), |watches| watches.as_ref().expect("a pass has begun"))
     }
 
     /// The write that waits to be sent.
@@ -187,9 +220,24 @@ impl Desk {
                 }
                 Ask::Deployment => Reply::Deployment(cluster.owner(), cluster.alone()),
                 Ask::Namespace => Reply::Done,
-                Ask::Surroundings(seen) => Reply::Surroundings(cluster.around(seen)),
+                Ask::Watched(seen, needs) => Reply::Watched(self.watches().around(seen, *needs, cluster)),
+                Ask::Surroundings(seen, needs, source) => {
+                    let mut around = cluster.around(seen);
+                    if *source == Source::Watches {
+                        let watched = self.watches().around(seen, *needs, cluster);
+                        Arc::make_mut(&mut around).world = Arc::clone(&watched.seen.world);
+                    }
+                    if !needs.pods {
+                        Arc::make_mut(&mut around).unavailable = None;
+                    }
+                    Reply::Surroundings(around)
+                }
+                Ask::Canary => {
+                    let owner = cluster.owner();
+                    Reply::Canary(cluster.canary().filter(|canary| owner.owns(canary)).cloned())
+                }
                 Ask::Ours => Reply::Ours(cluster.seen().ours.clone()),
-                Ask::Plan => Reply::Plan(spec.clone()),
+                Ask::Plan => Reply::Plan(Box::new(spec.clone())),
                 Ask::Room => Reply::Room(cluster.full.then(|| {
                     Wait::Queue("waits for its turn: policy one allows 1 canary at once".to_owned())
                 })),
@@ -231,6 +279,15 @@ impl Shell for Desk {
         expect!(self.put(Ask::Deployment).await?, Reply::Deployment(owner, seen) => Some((owner, seen)))
     }
 
+    fn is_superseded(&self, version: Option<&str>) -> bool {
+        *self.version.borrow_mut() = version.map(str::to_owned);
+        self.watches().is_superseded(version)
+    }
+
+    fn watched_deployment(&self) -> WatchedDeployment {
+        self.watches().deployment()
+    }
+
     fn has_leftovers(&self, _: &Owner) -> bool {
         self.leftovers.get()
     }
@@ -239,8 +296,29 @@ impl Shell for Desk {
         expect!(self.put(Ask::Namespace).await?, Reply::Done => Namespace::default())
     }
 
-    async fn surroundings(&self, _: &Owner, seen: Arc<Observed>, _: bool) -> Result<Arc<Observed>, Failed> {
-        expect!(self.put(Ask::Surroundings(seen)).await?, Reply::Surroundings(seen) => seen)
+    async fn watched(
+        &self,
+        _: &Owner,
+        seen: &Arc<Observed>,
+        needs: &Needs,
+    ) -> Result<Option<Watched>, Failed> {
+        let ask = Ask::Watched(Arc::clone(seen), *needs);
+        expect!(self.put(ask).await?, Reply::Watched(watched) => Some(watched))
+    }
+
+    async fn surroundings(
+        &self,
+        _: &Owner,
+        seen: &Arc<Observed>,
+        needs: &Needs,
+        users: Source,
+    ) -> Result<Arc<Observed>, Failed> {
+        let ask = Ask::Surroundings(Arc::clone(seen), *needs, users);
+        expect!(self.put(ask).await?, Reply::Surroundings(seen) => seen)
+    }
+
+    async fn canary(&self, _: &Owner) -> Result<Option<Value>, Failed> {
+        expect!(self.put(Ask::Canary).await?, Reply::Canary(canary) => canary)
     }
 
     async fn ours(&self, _: &Owner) -> Result<Vec<Value>, Failed> {
@@ -248,7 +326,7 @@ impl Shell for Desk {
     }
 
     async fn plan(&self, _: &Settings) -> Result<Spec, Failed> {
-        expect!(self.put(Ask::Plan).await?, Reply::Plan(spec) => spec)
+        expect!(self.put(Ask::Plan).await?, Reply::Plan(spec) => *spec)
     }
 
     async fn room(&self, _: &Candidate<'_>) -> Result<Room<()>, Failed> {
@@ -257,6 +335,12 @@ impl Shell for Desk {
     }
 
     fn leave_queue(&self) {}
+
+    fn claim(&self, _: Canaries, must_wait: impl FnOnce(&Canaries) -> Option<String>) -> Option<String> {
+        must_wait(&Canaries::new())
+    }
+
+    fn end_claim(&self) {}
 
     fn report(&self, _: &Look, _: &RolloutState) {}
 
@@ -276,10 +360,10 @@ impl Shell for Desk {
         !self.follows.get()
     }
 
-    async fn write(&self, write: &decide::Write<'_>, look: &Look) -> Result<Option<String>, Failed> {
+    async fn write(&self, write: &decide::Write<'_>, look: &Look) -> Result<Written, Failed> {
         self.is_idle.set(false);
-        let request = Request { write: write.clone().into(), look: look.clone() };
-        expect!(self.put(Ask::Write(Box::new(request))).await?, Reply::Done => self.version.borrow().clone())
+        let request = Request { write: (*write).into(), look: look.clone() };
+        expect!(self.put(Ask::Write(Box::new(request))).await?, Reply::Written(written) => written)
     }
 
     fn measure(&self, judged: &Measurements, active: &BTreeSet<&str>, due: &[DueMeasurement]) {
@@ -294,7 +378,7 @@ impl Shell for Desk {
         }
     }
 
-    async fn publish(&self, _: &Owner, event: &Event) {
+    async fn publish(&self, _: &Look, _: &RolloutState, event: &Event) {
         // An Event that is refused is lost, as in the controller.
         let _ = self.put(Ask::Publish(event.clone())).await;
     }

@@ -8,6 +8,7 @@ pub mod people;
 pub mod process;
 pub mod routes;
 pub mod view;
+pub mod watches;
 pub mod workloads;
 pub mod writes;
 

@@ -4,13 +4,14 @@
 use super::{
     cluster::Cluster,
     desk::{Desk, Failed, Reply},
+    watches::Watches,
     writes::{Denial, Write},
 };
 use haldane::{
     analysis::Answer,
     decide::{
         Event, RELEASE,
-        pass::{self, Outcome},
+        pass::{self, Known, Outcome, Written},
     },
     domain::{
         state::RolloutState,
@@ -19,6 +20,7 @@ use haldane::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
     pin::Pin,
@@ -33,6 +35,8 @@ pub use super::desk::{Request, Spec, wanted};
 #[derive(Default)]
 pub struct Process {
     desk: Rc<Desk>,
+    /// What it knows of the release.
+    known: Rc<RefCell<Known>>,
     /// The pass under way.
     pass: Option<Pass>,
     /// When it wants to look again.
@@ -110,15 +114,23 @@ impl Process {
         self.desk.version.borrow().clone()
     }
 
-    /// Ends the pass under way without a trace.
+    /// Ends the pass under way without a trace. What it had only remembered is forgotten, and the next pass may have to write
+    /// it down.
     pub fn stop(&mut self) {
         self.pass = None;
+        self.rest = None;
         self.desk.clear();
+        self.known.take();
     }
 
     /// The process hears whether it has the lease.
     pub fn hears_of_lease(&mut self, leads: bool) {
         self.desk.follows.set(!leads);
+        if leads {
+            // A term of office begins with new watches, also where the process had not noticed that the last one was over.
+            self.stop();
+            self.desk.watches.take();
+        }
     }
 
     /// Whether it knows that it does not lead.
@@ -159,6 +171,10 @@ impl Process {
     /// Begins a pass, unless there is none to make.
     fn begin(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
         let desk = Rc::clone(&self.desk);
+        match &mut *desk.watches.borrow_mut() {
+            Some(watches) => watches.follow(cluster, &cluster.still),
+            none => *none = Some(Watches::begun(cluster)),
+        }
         if !cluster.is_watched() {
             // As the controller does when the object leaves its watch.
             desk.forget_measurements();
@@ -176,16 +192,29 @@ impl Process {
             return false;
         }
         self.desk.is_idle.set(true);
-        let run = Box::pin(async move { pass::pass(&*desk).await });
+        let known = Rc::clone(&self.known);
+        #[expect(
+            clippy::await_holding_refcell_ref,
+            reason = "one pass at a time; a killed one gives it back"
+        )]
+        let run = Box::pin(async move { pass::pass(&*desk, &mut known.borrow_mut()).await });
         self.pass = Some(Pass { run, changes: cluster.changes(), promise });
         true
     }
 
     fn end(&mut self, cluster: &Cluster, outcome: Option<Outcome>) -> Step {
         let Some(pass) = self.pass.take() else { return Step::Done };
-        let Some(outcome) = outcome else { return Step::Failed };
+        let Some(outcome) = outcome else {
+            // What it had only remembered is forgotten, and the next pass may have to write it down.
+            self.rest = None;
+            return Step::Failed;
+        };
         self.wake_at = outcome.wake_at;
-        let is_idle = self.desk.is_idle.get() && cluster.is_watched() && pass.changes == cluster.changes();
+        let is_idle = self.desk.is_idle.get()
+            && cluster.is_watched()
+            && pass.changes == cluster.changes()
+            // What a watch reports later is a change, too.
+            && cluster.still.is_empty();
         self.rest = is_idle.then(|| Rest {
             state: cluster.record.as_ref().map(|(state, ..)| Arc::clone(state)),
             changes: pass.changes,
@@ -202,15 +231,31 @@ impl Process {
 
     /// The answer to the write that was carried out.
     pub fn written(&mut self, write: &Write, cluster: &Cluster) {
-        if let Write::State(_) = write {
-            *self.desk.version.borrow_mut() = cluster.record_version();
-        }
-        self.desk.reply(Reply::Done);
+        let written = match write {
+            Write::State(_) => {
+                *self.desk.version.borrow_mut() = cluster.record_version();
+                Written::Record(cluster.record_version())
+            }
+            Write::Apply(manifest) => {
+                let index = cluster.find(manifest.kind, &manifest.name);
+                index.map_or(Written::Done, |index| Written::Object(cluster.ours[index].clone()))
+            }
+            Write::Conditions(_) | Write::ClearCondition | Write::Deployment(_) => {
+                Written::Deployment(cluster.owner(), cluster.alone())
+            }
+            Write::Empty(_) | Write::Delete(..) | Write::Forget => Written::Done,
+        };
+        self.desk.reply(Reply::Written(written));
     }
 
     /// The next request is refused.
     pub fn refuse_next(&mut self) {
         self.desk.refuses.set(true);
+    }
+
+    /// Whether the next request is refused.
+    pub fn refuses_next(&self) -> bool {
+        self.desk.refuses.get()
     }
 
     /// Whether an Event was refused since this was asked last.
@@ -226,7 +271,8 @@ impl Process {
     /// The process hears why its write was not carried out.
     pub fn denied(&mut self, denial: Denial) {
         self.desk.reply(match denial {
-            Denial::Conflict => Reply::Refused,
+            Denial::Conflict => Reply::Outdated,
+            Denial::Failed => Reply::Refused,
             Denial::Refused(refusal) => Reply::Denied(refusal),
         });
     }
@@ -275,10 +321,10 @@ impl Process {
         let (due, started_at) = self.desk.asked.borrow_mut().remove(0);
         let outcome = match (said, due.metric.provider.config["query"].as_object()) {
             (Said::Error, _) => Err("connection refused".to_owned()),
-            // A rehearsal asks for several counts by their names.
+            // A rehearsal asks for several counts by their names, and so does a question about the canary's share.
             (said, Some(named)) => {
-                let count = if said == Said::Nothing { MetricValue::Nil } else { MetricValue::Float(1.0) };
-                Ok(MetricValue::Map(named.keys().map(|name| (name.clone(), count.clone())).collect()))
+                let count = |name: &String| (name.clone(), counted(said, name));
+                Ok(MetricValue::Map(named.keys().map(count).collect()))
             }
             (Said::Nothing, None) => Ok(MetricValue::Vector(Vec::new())),
             (Said::Value(value), None) => Ok(MetricValue::Vector(vec![value])),
@@ -299,6 +345,16 @@ impl Process {
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process").field("desk", &self.desk).finish_non_exhaustive()
+    }
+}
+
+/// What a provider counts. A canary that is found bad has none of its requests.
+fn counted(said: Said, name: &str) -> MetricValue {
+    match (said, name) {
+        (Said::Nothing, _) => MetricValue::Nil,
+        (Said::Value(0.0), "canaryLeast" | "canaryMost") => MetricValue::Float(0.0),
+        (Said::Value(0.0), "othersLeast" | "othersMost") => MetricValue::Float(400.0),
+        _ => MetricValue::Float(1.0),
     }
 }
 

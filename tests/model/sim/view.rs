@@ -11,7 +11,7 @@ use haldane::{
         k8s::{pods::Unavailable, selector::Labels},
         keys,
         observed::{Observed, ReplicaSetView},
-        world::Pods,
+        world::{Pods, World},
     },
     objects::manifest::{Kind, find},
 };
@@ -81,8 +81,8 @@ impl Cluster {
         }
         let is_moved = view.routes.as_ref() != Some(&self.routes);
         if is_moved {
-            seen.world = self.routes.world();
-            seen.world.autoscalers = self.autoscaler().into_iter().collect();
+            let autoscalers = self.autoscaler().into_iter().collect();
+            seen.world = Arc::new(World { autoscalers, ..self.routes.world() });
             view.routes = Some(self.routes.clone());
         }
         if is_moved || view.pods != self.endpoints {
@@ -115,8 +115,8 @@ impl Cluster {
             return now;
         }
         let (deployment, template) = (first.deployment.clone(), first.template.clone());
-        let restart_is_canary = first.restart_is_canary;
-        Arc::new(Observed { deployment, template, restart_is_canary, ..now.as_ref().clone() })
+        let restarts = first.restarts.clone();
+        Arc::new(Observed { deployment, template, restarts, ..now.as_ref().clone() })
     }
 
     /// Whether anything of Haldane's exists for this Deployment, as the watches tell.
@@ -154,12 +154,13 @@ fn unavailable(set: &Set) -> Option<Unavailable> {
 fn set_view(set: &Set) -> ReplicaSetView {
     ReplicaSetView {
         name: set.name.clone(),
+        version: set.as_seen(),
         pod_hash: set.pod_hash.clone(),
         created: format!("{:0>9}", &set.name[3..]),
         template: set.hash.clone(),
         images: Vec::new(),
         pods: Pods { labels: Labels::from([("app".into(), "web".into())]), ports: Vec::new() },
-        code: set.hash.clone(),
+        code: set.code.clone(),
         wanted: set.wanted,
         ready: set.available,
     }

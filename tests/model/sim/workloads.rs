@@ -3,7 +3,10 @@
 //! Source of the rules: kubernetes `pkg/controller/deployment` (`sync.go`, `rolling.go`, `progress.go`).
 
 use super::cluster::{Cluster, REVISION, version_of};
-use haldane::{domain::names::TemplateHash, objects::manifest::Kind};
+use haldane::{
+    domain::{names::TemplateHash, restarts::Code},
+    objects::manifest::Kind,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -19,6 +22,8 @@ pub struct Set {
     pub owner: String,
     /// Identity of its template.
     pub hash: TemplateHash,
+    /// What its pods run.
+    pub code: Code,
     /// Version of the application.
     pub version: String,
     /// Number of its revision.
@@ -29,6 +34,13 @@ pub struct Set {
     pub available: i32,
     /// Its pods.
     pub pods: Vec<Pod>,
+}
+
+impl Set {
+    /// Stands for its `resourceVersion`.
+    pub fn as_seen(&self) -> String {
+        format!("{} of {}", self.available, self.wanted)
+    }
 }
 
 /// A pod.
@@ -98,6 +110,7 @@ impl Cluster {
                 pod_hash: format!("h{number}"),
                 owner: uid.clone(),
                 hash: hash.clone(),
+                code: Code::of(&object["spec"]["template"]),
                 version: version_of(&object["spec"]["template"]),
                 revision: newest + 1,
                 wanted: 0,
@@ -199,9 +212,14 @@ fn put(map: &mut Value, key: &str, value: Value) -> bool {
 
 /// A paused Deployment only keeps its size.
 fn scale(own: &mut [&mut Set], replicas: i32) {
-    let mut active: Vec<&mut &mut Set> = own.iter_mut().filter(|set| set.wanted > 0).collect();
+    let mut active: Vec<&mut Set> =
+        own.iter_mut().map(|set| &mut **set).filter(|set| set.wanted > 0).collect();
     match active.as_mut_slice() {
-        [] => own.iter_mut().next_back().into_iter().for_each(|set| set.wanted = replicas),
+        [] => {
+            if let Some(newest) = own.last_mut() {
+                newest.wanted = replicas;
+            }
+        }
         [only] => only.wanted = replicas,
         several => {
             let total: i32 = several.iter().map(|set| set.wanted).sum();

@@ -2,14 +2,15 @@
 
 use super::{cluster::Cluster, desk::Request, workloads::set_condition};
 use haldane::{
-    cluster::apply::deployment_patch,
+    cluster::apply::{conditions_patch, deployment_patch},
     decide::{
         self, Condition, DeploymentWrite, RELEASE, Refusal,
         pass::{Look, Stored},
     },
-    domain::state::RolloutState,
+    domain::{observed::Observed, state::RolloutState},
     objects::manifest::{ASKED_AT_ANNOTATION, Kind, Manifest, Owner, find},
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -80,6 +81,8 @@ pub enum Denial {
     Conflict,
     /// Writes of this kind are not accepted at present.
     Refused(Refusal),
+    /// Writes of this kind fail at present.
+    Failed,
 }
 
 impl From<Conflict> for Denial {
@@ -105,11 +108,6 @@ pub type Refusing = BTreeSet<(&'static str, Verb)>;
 /// Kinds of which writes can be refused: of ours, the record, and the user's Deployment.
 pub const KINDS: [&str; 5] = ["Ingress", "Deployment", "Service", RECORD, USERS];
 
-/// Whether Ingresses can neither be changed nor removed.
-pub fn routes_are_fixed(refusing: &Refusing) -> bool {
-    [Verb::Update, Verb::Delete].iter().all(|verb| refusing.contains(&("Ingress", *verb)))
-}
-
 const RECORD: &str = "ConfigMap";
 const USERS: &str = "Deployment of the user";
 
@@ -131,16 +129,31 @@ impl From<decide::Write<'_>> for Write {
 impl Cluster {
     /// Carries out one request of a controller, or does not accept it.
     pub fn write(&mut self, request: &Request) -> Result<(), Denial> {
-        match self.refusal(&request.write) {
-            Some(refusal) => Err(Denial::Refused(refusal)),
-            None => Ok(self.carry_out(request)?),
+        let (kind, verb) = self.aim(&request.write);
+        if self.refusing.contains(&(kind, verb)) {
+            let message = format!("{verb:?} is forbidden");
+            return Err(Denial::Refused(Refusal { object: kind.to_owned(), message }));
         }
+        if self.failing.contains(&(kind, verb)) {
+            return Err(Denial::Failed);
+        }
+        Ok(self.carry_out(request)?)
     }
 
-    /// Why this write is not accepted at present.
-    fn refusal(&self, write: &Write) -> Option<Refusal> {
+    /// Whether this can be done at present.
+    pub fn accepts(&self, kind: &'static str, verb: Verb) -> bool {
+        [&self.refusing, &self.failing].iter().all(|denied| !denied.contains(&(kind, verb)))
+    }
+
+    /// Whether Ingresses can neither be changed nor removed.
+    pub fn routes_are_fixed(&self) -> bool {
+        [Verb::Update, Verb::Delete].iter().all(|verb| !self.accepts("Ingress", *verb))
+    }
+
+    /// What this write does to what.
+    fn aim(&self, write: &Write) -> (&'static str, Verb) {
         let verb = |exists| if exists { Verb::Update } else { Verb::Create };
-        let (kind, verb) = match write {
+        match write {
             Write::State(_) => (RECORD, verb(self.record.is_some())),
             Write::Forget => (RECORD, Verb::Delete),
             Write::Apply(manifest) => {
@@ -151,9 +164,13 @@ impl Cluster {
             Write::Conditions(_) | Write::ClearCondition | Write::Deployment(_) | Write::Empty(_) => {
                 (USERS, Verb::Update)
             }
-        };
-        let message = format!("{verb:?} is forbidden");
-        self.refusing.contains(&(kind, verb)).then(|| Refusal { object: kind.to_owned(), message })
+        }
+    }
+
+    /// Nothing of the user's Deployment has changed since.
+    fn is_still(&self, seen: &Observed) -> Result<(), Conflict> {
+        let version = seen.deployment.metadata.resource_version.as_deref();
+        (self.web["metadata"]["resourceVersion"].as_str() == version).then_some(()).ok_or(Conflict)
     }
 
     fn carry_out(&mut self, request: &Request) -> Result<(), Conflict> {
@@ -164,22 +181,24 @@ impl Cluster {
                 let known = find(&seen.ours, manifest.kind, &manifest.name);
                 self.apply(&manifest.for_update_of(known), manifest)
             }
-            Write::Conditions(_) | Write::ClearCondition
-                if self.web["metadata"]["resourceVersion"].as_str()
-                    != seen.deployment.metadata.resource_version.as_deref() =>
-            {
-                Err(Conflict)
-            }
             Write::Conditions(conditions) => {
                 let mut web = self.web.clone();
-                for Condition { kind, status, reason, message } in conditions {
-                    let set = json!({"type": kind, "status": status, "reason": reason, "message": message});
-                    set_condition(&mut web["status"], set);
+                let patch = conditions_patch(seen, conditions, Timestamp::UNIX_EPOCH);
+                if let Some(patch) = patch {
+                    json_patch::patch(&mut web, &patch).map_err(|_| Conflict)?;
+                } else {
+                    self.is_still(seen)?;
+                    for Condition { kind, status, reason, message } in conditions {
+                        let set =
+                            json!({"type": kind, "status": status, "reason": reason, "message": message});
+                        set_condition(&mut web["status"], set);
+                    }
                 }
                 self.store_web(web);
                 Ok(())
             }
             Write::ClearCondition => {
+                self.is_still(seen)?;
                 let mut web = self.web.clone();
                 if let Some(all) = web["status"]["conditions"].as_array_mut() {
                     all.retain(|condition| condition["type"] != RELEASE);
@@ -194,8 +213,13 @@ impl Cluster {
                 Ok(())
             }
             Write::Empty(name) => {
-                let set = self.sets.iter_mut().find(|set| set.name == *name);
-                set.into_iter().for_each(|set| set.wanted = 0);
+                let then = seen.replica_sets.iter().find(|set| set.name == *name);
+                if let Some(set) = self.sets.iter_mut().find(|set| set.name == *name) {
+                    if then.is_some_and(|then| then.version != set.as_seen()) {
+                        return Err(Conflict);
+                    }
+                    set.wanted = 0;
+                }
                 self.touch();
                 Ok(())
             }
@@ -231,7 +255,8 @@ impl Cluster {
     /// What is recorded, as a pass reads it.
     pub fn stored(&self) -> Stored {
         let Some((state, version, uid)) = &self.record else { return Stored::default() };
-        Stored { state: Arc::clone(state), version: Some(version.to_string()), owners: vec![uid.clone()] }
+        let (state, version) = (Arc::clone(state), Some(version.to_string()));
+        Stored { state, version, owners: vec![uid.clone()], is_ahead: false }
     }
 
     /// Version of the record.

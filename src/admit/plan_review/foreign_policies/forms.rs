@@ -20,7 +20,14 @@ pub(super) enum Form {
     Cilium,
     /// An expression such as `app == 'web' && has(tier)`.
     Calico,
+    /// A reference of Gateway API by group, kind and name, or by kind and labels.
+    Target,
 }
+
+/// What a [`Form::Target`] looks at in addition to labels; no label has such a key.
+pub(super) const KIND: &str = "@kind";
+/// See [`KIND`].
+pub(super) const NAME: &str = "@name";
 
 impl Form {
     /// Whether a selector picks pods with these labels.
@@ -38,11 +45,16 @@ impl Form {
                 Some(text) => calico::picks(text, labels),
                 None => Err("it is no text".to_owned()),
             },
+            Self::Target => targets(selector, labels),
         }
     }
 
-    /// Whether an object is about other namespaces than that of these labels.
+    /// Whether an object is about other namespaces than that of these labels, or changes nothing.
     pub fn is_elsewhere(self, object: &Value, labels: &Labels) -> bool {
+        // A VerticalPodAutoscaler that only recommends.
+        if object.pointer("/spec/updatePolicy/updateMode").is_some_and(|mode| mode == "Off") {
+            return true;
+        }
         let Some(namespaces) = object.pointer("/spec/namespaceSelector") else { return false };
         let own = labels.get(NAMESPACE_LABELS[0]).map_or("", String::as_str);
         match self {
@@ -60,9 +72,21 @@ impl Form {
                 let named = namespaces.as_str().filter(is_by_name);
                 named.is_some_and(|text| calico::picks(text, &known) == Ok(false))
             }
-            Self::Cilium => false,
+            Self::Cilium | Self::Target => false,
         }
     }
+}
+
+/// Whether a reference means the object with these labels. A part of an object, such as a named rule, means it as well.
+fn targets(reference: &Value, labels: &Labels) -> Result<bool, String> {
+    let is = |field: &str, key: &str| {
+        reference.get(field).and_then(Value::as_str) == labels.get(key).map(String::as_str)
+    };
+    if reference.get("name").is_some() {
+        return Ok(is("kind", KIND) && is("name", NAME));
+    }
+    let selected = label_selector(reference.clone()).map(|selector| selects(&selector, labels));
+    selected.map(|selected| selected && is("kind", KIND))
 }
 
 fn label_selector(selector: Value) -> Result<LabelSelector, String> {

@@ -53,6 +53,12 @@ const fn api(
     Api { group, kind, is_cluster_wide: false, subject: Subject::Pods, form, places, effect }
 }
 
+/// An API whose objects are attached to a route or Service, as Gateway API has it.
+const fn target(group: &'static str, kind: &'static str) -> Api {
+    Api { subject: Subject::Targets, ..api(group, kind, Form::Target, TARGETS, Effect::Refused) }
+}
+
+const TARGETS: &[&str] = &["spec/targetRef", "spec/targetRefs/*", "spec/targetSelectors/*"];
 const CALICO_API: &str = "projectcalico.org";
 const CALICO_STORAGE: &str = "crd.projectcalico.org";
 const CALICO: &[&str] =
@@ -85,6 +91,15 @@ pub static APIS: &[Api] = &[
     api("security.istio.io", "PeerAuthentication", Form::Labels, &["spec/selector"], Effect::Refused),
     api("security.istio.io", "RequestAuthentication", Form::Labels, &["spec/selector"], Effect::Refused),
     api("policy.linkerd.io", "Server", Form::Labels, &["spec/podSelector"], Effect::Refused),
+    target("gateway.envoyproxy.io", "SecurityPolicy"),
+    target("gateway.envoyproxy.io", "BackendTrafficPolicy"),
+    target("gateway.envoyproxy.io", "EnvoyExtensionPolicy"),
+    target("gateway.kgateway.dev", "TrafficPolicy"),
+    target("gateway.networking.k8s.io", "BackendTLSPolicy"),
+    target("gateway.nginx.org", "ClientSettingsPolicy"),
+    target("gateway.nginx.org", "ObservabilityPolicy"),
+    target("kuadrant.io", "AuthPolicy"),
+    target("kuadrant.io", "RateLimitPolicy"),
     api(
         "monitoring.coreos.com",
         "PodMonitor",
@@ -100,6 +115,18 @@ pub static APIS: &[Api] = &[
             Form::Labels,
             &["spec/selector"],
             Effect::Told("Prometheus does not scrape the canary"),
+        )
+    },
+    Api {
+        subject: Subject::Targets,
+        ..api(
+            "autoscaling.k8s.io",
+            "VerticalPodAutoscaler",
+            Form::Target,
+            &["spec/targetRef"],
+            Effect::Told(
+                "canary pods have the requests of the template until promotion; write the recommended ones there if the canary needs them",
+            ),
         )
     },
     api(
@@ -202,6 +229,10 @@ fn tell(
     let (kind, name) = (api.kind, name(object));
     let fix = sides.fix(kind);
     match api.effect {
+        Effect::Told(consequence) if sides.subject == Subject::Targets => warnings.push(format!(
+            "{kind} {name:?} is attached to {}, but not to {}: {consequence}",
+            sides.stable_name, sides.canary_name
+        )),
         Effect::Told(consequence) => {
             let unmet = serde_json::from_value(selector.clone())
                 .map(|selector| selector::unmet(&selector, &sides.canary))
@@ -217,10 +248,16 @@ fn tell(
         }
         Effect::Refused => {
             let shown = selector.as_str().map_or_else(|| selector.to_string(), str::to_owned);
-            let problem = format!(
-                "selects pods of stable and would miss the canary's, whose labels are {}; {fix}",
-                sides.changed()
-            );
+            let problem = match sides.subject {
+                Subject::Targets => format!(
+                    "is attached to {}, but would not be to {}, which gets requests of it during a release, so these would be under other rules, such as without authentication; attach the {kind} to both, or to the Gateway",
+                    sides.stable_name, sides.canary_name
+                ),
+                _ => format!(
+                    "selects pods of stable and would miss the canary's, whose labels are {}; {fix}",
+                    sides.changed()
+                ),
+            };
             findings.push(Finding::new(
                 format!("{kind}[{name}].{}", place.replace('/', ".")),
                 shown,

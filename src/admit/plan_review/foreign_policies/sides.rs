@@ -1,6 +1,6 @@
 //! What is chosen by its labels: of stable, and of the canary.
 
-use super::forms::NAMESPACE_LABELS;
+use super::forms::{KIND, NAME, NAMESPACE_LABELS};
 use crate::domain::k8s::{
     label_rewrite::{CANARY_OF_LABEL, LabelRewrite, ROLE_LABEL},
     selector::Labels,
@@ -16,6 +16,8 @@ pub enum Subject {
     Pods,
     /// Services, whose pods it finds by their endpoints.
     Services,
+    /// Routes, Services and Deployments, which it is attached to by reference.
+    Targets,
 }
 
 /// Something of stable and its counterpart of the canary, as selectors see them.
@@ -58,6 +60,23 @@ impl Sides {
         }
     }
 
+    /// A route, Service or Deployment of the user, with its labels, and its counterpart during a release.
+    #[must_use]
+    pub fn targets(kind: &str, stable: (&str, Labels), canary: &str) -> Self {
+        let side = |name: &str, mut labels: Labels| {
+            labels
+                .extend([(KIND, kind), (NAME, name)].map(|(key, value)| (key.to_owned(), value.to_owned())));
+            labels
+        };
+        Self {
+            subject: Subject::Targets,
+            stable: side(stable.0, stable.1),
+            canary: side(canary, Labels::new()),
+            stable_name: format!("{kind} {:?}", stable.0),
+            canary_name: format!("{kind} {canary:?}"),
+        }
+    }
+
     /// The label by which the canary's is its own, for a message.
     pub(super) fn own(&self) -> String {
         pair(CANARY_OF_LABEL, self.canary.get(CANARY_OF_LABEL).map_or("", String::as_str))
@@ -84,7 +103,7 @@ impl Sides {
             if kept.is_empty() { "add one".to_owned() } else { format!("such as {}", kept.join(", ")) };
         let place = match self.subject {
             Subject::Pods => "pod template",
-            Subject::Services => "Service",
+            Subject::Services | Subject::Targets => "Service",
         };
         format!(
             "select by a label of the {place} that both have ({kept}), or add a copy of this {kind} that selects {}",

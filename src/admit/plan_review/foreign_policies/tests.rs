@@ -25,6 +25,8 @@ fn told(objects: &[Value]) -> String {
     let sides = [
         Sides::pods(&pods, &rewrite, "shop"),
         Sides::services(("web", service("Helm", ("track", "stable"))), ("web-canary", canary), "shop"),
+        Sides::targets("HTTPRoute", ("shop", labels(&[("team", "a")])), "web-canary-shop"),
+        Sides::targets("Service", ("web", Labels::new()), "web-canary"),
     ];
     let (findings, warnings) = missed(objects, &sides);
     let findings = findings.iter().map(|finding| format!("refused: {finding}"));
@@ -53,6 +55,9 @@ fn every_api_is_refused_or_told_by_name() {
         .map(|api| {
             let selector = match (api.form, api.subject) {
                 (Form::Calico, _) => json!("app == 'web'"),
+                (Form::Target, _) | (_, Subject::Targets) => {
+                    json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"})
+                }
                 (_, Subject::Pods) => json!({"matchLabels": {"app": "web"}}),
                 (_, Subject::Services) => json!({"matchLabels": {"app.kubernetes.io/managed-by": "Helm"}}),
             };
@@ -198,4 +203,42 @@ fn a_monitor_may_be_about_other_namespaces() {
             assert_eq!(lines(covering.clone()), 1, "{kind} {covering}");
         }
     }
+}
+
+#[test]
+fn what_is_attached_to_a_route_or_service_is_refused_unless_it_is_to_both() {
+    let policy = |spec: Value| told(&[object("gateway.envoyproxy.io/v1alpha1", "SecurityPolicy", spec)]);
+    let reference = |kind: &str, name: &str| json!({"kind": kind, "name": name});
+    let (shop, companion) = (reference("HTTPRoute", "shop"), reference("HTTPRoute", "web-canary-shop"));
+    insta::assert_snapshot!(policy(json!({"targetRefs": [shop]})), @r#"refused: SecurityPolicy[guard].spec.targetRefs.*: "{\"kind\":\"HTTPRoute\",\"name\":\"shop\"}": is attached to HTTPRoute "shop", but would not be to HTTPRoute "web-canary-shop", which gets requests of it during a release, so these would be under other rules, such as without authentication; attach the SecurityPolicy to both, or to the Gateway"#);
+    for refused in [
+        json!({"targetRef": shop}),
+        json!({"targetRefs": [reference("Gateway", "edge"), shop]}),
+        json!({"targetRefs": [reference("Service", "web")]}),
+        json!({"targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"team": "a"}}]}),
+    ] {
+        assert!(policy(refused.clone()).starts_with("refused: "), "{refused}");
+    }
+    for allowed in [
+        json!({"targetRefs": [shop, companion]}),
+        json!({"targetRefs": [reference("Gateway", "shop"), reference("HTTPRoute", "other")]}),
+        json!({"targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"team": "b"}}]}),
+    ] {
+        assert_eq!(policy(allowed.clone()), "", "{allowed}");
+    }
+}
+
+#[test]
+fn a_vertical_autoscaler_that_acts_on_the_deployment_alone_is_told() {
+    let of = |name: &str, mode: &str| {
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
+        let spec = json!({"targetRef": target, "updatePolicy": {"updateMode": mode}});
+        let sides = [Sides::targets("Deployment", ("web", Labels::new()), "web-canary")];
+        missed(&[object("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", spec)], &sides)
+    };
+    let (findings, warnings) = of("web", "Recreate");
+    assert_eq!(findings, []);
+    insta::assert_snapshot!(warnings.join("\n"), @r#"VerticalPodAutoscaler "guard" is attached to Deployment "web", but not to Deployment "web-canary": canary pods have the requests of the template until promotion; write the recommended ones there if the canary needs them"#);
+    assert_eq!(of("other", "Recreate").1, [] as [&str; 0]);
+    assert_eq!(of("web", "Off").1, [] as [&str; 0], "it only recommends");
 }

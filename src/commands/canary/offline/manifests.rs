@@ -1,6 +1,6 @@
 //! Reading manifests.
 
-use crate::{commands::canary::error::CanaryError, document::yaml};
+use crate::{commands::canary::error::CanaryError, document::yaml, domain::k8s::json_pointer::part};
 use serde_json::{Value, json};
 use std::{
     ffi::OsStr,
@@ -11,17 +11,34 @@ use std::{
 
 /// An object of a file.
 #[derive(Debug, Clone)]
-pub(super) struct Manifest {
+pub struct Manifest {
     /// The file.
     pub file: String,
     /// The object.
     pub object: Value,
+    /// Whether the file names its namespace.
+    pub is_placed: bool,
+}
+
+impl Manifest {
+    /// The object without the namespace that it got here.
+    #[must_use]
+    pub fn as_written(&self) -> Value {
+        let mut object = self.object.clone();
+        if let (false, Some(metadata)) =
+            (self.is_placed, object.get_mut("metadata").and_then(Value::as_object_mut))
+        {
+            metadata.remove("namespace");
+        }
+        object
+    }
 }
 
 /// Manifests that belong together, as if they were all applied.
 #[derive(Debug, Default)]
 pub struct Manifests {
-    pub(super) all: Vec<Manifest>,
+    /// The objects.
+    pub all: Vec<Manifest>,
 }
 
 impl Manifests {
@@ -65,12 +82,13 @@ impl Manifests {
             items.into_iter().flatten().for_each(|item| self.add_object(file, item, namespace));
             return;
         }
+        let is_placed = part(&object, "/metadata/namespace").is_some();
         if object.get("kind").and_then(Value::as_str) != Some("Namespace")
             && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
         {
             metadata.entry("namespace").or_insert_with(|| json!(namespace));
         }
-        self.all.push(Manifest { file: file.to_owned(), object });
+        self.all.push(Manifest { file: file.to_owned(), object, is_placed });
     }
 }
 

@@ -23,11 +23,12 @@ use crate::{
     policy::bound,
 };
 use jiff::Timestamp;
-use manifests::Manifest;
+pub(super) use manifests::Manifest;
 pub use manifests::Manifests;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
-/// Annotation of the template that an invented release replaces: its name says what it is.
+/// Image of the template that an invented release replaces: its name says what it is.
 const BEFORE: &str = "example.com/before-this-release";
 
 /// What is supposed to happen to the Deployments of the manifests.
@@ -156,7 +157,7 @@ impl Manifests {
         if world.services.is_empty() {
             return Err("the files have no Service of its namespace".to_owned());
         }
-        Ok(Neighbours { world, ..Neighbours::default() })
+        Ok(Neighbours { world: Arc::new(world), ..Neighbours::default() })
     }
 }
 
@@ -204,16 +205,16 @@ fn serving(object: &Value, occasion: Occasion) -> Value {
     if let Some(metadata) = map_at(&mut old, &["metadata"]) {
         metadata.remove("annotations");
     }
-    if let (Occasion::Release, Some(annotations)) =
-        (occasion, map_at(&mut old, &["spec", "template", "metadata", "annotations"]))
+    if let (Occasion::Release, Some(container)) =
+        (occasion, old.pointer_mut("/spec/template/spec/containers/0").and_then(Value::as_object_mut))
     {
-        annotations.insert(BEFORE.to_owned(), json!(""));
+        container.insert("image".to_owned(), json!(BEFORE));
     }
     old
 }
 
 /// The mapping under these keys, made where there is nothing; `None` where something else is.
-fn map_at<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+pub(super) fn map_at<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
     let below = path.iter().try_fold(object, |at, key| {
         let entry = at.as_object_mut()?.entry(*key).or_insert(Value::Null);
         if entry.is_null() {

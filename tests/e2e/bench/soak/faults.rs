@@ -126,7 +126,7 @@ impl Stage<'_> {
     }
 }
 
-/// SplitMix64: the same numbers from the same seed, everywhere.
+/// `SplitMix64`: the same numbers from the same seed, everywhere.
 struct Random(u64);
 
 impl Random {

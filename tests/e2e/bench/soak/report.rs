@@ -77,8 +77,11 @@ fn mebibytes(sample: &Sample) -> f64 {
     sample.memory as f64 / 1024.0
 }
 
+/// What an axis says, and what it shows of a sample.
+type Panel = (&'static str, fn(&Sample) -> f64);
+
 /// What is drawn, one below the other.
-const PANELS: [(&str, fn(&Sample) -> f64); 3] = [
+const PANELS: [Panel; 3] = [
     ("memory, MiB", mebibytes),
     ("open files", |sample| f64::from(u32::try_from(sample.files).unwrap_or(u32::MAX))),
     ("tasks", |sample| f64::from(u32::try_from(sample.tasks).unwrap_or(u32::MAX))),
