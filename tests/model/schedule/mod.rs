@@ -254,8 +254,7 @@ impl Schedule {
         (self.disturbed, self.invariants.hampered) = (true, true);
     }
 
-    /// Whether nothing of the pass under way has failed but what fails for a while. One that knows that it does not lead
-    /// writes nothing.
+    /// Whether this is the leader's pass, and nothing of it has failed but what fails for a while.
     fn is_undisturbed(&self) -> bool {
         let leads = !self.processes[self.leader].follows();
         leads && !self.disturbed && !self.invariants.tampered && !self.cluster.corrupt
