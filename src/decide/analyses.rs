@@ -93,6 +93,7 @@ pub(super) fn advance_with(
             metric: metric.clone(),
             number: result.count.saturating_add(result.error).saturating_add(1),
             secrets: advance.run.secrets.clone(),
+            template: decision.seen().template_hash(),
             begun: advance.run.started_at,
             hosts: decision.metric_hosts.clone(),
         }));

@@ -54,6 +54,7 @@ use crate::{
     domain::{
         hosts::Hosts,
         metric::{MetricSpec, SecretKeyRef},
+        names::TemplateHash,
         observed::Observed,
         state::{Rollout, RolloutState, Stage},
     },
@@ -119,6 +120,8 @@ pub struct DueMeasurement {
     pub number: i32,
     /// The run's secret arguments, to be filled in last.
     pub secrets: BTreeMap<String, SecretKeyRef>,
+    /// The pod template that is released.
+    pub template: TemplateHash,
     /// When the run began: a later one may have its name, after the record was lost.
     pub begun: Option<Timestamp>,
     /// The only hosts that may be asked, if a policy names some.

@@ -12,7 +12,7 @@ use crate::{
     decide::{DueMeasurement, Measurements, Measuring},
     document::fields,
     domain::value::{MetricValue, Reading},
-    providers::{self, Defaults, MetricProvider, Question, Sample, Step},
+    providers::{self, Defaults, MetricProvider, Question, Release, Sample, Step},
     runtime::{clock, fair::Share, locked::lock},
 };
 use futures::{Stream, stream::poll_fn};
@@ -192,9 +192,14 @@ impl Measurer {
         due: &DueMeasurement,
     ) -> Measured {
         let name = format!("{}-{}-{}", due.run, due.metric.name, due.number);
+        let release = Release {
+            name: &object.name,
+            namespace: object.namespace.as_deref().unwrap_or_default(),
+            template: due.template.as_str(),
+        };
         let first = |config: &Value| {
             let defaults = &self.means.defaults;
-            provider.measure(&Question { config, defaults, now: clock::now(), name: &name })
+            provider.measure(&Question { config, defaults, now: clock::now(), name: &name, release })
         };
         if let Some(least) = &due.metric.min_samples {
             let step = first(&samples::counting(least, config));

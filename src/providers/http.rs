@@ -56,6 +56,13 @@ impl HttpResponse {
         self.status >= 200 && self.status < 300
     }
 
+    /// The beginning of the body, in quotes, for a message.
+    pub(super) fn beginning(&self) -> String {
+        const MAX_SHOWN: usize = 80;
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(MAX_SHOWN).collect();
+        format!("{text:?}")
+    }
+
     /// Memory that the parsed body takes; a body above the maximum is not parsed.
     #[must_use]
     pub fn parsed_bytes(&self) -> usize {
@@ -295,7 +302,7 @@ mod tests {
     use super::*;
     use crate::{
         document::fields::read,
-        providers::{Defaults, MetricProvider, Question, web::Web},
+        providers::{Defaults, MetricProvider, Question, Release, web::Web},
     };
     use serde_json::{Value, json};
 
@@ -308,7 +315,8 @@ mod tests {
             }},
         });
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        Web.measure(&Question { config: &config, defaults: &Defaults::default(), now, name: "run-m-1" })
+        let (defaults, release) = (Defaults::default(), Release::default());
+        Web.measure(&Question { config: &config, defaults: &defaults, now, name: "run-m-1", release })
     }
 
     fn answer(status: u16, body: &Value) -> HttpResponse {

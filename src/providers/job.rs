@@ -136,7 +136,10 @@ fn spec(node: Node<'_>) -> Option<JobSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{document::fields, providers::Defaults};
+    use crate::{
+        document::fields,
+        providers::{Defaults, Release},
+    };
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -144,8 +147,9 @@ mod tests {
         let pods = json!({"restartPolicy": "Never", "containers": [{"name": "smoke", "image": "smoke:1"}]});
         let config = json!({"spec": {"template": {"spec": pods}}});
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let question = Question { config: &config, defaults: &Defaults::default(), now, name: measurement };
-        match Job.measure(&question) {
+        let (defaults, release) = (Defaults::default(), Release::default());
+        match Job.measure(&Question { config: &config, defaults: &defaults, now, name: measurement, release })
+        {
             Step::Job(job, then) => (*job, then),
             other => panic!("{other:?}"),
         }

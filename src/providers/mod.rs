@@ -11,6 +11,7 @@ pub mod http;
 pub mod job;
 pub mod prometheus;
 pub mod web;
+pub mod webhook;
 
 use crate::{
     document::fields::Node,
@@ -23,7 +24,8 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
 /// All providers.
-pub static PROVIDERS: &[&dyn MetricProvider] = &[&prometheus::Prometheus, &web::Web, &job::Job];
+pub static PROVIDERS: &[&dyn MetricProvider] =
+    &[&prometheus::Prometheus, &web::Web, &webhook::Webhook, &job::Job];
 
 /// The provider with this key in templates.
 #[must_use]
@@ -103,6 +105,19 @@ pub struct Question<'a> {
     pub now: Timestamp,
     /// The name of this measurement: its run, its metric and its number.
     pub name: &'a str,
+    /// What is released.
+    pub release: Release<'a>,
+}
+
+/// The release that a measurement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Release<'a> {
+    /// Name of the Deployment.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Hash of the pod template.
+    pub template: &'a str,
 }
 
 /// Defaults that templates can omit.

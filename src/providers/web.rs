@@ -99,7 +99,7 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
     }
     let body = answer.json().map_err(|error| match error {
         BadAnswer::TooMuch => error.to_string(),
-        BadAnswer::Json(error) => format!("the answer is not JSON ({error}): {}", beginning(&answer.body)),
+        BadAnswer::Json(error) => format!("the answer is not JSON ({error}): {}", answer.beginning()),
     })?;
     let found = path.first(&body)?;
     let value = match found {
@@ -110,13 +110,6 @@ fn read(path: &JsonPath, answer: &HttpResponse) -> Result<Sample, String> {
         Item::Literal(Literal::Bool(value)) => MetricValue::Bool(*value),
     };
     Ok(Sample { reading: Reading::Value { value, text: found.marshal() }, metadata: BTreeMap::new() })
-}
-
-/// The beginning of an answer, for a message.
-fn beginning(body: &[u8]) -> String {
-    const MAX_SHOWN: usize = 80;
-    let text: String = String::from_utf8_lossy(body).chars().take(MAX_SHOWN).collect();
-    format!("{text:?}")
 }
 
 impl Config {

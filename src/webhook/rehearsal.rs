@@ -4,7 +4,7 @@ use crate::{
     admit::rehearsal::Rehearsal,
     domain::value::{MetricValue, Reading},
     measure::{Quota, http::Clients},
-    providers::{self, Defaults, Question},
+    providers::{self, Defaults, Question, Release},
     runtime::clock,
 };
 use futures::future::join_all;
@@ -45,7 +45,9 @@ impl Rehearser {
         let key = rehearsal.provider.key.as_str();
         let provider = providers::find(key).ok_or_else(|| format!("no provider is called {key:?}"))?;
         let (config, defaults) = (&rehearsal.provider.config, &self.defaults);
-        let step = provider.measure(&Question { config, defaults, now: clock::now(), name: "rehearsal" });
+        let release = Release { namespace, ..Release::default() };
+        let question = Question { config, defaults, now: clock::now(), name: "rehearsal", release };
+        let step = provider.measure(&question);
         let no_job = |_| ready(Err("a Job cannot be tried".to_owned()));
         // What has arguments that are not known yet is not tried, so policy has judged these very addresses.
         let (sample, _share) = self.quota.follow(namespace, &self.http, None, step, no_job).await?;

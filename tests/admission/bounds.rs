@@ -105,4 +105,6 @@ fn a_metric_that_writes_is_refused_until_hosts_are_named() {
         named.hosts.allowed.extend("*.example.com".parse().ok());
         assert!(case.mutate_by(&named).starts_with("allowed"), "{}", case.mutate_by(&named));
     }
+    let gate = "{metrics: [{name: a, provider: {webhook: {url: 'https://a.example.com/gate/check'}}}]}";
+    assert_refused(&release(PLAN, gate), "provider.webhook: \"POST\": only GET is allowed");
 }

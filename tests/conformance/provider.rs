@@ -1,7 +1,7 @@
 //! One exchange of a provider with a server that answers as recorded.
 
 use haldane::providers::{
-    Defaults, MetricProvider, Question, Sample, Step,
+    Defaults, MetricProvider, Question, Release, Sample, Step,
     http::{HttpRequest, HttpResponse},
 };
 use serde_json::Value;
@@ -13,7 +13,8 @@ pub fn exchange(
     line: &Value,
 ) -> (Option<HttpRequest>, Result<Sample, String>) {
     let now = crate::values::now();
-    match provider.measure(&Question { config, defaults: &Defaults::default(), now, name: "run-m-1" }) {
+    let (defaults, release) = (Defaults::default(), Release::default());
+    match provider.measure(&Question { config, defaults: &defaults, now, name: "run-m-1", release }) {
         Step::Done(outcome) => (None, outcome),
         Step::Http(request, then) => {
             let status = u16::try_from(line["http_status"].as_u64().unwrap()).unwrap();

@@ -49,6 +49,7 @@ mod alone {
     mod admission;
     mod companion;
     mod faults;
+    mod gates;
     mod gateway;
     mod kill;
     mod no_effect;

@@ -22,7 +22,7 @@ use haldane::{
     },
     notify::Routing,
     policy::{Occasion, Subject},
-    providers::{self, Defaults as Providers, Question, Sample, Step, http::HttpResponse},
+    providers::{self, Defaults as Providers, Question, Release, Sample, Step, http::HttpResponse},
     webhook::review,
 };
 use jiff::Timestamp;
@@ -236,6 +236,7 @@ fn namespace(text: &[u8]) -> Result<(), String> {
 
 /// Whatever a metrics server answers is a value that conditions can judge, or a reason why not.
 fn replies(body: &[u8]) -> Result<(), String> {
+    let defaults = Providers::default();
     let oauth2 = json!({"tokenUrl": "http://p.example/token", "clientId": "a", "clientSecret": "b"});
     for (key, config) in [
         ("prometheus", json!({"address": "http://p.example", "query": "up"})),
@@ -246,12 +247,11 @@ fn replies(body: &[u8]) -> Result<(), String> {
         ("web", json!({"url": "http://w.example", "jsonPath": "{$.data[*].value}"})),
         ("web", json!({"url": "http://w.example", "jsonPath": "{$.data[?(@.value > 0)]}"})),
         ("web", json!({"url": "http://w.example"})),
+        ("webhook", json!({"url": "http://w.example"})),
     ] {
         for status in [200, 204, 400, 422, 503] {
-            let question =
-                Question { config: &config, defaults: &Providers::default(), now: now(), name: "n" };
             let provider = providers::find(key).ok_or("no such provider")?;
-            judged(provider.measure(&question), status, body)?;
+            judged(provider.measure(&asked(&config, &defaults)), status, body)?;
         }
     }
     Ok(())
@@ -262,12 +262,15 @@ fn paths(text: &[u8]) -> Result<(), String> {
     let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner, "b": [1]}));
     let wide = json!({"a": vec![json!({"a": [1, 2, 3]}); 2000]});
     let config = json!({"url": "http://w.example", "jsonPath": String::from_utf8_lossy(text)});
-    let provider = providers::find("web").ok_or("no such provider")?;
+    let (provider, defaults) = (providers::find("web").ok_or("no such provider")?, Providers::default());
     for answer in [deep, wide] {
-        let question = Question { config: &config, defaults: &Providers::default(), now: now(), name: "n" };
-        judged(provider.measure(&question), 200, answer.to_string().as_bytes())?;
+        judged(provider.measure(&asked(&config, &defaults)), 200, answer.to_string().as_bytes())?;
     }
     Ok(())
+}
+
+fn asked<'a>(config: &'a Value, defaults: &'a Providers) -> Question<'a> {
+    Question { config, defaults, now: now(), name: "n", release: Release::default() }
 }
 
 /// Answers every request of a measurement alike, until it ends.

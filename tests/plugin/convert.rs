@@ -33,7 +33,7 @@ fn what_can_be_carried_over_lints_clean() {
 
 #[test]
 fn what_cannot_is_listed_with_object_field_and_advice() {
-    for name in ["argo-lost", "flagger-lost"] {
+    for name in ["argo-lost", "flagger-lost", "flagger-gates"] {
         let (code, out, err) = converted(name);
         assert_eq!(code, 1, "{name}: {err}");
         assert_snapshot!(name, format!("{out}\n{err}"));

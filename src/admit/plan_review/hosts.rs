@@ -28,8 +28,11 @@ pub(in crate::admit) fn refused(dry_starts: &[DryStart], config: &AdmitConfig) -
         let ProviderRef { key, config: asked } = &metric.spec.provider;
         let writes = providers::find(key).is_some_and(|provider| provider.may_write(asked));
         let unwritten = writes.then(|| config.hosts.check_write().err()).flatten();
-        let method = asked.get("method").and_then(Value::as_str).unwrap_or_default();
-        let unwritten = unwritten.map(|why| Finding::new(format!("{place}.method"), method, why));
+        let method = asked.get("method").and_then(Value::as_str);
+        let unwritten = unwritten.map(|why| match method {
+            Some(method) => Finding::new(format!("{place}.method"), method, why),
+            None => Finding::new(&place, "POST", why),
+        });
         let known = addresses(&metric.spec.provider, &config.providers).into_iter().flatten();
         let refused = known.filter_map(|url| {
             Some((url.host_str().unwrap_or_default().to_owned(), config.hosts.check(&url).err()?))

@@ -23,6 +23,8 @@ struct Inner {
     questions: usize,
     /// Headers of the last question, in lower case.
     headers: String,
+    /// Body of the last question.
+    body: Vec<u8>,
     /// Connections whose questions are never answered.
     held: Vec<TcpStream>,
 }
@@ -56,6 +58,7 @@ impl Provider {
             manner: Manner::Value(value),
             questions: 0,
             headers: String::new(),
+            body: Vec::new(),
             held: Vec::new(),
         };
         let inner = Arc::new(Mutex::new(inner));
@@ -92,6 +95,11 @@ impl Provider {
     /// Headers of the last question, in lower case.
     pub fn headers(&self) -> String {
         self.inner.lock().expect("no panic").headers.clone()
+    }
+
+    /// JSON of the last question.
+    pub fn body(&self) -> Value {
+        serde_json::from_slice(&self.inner.lock().expect("no panic").body).expect("JSON")
     }
 
     /// Where it answers.
@@ -133,6 +141,7 @@ impl Provider {
         }
         inner.questions += 1;
         inner.headers = headers;
+        inner.body = form;
         let vector = |samples: Value| json!({"resultType": "vector", "result": samples});
         let body = match inner.manner {
             Manner::Value(value) => vector(json!([{"metric": {}, "value": [0, value.to_string()]}])),

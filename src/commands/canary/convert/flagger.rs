@@ -1,6 +1,8 @@
 //! Flagger: a Canary.
 
-use super::{Notes, annotated, flagger_canary::Canary, flagger_metrics, set, text, text::yaml};
+use super::{
+    Notes, annotated, flagger_canary::Canary, flagger_metrics, flagger_webhooks, set, text, text::yaml,
+};
 use crate::{
     commands::canary::offline::{Manifest, Manifests},
     domain::{k8s::json_pointer::part, keys},
@@ -32,7 +34,10 @@ const SERVICE: &[(&str, &str)] = &[
 
 /// The same for fields of the analysis.
 const ANALYSIS: &[(&str, &str)] = &[
-    ("alerts", "Haldane sends no alerts itself; alert on its Events and metrics"),
+    (
+        "alerts",
+        "route the Events of the namespace by a ConfigMap haldane-notifications, see docs/notifications.md",
+    ),
     ("mirror", "add a step setMirrorRoute; it needs the router gateway with requestMirror: true"),
     ("mirrorWeight", "add a step setMirrorRoute; it needs the router gateway with requestMirror: true"),
     (
@@ -57,14 +62,21 @@ pub fn canary(manifest: &Manifest, files: &Manifests, notes: &mut Notes<'_>) -> 
         notes.lost("spec.targetRef", "only a Deployment can have canaries");
         return Vec::new();
     }
-    let metrics = flagger_metrics::template(&canary, manifest, files, notes);
+    let mut metrics = flagger_metrics::template(&canary, manifest, files, notes);
+    let has_metrics = metrics.is_some() || flagger_webhooks::has_checks(&canary);
     let (key, plan) = if canary.iterations.is_some() && !canary.is_ab_test() {
-        (keys::BLUE_GREEN, blue_green(&canary, metrics.is_some()))
+        (keys::BLUE_GREEN, blue_green(&canary, has_metrics))
     } else {
-        (keys::CANARY, stepwise(&canary, metrics.is_some(), notes))
+        (keys::CANARY, stepwise(&canary, has_metrics, notes))
     };
-    let plan = routed(plan, object, &canary, notes);
-    let plan = gated(plan, key, &canary, notes);
+    let mut plan = routed(plan, object, &canary, notes);
+    let webhooks = flagger_webhooks::called(&mut plan, key, &canary, manifest, notes);
+    if !webhooks.checks.is_empty() {
+        let template = metrics.get_or_insert_with(|| json!({"metrics": []}));
+        if let Some(metrics) = template.get_mut("metrics").and_then(Value::as_array_mut) {
+            metrics.extend(webhooks.checks);
+        }
+    }
     let texts = (yaml(&plan), metrics.as_ref().map(yaml).transpose());
     let (Ok(plan), Ok(metrics)) = texts else {
         notes.lost("spec.analysis", "cannot be written as YAML");
@@ -78,6 +90,7 @@ pub fn canary(manifest: &Manifest, files: &Manifests, notes: &mut Notes<'_>) -> 
     }
     notes.changed("spec.targetRef", format!("Deployment {} serves itself again; Flagger had scaled it to 0 in favour of {0}-primary. Set revertOnDeletion: true, apply the result, then delete the Canary", canary.target));
     let mut all = vec![made];
+    all.extend(webhooks.templates);
     all.extend(service(manifest, &canary, &all, files, notes));
     all.extend(http_route(manifest, &canary, notes));
     left_out(object, &canary, notes);
@@ -174,41 +187,6 @@ fn routed(mut plan: Value, object: &Value, canary: &Canary<'_>, notes: &mut Note
             notes.lost("spec.analysis.canaryReadyThreshold", "a preview waits for all of its pods");
         } else {
             set(&mut plan, &[], "replicaProgressThreshold", json!({"type": "Percent", "value": percent}));
-        }
-    }
-    plan
-}
-
-/// With a pause for a person where Flagger asks a webhook for permission.
-fn gated(mut plan: Value, key: &str, canary: &Canary<'_>, notes: &mut Notes<'_>) -> Value {
-    let webhooks = canary.analysis.get("webhooks").and_then(Value::as_array);
-    for (index, webhook) in webhooks.into_iter().flatten().enumerate() {
-        let path = format!("spec.analysis.webhooks[{index}]");
-        let steps = plan.get_mut("steps").and_then(Value::as_array_mut);
-        let pause = json!({"pause": {}});
-        let answer =
-            "becomes a pause that a person ends with kubectl canary resume; Haldane calls no webhook";
-        match (text(webhook, "/type"), steps) {
-            ("confirm-rollout", Some(steps)) => {
-                steps.insert(0, pause);
-                notes.changed(&path, answer);
-            }
-            ("confirm-promotion", Some(steps)) => {
-                steps.push(pause);
-                notes.changed(&path, answer);
-            }
-            ("confirm-promotion" | "confirm-rollout", None) if key == keys::BLUE_GREEN => {
-                set(&mut plan, &[], "autoPromotionEnabled", false);
-                notes.changed(&path, answer);
-            }
-            ("confirm-traffic-increase", _) => {
-                notes.lost(&path, "write pause: {} where a person should allow the next weight");
-            }
-            ("event" | "post-rollout", _) => {
-                notes.lost(&path, "Haldane calls no webhook; watch its Events, or wait with kubectl canary status");
-            }
-            ("rollback", _) => notes.lost(&path, "Haldane calls no webhook; give the order abort with kubectl canary abort"),
-            _ => notes.lost(&path, "Haldane calls no webhook; run the test as a metric of provider job, or ask for its result by provider web"),
         }
     }
     plan

@@ -7,6 +7,7 @@ mod argo;
 mod flagger;
 mod flagger_canary;
 mod flagger_metrics;
+mod flagger_webhooks;
 mod prune;
 mod text;
 
@@ -114,7 +115,10 @@ impl Manifests {
                 Vec::new()
             }
             ("flagger.app", "AlertProvider") => {
-                notes.lost("", "Haldane sends no alerts itself; alert on its Events and metrics");
+                notes.lost(
+                    "",
+                    "write its address into a ConfigMap haldane-notifications, see docs/notifications.md",
+                );
                 Vec::new()
             }
             ("argoproj.io", "Experiment" | "AnalysisRun") => {
