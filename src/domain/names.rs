@@ -118,7 +118,13 @@ fn is_nothing(value: &Value) -> bool {
 /// Ten hexadecimal digits: enough to keep shortened names of one namespace apart.
 #[must_use]
 pub fn short_hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes), 5)
+    digest(bytes, 5)
+}
+
+/// The first `length` bytes of the SHA-256 digest in hexadecimal.
+#[must_use]
+pub fn digest(bytes: &[u8], length: usize) -> String {
+    hex(&Sha256::digest(bytes), length)
 }
 
 /// The first `length` bytes of a digest in hexadecimal.

@@ -9,14 +9,15 @@
 mod backends;
 mod companion;
 mod priorities;
+mod requests;
 mod routes;
 mod rule;
 #[cfg(test)]
 mod tests;
 
 use super::{
-    Capabilities, Chosen, Intent, Obstacle, Resource, RouterField, Routes, TrafficRouter, companion::name,
-    raw::name_of,
+    Capabilities, Chosen, Intent, Obstacle, Requests, Resource, RouterField, Routes, TrafficRouter,
+    companion::name, raw::name_of,
 };
 use crate::{
     domain::{strategy::CanaryStrategy, world::World},
@@ -133,5 +134,9 @@ impl TrafficRouter for Traefik {
     fn desired(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Vec<Manifest> {
         let backends = Backends { services: intent.services, found: &routes.found };
         backends.routes().map(|route| companion::of(intent, route, &backends)).collect()
+    }
+
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+        requests::of(intent, routes)
     }
 }

@@ -61,8 +61,13 @@ fn services() -> BTreeMap<String, String> {
     BTreeMap::from([("web".to_owned(), "web-canary".to_owned())])
 }
 
-/// The companions among these objects, by a weight in percent and the header routes that are on.
-fn made(objects: &[Value], percent: u8, headers: &[HeaderRoute]) -> Vec<Value> {
+/// What these objects come to, by a weight in percent and the header routes that are on.
+fn with_intent<T>(
+    objects: &[Value],
+    percent: u8,
+    headers: &[HeaderRoute],
+    read: impl FnOnce(&Intent<'_>, &Routes<'_>) -> T,
+) -> T {
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
     let (world, services) = (world(objects), services());
     let intent = Intent {
@@ -77,8 +82,30 @@ fn made(objects: &[Value], percent: u8, headers: &[HeaderRoute]) -> Vec<Value> {
         mirror: None,
         asked_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    let found = Traefik.survey(&services, &Value::Null, &world);
-    Traefik.desired(&intent, &found).into_iter().map(|manifest| manifest.body).collect()
+    read(&intent, &Traefik.survey(&services, &Value::Null, &world))
+}
+
+/// The companions among these objects.
+fn made(objects: &[Value], percent: u8, headers: &[HeaderRoute]) -> Vec<Value> {
+    with_intent(objects, percent, headers, |intent, found| {
+        Traefik.desired(intent, found).into_iter().map(|manifest| manifest.body).collect()
+    })
+}
+
+#[test]
+fn requests_are_counted_by_the_names_that_traefik_gives_to_services() {
+    let counted = |objects: &[Value]| {
+        let requests =
+            with_intent(objects, 20, &[], |intent, found| Traefik.requests(intent, found)).unwrap();
+        [requests.canary, requests.others].map(|side| side[0].matchers.clone())
+    };
+    let [canary, others] = counted(&[shop()]);
+    assert_snapshot!(canary, @r#"service=~"(shop-web-canary-80)@kubernetescrd",code!="101""#);
+    assert_snapshot!(others, @r#"service=~"(shop-shop-3c2e70392add7e57ac5d|shop-web-80)@kubernetescrd",code!="101""#);
+    let [canary, others] =
+        counted(&by_traefik_service(&json!({"weighted": {"services": [{"name": "web", "port": "http"}]}})));
+    assert_snapshot!(canary, @r#"service=~"(shop-web-canary-http)@kubernetescrd",code!="101""#);
+    assert_snapshot!(others, @r#"service=~"(shop-web-http)@kubernetescrd",code!="101""#);
 }
 
 /// The services of each route of a companion: `web 80, web-canary 20`; one alone has no weight.

@@ -1,7 +1,12 @@
 //! Releases by `IngressRoutes` of Traefik's own API: each has a companion, and the user's own objects are never written.
 
 use super::companion::Router;
-use crate::harness::{App, Front, Load, SOON, Space, answers::plain, cluster::run, eventually};
+use crate::harness::{
+    App, Front, Load, SOON, Space,
+    answers::plain,
+    cluster::{run, setting},
+    eventually,
+};
 use serde_json::{Value, json};
 
 const TRAEFIK_SERVICE: &str = "traefik.io/v1alpha1 TraefikService";
@@ -44,6 +49,21 @@ fn weight_of(companion: &Value) -> Option<u64> {
 fn a_release_and_an_abort_lose_no_request_and_leave_the_route_alone() {
     TRAEFIK.loses_no_request(objects, |space| {
         assert!(answer(space, "X-Canary: always").contains("X-Shop: 1"), "the middleware is copied");
+        for name in ["web-[0-9a-f]{20}", "web-80", "web-canary-80"] {
+            is_counted(&format!("{}-{name}@kubernetescrd", space.namespace));
+        }
+    });
+}
+
+/// Waits until Prometheus has requests of the service by whose name Haldane asks for the share.
+fn is_counted(service: &str) {
+    let query =
+        format!("query=sum(traefik_service_request_duration_seconds_count{{service=~\"{service}\"}}) > 0");
+    let url = format!("{}/api/v1/query", setting("HALDANE_PROMETHEUS"));
+    eventually(&format!("requests of {service}"), SOON, || {
+        let answer =
+            run("curl", &["-sS", "--max-time", "5", "--get", "--data-urlencode", &query, &url], "").out;
+        if answer.contains("\"value\"") { Ok(()) } else { Err(answer) }
     });
 }
 
