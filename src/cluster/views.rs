@@ -107,9 +107,9 @@ impl Views {
     /// # Errors
     /// See [`ObserveError`].
     pub async fn read(&self, namespace: &str) -> Result<Arc<World>, ObserveError> {
-        let found = super::world::look_up(&self.client, namespace, "").await?;
-        self.served.read(&found.world);
-        Ok(Arc::new(found.world))
+        let found = super::world::look_up(&self.client, namespace).await?;
+        self.served.read(&found);
+        Ok(Arc::new(found))
     }
 
     /// The watched namespace, and whether the watch begins with this question.

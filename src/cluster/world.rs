@@ -19,7 +19,7 @@ use crate::{
         labels::service_selector,
         manifest::{Kind, Owner, find},
         marks::{is_ours_raw, is_owned_by, marks, selector_for},
-        separate::Separated,
+        separate,
     },
     routers,
 };
@@ -96,22 +96,21 @@ pub fn read(object: DynamicObject) -> Result<(Owner, Observed), ObserveError> {
     Ok((owner, Observed { deployment, template, ..Observed::default() }))
 }
 
-/// What users have in a namespace around their Deployments, and what is ours there for the Deployment with `uid`, except
-/// its canary Deployment.
+/// What users have in a namespace around their Deployments.
 ///
 /// # Errors
 /// See [`ObserveError`].
-pub async fn look_up(client: &Client, namespace: &str, uid: &str) -> Result<Separated, ObserveError> {
+pub async fn look_up(client: &Client, namespace: &str) -> Result<World, ObserveError> {
     let lists = routers::read_kinds().map(|kind| async move {
         Ok::<_, kube::Error>((kind, list_kind(client, kind, namespace, "").await?))
     });
-    let mut found = Separated::default();
+    let mut world = World::default();
     for (kind, objects) in try_join_all(lists).await? {
         for object in objects {
-            found.add(object, uid).map_err(|error| ObserveError::Malformed(kind, error))?;
+            separate::add(&mut world, object).map_err(|error| ObserveError::Malformed(kind, error))?;
         }
     }
-    Ok(found)
+    Ok(world)
 }
 
 /// What is ours for a Deployment, and what runs on both sides of its release, read now.

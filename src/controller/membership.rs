@@ -113,7 +113,7 @@ pub(super) async fn adopt_namespace(client: &Client, namespace: &str) -> Result<
             let world = match &mut world {
                 Some(world) => world,
                 // Where all are labelled, nobody asks for it.
-                None => world.insert(world::look_up(client, namespace, "").await?.world),
+                None => world.insert(world::look_up(client, namespace).await?),
             };
             let pods =
                 deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());

@@ -90,7 +90,7 @@ impl<'a> Turn<'a> {
 mod tests {
     use super::*;
     use crate::decide::fixtures::{next, seen};
-    use crate::objects::separate::Separated;
+    use crate::objects::separate;
     use serde_json::{Value, json};
 
     /// Why version `b` of `web` waits next to the canary Service of `owner`, whose UID is not ours.
@@ -104,14 +104,14 @@ mod tests {
         let owners = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": "other"}]);
         let metadata =
             json!({"name": name, "labels": labels, "annotations": annotations, "ownerReferences": owners});
-        let mut around = Separated::default();
+        let mut world = World::default();
         for object in [
             json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}}}),
             json!({"kind": "Service", "metadata": metadata, "spec": {"selector": {"app": "web-canary"}}}),
         ] {
-            around.add(object, "u").unwrap();
+            separate::add(&mut world, object).unwrap();
         }
-        seen.world = std::sync::Arc::new(around.world);
+        seen.world = std::sync::Arc::new(world);
         let mut strategy = next().spec.strategy;
         strategy.router = by_pods.then(|| "replicas".to_owned());
         Turn::of("web", &strategy, &seen).must_wait(&Canaries::new())

@@ -1,42 +1,25 @@
-//! Whose an object is: one of users, or one of ours.
+//! What users have in a namespace, apart from what is ours there.
 
 use super::{
     manifest::Kind,
-    marks::{canary_of_service, is_ours_raw, is_owned_by},
+    marks::{canary_of_service, is_ours_raw},
 };
 use crate::domain::{k8s::json_pointer::part, world::World};
 use serde_json::Value;
 
-/// The objects of a namespace, by whose they are.
-#[derive(Debug, Default)]
-pub struct Separated {
-    /// Objects of users.
-    pub world: World,
-    /// Objects of ours for one Deployment, raw.
-    pub ours: Vec<Value>,
-}
-
-impl Separated {
-    /// Adds an object as the API server sent it, with its `kind`. Of an object of ours for another Deployment than the one
-    /// with `uid`, only a Service is kept, by its name.
-    ///
-    /// # Errors
-    /// When it is not what its kind promises.
-    pub fn add(&mut self, object: Value, uid: &str) -> Result<(), serde_json::Error> {
-        if !is_ours_raw(&object) {
-            return self.world.add(object);
-        }
-        if is_owned_by(&object, uid) {
-            self.ours.push(object);
-        } else if Kind::SERVICE.is_of(&object)
-            && let (Some(name), Some(owner)) = (named(&object), canary_of_service(&object))
-        {
-            self.world.canaries.insert(name.to_owned(), owner);
-        }
-        Ok(())
+/// Adds an object of a namespace as the API server sent it, with its `kind`. Of objects of ours only a Service is kept, by
+/// its name.
+///
+/// # Errors
+/// When it is not what its kind promises.
+pub fn add(world: &mut World, object: Value) -> Result<(), serde_json::Error> {
+    if !is_ours_raw(&object) {
+        return world.add(object);
     }
-}
-
-fn named(object: &Value) -> Option<&str> {
-    part(object, "/metadata/name")?.as_str()
+    let name = part(&object, "/metadata/name").and_then(Value::as_str);
+    if let (true, Some(name), Some(owner)) = (Kind::SERVICE.is_of(&object), name, canary_of_service(&object))
+    {
+        world.canaries.insert(name.to_owned(), owner);
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use haldane::{
         strategy::RolloutSpec,
         world::World,
     },
-    objects::separate::Separated,
+    objects::separate,
     providers::{Defaults as Providers, hosts::HostPolicy},
 };
 use jiff::Timestamp;
@@ -134,10 +134,7 @@ impl Case {
 
     /// One more object of the namespace, found as a look-up finds it.
     pub fn beside(mut self, object: Value) -> Self {
-        let world = self.world();
-        let mut found = Separated { world: std::mem::take(world), ours: Vec::new() };
-        found.add(object, "").unwrap();
-        *world = found.world;
+        separate::add(self.world(), object).unwrap();
         self
     }
 
