@@ -17,9 +17,6 @@ use crate::{
 };
 use jiff::SignedDuration;
 
-/// Analyses that are kept in the state, oldest forgotten first.
-const RUN_LIMIT: usize = 12;
-
 /// Judges what has been measured, says what is to be measured, and draws the consequences.
 pub(super) fn advance(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     for position in 0..rollout.runs.len() {
@@ -218,7 +215,7 @@ pub(super) fn start_step(rollout: &mut Rollout, index: usize, decision: &mut Dec
 /// Starts the background analysis if its step is reached and it has not been started: its arguments may have been
 /// unknown until now.
 pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
-    if rollout.runs.iter().all(|record| record.step.is_some()) {
+    if rollout.background_run().is_none() {
         start_background(rollout, index, decision);
     }
 }
@@ -226,8 +223,7 @@ pub(super) fn ensure_background(rollout: &mut Rollout, index: usize, decision: &
 /// Starts the background analysis once its step is reached, and again after a person overruled it.
 pub(super) fn start_background(rollout: &mut Rollout, index: usize, decision: &mut Decision<'_>) {
     let Some(background) = rollout.strategy().background.clone() else { return };
-    let newest =
-        rollout.runs.iter().rev().find(|record| record.step.is_none()).map(|record| record.run.phase);
+    let newest = rollout.background_run().map(|record| record.run.phase);
     let wanted = newest.is_none_or(|phase| phase == AnalysisPhase::Inconclusive);
     if wanted && index >= background.starting_step && index < rollout.strategy().steps.len() {
         start(rollout, &background.analysis, None, decision);
@@ -261,9 +257,7 @@ fn start(rollout: &mut Rollout, analysis: &AnalysisRef, step: Option<usize>, dec
                 format!("{kind} Analysis Run '{name}' is running"),
             ));
             let run = advance_run(run, decision);
-            rollout.runs.push(RunRecord { step, run });
-            let excess = rollout.runs.len().saturating_sub(RUN_LIMIT);
-            rollout.runs.drain(..excess);
+            rollout.add_run(RunRecord { step, run });
         }
         Err(problem) => {
             let kind = if step.is_some() { "Step-based" } else { "Background" };
@@ -306,9 +300,10 @@ fn run_name(rollout: &Rollout, step: Option<usize>, decision: &Decision<'_>) -> 
     let hash = rollout.canary_pod_hash.as_deref().unwrap_or(rollout.hash.as_str());
     let step_part = step.map(|index| format!("-{index}")).unwrap_or_default();
     let base = format!("{}-{hash}-{}{step_part}", decision.input.owner.name, rollout.revision);
-    let repetitions = rollout.runs.iter().filter(|record| record.step == step).count();
-    let number = repetitions.saturating_add(usize::try_from(rollout.attempt).unwrap_or(1)).saturating_sub(1);
-    if number == 0 { base } else { format!("{base}.{number}") }
+    match rollout.next_run_number(step, &base) {
+        0 => base,
+        number => format!("{base}.{number}"),
+    }
 }
 
 fn hash(rollout: &Rollout, side: Side) -> Option<String> {

@@ -78,7 +78,7 @@ fn is_gate(rollout: &Rollout, index: usize) -> bool {
 /// traffic. A plan that gives it none is judged by what is measured without.
 fn missing(rollout: &Rollout) -> Option<(String, bool)> {
     let exposed_at = rollout.exposed_at.unwrap_or(rollout.started_at);
-    let newest = rollout.runs.iter().rev().find(|record| record.step.is_none());
+    let newest = rollout.background_run();
     let metrics = newest.into_iter().flat_map(|RunRecord { run, .. }| run.specs.iter().zip(&run.results));
     let unseen: Vec<_> = metrics.filter(|(spec, result)| is_unseen(spec, result, exposed_at)).collect();
     let (_, first) = unseen.first()?;

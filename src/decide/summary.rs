@@ -8,6 +8,8 @@ use crate::domain::{k8s::selector::Labels, metric::AnalysisPhase, state::Phase};
 
 /// Longest value of a metric that is shown, in characters.
 const MAX_VALUE: usize = 40;
+/// Characters of a reason without a value.
+const MAX_MESSAGE: usize = 80;
 
 /// The keys of the record that are for people.
 #[must_use]
@@ -55,9 +57,12 @@ fn analysis(analysis: &AnalysisView) -> String {
 }
 
 fn metric(metric: &MetricView) -> String {
-    let newest = metric.measurements.last().and_then(|measurement| measurement.value.as_ref());
-    let value: Option<String> = newest.map(|value| value.chars().take(MAX_VALUE).collect());
-    let value = value.map(|value| format!(" {value}")).unwrap_or_default();
+    // Without a value there may be a reason, such as a gate's.
+    let shown = metric.measurements.last().map_or(String::new(), |taken| match &taken.value {
+        Some(value) => value.chars().take(MAX_VALUE).collect(),
+        None => taken.message.chars().take(MAX_MESSAGE).collect(),
+    });
+    let value = if shown.is_empty() { shown } else { format!(" {shown}") };
     format!("{} {}{value}", metric.name, metric.phase)
 }
 

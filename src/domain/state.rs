@@ -10,6 +10,7 @@ mod phase;
 mod pods;
 mod refused;
 mod report;
+mod runs;
 mod share;
 mod traffic;
 
@@ -364,14 +365,6 @@ impl Rollout {
         let failed =
             self.rehearsal.as_ref().filter(|_| self.stage == Stage::Start).and_then(Rehearsal::failure);
         failed.or_else(|| Some(unseen?.message.as_str()))
-    }
-
-    /// The analyses that are not completed, by name.
-    pub fn runs_under_way(&self) -> impl Iterator<Item = &str> {
-        let rehearsed = self.rehearsal.iter().filter_map(|rehearsal| rehearsal.run.as_ref());
-        let counted = self.share.iter().filter_map(|share| share.run.as_ref());
-        let runs = self.runs.iter().map(|record| &record.run).chain(rehearsed).chain(counted);
-        runs.filter(|run| run.completed_at.is_none()).map(|run| run.name.as_str())
     }
 
     /// The abort's reason, from the moment it was decided.

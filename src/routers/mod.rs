@@ -172,7 +172,7 @@ pub trait TrafficRouter: Sync {
     }
 
     /// Where its data plane counts the requests of each side, if nothing but the weight decides where one goes.
-    fn requests(&self, _intent: &Intent<'_>, _routes: &Routes<'_>) -> Option<Requests> {
+    fn requests(&self, _intent: &Intent<'_>, _routes: &Routes<'_>, _world: &World) -> Option<Requests> {
         None
     }
 

@@ -27,7 +27,7 @@ pub fn desired(pair: &Pair<'_>, traffic: &Traffic) -> Vec<Manifest> {
 /// Where the requests of each side are counted while this traffic is in force.
 #[must_use]
 pub fn requests(pair: &Pair<'_>, traffic: &Traffic) -> Option<Requests> {
-    with(pair, traffic, |router, intent, routes| router.requests(intent, routes))
+    with(pair, traffic, |router, intent, routes| router.requests(intent, routes, &pair.seen.world))
 }
 
 fn with<T>(

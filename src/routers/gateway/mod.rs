@@ -177,7 +177,7 @@ impl TrafficRouter for Gateway {
         routes.found.iter().map(|route| companion::of(intent, route)).collect()
     }
 
-    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>, _: &World) -> Option<Requests> {
         requests::of(intent, routes)
     }
 

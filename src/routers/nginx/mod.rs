@@ -149,7 +149,7 @@ impl TrafficRouter for Nginx {
         true
     }
 
-    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>, _: &World) -> Option<Requests> {
         requests::of(intent, routes)
     }
 

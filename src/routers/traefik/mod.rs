@@ -136,7 +136,7 @@ impl TrafficRouter for Traefik {
         backends.routes().map(|route| companion::of(intent, route, &backends)).collect()
     }
 
-    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
-        requests::of(intent, routes)
+    fn requests(&self, intent: &Intent<'_>, routes: &Routes<'_>, world: &World) -> Option<Requests> {
+        requests::of(intent, routes, world)
     }
 }

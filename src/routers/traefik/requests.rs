@@ -3,9 +3,12 @@
 //! Source: Traefik's `pkg/provider/kubernetes/crd/kubernetes_http.go`. Of several Services of a route each is counted by its
 //! own name and port, and a single one by the name of the `IngressRoute` and the hash of the rule.
 
-use super::backends::Backends;
+use super::{
+    TRAEFIK_SERVICE, WEIGHTED,
+    backends::{Backends, serving},
+};
 use crate::{
-    domain::names::digest,
+    domain::{k8s::json_pointer::part, names::digest, world::World},
     routers::{
         Intent, Requests, Routes,
         raw::{items, name_of, namespace_of, service_of},
@@ -21,8 +24,11 @@ const CAUSES: &str = "a route of another namespace has the same rule with a high
 const HASH: usize = 10;
 
 /// See [`crate::routers::TrafficRouter::requests`].
-pub(super) fn of(intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
+pub(super) fn of(intent: &Intent<'_>, routes: &Routes<'_>, world: &World) -> Option<Requests> {
     let backends = Backends { services: intent.services, found: &routes.found };
+    if intent.settings.get(WEIGHTED).is_some() || has_others(backends, world) {
+        return None;
+    }
     let (mut canary, mut others) = (BTreeSet::new(), BTreeSet::new());
     for route in backends.routes() {
         let namespace = namespace_of(route);
@@ -48,6 +54,17 @@ pub(super) fn of(intent: &Intent<'_>, routes: &Routes<'_>) -> Option<Requests> {
     };
     let is_counted = !canary.is_empty();
     is_counted.then(|| Requests { canary: series(&canary), others: series(&others), causes: CAUSES })
+}
+
+/// Whether others than the routes that are split send requests to a Service, which are counted by the same name.
+fn has_others(backends: Backends<'_>, world: &World) -> bool {
+    let all = world.routes(TRAEFIK_SERVICE.name()).iter();
+    let mut others = all.filter(|object| !backends.found.iter().any(|found| std::ptr::eq(*found, *object)));
+    others.any(|object| {
+        let copied = items(object, "/spec/mirroring/mirrors").chain(part(object, "/spec/failover/fallback"));
+        let namespace = namespace_of(object);
+        serving(object).chain(copied).any(|reference| backends.canary_of(reference, namespace).is_some())
+    })
 }
 
 fn text(port: &Value) -> String {

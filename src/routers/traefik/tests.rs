@@ -66,7 +66,7 @@ fn with_intent<T>(
     objects: &[Value],
     percent: u8,
     headers: &[HeaderRoute],
-    read: impl FnOnce(&Intent<'_>, &Routes<'_>) -> T,
+    read: impl FnOnce(&Intent<'_>, &Routes<'_>, &World) -> T,
 ) -> T {
     let owner = Owner { name: "web".into(), namespace: "shop".into(), uid: "u".into() };
     let (world, services) = (world(objects), services());
@@ -82,22 +82,24 @@ fn with_intent<T>(
         mirror: None,
         asked_at: jiff::Timestamp::UNIX_EPOCH,
     };
-    read(&intent, &Traefik.survey(&services, &Value::Null, &world))
+    read(&intent, &Traefik.survey(&services, &Value::Null, &world), &world)
 }
 
 /// The companions among these objects.
 fn made(objects: &[Value], percent: u8, headers: &[HeaderRoute]) -> Vec<Value> {
-    with_intent(objects, percent, headers, |intent, found| {
+    with_intent(objects, percent, headers, |intent, found, _| {
         Traefik.desired(intent, found).into_iter().map(|manifest| manifest.body).collect()
     })
 }
 
 #[test]
 fn requests_are_counted_by_the_names_that_traefik_gives_to_services() {
+    let requests = |objects: &[Value]| {
+        with_intent(objects, 20, &[], |intent, found, world| Traefik.requests(intent, found, world))
+    };
     let counted = |objects: &[Value]| {
-        let requests =
-            with_intent(objects, 20, &[], |intent, found| Traefik.requests(intent, found)).unwrap();
-        [requests.canary, requests.others].map(|side| side[0].matchers.clone())
+        let Requests { canary, others, .. } = requests(objects).unwrap();
+        [canary, others].map(|side| side[0].matchers.clone())
     };
     let [canary, others] = counted(&[shop()]);
     assert_snapshot!(canary, @r#"service=~"(shop-web-canary-80)@kubernetescrd",code!="101""#);
@@ -106,6 +108,13 @@ fn requests_are_counted_by_the_names_that_traefik_gives_to_services() {
         counted(&by_traefik_service(&json!({"weighted": {"services": [{"name": "web", "port": "http"}]}})));
     assert_snapshot!(canary, @r#"service=~"(shop-web-canary-http)@kubernetescrd",code!="101""#);
     assert_snapshot!(others, @r#"service=~"(shop-web-http)@kubernetescrd",code!="101""#);
+    let copies =
+        json!({"mirroring": {"name": "other", "mirrors": [{"name": "web", "port": 80, "percent": 50}]}});
+    assert_eq!(
+        requests(&[shop(), traefik_service("copies", &copies)]),
+        None,
+        "copies would count as stable's"
+    );
 }
 
 /// The services of each route of a companion: `web 80, web-canary 20`; one alone has no weight.

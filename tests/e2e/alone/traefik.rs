@@ -57,8 +57,9 @@ fn a_release_and_an_abort_lose_no_request_and_leave_the_route_alone() {
 
 /// Waits until Prometheus has requests of the service by whose name Haldane asks for the share.
 fn is_counted(service: &str) {
-    let query =
-        format!("query=sum(traefik_service_request_duration_seconds_count{{service=~\"{service}\"}}) > 0");
+    // The cluster's Prometheus has a label of its own by the name that Traefik gives.
+    let metric = "traefik_service_request_duration_seconds_count";
+    let query = format!("query=sum({metric}{{exported_service=~\"{service}\"}}) > 0");
     let url = format!("{}/api/v1/query", setting("HALDANE_PROMETHEUS"));
     eventually(&format!("requests of {service}"), SOON, || {
         let answer =

@@ -40,10 +40,11 @@ pub fn advice(
     dry_starts: &[DryStart],
     marks: &[Mark],
 ) -> Vec<String> {
-    let mut warnings: Vec<String> = [without_analysis(strategy), bold_start(strategy), without_probe(object)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut warnings: Vec<String> =
+        [without_analysis(strategy, dry_starts), bold_start(strategy), without_probe(object)]
+            .into_iter()
+            .flatten()
+            .collect();
     let namespace = part(object.0, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     for dry_start in dry_starts {
         for metric in &dry_start.metrics {
@@ -54,10 +55,19 @@ pub fn advice(
     distinct(warnings)
 }
 
-fn without_analysis(strategy: &CanaryStrategy) -> Option<String> {
-    strategy.analyses().next().is_none().then(|| {
-        "the plan has no analysis: only a person or a failing probe would stop a bad release; describe metrics in the annotation haldane.dev/analysis".to_owned()
-    })
+fn without_analysis(strategy: &CanaryStrategy, dry_starts: &[DryStart]) -> Option<String> {
+    let mut metrics = dry_starts.iter().flat_map(|dry_start| &dry_start.metrics).peekable();
+    let can_fail = |metric: &DryMetric| !metric.dry_run && metric.spec.failure_limit.unwrap_or(0) >= 0;
+    let problem = if strategy.analyses().next().is_none() {
+        "the plan has no analysis"
+    } else if metrics.peek().is_some() && !metrics.any(can_fail) {
+        "no metric of the plan can fail"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{problem}: only a person or a failing probe would stop a bad release; describe metrics in the annotation haldane.dev/analysis"
+    ))
 }
 
 fn bold_start(strategy: &CanaryStrategy) -> Option<String> {

@@ -70,7 +70,7 @@ pub fn canary(manifest: &Manifest, files: &Manifests, notes: &mut Notes<'_>) -> 
         (keys::CANARY, stepwise(&canary, has_metrics, notes))
     };
     let mut plan = routed(plan, object, &canary, notes);
-    let webhooks = flagger_webhooks::called(&mut plan, key, &canary, manifest, notes);
+    let webhooks = flagger_webhooks::called(&mut plan, key, &canary, metrics.as_ref(), manifest, notes);
     if !webhooks.checks.is_empty() {
         let template = metrics.get_or_insert_with(|| json!({"metrics": []}));
         if let Some(metrics) = template.get_mut("metrics").and_then(Value::as_array_mut) {
