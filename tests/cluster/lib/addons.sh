@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 
 ADDONS=(coredns ingress-nginx prometheus metrics-server)
+# Nodes that kwok plays.
+KWOK_NODES=10
 ADDON_DEPLOYMENTS=(kube-system/coredns ingress-nginx/ingress-nginx-controller monitoring/prometheus kube-system/metrics-server)
 
 apply_addons() {
@@ -33,8 +35,35 @@ await_addons() {
 
 # add NAME: one of the components that not every cluster has.
 add() {
+  case $1 in
+  traefik) add_traefik ;;
+  kwok) add_kwok ;;
+  *) die "no optional component '$1'; there are: traefik kwok" ;;
+  esac
+}
+
+# Nodes whose pods are ready as soon as they are scheduled, and do nothing.
+add_kwok() {
+  build_tools kwok
+  alive kwok || run_kwok
+  kubectl apply --server-side --force-conflicts -f - >"$RUN/log/kwok-nodes.log" 2>&1 < <(kwok_nodes) ||
+    fail_with_log "making nodes failed" "$RUN/log/kwok-nodes.log"
+  wait_until 60 kwok_is_ready || fail_with_log "the nodes did not become ready in 60 s" "$RUN/log/kwok.log"
+  say "kwok: $KWOK_NODES nodes with label type=kwok and a taint of that key"
+}
+
+kwok_nodes() {
+  local number
+  for ((number = 0; number < KWOK_NODES; number++)); do
+    printf -- '---\n'
+    sed "s|@NUMBER@|$number|g" "$HERE/manifests/kwok-node.yaml"
+  done
+}
+
+kwok_is_ready() { kubectl wait --for=condition=Ready node --selector=type=kwok --timeout=5s; }
+
+add_traefik() {
   local digest
-  [[ $1 == traefik ]] || die "no optional component '$1'; there is: traefik"
   # Any python3 does; a machine without one gets Debian's.
   [[ -d $(tool_dir traefik) ]] || python3 -m pip --version >/dev/null 2>&1 || install_missing python3-pip
   build_tools traefik

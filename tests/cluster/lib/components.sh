@@ -156,6 +156,11 @@ run_proxy() {
 }
 ready_proxy() { answers_tcp 10256; }
 
+run_kwok() {
+  launch kwok "$(tool_dir kwok)/kwok" --kubeconfig="$RUN/admin.conf" --config=/dev/null --cidr=10.99.0.1/16 \
+    --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake
+}
+
 kubectl() { in_net "$(tool_dir kubernetes)/kubectl" --kubeconfig="$RUN/admin.conf" --request-timeout=10s "$@"; }
 
 ctr() { in_net "$(tool_dir containerd)/ctr" --address="$RUN/containerd/sock" --namespace=k8s.io "$@"; }

@@ -46,7 +46,7 @@ fn records(space: &Space) -> usize {
 }
 
 /// MiB of memory of each replica.
-fn memory() -> BTreeMap<String, u64> {
+pub fn memory() -> BTreeMap<String, u64> {
     let resident = |pid: &str| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,5 +1,7 @@
-//! Many releases at once in one namespace. It judges nothing: one line of JSON is the result.
+//! Many releases at once in one namespace, on nodes that are played, so that pods cost nothing. It judges nothing: one
+//! line of JSON is the result.
 
+use super::idle::memory;
 use crate::harness::{App, Space, audit, eventually};
 use haldane::runtime::clock;
 use serde_json::{Value, json};
@@ -29,6 +31,9 @@ fn many_releases_at_once() {
     let (space, releases) = (Space::new("storm"), releases());
     let apps = (0..releases).map(|index| {
         let app = App::canary(STRATEGY).annotated("haldane.dev/settle", "1s").sized(1);
+        let app = app
+            .changed("/spec/template/spec/nodeSelector", json!({"type": "kwok"}))
+            .changed("/spec/template/spec/tolerations", json!([{"key": "type", "value": "kwok"}]));
         App { name: format!("web-{index}"), ..app }.manifest(&space)
     });
     space.apply(&apps.collect::<Vec<_>>().join("\n---\n")).ok();
@@ -39,7 +44,7 @@ fn many_releases_at_once() {
     for index in 0..releases {
         space.rolled_out(&format!("web-{index}"));
     }
-    let begin = clock::now();
+    let (before_memory, begin) = (memory(), clock::now());
     space.kubectl(&["set", "env", "deployment", "--all", "VERSION=v2"]).ok();
     eventually("each to be promoted", LIMIT, || {
         let now = healthy(&space);
@@ -63,6 +68,7 @@ fn many_releases_at_once() {
             "releases": releases,
             "seconds": seconds,
             "requestsPerRelease": per_release(&all),
+            "memoryMiB": {"before": before_memory, "after": memory()},
             "perRelease": counts.iter().map(|(right, count)| (right.clone(), per_release(count))).collect::<BTreeMap<_, _>>(),
         })
     );
