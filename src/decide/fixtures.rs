@@ -77,6 +77,15 @@ pub fn state(seen: &Observed, stage: Stage) -> RolloutState {
     RolloutState { revision: 2, rollout: Some(rollout), ..RolloutState::default() }
 }
 
+/// The Deployment with an order of Jane's for its template.
+pub fn ordered(mut seen: Observed, verb: &str) -> Observed {
+    let request =
+        json!({"id": verb, "verb": verb, "by": "jane", "at": now(), "template": seen.template_hash()});
+    let annotations = seen.deployment.metadata.annotations.as_mut().unwrap();
+    annotations.insert("haldane.dev/request".to_owned(), request.to_string());
+    seen
+}
+
 /// The decision.
 pub fn decided(state: RolloutState, seen: &Observed) -> Plan {
     decided_in_turn(state, seen, None)

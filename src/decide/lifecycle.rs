@@ -224,7 +224,7 @@ mod tests {
     use super::Frozen;
     use crate::decide::{
         Start, Wait,
-        fixtures::{decided_in_turn, decided_with, next, now, seen, set, state},
+        fixtures::{decided_in_turn, decided_with, next, now, ordered, seen, set, state},
         needs,
     };
     use crate::domain::{
@@ -280,16 +280,6 @@ mod tests {
         let mut world = seen(4, "b", true);
         world.replica_sets =
             vec![ReplicaSetView { wanted: 4, ready: 4, ..set(&seen(4, "a", false), "web-a", "1") }];
-        world
-    }
-
-    /// An order of Jane's for the template.
-    fn ordered(mut world: Observed, verb: &str) -> Observed {
-        let request = json!({
-            "id": verb, "verb": verb, "by": "jane", "at": now(), "template": world.template_hash(),
-        });
-        let annotations = world.deployment.metadata.annotations.as_mut().unwrap();
-        annotations.insert("haldane.dev/request".to_owned(), request.to_string());
         world
     }
 

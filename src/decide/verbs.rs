@@ -147,6 +147,9 @@ pub(super) fn carry_out(state: &mut RolloutState, decision: &mut Decision<'_>) {
 
 fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
     let by = &request.by;
+    if matches!(request.verb, Verb::Promote | Verb::SkipStep | Verb::Resume) {
+        rollout.resumed_at = Some(decision.now());
+    }
     match request.verb {
         Verb::Promote if request.step.is_some() => promote_to(rollout, request, decision),
         Verb::Promote => {

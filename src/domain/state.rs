@@ -115,6 +115,9 @@ pub struct Rollout {
     /// Held by a person's `pause`, since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual_pause: Option<Timestamp>,
+    /// When a person last let it go on: the progress deadline begins again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<Timestamp>,
     /// The canary has fewer available pods than desired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging: Option<Lag>,
@@ -283,6 +286,7 @@ impl Rollout {
             traffic: Traffic::none(now),
             stage: Stage::Start,
             manual_pause: None,
+            resumed_at: None,
             lagging: None,
             missing: None,
             waiting: None,

@@ -1,7 +1,7 @@
 use crate::{
     decide::{
         Plan, RolloutView, WaitReason,
-        fixtures::{decided, now, seen, state},
+        fixtures::{decided, now, ordered, seen, state},
         waits::waits,
     },
     domain::{
@@ -130,6 +130,18 @@ fn what_a_gateway_refuses_is_said_when_it_lasts_and_ends_the_release_in_the_end(
         let message = late.state.rollout.as_ref().unwrap().abort_message().unwrap();
         assert!(message.contains("no progress for 600s: waits for Gateway \"edge\""), "{message}");
     }
+}
+
+#[test]
+fn time_in_which_a_person_has_paused_does_not_count() {
+    let (good, bad) = (says("True", "ResolvedRefs", 1), says("False", "BackendNotFound", 3));
+    let (mut recorded, seen) = written(Stage::Start, 700, &good, &bad);
+    recorded.rollout.as_mut().unwrap().manual_pause = Some(ago(650));
+    let paused = after(690, (recorded.clone(), seen.clone()));
+    assert_eq!(stage(&paused), &Stage::Start);
+    let resumed = after(690, (recorded, ordered(seen, "resume")));
+    assert_eq!(stage(&resumed), &Stage::Start, "it has the whole deadline again");
+    assert_eq!(resumed.state.rollout.as_ref().unwrap().resumed_at, Some(now()));
 }
 
 #[test]
