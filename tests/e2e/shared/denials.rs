@@ -55,7 +55,7 @@ fn a_bad_expression_in_a_template_is_refused() {
         refusal(&space, &App::canary(PAUSE).annotated("haldane.dev/analysis", &metrics))
     };
     insta::assert_snapshot!(inline("failureCondition: 'result >', provider: {prometheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].failureCondition: Invalid value: "result >": unexpected token EOF"#);
-    insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus, web, job"#);
+    insta::assert_snapshot!(inline("provider: {promtheus: {query: up}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider: Invalid value: "{\"promtheus\":{\"query\":\"up\"}}": provider "promtheus" is not supported, did you mean "prometheus"?; supported are prometheus, web, webhook, job"#);
     insta::assert_snapshot!(inline("provider: {prometheus: {query: 'sum(up'}}"), @r#"The Deployment "web" is invalid: metadata.annotations[haldane.dev/analysis].metrics[0].provider.prometheus.query: Invalid value: "sum(up": is not PromQL: '(' at position 4 is never closed"#);
     insta::assert_snapshot!(inline("failureLimit: few, provider: {prometheus: {}}"), @r#"
         The Deployment "web" is invalid: 
