@@ -157,7 +157,12 @@ run_proxy() {
 ready_proxy() { answers_tcp 10256; }
 
 run_kwok() {
-  launch kwok "$(tool_dir kwok)/kwok" --kubeconfig="$RUN/admin.conf" --config=/dev/null --cidr=10.99.0.1/16 \
+  local stages file
+  stages=$(module_dir kwok)/kustomize/stage
+  for file in "$stages"/{node/fast/node-initialize,node/heartbeat-with-lease/node-heartbeat-with-lease} "$stages"/pod/fast/pod-{ready,complete,delete}; do
+    printf -- '---\n' && cat "$file.yaml"
+  done >"$RUN/kwok.yaml"
+  launch kwok "$(tool_dir kwok)/kwok" --kubeconfig="$RUN/admin.conf" --config="$RUN/kwok.yaml" --cidr=10.99.0.1/16 --node-lease-duration-seconds=40 \
     --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake
 }
 
