@@ -250,7 +250,7 @@ fn broken_limit(spec: &MetricSpec, result: &MetricResult) -> Option<(AnalysisPha
 }
 
 /// Default of consecutiveErrorLimit.
-const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
+pub const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 
 #[cfg(test)]
 mod tests {

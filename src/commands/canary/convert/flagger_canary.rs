@@ -69,6 +69,17 @@ impl<'a> Canary<'a> {
         self.iterations.is_some() && self.analysis.get("match").is_some()
     }
 
+    /// The webhooks, with their places in the list.
+    pub fn webhooks(&self) -> impl Iterator<Item = (usize, &'a Value)> {
+        self.analysis.get("webhooks").and_then(Value::as_array).into_iter().flatten().enumerate()
+    }
+
+    /// How many checks may fail: fewer than the threshold, and no more than there are.
+    pub fn failure_limit(&self) -> i64 {
+        let limit = self.analysis.get("threshold").and_then(Value::as_i64).unwrap_or(1).saturating_sub(1);
+        limit.min(self.iterations.unwrap_or(limit)).max(0)
+    }
+
     /// The weights, in order; none if the weight does not rise.
     pub fn weights(&self) -> Vec<u64> {
         let number = |key: &str| self.analysis.get(key).and_then(Value::as_u64).filter(|number| *number > 0);

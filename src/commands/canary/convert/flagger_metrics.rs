@@ -26,7 +26,7 @@ pub fn template(
     if metrics.is_empty() {
         return None;
     }
-    if canary.analysis.get("threshold").and_then(Value::as_i64).is_some_and(|limit| limit > 1) {
+    if canary.failure_limit() > 0 {
         notes.changed(
             "spec.analysis.threshold",
             "becomes the failureLimit of each metric: failed checks of different metrics do not add up",
@@ -55,11 +55,10 @@ fn one(
         ["name", "interval", "threshold", "thresholdRange", "query", "templateRef", "templateVariables"];
     notes.leftovers(metric, &path, &handled, &[]);
     let provider = provider(&path, metric, canary, of, files, notes);
-    let limit = canary.analysis.get("threshold").and_then(Value::as_i64).unwrap_or(1);
     let mut made = json!({
         "name": name,
         "interval": canary.interval,
-        "failureLimit": (limit - 1).max(0),
+        "failureLimit": canary.failure_limit(),
         "provider": provider,
     });
     match condition(metric) {

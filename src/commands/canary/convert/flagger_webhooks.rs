@@ -2,6 +2,7 @@
 
 use super::{Notes, flagger_canary::Canary, map_at, set, template_map, text};
 use crate::{
+    analysis::judge::DEFAULT_CONSECUTIVE_ERROR_LIMIT,
     commands::canary::offline::Manifest,
     domain::{keys, names::suffixed},
     gocompat::duration::GoDuration,
@@ -19,9 +20,6 @@ const CHECKS: [&str; 3] = ["", "rollout", "rollback"];
 
 /// Longest name of a metric, and of a `ConfigMap`.
 const MAX_NAME: usize = 63;
-
-/// Errors in a row that end a metric by default.
-const ERRORS: i64 = 4;
 
 /// So many mean that a gate may be away: Flagger takes that for a no.
 const ANY_ERRORS: i64 = 100_000;
@@ -46,12 +44,11 @@ struct Webhook<'a> {
 
 /// The webhooks of a Canary; `taken` are names of its metrics.
 fn read<'a>(canary: &Canary<'a>, mut taken: BTreeSet<String>, notes: &mut Notes<'_>) -> Vec<Webhook<'a>> {
-    let given = canary.analysis.get("webhooks").and_then(Value::as_array);
     let mut webhooks = Vec::new();
-    for (index, given) in given.into_iter().flatten().enumerate() {
+    for (index, given) in canary.webhooks() {
         let path = format!("spec.analysis.webhooks[{index}]");
         notes.leftovers(given, &path, &HANDLED, &[]);
-        if text(given, "/url").is_empty() {
+        if !is_callable(given) {
             notes.lost(&path, "has no url");
             continue;
         }
@@ -69,8 +66,11 @@ fn read<'a>(canary: &Canary<'a>, mut taken: BTreeSet<String>, notes: &mut Notes<
 
 /// Whether some are asked alongside the steps.
 pub fn has_checks(canary: &Canary<'_>) -> bool {
-    let given = canary.analysis.get("webhooks").and_then(Value::as_array);
-    given.into_iter().flatten().any(|webhook| CHECKS.contains(&text(webhook, "/type")))
+    canary.webhooks().any(|(_, webhook)| is_callable(webhook) && CHECKS.contains(&text(webhook, "/type")))
+}
+
+fn is_callable(webhook: &Value) -> bool {
+    !text(webhook, "/url").is_empty()
 }
 
 /// Adds to the plan what Flagger asks webhooks; `metrics` is the template of the Canary's metrics.
@@ -166,7 +166,7 @@ fn as_step(
     set(&mut metric, &[], "interval", canary.interval);
     set(&mut metric, &[], "consecutiveSuccessLimit", 1);
     if webhook.kind == "pre-rollout" {
-        set(&mut metric, &[], "failureLimit", failures(canary));
+        set(&mut metric, &[], "failureLimit", canary.failure_limit());
     } else {
         set(&mut metric, &[], "failureLimit", -1);
         set(&mut metric, &[], "consecutiveErrorLimit", ANY_ERRORS);
@@ -211,18 +211,12 @@ fn check(webhook: &Webhook<'_>, canary: &Canary<'_>, notes: &mut Notes<'_>) -> V
         set(&mut metric, &["provider", "webhook"], "rollback", true);
         set(&mut metric, &[], "consecutiveErrorLimit", ANY_ERRORS);
     } else {
-        set(&mut metric, &[], "failureLimit", failures(canary));
+        set(&mut metric, &[], "failureLimit", canary.failure_limit());
     }
     if let Some(count) = canary.iterations {
         set(&mut metric, &[], "count", count);
     }
     metric
-}
-
-/// How many checks may fail.
-fn failures(canary: &Canary<'_>) -> i64 {
-    let limit = canary.analysis.get("threshold").and_then(Value::as_i64).unwrap_or(1) - 1;
-    limit.min(canary.iterations.unwrap_or(limit)).max(0)
 }
 
 /// A metric that asks the webhook once.
@@ -246,7 +240,11 @@ fn asked(webhook: &Webhook<'_>, notes: &mut Notes<'_>) -> Value {
         set(&mut config, &[], "insecure", true);
     }
     let mut metric = json!({"name": webhook.name, "provider": {"webhook": config}});
-    if let Some(retries) = given.get("retries").and_then(Value::as_i64).filter(|retries| *retries > ERRORS) {
+    if let Some(retries) = given
+        .get("retries")
+        .and_then(Value::as_i64)
+        .filter(|retries| *retries > DEFAULT_CONSECUTIVE_ERROR_LIMIT.into())
+    {
         set(&mut metric, &[], "consecutiveErrorLimit", retries);
     }
     metric
