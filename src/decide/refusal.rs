@@ -43,8 +43,7 @@ pub(super) fn on_deadline(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     let awaited = awaited.map(|(since, awaited)| (since, format!("waits for {awaited}")));
     let Some((begun, why)) = refused.or(awaited) else { return };
     let since = hangs_since(rollout, decision).filter(|_| rollout.strategy().progress_deadline_abort);
-    let resumed_at = rollout.resumed_at.unwrap_or(Timestamp::MIN);
-    let Some(since) = since.map(|since| since.max(begun).max(resumed_at)) else { return };
+    let Some(since) = since.map(|since| rollout.counted_from(since.max(begun))) else { return };
     let deadline = decision.seen().progress_deadline_seconds();
     if decision.passed(since, SignedDuration::from_secs(i64::from(deadline))) {
         let why = format!("ProgressDeadlineExceeded: made no progress for {deadline}s: {why}");

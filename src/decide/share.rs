@@ -74,13 +74,6 @@ fn begin_again(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     }
 }
 
-/// A person has paused the rollout, and it goes on: it has the whole deadline again.
-pub(super) fn resume(rollout: &mut Rollout, decision: &Decision<'_>) {
-    if let Some(astray) = rollout.share.as_mut().and_then(|share| share.astray.as_mut()) {
-        astray.since = decision.now();
-    }
-}
-
 /// A person continues although the share is astray.
 pub(super) fn accept(rollout: &mut Rollout) {
     let is_astray = rollout.astray().is_some();
@@ -223,7 +216,7 @@ fn on_deadline(rollout: &mut Rollout, decision: &mut Decision<'_>) {
     let confirmed = rollout.astray().filter(|astray| astray.confirmed && is_running);
     let Some(astray) = confirmed.cloned() else { return };
     let deadline = decision.seen().progress_deadline_seconds();
-    let due = astray.since.saturating_add(SignedDuration::from_secs(deadline.into()));
+    let due = rollout.counted_from(astray.since).saturating_add(SignedDuration::from_secs(deadline.into()));
     if decision.is_time_to_measure(due.unwrap_or(Timestamp::MAX)) {
         let weight = rollout.traffic.weight;
         let late = format!(

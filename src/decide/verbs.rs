@@ -193,7 +193,6 @@ fn obey(rollout: &mut Rollout, request: &Request, decision: &mut Decision<'_>) {
         Verb::Resume => {
             decision.events.push(Event::normal("RolloutResumed", format!("Rollout is resumed by {by}")));
             rehearsal::repeat(rollout);
-            share::resume(rollout, decision);
             let was_manual = rollout.manual_pause.is_some();
             continue_on(rollout, !was_manual, decision);
         }

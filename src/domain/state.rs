@@ -324,6 +324,12 @@ impl Rollout {
         }
     }
 
+    /// From when the progress deadline of what has lasted since then counts: again from where a person let it go on.
+    #[must_use]
+    pub fn counted_from(&self, since: Timestamp) -> Timestamp {
+        self.resumed_at.map_or(since, |resumed_at| resumed_at.max(since))
+    }
+
     /// Index of the step it is at, if it is at one.
     #[must_use]
     pub fn step_index(&self) -> Option<usize> {
